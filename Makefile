@@ -1,0 +1,37 @@
+# `make figures` and `make test` build .venv first when it is missing, half built, moved, or older than what it is made from.
+.DEFAULT_GOAL := help
+.PHONY: help figures test clean
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+endif
+
+# the stamp is written last and holds the folder's path: a virtual environment does not survive a move
+ifneq ($(shell cat .venv/built 2>/dev/null),$(CURDIR))
+.PHONY: .venv/built
+endif
+
+help:
+	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped"
+	@echo "make test      run the tests"
+	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"
+	@echo "The first two build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
+
+figures: .venv/built
+	.venv/bin/mer run --profile full $(ARGS)
+
+test: .venv/built
+	.venv/bin/python -m pytest $(ARGS)
+
+.venv/built: requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "No Python 3.11 or newer found: install one, or say make PYTHON=/path/to/python." >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet -r requirements.lock
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@pwd -P > .venv/built
+
+clean:
+	rm -rf .venv artifacts data/synthetic-* build *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,22 @@
+"""Dual-view optical flow for 4D micro-expression recognition: the code that the notebooks share.
+
+Importing the package fixes every maths library to one thread: torch, OpenCV's DIS flow and BLAS give bit-identical
+results at a fixed thread count only, and work is spread over processes instead (one thread each).
+"""
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import cv2  # noqa: E402 (reads the variables above)
+import threadpoolctl  # noqa: E402
+
+cv2.setNumThreads(1)
+threadpoolctl.threadpool_limits(1)
+
+__version__ = "0.1.0"
+
+
+class MerError(ValueError):
+    """Input that cannot be used: one sentence that says which file, row or frame, what is wrong, and what to do."""

@@ -1,0 +1,43 @@
+"""The apex frame from motion alone: how far each frame has moved from the onset, in both views together."""
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from mer_utils import MerError
+from mer_utils.flow import compensate, compute_flow, magnitude
+
+RULES = {"mean": np.mean, "max": np.max, "product": np.prod}
+
+
+def motion_curve(frames, onset=0, backend="dis", compensation="similarity"):
+    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the onset frame to each
+    frame.
+    """
+    curve = np.zeros(frames.shape[:2], np.float32)
+    for v, view in enumerate(frames):
+        for t in range(len(view)):
+            if t != onset:
+                curve[v, t] = magnitude(compensate(compute_flow(view[onset], view[t], backend), compensation)).mean()
+    return curve
+
+
+def joint_curve(curve, rule="mean", smoothing=1.0):
+    """Join the views' curves (V, T) into one (T,): smooth each (Gaussian, ``smoothing`` frames), then mean, max or
+    product over views.
+    """
+    if rule not in RULES:
+        raise MerError(f"apex rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
+    smooth = gaussian_filter1d(np.asarray(curve, np.float64), smoothing, axis=1, mode="nearest") if smoothing else curve
+    return RULES[rule](smooth, axis=0)
+
+
+def find_apex(curve, onset, offset, rule="mean", smoothing=1.0):
+    """Return the apex: the frame strictly between onset and offset where the joint curve of (V, T) is largest (the
+    first of equals).
+
+    Source: the paper's abstract (apex from the motion of both views); the rule and the smoothing are our choice.
+    Raises MerError where no frame lies between onset and offset.
+    """
+    if not 0 <= onset < offset - 1 or offset >= curve.shape[1]:
+        raise MerError(f"no apex can lie between onset {onset} and offset {offset} of {curve.shape[1]} frames")
+    return onset + 1 + int(np.argmax(joint_curve(curve, rule, smoothing)[onset + 1 : offset]))

@@ -1,0 +1,297 @@
+"""Every figure as a pure function: data in, matplotlib Figure out. Nothing is saved or shown here."""
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import hsv_to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+matplotlib.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "figure.dpi": 100})
+
+BLUE, ORANGE, GREEN, RED, GREY = "#3b6fb6", "#e08214", "#2e8b57", "#c0392b", "#8a8a8a"
+VIEW_NAMES = ("left view", "right view")
+PHASE_NAMES = ("onset-apex", "apex-offset")
+MAP_NAMES = ("u", "v", "magnitude")
+
+
+def grid(rows, columns, width, height):
+    """Return a Figure of ``width`` x ``height`` inches and its axes (rows, columns), laid out without overlaps."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _view_names(count):
+    return VIEW_NAMES if count == 2 else ("view",) * count
+
+
+def draw_images(images, titles, columns=None, boxes=None, size=1.9, heading=""):
+    """Show grey (H, W) or RGB (H, W, 3) images in a grid with titles; ``boxes`` holds None or (x0, y0, x1, y1) px for
+    each.
+    """
+    columns = columns or len(images)
+    rows = -(-len(images) // columns)
+    aspect = images[0].shape[0] / images[0].shape[1]
+    figure, axes = grid(rows, columns, size * columns, rows * (size * aspect + 0.3) + (0.3 if heading else 0))
+    for k, axis in enumerate(axes.flat):
+        axis.axis("off")
+        if k < len(images):
+            axis.imshow(images[k], cmap="gray", vmin=0, vmax=255)
+            axis.set_title(titles[k])
+            if boxes is not None and boxes[k] is not None:
+                x0, y0, x1, y1 = boxes[k]
+                axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=1.5))
+    if heading:
+        figure.suptitle(heading, fontsize=10)
+    return figure
+
+
+def draw_views_and_crop(raw, boxes, crops):
+    """Show a raw side-by-side frame (H, W) with the cut and one box a view (on the view's own px), beside the crops
+    (V, S, S).
+    """
+    count = len(crops)
+    figure = Figure(figsize=(3.2 + 2.1 * count, 2.6), layout="constrained")
+    axes = figure.subplots(1, 1 + count, width_ratios=[raw.shape[1] / raw.shape[0] * 1.02, *[1] * count])
+    axes[0].imshow(raw, cmap="gray", vmin=0, vmax=255)
+    axes[0].set_title("one raw frame, cut at half its width")
+    for k, (x0, y0, x1, y1) in enumerate(boxes):
+        shift = k * (raw.shape[1] // count)
+        axes[0].add_patch(Rectangle((shift + x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=1.5))
+        if k:
+            axes[0].axvline(shift - 0.5, color="white", linestyle="--", linewidth=1)
+        axes[k + 1].imshow(crops[k], cmap="gray", vmin=0, vmax=255)
+        axes[k + 1].set_title(f"{_view_names(count)[k]}, {crops.shape[-1]} px crop")
+    for axis in axes:
+        axis.axis("off")
+    return figure
+
+
+def draw_dataset(labels, matrix, subjects):
+    """Show clips a label (bars) from the label matrix (N, L) and clips a subject (sorted bars) from the names (N,)."""
+    figure, ((left, right),) = grid(1, 2, 9, 2.8)
+    counts = matrix.sum(0)
+    left.barh(labels[::-1], counts[::-1], color=BLUE)
+    for k, count in enumerate(counts[::-1]):
+        left.text(count, k, f" {count} ({count / len(matrix):.0%})", va="center")
+    left.set(title=f"clips a label (of {len(matrix)}; a clip may have two)", xlim=(0, counts.max() * 1.3))
+    names, sizes = np.unique(subjects, return_counts=True)
+    order = np.argsort(-sizes, kind="stable")
+    right.bar(names[order], sizes[order], color=GREY)
+    right.set(title="clips a subject", ylabel="clips")
+    right.tick_params(axis="x", rotation=90)
+    return figure
+
+
+def flow_to_rgb(flow, maximum):
+    """Return flow (2, H, W) px as RGB (H, W, 3) in [0, 1]: hue is direction, saturation is speed up to ``maximum``
+    px.
+    """
+    u, v = flow
+    hue = (np.arctan2(v, u) / (2 * np.pi)) % 1
+    return hsv_to_rgb(np.stack([hue, np.clip(np.hypot(u, v) / maximum, 0, 1), np.ones_like(hue)], -1))
+
+
+def draw_flow(frame, flows, titles, maximum=None, step=8):
+    """Show flow fields (2, H, W) px as colour with arrows over the grey ``frame`` (H, W); all share one scale."""
+    maximum = maximum or max(float(np.percentile(np.hypot(*flow), 99.5)) for flow in flows)
+    figure, axes = grid(1, len(flows) + 1, 2.3 * (len(flows) + 1), 2.6)
+    axes[0, 0].imshow(frame, cmap="gray", vmin=0, vmax=255)
+    axes[0, 0].set_title("frame")
+    for axis, flow, title in zip(axes[0, 1:], flows, titles, strict=True):
+        axis.imshow(flow_to_rgb(flow, maximum))
+        y, x = np.mgrid[step // 2 : flow.shape[1] : step, step // 2 : flow.shape[2] : step]
+        axis.quiver(
+            x, y, flow[0][y, x], flow[1][y, x], angles="xy", scale_units="xy", scale=maximum / step, width=0.004
+        )
+        axis.set_title(title)
+    for axis in axes.flat:
+        axis.axis("off")
+    figure.supxlabel(f"hue: direction; saturation and arrows: speed, full at {maximum:.2f} px", fontsize=8)
+    return figure
+
+
+def draw_maps(maps, heading=""):
+    """Show the maps (V, P, 3, S, S) px of one clip: a row for each view and phase, a column each for u, v, magnitude."""
+    views, phases = maps.shape[:2]
+    figure, axes = grid(views * phases, 3, 6.6, 1.9 * views * phases + 0.4)
+    limit = float(np.percentile(np.abs(maps), 99.5))
+    for row in range(views * phases):
+        view, phase = divmod(row, phases)
+        for k, axis in enumerate(axes[row]):
+            low, colours = (-limit, "RdBu_r") if k < 2 else (0, "viridis")
+            image = axis.imshow(maps[view, phase, k], cmap=colours, vmin=low, vmax=limit)
+            axis.set(xticks=[], yticks=[], title=MAP_NAMES[k] if row == 0 else "")
+            figure.colorbar(image, ax=axis, shrink=0.85, label="px" if k == 2 else "")
+        axes[row, 0].set_ylabel(f"{_view_names(views)[view]}\n{PHASE_NAMES[phase]}")
+    if heading:
+        figure.suptitle(heading, fontsize=10)
+    return figure
+
+
+def draw_motion_curve(curve, joint, onset, apex, offset, truth=None, true_apex=None, fps=None, axis=None):
+    """Show each view's motion curve (V, T) px, the joint curve (T,), the three frames, and the true AU motion (T,) if
+    given.
+
+    The truth is drawn on the joint curve's scale: only its shape and its peak are to be compared.
+    """
+    figure = None
+    if axis is None:
+        figure, ((axis,),) = grid(1, 1, 7, 2.9)
+    frames = np.arange(curve.shape[1])
+    for k, (name, colour) in enumerate(zip(_view_names(len(curve)), (BLUE, GREEN), strict=False)):
+        axis.plot(frames, curve[k], ".-", color=colour, linewidth=0.9, markersize=4, label=name)
+    axis.plot(frames, joint, color="black", linewidth=2, label="joint")
+    if truth is not None:
+        axis.fill_between(
+            frames, truth * (joint.max() / truth.max()), color=ORANGE, alpha=0.25, label="true AU motion (scaled)"
+        )
+    for frame, name in ((onset, "onset"), (offset, "offset")):
+        axis.axvline(frame, color=GREY, linestyle=":")
+        axis.annotate(name, (frame, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8)
+    axis.axvline(apex, color=RED, label=f"apex found: frame {apex}")
+    if true_apex is not None:
+        axis.axvline(true_apex, color=ORANGE, linestyle="--", linewidth=2, label=f"true apex: frame {true_apex}")
+    axis.set(xlabel="frame" if fps is None else f"frame ({fps:g} a second)", ylabel="motion from onset, px")
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure
+
+
+def draw_counts(values, title, xlabel):
+    """Show how often each whole number of ``values`` (N,) occurs, with the median marked."""
+    figure, ((axis,),) = grid(1, 1, 6, 2.8)
+    numbers = np.arange(min(values), max(values) + 1)
+    axis.bar(numbers, [(np.asarray(values) == n).sum() for n in numbers], color=BLUE)
+    axis.axvline(np.median(values), color=RED, label=f"median {np.median(values):g}")
+    axis.set(title=title, xlabel=xlabel, ylabel="clips")
+    axis.legend(frameon=False)
+    return figure
+
+
+def draw_spread(groups, title, ylabel):
+    """Show values of named groups {name: (N,)} as boxes with their points, the median written above each."""
+    figure, ((axis,),) = grid(1, 1, 1.8 + 1.3 * len(groups), 3.2)
+    data = list(groups.values())
+    axis.boxplot(data, tick_labels=list(groups), showfliers=False, medianprops={"color": RED})
+    for k, values in enumerate(data, 1):
+        axis.scatter(k + np.linspace(-0.16, 0.16, len(values)), values, s=5, color=BLUE, alpha=0.5)
+        axis.annotate(f"median {np.median(values):.3f}", (k, max(map(max, data)) * 1.04), ha="center", fontsize=8)
+    axis.set(title=title, ylabel=ylabel, ylim=(0, max(map(max, data)) * 1.14))
+    return figure
+
+
+def draw_bars(values, title, xlabel, highlight=(), reference=None):
+    """Show {name: number} as horizontal bars with the numbers written out; ``highlight`` names stand out;
+    ``reference`` is a line.
+    """
+    figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
+    names, numbers = list(values)[::-1], list(values.values())[::-1]
+    axis.barh(names, numbers, color=[BLUE if name in highlight else GREY for name in names])
+    for k, number in enumerate(numbers):
+        axis.text(max(number, 0), k, f" {number:.3f}", va="center")
+    if reference is not None:
+        axis.axvline(reference, color=RED, linestyle="--", linewidth=1)
+    axis.set(title=title, xlabel=xlabel, xlim=(min(0, *numbers), max(numbers) * 1.15))
+    return figure
+
+
+def draw_differences(values, title, xlabel):
+    """Show {name: difference} as horizontal bars to both sides of zero: blue gains, orange losses."""
+    figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.34 * len(values))
+    names, numbers = list(values)[::-1], list(values.values())[::-1]
+    axis.barh(names, numbers, color=[BLUE if number >= 0 else ORANGE for number in numbers])
+    span = max(max(map(abs, numbers)), 0.01)
+    for k, number in enumerate(numbers):
+        axis.text(number, k, f" {number:+.3f} ", va="center", ha="left" if number >= 0 else "right")
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set(title=title, xlabel=xlabel, xlim=(-1.35 * span, 1.35 * span))
+    return figure
+
+
+def draw_table(values, rows, columns, title, low=0.0, high=1.0):
+    """Show numbers (R, C) as a heat map with each number written in its cell."""
+    figure, ((axis,),) = grid(1, 1, 2.2 + 0.95 * len(columns), 0.9 + 0.36 * len(rows))
+    axis.imshow(values, cmap="Blues", vmin=low, vmax=high, aspect="auto")
+    for (r, c), number in np.ndenumerate(np.asarray(values, float)):
+        dark = (number - low) / (high - low) > 0.6
+        axis.text(c, r, f"{number:.2f}", ha="center", va="center", color="white" if dark else "black")
+    axis.set_xticks(range(len(columns)), columns)
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_title(title)
+    return figure
+
+
+def draw_confusion(counts, labels):
+    """Show one 2 x 2 table a label from counts (L, 2, 2): rows truth, columns answer."""
+    figure, axes = grid(1, len(labels), 1.9 * len(labels), 2.2)
+    for axis, table, label in zip(axes[0], counts, labels, strict=True):
+        axis.imshow(table / table.sum(1, keepdims=True).clip(1), cmap="Blues", vmin=0, vmax=1)
+        for (t, p), count in np.ndenumerate(table):
+            share = count / max(table[t].sum(), 1)
+            axis.text(
+                p, t, f"{count}\n{share:.0%}", ha="center", va="center", color="white" if share > 0.6 else "black"
+            )
+        axis.set_xticks([0, 1], ["no", "yes"])
+        axis.set_yticks([0, 1], ["no", "yes"])
+        axis.set(title=label, xlabel="answer")
+    axes[0, 0].set_ylabel("truth")
+    return figure
+
+
+def draw_learning_curves(curves, title):
+    """Show training and inner-validation loss from curves (F, K, E, 2) with NaN after the stop: each run thin, the
+    median thick.
+    """
+    figure, axes = grid(1, 2, 9, 2.9)
+    runs = curves.reshape(-1, *curves.shape[-2:])
+    alive = np.isfinite(runs[:, :, 0]).sum(0)
+    shown = max(1, int((alive >= len(runs) / 2).sum()))  # a median of few survivors would mislead
+    for k, (axis, name) in enumerate(zip(axes[0], ("training part", "inner validation subjects"), strict=True)):
+        axis.plot(runs[:, :, k].T, color=GREY, alpha=0.25, linewidth=0.6)
+        axis.plot(
+            np.nanmedian(runs[:, :shown, k], 0), color=BLUE, linewidth=2, label="median while half of the runs go on"
+        )
+        axis.set(title=name, xlabel="epoch", ylabel="loss" if k == 0 else "")
+    axes[0, 0].legend(frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_attention(weights, matrix, labels):
+    """Show the mean weight of each stream for the clips of each label, from weights (N, 3) and labels (N, L)."""
+    figure, ((axis,),) = grid(1, 1, 7, 2.9)
+    means = np.array([weights[matrix[:, k] == 1].mean(0) for k in range(len(labels))])  # (L, 3)
+    for k, (name, colour) in enumerate(zip(MAP_NAMES, (BLUE, ORANGE, GREEN), strict=True)):
+        axis.bar(np.arange(len(labels)) + 0.27 * (k - 1), means[:, k], 0.25, color=colour, label=name)
+    axis.axhline(1 / 3, color="black", linestyle=":", linewidth=1, label="equal")
+    axis.set_xticks(range(len(labels)), labels)
+    axis.set(ylabel="mean weight", title="fusion attention: how much each stream counts")
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure
+
+
+def draw_blocks(boxes, title):
+    """Show a network as rows of labelled boxes: ``boxes`` is a list of columns, each a list of (text, colour) from
+    top to bottom.
+    """
+    rows = max(map(len, boxes))
+    figure, ((axis,),) = grid(1, 1, 1.75 * len(boxes), 0.95 * rows + 0.5)
+    for x, column in enumerate(boxes):
+        for y, (text, colour) in enumerate(column):
+            middle = rows / 2 - len(column) / 2 + y + 0.5
+            axis.add_patch(
+                FancyBboxPatch((x + 0.08, middle - 0.34), 0.84, 0.68, "round,pad=0.02", color=colour, alpha=0.3)
+            )
+            axis.text(x + 0.5, middle, text, ha="center", va="center", fontsize=7.5)
+            if x + 1 < len(boxes):
+                for target in _targets(len(column), y, len(boxes[x + 1])):
+                    goal = rows / 2 - len(boxes[x + 1]) / 2 + target + 0.5
+                    axis.annotate(
+                        "", (x + 1.05, goal), (x + 0.95, middle), arrowprops={"arrowstyle": "->", "color": GREY}
+                    )
+    axis.set(xlim=(0, len(boxes)), ylim=(rows, 0), title=title)
+    axis.axis("off")
+    return figure
+
+
+def _targets(count, index, following):
+    return [index] if count == following else range(following)

@@ -1,0 +1,186 @@
+"""Cameras: a face that moves becomes two synchronised grey films, and mesh motion becomes the true optical flow.
+
+Camera frame (that of OpenCV's rasteriser): x right, y up, the view along -z; pixel (column, row) has its centre at (column + 0.5, row + 0.5).
+"""
+
+import functools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.sparse import csr_array
+
+from mer_utils import MerError
+from mer_utils.artifacts import write_bytes, write_text
+from mer_utils.faces import deform, make_face
+
+PIVOT = np.array([0.0, -0.55, -0.20], np.float32)  # top of the neck: heads turn about it
+AIM = np.array([0.0, 0.07, 0.0], np.float32)  # what the cameras look at: crown to chin fills 80 % of the height
+NEAR, FAR = 1.0, 20.0
+BACKGROUND = 235.0  # grey level: brighter than lit skin and far from hair, so that a silhouette can be found
+LIGHTS = (((-0.45, 0.55, 0.75), 0.62), ((0.75, 0.10, 0.60), 0.22), ((0.0, 0.9, 0.1), 0.08))  # towards the light, strength
+AMBIENT = 0.32
+BRIGHTEST = AMBIENT + sum(strength for _, strength in LIGHTS)
+OVERSAMPLE = 2  # rendered at twice the size and averaged: no stepped edges
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera on a circle round the head at ``yaw`` degrees (positive: towards x > 0), looking at its middle."""
+
+    yaw: float
+    height: int  # px
+    width: int  # px
+    distance: float = 6.2  # units from the head's centre, about 70 cm
+    fov: float = 26.1  # degrees, vertical: 2.875 units high at the head's centre
+
+    @property
+    def focal(self):
+        """Focal length in px."""
+        return self.height / 2 / np.tan(np.deg2rad(self.fov) / 2)
+
+    @property
+    def px_per_unit(self):
+        """Image px of one unit at the depth of the head's centre (skin nearer the camera: up to 1.15 times this)."""
+        return self.focal / self.distance
+
+    @property
+    def pose(self):
+        """World-to-camera matrix (4, 4)."""
+        c, s = np.cos(np.deg2rad(self.yaw)), np.sin(np.deg2rad(self.yaw))
+        matrix = np.eye(4)
+        matrix[:3, :3] = [[c, 0, -s], [0, 1, 0], [s, 0, c]]
+        matrix[:3, 3] = matrix[:3, :3] @ -AIM + [0, 0, -self.distance]
+        return matrix
+
+    def project(self, points):
+        """Return image coordinates (..., 2) in px (pixel centres at whole numbers) of world points (..., 3)."""
+        seen = points @ self.pose[:3, :3].T + self.pose[:3, 3]
+        at = self.focal * seen[..., :2] / -seen[..., 2:] * [1, -1]
+        return at + [(self.width - 1) / 2, (self.height - 1) / 2]
+
+
+def cameras(size=224, yaw=25.0):
+    """Return the (left, right) cameras of a dual view: ``size`` px high, 3/4 of that wide, at -yaw and +yaw degrees."""
+    if not 32 <= size <= 2048 or not 0 <= yaw <= 60:
+        raise MerError(f"size {size} px at yaw {yaw} degrees cannot be filmed; size is 32 to 2048, yaw 0 to 60")
+    width = 2 * round(size * 3 / 8)
+    return Camera(-float(yaw), int(size), width), Camera(float(yaw), int(size), width)
+
+
+def place(motion, frame):
+    """Return the head's vertices (M, 3) in the world at ``frame``."""
+    if not 0 <= frame < len(motion.weights):
+        raise MerError(f"the clip has no frame {frame}; it has frames 0 to {len(motion.weights) - 1}")
+    moved = deform(make_face(motion.face_seed), motion.weights[frame])
+    turn = cv2.Rodrigues(motion.rotation[frame].astype(np.float64))[0].astype(np.float32)
+    return (moved - PIVOT) @ turn.T + (PIVOT + motion.translation[frame])
+
+
+@functools.lru_cache(maxsize=4)
+def _shading_parts(face_seed):
+    """Return the matrix (M, K) that sums triangle normals at vertices, and the grey texture at half size."""
+    face = make_face(face_seed)
+    k = len(face.triangles)
+    rows, columns = face.triangles.ravel(), np.repeat(np.arange(k), 3)
+    gather = csr_array((np.ones(3 * k, np.float32), (rows, columns)), shape=(len(face.vertices), k))
+    grey = cv2.cvtColor(face.texture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return gather, cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)  # a texel is then about a pixel
+
+
+def _shade(face_seed, vertices):
+    """Return the light (M,) on each vertex: Lambert, from lights fixed in the world."""
+    triangles = make_face(face_seed).triangles
+    a, b, c = (vertices[triangles[:, i]] for i in range(3))
+    normals = _shading_parts(face_seed)[0] @ np.cross(b - a, c - a)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+    light = np.full(len(vertices), AMBIENT, np.float32)
+    for towards, strength in LIGHTS:
+        towards = np.array(towards, np.float32) / np.linalg.norm(towards).astype(np.float32)
+        light += strength * np.clip(normals @ towards, 0, None)
+    return light
+
+
+def _rasterise(camera, vertices, triangles, values, scale=1):
+    """Return ``values`` (M, 3, in 0..1) interpolated at each pixel (H, W, 3) and depth (H, W; FAR where nothing is)."""
+    shape = camera.height * scale, camera.width * scale
+    settings = cv2.TriangleRasterizeSettings()
+    settings = settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED).setCullingMode(cv2.RASTERIZE_CULLING_NONE)
+    return cv2.triangleRasterize(
+        np.ascontiguousarray(vertices, np.float32), triangles, np.ascontiguousarray(values, np.float32),
+        np.zeros((*shape, 3), np.float32), np.full(shape, FAR, np.float32),
+        camera.pose, float(np.deg2rad(camera.fov)), NEAR, FAR, settings,
+    )  # fmt: skip
+
+
+def render_frame(motion, camera, frame, vertices=None, light=None):
+    """Return one frame (H, W) float32 in grey levels, before exposure and noise."""
+    face = make_face(motion.face_seed)
+    vertices = place(motion, frame) if vertices is None else vertices
+    light = _shade(motion.face_seed, vertices) if light is None else light
+    texture = _shading_parts(motion.face_seed)[1]
+    values = np.column_stack([face.uv, light / BRIGHTEST])
+    seen, depth = _rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
+    u, v, lit = cv2.split(seen)
+    grey = cv2.remap(texture, u * texture.shape[1] - 0.5, v * texture.shape[0] - 0.5, cv2.INTER_LINEAR)
+    grey = np.where(depth < FAR, grey * lit * BRIGHTEST, BACKGROUND)
+    return cv2.resize(grey, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+
+
+def render_clip(motion, cameras):
+    """Return the clip as filmed: frames (V, T, H, W) uint8 grey, with exposure flicker and camera noise."""
+    shape = len(cameras), len(motion.weights), cameras[0].height, cameras[0].width
+    frames = np.empty(shape, np.float32)
+    for t in range(shape[1]):
+        vertices = place(motion, t)
+        light = _shade(motion.face_seed, vertices)
+        for v, camera in enumerate(cameras):
+            frames[v, t] = render_frame(motion, camera, t, vertices, light) * motion.gain[t]
+    rng = np.random.default_rng(motion.noise_seed)
+    frames += np.float32(motion.noise_sigma) * rng.standard_normal(shape, np.float32)
+    return np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+
+
+def true_flow(motion, cameras, view, i, j):
+    """Return the true flow (2, H, W) float32 px from frame i to frame j (u right, v down) and where it can be seen (H, W).
+
+    At each pixel of frame i the rasteriser gives the skin point's place in the world at frames i and j; both are projected.
+    Visible: a point is there, lands inside frame j, and nothing in frame j stands before it.
+    """
+    camera = cameras[view]
+    start, end = place(motion, i), place(motion, j)
+    triangles = make_face(motion.face_seed).triangles
+    low, high = np.minimum(start.min(0), end.min(0)), np.maximum(start.max(0), end.max(0))
+    points = []
+    for vertices in (start, end):  # the rasteriser interpolates values in 0..1
+        values, depth = _rasterise(camera, start, triangles, (vertices - low) / (high - low))
+        points.append(values.astype(np.float64) * (high - low) + low)
+    before, after = (camera.project(p) for p in points)
+    there = depth < FAR
+    flow = np.where(there[..., None], after - before, 0)
+    away = camera.distance - ((points[1] - AIM) @ camera.pose[:3, :3].T)[..., 2]  # depth at frame j
+    _, surface = _rasterise(camera, end, triangles, np.zeros_like(end))
+    column, row = np.floor(after).astype(int).transpose(2, 0, 1)
+    inside = (column >= 0) & (row >= 0) & (column < camera.width - 1) & (row < camera.height - 1)
+    column, row = np.clip(column, 0, camera.width - 2), np.clip(row, 0, camera.height - 2)
+    behind = np.max([surface[row + a, column + b] for a in (0, 1) for b in (0, 1)], axis=0)
+    visible = there & inside & (away < behind + 0.02)  # a fiftieth of a unit: the thickness of a lid
+    return flow.transpose(2, 0, 1).astype(np.float32), visible
+
+
+def write_obj(folder, motion, frame):
+    """Write ``frame`` as a textured OBJ (frame_0000.obj) into ``folder``, with face.mtl and face.png; return its path."""
+    from pathlib import Path
+
+    face, vertices = make_face(motion.face_seed), place(motion, frame)
+    folder = Path(folder)
+    if not (folder / "face.png").exists():
+        write_bytes(folder / "face.png", cv2.imencode(".png", face.texture[..., ::-1])[1].tobytes())
+        write_text(folder / "face.mtl", "newmtl face\nKa 1 1 1\nKd 1 1 1\nmap_Kd face.png\n")
+    lines = ["mtllib face.mtl", "usemtl face"]
+    lines += ["v {:.6f} {:.6f} {:.6f}".format(*v) for v in vertices.tolist()]
+    lines += [f"vt {u:.6f} {1 - v:.6f}" for u, v in face.uv.tolist()]  # OBJ counts v from the bottom
+    lines += ["f {0}/{0} {1}/{1} {2}/{2}".format(*t) for t in (face.triangles + 1).tolist()]
+    path = folder / f"frame_{frame:04d}.obj"
+    write_text(path, "\n".join(lines) + "\n")
+    return path

@@ -1,0 +1,188 @@
+"""The runner: executes notebooks in order, skips what is fresh, and keeps for every figure where it came from."""
+
+import sys
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mer_utils import MerError
+from mer_utils.artifacts import key_of, read_json, sha256, write_bytes, write_json
+from mer_utils.plan import find_reasons, pick_number, pick_profile, plan_jobs
+from mer_utils.study import (
+    Study,
+    clear_outputs,
+    find_root,
+    list_outputs,
+    merge,
+    open_study,
+    read_outputs,
+    read_suite,
+)
+
+__all__ = ["Study", "open_study", "read_status", "run_suite"]
+
+
+def run_suite(
+    profile="course", data="", only=(), start="", jobs=0, out="", overrides=(), echo=print, force=False, root=None
+):
+    """Run a profile's notebooks, collect their figures in ``out`` and return one dict a notebook for the table.
+
+    ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a core; it changes no
+    number), ``overrides`` are texts like "05.epochs=3", ``echo`` prints a line, ``force`` runs fresh notebooks too.
+    Everything is checked before anything runs. Raises MerError at the first notebook that fails; all made before stays.
+    """
+    root = Path(root or find_root())
+    suite = read_suite(root)
+    select = _select(suite, only, start)
+    planned = plan_jobs(root, profile, data, overrides, select, jobs)
+    out = Path(out).resolve() if out else default_out(root, suite, profile, data)
+    rows = []
+    with _one_run(root, profile):
+        reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
+        for index, job in enumerate(planned):
+            record = job.record()
+            label = f"[{index + 1}/{len(planned)}] {job.name}"
+            if reasons[job.number]:
+                later = [other for other in planned[index:] if reasons[other.number]]
+                echo(f"{label}: {reasons[job.number][0]}{_estimate(later)}")
+                record = _execute(job, root)
+                echo(f"      done in {record['seconds']} s, {len(job.figures)} figures in {out}")
+            else:
+                echo(f"{label}: fresh")
+            publish(job, record, out)
+            collect(root, suite, profile, {j.inputs["data"] for j in planned}, out)
+            row = {"notebook": job.name, "seconds": record["seconds"], "figures": len(job.figures)}
+            rows.append({**row, "fresh": not reasons[job.number], "headline": record["headline"]})
+    return rows
+
+
+def default_out(root, suite, profile, data):
+    """Return where figures go: the profile's ``out`` (committed), but pictures of given data stay in artifacts/."""
+    committed = pick_profile(suite, profile).get("out")
+    return Path(root) / (committed if committed and not data else f"artifacts/{profile}/figures")
+
+
+def read_status(profile="course", data="", root=None):
+    """Yield (notebook, reasons) for each notebook of a profile; no reasons means fresh."""
+    root = Path(root or find_root())
+    suite = read_suite(root)
+    out = default_out(root, suite, profile, data)
+    for job in plan_jobs(root, profile, data):
+        yield job.name, find_reasons(job, out)
+
+
+def _select(suite, only, start):
+    if not only and not start:
+        return None
+    wanted = {pick_number(suite, text) for text in only} or set(suite["notebooks"])
+    first = pick_number(suite, start) if start else ""
+    chosen = [number for number in suite["notebooks"] if number in wanted and number >= first]
+    if not chosen:
+        raise MerError(f"--only and --from leave no notebook to run: {start} comes after {', '.join(sorted(wanted))}")
+    return chosen
+
+
+def _one_run(root, profile):
+    """Take the profile's lock, which the system frees when its holder ends in whatever way."""
+    path = Path(root) / "artifacts" / f".{profile}.lock"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        return FileLock(path).acquire(timeout=0)
+    except Timeout:
+        raise MerError(f"another run of the profile {profile} is at work in {root}; wait for it or stop it") from None
+    except OSError as error:
+        raise MerError(f"{path}: cannot be written ({error.strerror}); choose a checkout you may write to") from None
+
+
+def _estimate(jobs):
+    """Return the time left as text, from the seconds of earlier runs (their mean where there was none)."""
+    known = [seconds for seconds in (job.record().get("seconds") for job in jobs) if seconds]
+    if not known:
+        return ""
+    left = sum(known) / len(known) * len(jobs)
+    return f" (about {left:.0f} s left)" if left < 90 else f" (about {left / 60:.0f} min left)"
+
+
+def _execute(job, root):
+    """Execute one notebook by papermill into its folder and return its new record (run.json)."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    executed = job.folder / job.source.name
+    path = job.folder / "run.json"
+    # figures and numbers of the last good run stay in the record until this run has better ones
+    write_json(path, {**job.record(), "unfinished": True})
+    clear_outputs(job.folder)
+    bar = {"desc": "  cells", "leave": False} if sys.stderr.isatty() else False
+    where = f"the executed notebook lies in {executed.relative_to(root)}"
+    began = time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            _escape(job.source),
+            _escape(executed),
+            job.changed,
+            kernel_name="python3",
+            cwd=job.source.parent,
+            progress_bar=bar,
+            extra_arguments=["--log-level=CRITICAL"],  # what fails comes as an exception
+        )
+    except papermill.PapermillExecutionError as error:
+        message = " ".join(str(error.evalue).split())
+        raise MerError(f"{job.name} failed in cell [{error.exec_count}]: {error.ename}: {message}; {where}") from None
+    except DeadKernelError:
+        raise MerError(
+            f"{job.name} failed: its kernel died, perhaps for want of memory (try --jobs 1); {where}"
+        ) from None
+    seconds = round(time.perf_counter() - began, 1)
+    figures, results, headline = read_outputs(job.folder)
+    missing = [name for name in job.figures if name not in figures]
+    if missing:
+        raise MerError(
+            f"{job.name} ran, but did not make {', '.join(missing)} listed in notebooks/profiles.yml; {where}"
+        )
+    outputs = {path.relative_to(job.folder).as_posix(): sha256(path) for path in list_outputs(job.folder)}
+    record = {"inputs": job.inputs, "outputs": outputs, "seconds": seconds, "headline": headline}
+    write_json(path, {**record, "figures": figures, "results": results})
+    return read_json(path)
+
+
+def _escape(path):
+    return str(path).replace("{", "{{").replace("}", "}}")  # papermill fills in what stands in braces
+
+
+def publish(job, record, out):
+    """Copy a notebook's figures to ``out``, leaving alone those that are the same already."""
+    for name in job.figures:
+        target, digest = Path(out) / f"{name}.png", record["outputs"][f"figures/{name}.png"]
+        if not target.is_file() or sha256(target) != digest:
+            write_bytes(target, (job.folder / "figures" / f"{name}.png").read_bytes())
+
+
+def collect(root, suite, profile, data, out):
+    """Write ``out``/figures.json and results.json from all notebooks of the profile that ran on these ``data``.
+
+    figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data and code; results.json
+    merges the numbers in the notebooks' order. Neither holds a time or a path: equal runs give equal bytes.
+    """
+    figures, results, datasets = {}, {}, []
+    for number, entry in suite["notebooks"].items():
+        path = Path(root) / "artifacts" / profile / number / "run.json"
+        record = read_json(path) if path.is_file() else {}
+        inputs = record.get("inputs")
+        if not inputs or inputs["data"] not in data:
+            continue
+        dataset = record["results"].pop("data", None)
+        source = {key: dataset[key] for key in ("name", "fingerprint")} if dataset else None
+        datasets += [dataset] if dataset else []
+        merge(results, record["results"])
+        for name, texts in record["figures"].items():
+            picture, digest = Path(out) / f"{name}.png", record["outputs"][f"figures/{name}.png"]
+            if picture.is_file() and sha256(picture) == digest:
+                code = key_of(inputs["notebook"], inputs["modules"])
+                origin = {"notebook": f"{entry['file']}.ipynb", "parameters": inputs["parameters"], "data": source}
+                figures[name] = {**texts, **origin, "code": code, "sha256": digest}
+    if datasets:  # a notebook may look at a few clips of its own; the numbers come from the largest set
+        results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
+    write_json(Path(out) / "figures.json", figures)
+    write_json(Path(out) / "results.json", results)

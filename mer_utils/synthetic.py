@@ -1,0 +1,322 @@
+"""What happens in a synthetic clip: which action units (AUs) move, when, how far, and everything else that disturbs the picture.
+
+Every level stands in one frozen Preset, chosen for being plausible of a filmed seated person, never for what a classifier makes of it.
+"""
+
+import functools
+from collections import Counter
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from mer_utils import MerError
+from mer_utils.faces import AUS, make_face
+
+LABELS = ("Negative", "Positive", "Repression", "Surprise", "Others")
+
+# AU sets of 267 clips. Their label sets have 4DME's counts and their AUs are near its totals (Li et al., TAFFC 2022); which AUs
+# go together is our choice. AU1, AU2 and AU12 are a little too many (by 12, 7, 2): the 54 Surprise and 55 Positive clips need them.
+RECIPES = {
+    # Negative 127
+    (4,): 47, (7,): 33, (4, 7): 38, (15,): 3, (4, 15): 1, (7, 15): 1, (4, 7, 15): 1, (10,): 1, (4, 9): 1, (4, 7, 10): 1,
+    # Positive 34
+    (12,): 17, (6, 12): 6, (7, 12): 7, (6, 7, 12): 2, (4, 12): 2,
+    # Others 31
+    (6,): 15, (2,): 7, (5,): 4, (1,): 4, (5, 6): 1,
+    # Surprise 30, Repression 6
+    (1, 2): 28, (1, 2, 5): 2, (17,): 2, (14,): 2, (24,): 2,
+    # Positive+Surprise 13, Negative+Surprise 8, Positive+Repression 8
+    (1, 2, 12): 12, (1, 2, 5, 12): 1, (1, 2, 4): 5, (1, 2, 7): 2, (1, 2, 4, 7): 1, (12, 24): 4, (12, 17): 2, (12, 14): 1, (6, 12, 24): 1,
+    # Negative+Repression 7, Repression+Surprise 3
+    (4, 17): 3, (7, 17): 2, (4, 14): 1, (4, 7, 17): 1, (1, 2, 24): 2, (1, 2, 17): 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All levels of a generator. Ranges are (low, high), drawn evenly unless said; sd is a standard deviation.
+
+    Lengths are in units (half a face height, about 11 cm on a grown-up); px are px of a face crop of ``crop_px`` rows that spans
+    ``crop_units`` from chin to crown: 128 px / 2.3 units = 55.7 px a unit at the depth of the head's centre.
+    """
+
+    name: str
+    fps: int = 60  # frames/s: 4DME's rate
+    crop_px: float = 128.0
+    crop_units: float = 2.3
+    length: tuple = (12, 30)  # frames from onset to offset = 0.2-0.5 s: what counts as "micro"
+    margin: tuple = (2, 4)  # frames before onset and after offset: annotators cut clips tightly
+    motion_px: tuple = (0.3, 2.0)  # px, log-evenly: 99th percentile of AU motion at apex; seen, yet hard to see
+    rise: tuple = (0.30, 0.48)  # share of the length from onset to apex: faces rise faster than they relax
+    au_delay: float = 0.12  # share of the length by which single AUs start later or end earlier: AUs are not synchronous
+    au_apex: float = 0.06  # share of the length, +-: nor are their peaks
+    residue: tuple = (0.0, 0.15)  # share of the peak that stays at offset: faces relax incompletely
+    subject_gain: float = 0.25  # sd of log gain of each AU per subject: muscles differ in strength
+    clip_gain: float = 0.20  # sd of log gain of each AU per clip: nobody repeats a face exactly
+    subject_side: float = 0.15  # sd of left-right imbalance per subject and AU (0.15 = 15 % more on one side): habitual
+    clip_side: float = 0.07  # sd of the same per clip
+    intensity: float = 0.2  # +- shift of a subject's place in the log range of motion_px: some people show more
+    habit_share: float = 0.4  # share of clips in which a subject's two habit AUs come along: personal mannerism
+    habit_level: tuple = (0.08, 0.2)  # their gain, relative to labelled AUs: too weak to be coded
+    pose_deg: float = 3.0  # degrees, sd per axis and subject: nobody sits quite straight
+    clip_pose_deg: float = 1.0  # degrees, sd per axis and clip
+    place: float = 0.035  # units (2 px), sd per axis and clip: where the head is held
+    drift_deg: float = 0.8  # degrees/s, sd per axis: slow turning of a still-sitting person, ~0.3 px over a clip
+    drift: float = 0.02  # units/s (2 mm/s), sd per axis: slow sway, ~0.4 px over a clip
+    tremor_deg: float = 0.02  # degrees, sd per axis: physiological tremor
+    tremor: float = 0.0008  # units (0.1 mm, 0.04 px), sd per axis: pulse and tremor
+    tremor_hz: tuple = (4.0, 10.0)  # Hz: the band of physiological tremor
+    blink_share: float = 0.15  # share of clips with a blink: 17 blinks a minute, clips of about half a second
+    blink: tuple = (9, 16)  # frames, 0.15-0.27 s: a spontaneous blink
+    blink_depth: tuple = (0.85, 1.0)  # activation of AU45 at its peak: most blinks close the eye
+    noise: tuple = (1.5, 2.0)  # grey levels, sd per pixel: a machine-vision camera indoors
+    flicker: float = 0.005  # sd of relative exposure per frame: mains light, shutter jitter
+    clips_spread: float = 0.35  # sd of log clips per subject: some people leak more often (about 4-20 of 267/24)
+    label_spread: float = 0.5  # sd of log liking of each label set per subject: people differ in what they show
+
+
+PRESETS = {"bench-v1": Preset("bench-v1")}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a clip shows; ``simulate`` turns it into motion. ``labels`` follow LABELS as 0/1."""
+
+    clip: str
+    subject: str
+    labels: tuple
+    aus: tuple
+    face_seed: int
+    clip_seed: int
+    preset: str
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One clip's ground truth, T frames: AU weights per side, rigid head motion, exposure, noise, key frames."""
+
+    face_seed: int
+    weights: np.ndarray  # (T, A, 2) float32; AU order of faces.AUS, sides x < 0 and x > 0; blinks included
+    rotation: np.ndarray  # (T, 3) float32 rad, rotation vector about the neck's top
+    translation: np.ndarray  # (T, 3) float32 units
+    gain: np.ndarray  # (T,) float32 relative exposure
+    noise_seed: int
+    noise_sigma: float  # grey levels
+    onset: int  # first frame of the expression
+    apex: int  # frame where its motion, blinks apart, is largest
+    offset: int  # last frame of the expression
+    fps: int
+    aus: tuple
+
+    def arrays(self):
+        """Return everything as a dict of arrays, ready for ``artifacts.write_npz``."""
+        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def load(cls, arrays):
+        """Return the Motion of a dict that ``arrays`` made; raise MerError naming what is missing."""
+        missing = [field.name for field in fields(cls) if field.name not in arrays]
+        if missing:
+            raise MerError(f"the motion lacks {', '.join(missing)}; write the data set again")
+        values = {field.name: np.asarray(arrays[field.name]) for field in fields(cls)}
+        return cls(**{name: v if v.ndim > 1 or name == "gain" else v.tolist() for name, v in values.items()} |
+                   {"aus": tuple(values["aus"].tolist())})  # fmt: skip
+
+
+def label_of(aus):
+    """Return the label names (in LABELS order) of a set of AUs, as 4DME's annotators combine them; AU45 tells nothing."""
+    aus = set(aus)
+    found = {
+        "Negative": bool(aus & {4, 7, 9, 10, 15}) and 12 not in aus,
+        "Positive": 12 in aus,
+        "Repression": bool(aus & {14, 17, 24}),
+        "Surprise": {1, 2} <= aus,
+    }
+    return tuple(name for name, yes in found.items() if yes) or ("Others",)
+
+
+def get_preset(name):
+    """Return the Preset called ``name``; raise MerError if there is none."""
+    if name not in PRESETS:
+        raise MerError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def plan_clips(subjects=24, clips=267, seed=0, preset="bench-v1"):
+    """Return a list of Plans, sorted by subject: label sets in 4DME's proportions, spread unevenly over subjects.
+
+    Raises MerError unless 1 <= subjects <= clips and the preset exists.
+    """
+    levels = get_preset(preset)
+    for name, value in (("subjects", subjects), ("clips", clips), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise MerError(f"{name} is {value!r}; a whole number is needed")
+    if subjects < 1 or clips < subjects or seed < 0:
+        raise MerError(f"{subjects} subjects with {clips} clips (seed {seed}) cannot be: 1 <= subjects <= clips, seed >= 0")
+    rng = np.random.default_rng([seed, 7])
+    plans = []
+    for number, owned in enumerate(_share_out(rng, _choose_aus(clips), subjects, levels), start=1):
+        subject = f"S{number:02d}"
+        for k, aus in enumerate(owned, start=1):
+            names = label_of(aus)
+            labels = tuple(int(label in names) for label in LABELS)
+            seeds = [int(np.random.SeedSequence(key).generate_state(1)[0]) for key in ((seed, number), (seed, number, k))]
+            plans.append(Plan(f"{subject}_{k:03d}", subject, labels, aus, *seeds, preset))
+    return plans
+
+
+def _largest_remainder(counts, total):
+    """Return whole numbers proportional to ``counts`` that sum to ``total``."""
+    exact = np.array(counts, float) * total / sum(counts)
+    whole = np.floor(exact).astype(int)
+    whole[np.argsort(-(exact - whole), kind="stable")[: total - whole.sum()]] += 1
+    return whole
+
+
+def _choose_aus(clips):
+    """Return one AU tuple per clip: label sets by largest remainder, each label at least once where five clips allow it."""
+    sets = {}
+    for aus in RECIPES:
+        sets.setdefault(label_of(aus), []).append(aus)
+    names = list(sets)
+    sizes = [sum(RECIPES[aus] for aus in sets[name]) for name in names]
+    share = _largest_remainder(sizes, clips)
+    if clips >= len(LABELS):
+        for label in LABELS:
+            if not any(label in name and n for name, n in zip(names, share, strict=True)):
+                share[np.argmax(share)] -= 1
+                share[max((size, -i) for i, size in enumerate(sizes) if label in names[i])[1] * -1] += 1
+    chosen = []
+    for name, n in zip(names, share, strict=True):
+        per_recipe = _largest_remainder([RECIPES[aus] for aus in sets[name]], n)
+        chosen += [aus for aus, times in zip(sets[name], per_recipe, strict=True) for _ in range(times)]
+    return chosen
+
+
+def _share_out(rng, chosen, subjects, levels):
+    """Deal AU sets to subjects: uneven numbers, each subject with a liking of its own for some label sets."""
+    size = np.exp(levels.clips_spread * np.clip(rng.standard_normal(subjects), -2, 1.6))
+    room = 1 + _largest_remainder(size, len(chosen) - subjects)  # everybody has a clip
+    liking = {name: np.exp(levels.label_spread * rng.standard_normal(subjects)) for name in map(label_of, RECIPES)}
+    owned = [[] for _ in range(subjects)]
+    for i in rng.permutation(len(chosen)):
+        chance = room * liking[label_of(chosen[i])]
+        subject = rng.choice(subjects, p=chance / chance.sum())
+        owned[subject].append(chosen[i])
+        room[subject] -= 1
+    return owned
+
+
+@functools.lru_cache(maxsize=64)
+def _style(face_seed, levels):
+    """Return a subject's (log gains (A,), imbalances (A,), habit AUs' indices (2,), intensity shift, pose (3,) rad)."""
+    rng = np.random.default_rng([face_seed, 11])
+    return (
+        levels.subject_gain * rng.standard_normal(len(AUS)),
+        levels.subject_side * rng.standard_normal(len(AUS)),
+        rng.choice(len(AUS) - 1, 2, replace=False),  # any but the blink
+        rng.uniform(-levels.intensity, levels.intensity),
+        np.deg2rad(levels.pose_deg) * np.clip(rng.standard_normal(3), -2, 2),
+    )
+
+
+def simulate(plan):
+    """Return the Motion of a Plan: AU time courses scaled to a drawn size in px, head motion, blinks, exposure."""
+    levels = get_preset(plan.preset)
+    rng = np.random.default_rng([plan.clip_seed, 13])
+    length = int(rng.integers(levels.length[0], levels.length[1] + 1))
+    onset, after = (int(n) for n in rng.integers(levels.margin[0], levels.margin[1] + 1, 2))
+    offset = onset + length - 1
+    frames = offset + after + 1
+    expression = _scale(rng, _expression(rng, plan, levels, frames, onset, offset), plan.face_seed, levels)
+    weights = expression.copy()
+    weights[:, AUS.index(45)] += _blink(rng, levels, frames)[:, None]
+    rotation, translation = _head(rng, levels, frames, _style(plan.face_seed, levels)[4])
+    size = _sizes(expression, plan.face_seed, np.mean)
+    return Motion(
+        face_seed=plan.face_seed,
+        weights=weights.astype(np.float32),
+        rotation=rotation.astype(np.float32),
+        translation=translation.astype(np.float32),
+        gain=(1 + levels.flicker * rng.standard_normal(frames)).astype(np.float32),
+        noise_seed=int(rng.integers(2**31)),
+        noise_sigma=float(rng.uniform(*levels.noise)),
+        onset=onset,
+        apex=onset + 1 + int(np.argmax(size[onset + 1 : offset])),
+        offset=offset,
+        fps=levels.fps,
+        aus=tuple(plan.aus),
+    )
+
+
+def _smooth(t):
+    """Rise from 0 to 1 with zero speed and acceleration at both ends (minimum-jerk)."""
+    t = np.clip(t, 0, 1)
+    return t**3 * (10 - 15 * t + 6 * t**2)
+
+
+def _expression(rng, plan, levels, frames, onset, offset):
+    """Return the weights (frames, A, 2) of the labelled and habit AUs, their sizes relative to one another only."""
+    gain, side, habits, _, _ = _style(plan.face_seed, levels)
+    level = {AUS.index(au): 1.0 for au in plan.aus if au in AUS and au != 45}
+    if rng.random() < levels.habit_share:
+        level |= {int(a): rng.uniform(*levels.habit_level) for a in habits if int(a) not in level}
+    length, n, t = offset - onset, len(level), np.arange(frames)
+    starts, ends = levels.au_delay * length * rng.random((2, n))
+    peak = onset + length * (rng.uniform(*levels.rise) + levels.au_apex * rng.uniform(-1, 1, n))
+    starts[np.argmin(starts)] = ends[np.argmin(ends)] = 0  # onset and offset are the first and the last AU's
+    weights = np.zeros((frames, len(AUS), 2))
+    for (a, height), start, end, top in zip(level.items(), onset + starts, offset - ends, peak, strict=True):
+        rest = rng.uniform(*levels.residue)
+        course = np.where(t < top, _smooth((t - start) / (top - start)), rest + (1 - rest) * _smooth((end - t) / (end - top)))
+        tilt = np.clip(side[a] + levels.clip_side * rng.standard_normal(), -0.5, 0.5)
+        height *= np.exp(gain[a] + levels.clip_gain * rng.standard_normal())
+        weights[:, a] = height * course[:, None] * np.array([1 - tilt, 1 + tilt])
+    return weights
+
+
+def _sizes(weights, face_seed, summary):
+    """Return ``summary`` over the front of the face of the AU motion's length (units), per frame (T,)."""
+    face = make_face(face_seed)
+    moved = np.einsum("tas,asmk->tmk", weights, face.fields[:, :, face.front][:, :, ::5], optimize=True)
+    return summary(np.linalg.norm(moved, axis=-1), axis=-1)
+
+
+def _scale(rng, weights, face_seed, levels):
+    """Scale weights so that the 99th percentile of motion at the peak is drawn from ``motion_px``."""
+    place = rng.random() + _style(face_seed, levels)[3]
+    place = 1 - abs(1 - abs(place))  # folded back into 0..1: a subject's share of small and large motion differs
+    low, high = np.log(levels.motion_px)
+    wanted = np.exp(low + place * (high - low)) * levels.crop_units / levels.crop_px
+    size = _sizes(weights, face_seed, functools.partial(np.percentile, q=99)).max()
+    if size == 0:
+        raise MerError("the plan names no AU that moves; name at least one of " + ", ".join(map(str, AUS[:-1])))
+    return weights * wanted / size
+
+
+def _blink(rng, levels, frames):
+    """Return AU45's activation (frames,): a blink at any time, cut by the clip's ends, or none."""
+    happens, length, depth = rng.random() < levels.blink_share, rng.integers(*levels.blink), rng.uniform(*levels.blink_depth)
+    top = rng.uniform(-0.3 * length, frames + 0.3 * length)
+    t = np.arange(frames) - top
+    closing, opening = 0.35 * length, 0.65 * length  # lids fall about twice as fast as they rise
+    return happens * depth * np.where(t < 0, _smooth(1 + t / closing), _smooth(1 - t / opening))
+
+
+def _head(rng, levels, frames, pose):
+    """Return rotation (frames, 3) rad and translation (frames, 3) units: pose, place, slow drift, tremor."""
+    t = (np.arange(frames) / levels.fps)[:, None]
+
+    def wander(drift, tremor):
+        hz, phase = rng.uniform(*levels.tremor_hz, 3), rng.uniform(0, 2 * np.pi, 3)
+        bend = 1 + 0.5 * rng.standard_normal(3) * np.sin(np.pi * t / t[-1])  # no drift is quite straight
+        return drift * rng.standard_normal(3) * t * bend + tremor * np.sqrt(2) * np.sin(2 * np.pi * hz * t + phase)
+
+    rotation = pose + np.deg2rad(levels.clip_pose_deg) * rng.standard_normal(3)
+    rotation = rotation + np.deg2rad(1) * wander(levels.drift_deg, levels.tremor_deg)
+    return rotation, levels.place * rng.standard_normal(3) + wander(levels.drift, levels.tremor)
+
+
+def count_aus(plans):
+    """Return how many clips each AU is in, as a Counter."""
+    return Counter(au for plan in plans for au in plan.aus)

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from mer_utils import MerError
+from mer_utils.apex import RULES, find_apex, joint_curve, motion_curve
+
+
+def bump(frames, peak, height=1.0):
+    return height * np.exp(-(((np.arange(frames) - peak) / 4) ** 2))
+
+
+def test_both_views_decide_together():
+    curve = np.stack([bump(30, 10), bump(30, 16)])
+    assert find_apex(curve, 2, 27) == 13  # the mean of two equal bumps, 6 frames apart, peaks half way
+    assert find_apex(curve[:1], 2, 27) == 10
+    assert find_apex(np.stack([bump(30, 10, 3.0), bump(30, 16)]), 2, 27, rule="max") == 10
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_apex_lies_strictly_between_onset_and_offset(rule):
+    rising = np.arange(20.0)[None].repeat(2, 0)
+    assert find_apex(rising, 3, 15, rule) == 14
+    assert find_apex(rising[:, ::-1], 3, 15, rule) == 4
+    assert find_apex(np.zeros((2, 20)), 3, 15, rule) == 4
+    with pytest.raises(MerError, match="no apex"):
+        find_apex(rising, 3, 4, rule)
+    with pytest.raises(MerError, match="no apex"):
+        find_apex(rising, 3, 20, rule)
+
+
+def test_smoothing_ignores_a_single_noisy_frame():
+    curve = np.stack([bump(40, 20)] * 2)
+    curve[:, 9] += 1.2
+    assert find_apex(curve, 2, 37, smoothing=0) == 9
+    assert find_apex(curve, 2, 37, smoothing=2.0) == 20
+
+
+def test_unknown_rule_is_refused():
+    with pytest.raises(MerError, match="mean, max, product"):
+        joint_curve(np.zeros((2, 5)), "median")
+
+
+def test_motion_curve_is_zero_at_the_onset_and_grows_with_motion():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (70, 70)).astype(np.uint8)
+    image = np.kron(image[::7, ::7], np.ones((7, 7), np.uint8))  # blocks that flow can follow
+    frames = np.stack([np.roll(image, shift, 1) for shift in (0, 1, 2)])[None].repeat(2, 0)
+    curve = motion_curve(frames, 0, compensation="none")
+    assert curve.shape == (2, 3) and (curve[:, 0] == 0).all()
+    assert (curve[:, 2] > curve[:, 1]).all() and (curve[:, 1] > 0).all()

@@ -1,0 +1,66 @@
+import cv2
+import numpy as np
+import pytest
+
+from mer_utils import MerError
+from mer_utils.flow import BACKENDS, compensate, compute_flow, head_motion, magnitude, phase_flow
+
+
+def texture(size=128, seed=0):
+    noise = np.random.default_rng(seed).standard_normal((size, size))
+    grain = sum(cv2.GaussianBlur(noise, (0, 0), s) * s for s in (1, 3, 8))
+    return (128 + 40 * grain / grain.std()).clip(0, 255).astype(np.float32)
+
+
+def shifted(image, u, v):
+    """Move the picture's content by (u, v) px: right and down where positive."""
+    matrix = np.float32([[1, 0, u], [0, 1, v]])
+    return cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_known_shift_is_found_with_its_signs(backend):
+    first = texture()
+    second = shifted(first, 0.8, -0.5)
+    flow = compute_flow(first.astype(np.uint8), second.astype(np.uint8), backend)
+    assert flow.shape == (2, 128, 128) and flow.dtype == np.float32
+    inner = np.median(flow[:, 16:-16, 16:-16], axis=(1, 2))
+    # a quarter of the shift: enough to tell the signs and u from v, and looser than any backend needs
+    np.testing.assert_allclose(inner, (0.8, -0.5), atol=0.2)
+
+
+def test_unknown_backend_and_unequal_frames_are_refused():
+    image = texture().astype(np.uint8)
+    with pytest.raises(MerError, match="dis, farneback, tvl1"):
+        compute_flow(image, image, "raft")
+    with pytest.raises(MerError, match="one size"):
+        compute_flow(image, image[:64])
+
+
+def test_similarity_takes_out_head_motion_and_leaves_the_expression():
+    y, x = np.mgrid[:128, :128].astype(np.float32)
+    head = np.stack([0.6 - 0.004 * (y - 63.5), -0.3 + 0.004 * (x - 63.5)]).astype(np.float32)  # a shift and a turn
+    brow = np.zeros_like(head)
+    brow[1] = -np.exp(-(((x - 40) / 10) ** 2) - ((y - 40) / 8) ** 2)
+    np.testing.assert_allclose(head_motion(head), head, atol=1e-3)
+    left = compensate(head + brow)
+    # the fit must not be dragged along: less than a tenth of the brow's 1 px is lost or spread anywhere
+    np.testing.assert_allclose(left, brow, atol=0.1)
+    assert np.abs(compensate(head + brow, "none") - brow).max() > 0.5
+
+
+def test_median_removes_a_shift_and_unknown_methods_are_refused():
+    flow = np.full((2, 32, 32), 0.7, np.float32)
+    assert np.abs(compensate(flow, "median")).max() == 0
+    with pytest.raises(MerError, match="unknown"):
+        compensate(flow, "affine")
+
+
+def test_phases_run_onset_apex_and_back():
+    image = texture()
+    frames = np.stack([image, shifted(image, 1, 0), image]).astype(np.uint8)
+    flow = phase_flow(frames, 0, 1, 2, compensation="none")
+    assert flow.shape == (2, 2, 128, 128)
+    assert np.median(flow[0, 0]) > 0.5 and np.median(flow[1, 0]) < -0.5
+    assert phase_flow(frames, 0, 1, 2, phases=1).shape == (1, 2, 128, 128)
+    np.testing.assert_allclose(magnitude(flow), np.sqrt(flow[:, 0] ** 2 + flow[:, 1] ** 2), rtol=1e-5)

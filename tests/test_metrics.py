@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from mer_utils.metrics import confusion, constant_answers, label_f1, macro_uf1, tune_thresholds
+
+# the ten label sets of 4DME with their counts (paper.md section 3), in the order Negative, Positive, Repression, Surprise, Others
+SETS = {
+    (1, 0, 0, 0, 0): 127,
+    (0, 1, 0, 0, 0): 34,
+    (0, 0, 0, 0, 1): 31,
+    (0, 0, 0, 1, 0): 30,
+    (0, 0, 1, 0, 0): 6,
+    (0, 1, 0, 1, 0): 13,
+    (1, 0, 0, 1, 0): 8,
+    (0, 1, 1, 0, 0): 8,
+    (1, 0, 1, 0, 0): 7,
+    (0, 0, 1, 1, 0): 3,
+}
+
+
+@pytest.fixture
+def labels():
+    return np.repeat(list(SETS), list(SETS.values()), axis=0)
+
+
+def test_agrees_with_scikit_learn(labels):
+    predicted = np.random.default_rng(0).random(labels.shape) < 0.3
+    expected = f1_score(labels, predicted, average=None, zero_division=0)
+    np.testing.assert_allclose(label_f1(labels, predicted), expected)
+    assert macro_uf1(labels, predicted) == pytest.approx(expected.mean())
+
+
+def test_constant_answers_on_the_published_label_counts(labels):
+    subjects = np.arange(len(labels)) % 24
+    answers = constant_answers(labels, subjects)
+    # the values of paper.md section 4, known to three decimals
+    assert macro_uf1(labels, answers["all_ones"]) == pytest.approx(0.349, abs=5e-4)
+    assert macro_uf1(labels, answers["majority"]) == pytest.approx(0.139, abs=5e-4)
+    assert macro_uf1(labels, answers["all_zeros"]) == 0
+    assert (answers["majority"][:, 0] == 1).all() and answers["majority"].sum() == len(labels)
+
+
+def test_majority_never_looks_at_the_subject_it_answers_for():
+    truth = np.array([[1, 0]] * 5 + [[0, 1]] * 4)
+    subjects = np.array(["a"] * 5 + ["b"] * 4)
+    majority = constant_answers(truth, subjects)["majority"]
+    assert (majority[:5] == (0, 1)).all() and (majority[5:] == (1, 0)).all()
+
+
+def test_a_label_neither_there_nor_answered_counts_zero():
+    assert label_f1([[1, 0]], [[1, 0]]).tolist() == [1.0, 0.0]
+
+
+def test_confusion_counts():
+    table = confusion([[1, 0], [0, 1], [1, 1]], [[1, 1], [0, 0], [0, 1]])
+    assert table.tolist() == [[[1, 0], [1, 1]], [[0, 1], [1, 1]]]
+
+
+def test_thresholds_reach_the_best_f1_there_is():
+    rng = np.random.default_rng(1)
+    truth = rng.random((60, 3)) < 0.3
+    scores = truth * 0.5 + rng.random((60, 3))
+    best = label_f1(truth, scores >= tune_thresholds(truth, scores))
+    for t in np.linspace(0, 1.5, 200):
+        assert (best >= label_f1(truth, scores >= t) - 1e-12).all()
+    separable = np.array([[0.1], [0.2], [0.8], [0.9]])
+    assert tune_thresholds([[0], [0], [1], [1]], separable) == pytest.approx(0.5)
