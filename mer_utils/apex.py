@@ -9,19 +9,23 @@ from mer_utils.flow import compensate, compute_flow, magnitude
 RULES = {"mean": np.mean, "max": np.max, "product": np.prod}
 
 
-def motion_curve(frames, onset=0, backend="dis", compensation="similarity"):
-    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the onset frame to each
-    frame.
+def motion_curve(frames, onset, offset, backend="dis", compensation="similarity", detrend=True):
+    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the onset frame to each frame.
+
+    A head that turns slowly moves ever farther from the onset, so that the largest flow is often the last one. ``detrend``
+    takes this out (our choice, not the paper's): at offset the expression is over, so what flow is left there is drift, and
+    frame t keeps the flow onset-t less (t - onset) / (offset - onset) times the flow onset-offset, pixel by pixel.
     """
     curve = np.zeros(frames.shape[:2], np.float32)
     for v, view in enumerate(frames):
-        for t in range(len(view)):
-            if t != onset:
-                curve[v, t] = magnitude(compensate(compute_flow(view[onset], view[t], backend), compensation)).mean()
+        flows = [compensate(compute_flow(view[onset], frame, backend), compensation) for frame in view]
+        for t, flow in enumerate(flows):
+            drift = (t - onset) / (offset - onset) * flows[offset] if detrend else 0
+            curve[v, t] = magnitude(flow - drift).mean()
     return curve
 
 
-def joint_curve(curve, rule="mean", smoothing=1.0):
+def joint_curve(curve, rule="mean", smoothing=1.5):
     """Join the views' curves (V, T) into one (T,): smooth each (Gaussian, ``smoothing`` frames), then mean, max or
     product over views.
     """
@@ -31,7 +35,7 @@ def joint_curve(curve, rule="mean", smoothing=1.0):
     return RULES[rule](smooth, axis=0)
 
 
-def find_apex(curve, onset, offset, rule="mean", smoothing=1.0):
+def find_apex(curve, onset, offset, rule="mean", smoothing=1.5):
     """Return the apex: the frame strictly between onset and offset where the joint curve of (V, T) is largest (the
     first of equals).
 

@@ -14,7 +14,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from mer_utils import MerError
-from mer_utils.artifacts import code_hash, read_json, read_npz, write_bytes, write_json, write_npz, write_text
+from mer_utils.artifacts import code_hash, read_json, read_npz, write_json, write_npz, write_text
 from mer_utils.rendering import cameras, render_clip, write_obj
 from mer_utils.synthetic import LABELS, Motion, plan_clips, simulate
 
@@ -292,8 +292,12 @@ def _write_clips(root, plans, size, meshes):
     rows = []
     for plan in plans:
         motion = simulate(plan)
+        folder = root / "clips" / plan.clip
+        folder.mkdir(parents=True)
         for t, frame in enumerate(render_clip(motion, views).transpose(1, 2, 0, 3)):  # (T, H, V, W)
-            write_bytes(root / "clips" / plan.clip / f"{t:04d}.png", encode_png(frame.reshape(len(frame), -1)))
+            (folder / f"{t:04d}.png").write_bytes(
+                encode_png(frame.reshape(len(frame), -1))
+            )  # root is renamed when whole
             if meshes:
                 write_obj(root / "meshes" / plan.clip, motion, t)
         write_npz(root / "truth" / f"{plan.clip}.npz", **motion.arrays())

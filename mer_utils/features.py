@@ -26,7 +26,8 @@ class FrontEnd:
     compensation: str = "similarity"  # head motion: none, median, similarity
     apex: str = "auto"  # auto, or manifest (the annotated or true apex)
     rule: str = "mean"  # of both views' motion curves: mean, max, product
-    smoothing: float = 1.0  # frames, of the motion curve
+    smoothing: float = 1.5  # frames, of the motion curve
+    detrend: bool = True  # the motion curve without the drift that is left at offset
     phases: int = 2  # onset-apex and apex-offset, or onset-apex alone
     normalisation: str = "none"  # of the maps: none (px), minmax per map, robust per clip
     size: int = 28  # px, side of the maps the network sees
@@ -85,7 +86,7 @@ def extract_clip(clip, views, options=FrontEnd()):
     (V, 4).
     """
     frames, boxes = load_crops(clip, views, options.crop, options.enlarge)
-    curve = motion_curve(frames, clip.onset, options.backend, options.compensation)
+    curve = motion_curve(frames, clip.onset, clip.offset, options.backend, options.compensation, options.detrend)
     if options.apex == "auto":
         apex = find_apex(curve, clip.onset, clip.offset, options.rule, options.smoothing)
     elif options.apex == "manifest" and clip.apex is not None:

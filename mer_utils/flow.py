@@ -61,8 +61,8 @@ def head_motion(flow, method="similarity", rounds=5):
     target = np.concatenate([su, sv]).astype(np.float64)
     weight = np.ones(len(sx))
     for _ in range(rounds):
-        w = np.tile(np.sqrt(weight), 2)
-        a, b, c, d = np.linalg.lstsq(matrix * w[:, None], target * w, rcond=None)[0]
+        weighted = matrix * np.tile(weight, 2)[:, None]
+        a, b, c, d = np.linalg.solve(weighted.T @ matrix, weighted.T @ target)
         residual = np.hypot(su - (a * sx - b * sy + c), sv - (b * sx + a * sy + d))
         weight = 1 / np.maximum(residual, 0.02)  # 0.02 px: below what any backend resolves
     return np.stack([a * x - b * y + c, b * x + a * y + d]).astype(np.float32)

@@ -230,7 +230,7 @@ def _find_imports(source):
 def find_reasons(job, out=None):
     """Return why a notebook must run again, none if it is fresh. With ``out``, its pictures there count too."""
     record = job.record()
-    if not record.get("inputs"):
+    if not record:
         return ["never run"]
     if record.get("unfinished"):
         return ["its last run did not finish"]

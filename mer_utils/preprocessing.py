@@ -8,6 +8,7 @@ from mer_utils.clips import read_frames
 
 # The challenge entry's fallback box (0, 400, 1200, 1600) in its 1200 x 1600 px views, as fractions of width and height.
 FALLBACK = (0.0, 0.25, 1.0, 1.0)
+FACE_CENTRE = 0.88  # how far below the top of the hair a face has its centre, in widths of the head
 
 
 def split_views(raw, views=2):
@@ -60,9 +61,6 @@ def find_box(frame, enlarge=1.0):
             half = side * enlarge / 2
             return _clip((x - half, y - half, x + half, y + half), width, height)
     return _clip(tuple(np.multiply(FALLBACK, (width, height, width, height))), width, height)
-
-
-FACE_CENTRE = 0.80  # of the head's width, below the top of the hair
 
 
 def _clip(box, width, height):

@@ -1,10 +1,12 @@
 """Cameras: a face that moves becomes two synchronised grey films, and mesh motion becomes the true optical flow.
 
-Camera frame (that of OpenCV's rasteriser): x right, y up, the view along -z; pixel (column, row) has its centre at (column + 0.5, row + 0.5).
+Camera frame (that of OpenCV's rasteriser): x right, y up, the view along -z. Image coordinates in px are whole numbers
+at pixel centres; the rasteriser samples exactly there, so that what is rendered, projected and measured as flow agrees.
 """
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,9 +19,10 @@ from mer_utils.faces import deform, make_face
 PIVOT = np.array([0.0, -0.55, -0.20], np.float32)  # top of the neck: heads turn about it
 AIM = np.array([0.0, 0.07, 0.0], np.float32)  # what the cameras look at: crown to chin fills 80 % of the height
 NEAR, FAR = 1.0, 20.0
-BACKGROUND = 235.0  # grey level: brighter than lit skin and far from hair, so that a silhouette can be found
-LIGHTS = (((-0.45, 0.55, 0.75), 0.62), ((0.75, 0.10, 0.60), 0.22), ((0.0, 0.9, 0.1), 0.08))  # towards the light, strength
-AMBIENT = 0.32
+BACKGROUND = 240.0  # grey level: brighter than lit skin (220 at most) and far from hair, hence a silhouette
+# World lights: direction towards the light, strength; key light from the upper left, fill from the right, sky
+LIGHTS = (((-0.45, 0.55, 0.75), 0.62), ((0.75, 0.10, 0.60), 0.22), ((0.0, 0.9, 0.1), 0.08))
+AMBIENT = 0.40
 BRIGHTEST = AMBIENT + sum(strength for _, strength in LIGHTS)
 OVERSAMPLE = 2  # rendered at twice the size and averaged: no stepped edges
 
@@ -57,7 +60,7 @@ class Camera:
         """Return image coordinates (..., 2) in px (pixel centres at whole numbers) of world points (..., 3)."""
         seen = points @ self.pose[:3, :3].T + self.pose[:3, 3]
         at = self.focal * seen[..., :2] / -seen[..., 2:] * [1, -1]
-        return at + [(self.width - 1) / 2, (self.height - 1) / 2]
+        return at + np.array([self.width - 1, self.height - 1]) / 2
 
 
 def cameras(size=224, yaw=25.0):
@@ -91,21 +94,20 @@ def _shading_parts(face_seed):
 def _shade(face_seed, vertices):
     """Return the light (M,) on each vertex: Lambert, from lights fixed in the world."""
     triangles = make_face(face_seed).triangles
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
+    a, b, c = (np.take(vertices, triangles[:, i], axis=0) for i in range(3))
     normals = _shading_parts(face_seed)[0] @ np.cross(b - a, c - a)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
-    light = np.full(len(vertices), AMBIENT, np.float32)
-    for towards, strength in LIGHTS:
-        towards = np.array(towards, np.float32) / np.linalg.norm(towards).astype(np.float32)
-        light += strength * np.clip(normals @ towards, 0, None)
-    return light
+    normals /= np.sqrt(np.einsum("mk,mk->m", normals, normals))[:, None] + 1e-12
+    towards = np.array([d for d, _ in LIGHTS], np.float32)
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    strength = np.array([strength for _, strength in LIGHTS], np.float32)
+    return AMBIENT + np.maximum(normals @ towards.T, 0) @ strength
 
 
 def _rasterise(camera, vertices, triangles, values, scale=1):
     """Return ``values`` (M, 3, in 0..1) interpolated at each pixel (H, W, 3) and depth (H, W; FAR where nothing is)."""
     shape = camera.height * scale, camera.width * scale
     settings = cv2.TriangleRasterizeSettings()
-    settings = settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED).setCullingMode(cv2.RASTERIZE_CULLING_NONE)
+    settings = settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED).setCullingMode(cv2.RASTERIZE_CULLING_CW)
     return cv2.triangleRasterize(
         np.ascontiguousarray(vertices, np.float32), triangles, np.ascontiguousarray(values, np.float32),
         np.zeros((*shape, 3), np.float32), np.full(shape, FAR, np.float32),
@@ -122,8 +124,9 @@ def render_frame(motion, camera, frame, vertices=None, light=None):
     values = np.column_stack([face.uv, light / BRIGHTEST])
     seen, depth = _rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
     u, v, lit = cv2.split(seen)
-    grey = cv2.remap(texture, u * texture.shape[1] - 0.5, v * texture.shape[0] - 0.5, cv2.INTER_LINEAR)
-    grey = np.where(depth < FAR, grey * lit * BRIGHTEST, BACKGROUND)
+    u, v = cv2.addWeighted(u, texture.shape[1], u, 0, -0.5), cv2.addWeighted(v, texture.shape[0], v, 0, -0.5)
+    grey = cv2.multiply(cv2.remap(texture, u, v, cv2.INTER_LINEAR), lit, scale=BRIGHTEST)
+    grey[depth >= FAR] = BACKGROUND
     return cv2.resize(grey, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
 
 
@@ -142,9 +145,9 @@ def render_clip(motion, cameras):
 
 
 def true_flow(motion, cameras, view, i, j):
-    """Return the true flow (2, H, W) float32 px from frame i to frame j (u right, v down) and where it can be seen (H, W).
+    """Return the true flow (2, H, W) float32 px from frame i to j (u right, v down) and where it is visible (H, W).
 
-    At each pixel of frame i the rasteriser gives the skin point's place in the world at frames i and j; both are projected.
+    At each pixel of frame i the rasteriser gives the skin point's place at frames i and j; both are projected.
     Visible: a point is there, lands inside frame j, and nothing in frame j stands before it.
     """
     camera = cameras[view]
@@ -169,9 +172,7 @@ def true_flow(motion, cameras, view, i, j):
 
 
 def write_obj(folder, motion, frame):
-    """Write ``frame`` as a textured OBJ (frame_0000.obj) into ``folder``, with face.mtl and face.png; return its path."""
-    from pathlib import Path
-
+    """Write ``frame`` as a textured OBJ into ``folder`` (frame_0000.obj, face.mtl, face.png once); return its path."""
     face, vertices = make_face(motion.face_seed), place(motion, frame)
     folder = Path(folder)
     if not (folder / "face.png").exists():

@@ -47,13 +47,14 @@ def run_suite(
                 later = [other for other in planned[index:] if reasons[other.number]]
                 echo(f"{label}: {reasons[job.number][0]}{_estimate(later)}")
                 record = _execute(job, root)
-                echo(f"      done in {record['seconds']} s, {len(job.figures)} figures in {out}")
+                echo(f"      done in {record['seconds']:.1f} s")
             else:
                 echo(f"{label}: fresh")
             publish(job, record, out)
             collect(root, suite, profile, {j.inputs["data"] for j in planned}, out)
             row = {"notebook": job.name, "seconds": record["seconds"], "figures": len(job.figures)}
             rows.append({**row, "fresh": not reasons[job.number], "headline": record["headline"]})
+    echo(f"figures, figures.json and results.json: {out}")
     return rows
 
 

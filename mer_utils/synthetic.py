@@ -1,10 +1,10 @@
-"""What happens in a synthetic clip: which action units (AUs) move, when, how far, and everything else that disturbs the picture.
+"""What happens in a synthetic clip: which action units (AUs) move, when, how far, and what else disturbs the picture.
 
-Every level stands in one frozen Preset, chosen for being plausible of a filmed seated person, never for what a classifier makes of it.
+Every level stands in one frozen Preset, chosen for being plausible of a filmed seated person, never for a classifier's
+score.
 """
 
 import functools
-from collections import Counter
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -14,8 +14,8 @@ from mer_utils.faces import AUS, make_face
 
 LABELS = ("Negative", "Positive", "Repression", "Surprise", "Others")
 
-# AU sets of 267 clips. Their label sets have 4DME's counts and their AUs are near its totals (Li et al., TAFFC 2022); which AUs
-# go together is our choice. AU1, AU2 and AU12 are a little too many (by 12, 7, 2): the 54 Surprise and 55 Positive clips need them.
+# AU sets of 267 clips. Their label sets have 4DME's counts and their AUs come near its totals (Li et al., TAFFC 2022);
+# which AUs go together is our choice. AU1, AU2, AU12 are 12, 7, 2 too many: the Surprise and Positive clips need them.
 RECIPES = {
     # Negative 127
     (4,): 47, (7,): 33, (4, 7): 38, (15,): 3, (4, 15): 1, (7, 15): 1, (4, 7, 15): 1, (10,): 1, (4, 9): 1, (4, 7, 10): 1,
@@ -26,7 +26,8 @@ RECIPES = {
     # Surprise 30, Repression 6
     (1, 2): 28, (1, 2, 5): 2, (17,): 2, (14,): 2, (24,): 2,
     # Positive+Surprise 13, Negative+Surprise 8, Positive+Repression 8
-    (1, 2, 12): 12, (1, 2, 5, 12): 1, (1, 2, 4): 5, (1, 2, 7): 2, (1, 2, 4, 7): 1, (12, 24): 4, (12, 17): 2, (12, 14): 1, (6, 12, 24): 1,
+    (1, 2, 12): 12, (1, 2, 5, 12): 1, (1, 2, 4): 5, (1, 2, 7): 2, (1, 2, 4, 7): 1, (12, 24): 4, (12, 17): 2,
+    (12, 14): 1, (6, 12, 24): 1,
     # Negative+Repression 7, Repression+Surprise 3
     (4, 17): 3, (7, 17): 2, (4, 14): 1, (4, 7, 17): 1, (1, 2, 24): 2, (1, 2, 17): 1,
 }  # fmt: skip
@@ -36,19 +37,20 @@ RECIPES = {
 class Preset:
     """All levels of a generator. Ranges are (low, high), drawn evenly unless said; sd is a standard deviation.
 
-    Lengths are in units (half a face height, about 11 cm on a grown-up); px are px of a face crop of ``crop_px`` rows that spans
-    ``crop_units`` from chin to crown: 128 px / 2.3 units = 55.7 px a unit at the depth of the head's centre.
+    Lengths are in units (half a face height, about 11 cm on a grown-up); px are those of a face crop of crop_px rows
+    that spans crop_units from chin to crown (128 px / 2.3 units = 55.7 px a unit at the depth of the head's centre).
     """
 
     name: str
     fps: int = 60  # frames/s: 4DME's rate
-    crop_px: float = 128.0
-    crop_units: float = 2.3
+    crop_px: float = 128.0  # px: height of the face crop that "px" refers to
+    crop_units: float = 2.3  # units: what that crop spans
     length: tuple = (12, 30)  # frames from onset to offset = 0.2-0.5 s: what counts as "micro"
     margin: tuple = (2, 4)  # frames before onset and after offset: annotators cut clips tightly
     motion_px: tuple = (0.3, 2.0)  # px, log-evenly: 99th percentile of AU motion at apex; seen, yet hard to see
+    most: float = 1.0  # no AU goes beyond this activation, 1 = macro-expression: lids alone cannot move 2 px
     rise: tuple = (0.30, 0.48)  # share of the length from onset to apex: faces rise faster than they relax
-    au_delay: float = 0.12  # share of the length by which single AUs start later or end earlier: AUs are not synchronous
+    au_delay: float = 0.12  # share of the length by which AUs start later or end earlier: they are not synchronous
     au_apex: float = 0.06  # share of the length, +-: nor are their peaks
     residue: tuple = (0.0, 0.15)  # share of the peak that stays at offset: faces relax incompletely
     subject_gain: float = 0.25  # sd of log gain of each AU per subject: muscles differ in strength
@@ -91,7 +93,7 @@ class Plan:
     preset: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Motion:
     """One clip's ground truth, T frames: AU weights per side, rigid head motion, exposure, noise, key frames."""
 
@@ -119,12 +121,13 @@ class Motion:
         if missing:
             raise MerError(f"the motion lacks {', '.join(missing)}; write the data set again")
         values = {field.name: np.asarray(arrays[field.name]) for field in fields(cls)}
-        return cls(**{name: v if v.ndim > 1 or name == "gain" else v.tolist() for name, v in values.items()} |
-                   {"aus": tuple(values["aus"].tolist())})  # fmt: skip
+        whole = ("weights", "rotation", "translation", "gain")
+        values = {name: value if name in whole else value.tolist() for name, value in values.items()}
+        return cls(**values | {"aus": tuple(values["aus"])})
 
 
 def label_of(aus):
-    """Return the label names (in LABELS order) of a set of AUs, as 4DME's annotators combine them; AU45 tells nothing."""
+    """Return the label names (in LABELS order) of a set of AUs, as 4DME combines them; others do not count."""
     aus = set(aus)
     found = {
         "Negative": bool(aus & {4, 7, 9, 10, 15}) and 12 not in aus,
@@ -152,7 +155,9 @@ def plan_clips(subjects=24, clips=267, seed=0, preset="bench-v1"):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise MerError(f"{name} is {value!r}; a whole number is needed")
     if subjects < 1 or clips < subjects or seed < 0:
-        raise MerError(f"{subjects} subjects with {clips} clips (seed {seed}) cannot be: 1 <= subjects <= clips, seed >= 0")
+        raise MerError(
+            f"{subjects} subjects with {clips} clips (seed {seed}) cannot be: 1 <= subjects <= clips, seed >= 0"
+        )
     rng = np.random.default_rng([seed, 7])
     plans = []
     for number, owned in enumerate(_share_out(rng, _choose_aus(clips), subjects, levels), start=1):
@@ -160,7 +165,9 @@ def plan_clips(subjects=24, clips=267, seed=0, preset="bench-v1"):
         for k, aus in enumerate(owned, start=1):
             names = label_of(aus)
             labels = tuple(int(label in names) for label in LABELS)
-            seeds = [int(np.random.SeedSequence(key).generate_state(1)[0]) for key in ((seed, number), (seed, number, k))]
+            seeds = [
+                int(np.random.SeedSequence(key).generate_state(1)[0]) for key in ((seed, number), (seed, number, k))
+            ]
             plans.append(Plan(f"{subject}_{k:03d}", subject, labels, aus, *seeds, preset))
     return plans
 
@@ -174,7 +181,7 @@ def _largest_remainder(counts, total):
 
 
 def _choose_aus(clips):
-    """Return one AU tuple per clip: label sets by largest remainder, each label at least once where five clips allow it."""
+    """Return one AU tuple per clip: label sets by largest remainder, every label at least once from five clips on."""
     sets = {}
     for aus in RECIPES:
         sets.setdefault(label_of(aus), []).append(aus)
@@ -185,7 +192,7 @@ def _choose_aus(clips):
         for label in LABELS:
             if not any(label in name and n for name, n in zip(names, share, strict=True)):
                 share[np.argmax(share)] -= 1
-                share[max((size, -i) for i, size in enumerate(sizes) if label in names[i])[1] * -1] += 1
+                share[max((i for i, name in enumerate(names) if label in name), key=sizes.__getitem__)] += 1
     chosen = []
     for name, n in zip(names, share, strict=True):
         per_recipe = _largest_remainder([RECIPES[aus] for aus in sets[name]], n)
@@ -259,6 +266,8 @@ def _expression(rng, plan, levels, frames, onset, offset):
     """Return the weights (frames, A, 2) of the labelled and habit AUs, their sizes relative to one another only."""
     gain, side, habits, _, _ = _style(plan.face_seed, levels)
     level = {AUS.index(au): 1.0 for au in plan.aus if au in AUS and au != 45}
+    if not level:
+        raise MerError(f"{plan.clip} names no AU that moves; name at least one of {', '.join(map(str, AUS[:-1]))}")
     if rng.random() < levels.habit_share:
         level |= {int(a): rng.uniform(*levels.habit_level) for a in habits if int(a) not in level}
     length, n, t = offset - onset, len(level), np.arange(frames)
@@ -268,7 +277,9 @@ def _expression(rng, plan, levels, frames, onset, offset):
     weights = np.zeros((frames, len(AUS), 2))
     for (a, height), start, end, top in zip(level.items(), onset + starts, offset - ends, peak, strict=True):
         rest = rng.uniform(*levels.residue)
-        course = np.where(t < top, _smooth((t - start) / (top - start)), rest + (1 - rest) * _smooth((end - t) / (end - top)))
+        course = np.where(
+            t < top, _smooth((t - start) / (top - start)), rest + (1 - rest) * _smooth((end - t) / (end - top))
+        )
         tilt = np.clip(side[a] + levels.clip_side * rng.standard_normal(), -0.5, 0.5)
         height *= np.exp(gain[a] + levels.clip_gain * rng.standard_normal())
         weights[:, a] = height * course[:, None] * np.array([1 - tilt, 1 + tilt])
@@ -289,14 +300,16 @@ def _scale(rng, weights, face_seed, levels):
     low, high = np.log(levels.motion_px)
     wanted = np.exp(low + place * (high - low)) * levels.crop_units / levels.crop_px
     size = _sizes(weights, face_seed, functools.partial(np.percentile, q=99)).max()
-    if size == 0:
-        raise MerError("the plan names no AU that moves; name at least one of " + ", ".join(map(str, AUS[:-1])))
-    return weights * wanted / size
+    return weights * min(wanted / size, levels.most / weights.max())
 
 
 def _blink(rng, levels, frames):
     """Return AU45's activation (frames,): a blink at any time, cut by the clip's ends, or none."""
-    happens, length, depth = rng.random() < levels.blink_share, rng.integers(*levels.blink), rng.uniform(*levels.blink_depth)
+    happens, length, depth = (
+        rng.random() < levels.blink_share,
+        rng.integers(*levels.blink),
+        rng.uniform(*levels.blink_depth),
+    )
     top = rng.uniform(-0.3 * length, frames + 0.3 * length)
     t = np.arange(frames) - top
     closing, opening = 0.35 * length, 0.65 * length  # lids fall about twice as fast as they rise
@@ -315,8 +328,3 @@ def _head(rng, levels, frames, pose):
     rotation = pose + np.deg2rad(levels.clip_pose_deg) * rng.standard_normal(3)
     rotation = rotation + np.deg2rad(1) * wander(levels.drift_deg, levels.tremor_deg)
     return rotation, levels.place * rng.standard_normal(3) + wander(levels.drift, levels.tremor)
-
-
-def count_aus(plans):
-    """Return how many clips each AU is in, as a Counter."""
-    return Counter(au for plan in plans for au in plan.aus)

@@ -40,11 +40,22 @@ def test_unknown_rule_is_refused():
         joint_curve(np.zeros((2, 5)), "median")
 
 
+def moving(shifts):
+    """Two views of blocks that flow can follow, moved right by ``shifts`` px frame by frame: (2, T, 70, 70)."""
+    image = np.random.default_rng(0).integers(0, 255, (10, 10)).astype(np.uint8)
+    image = np.kron(image, np.ones((7, 7), np.uint8))
+    return np.stack([np.roll(image, shift, 1) for shift in shifts])[None].repeat(2, 0)
+
+
 def test_motion_curve_is_zero_at_the_onset_and_grows_with_motion():
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 255, (70, 70)).astype(np.uint8)
-    image = np.kron(image[::7, ::7], np.ones((7, 7), np.uint8))  # blocks that flow can follow
-    frames = np.stack([np.roll(image, shift, 1) for shift in (0, 1, 2)])[None].repeat(2, 0)
-    curve = motion_curve(frames, 0, compensation="none")
-    assert curve.shape == (2, 3) and (curve[:, 0] == 0).all()
-    assert (curve[:, 2] > curve[:, 1]).all() and (curve[:, 1] > 0).all()
+    curve = motion_curve(moving([0, 1, 2, 3]), 0, 3, compensation="none", detrend=False)
+    assert curve.shape == (2, 4) and (curve[:, 0] == 0).all()
+    assert (np.diff(curve) > 0.3).all()
+
+
+def test_detrending_finds_the_bump_on_top_of_a_drift():
+    frames = moving([0, 5, 5, 6, 8])  # 2 px a frame of drift, and an expression of 3 px that fades from frame 1 on
+    assert find_apex(motion_curve(frames, 0, 4, compensation="none", detrend=False), 0, 4, smoothing=0) == 3
+    curve = motion_curve(frames, 0, 4, compensation="none")
+    assert find_apex(curve, 0, 4, smoothing=0) == 1
+    assert (curve[:, 4] == 0).all()

@@ -1,0 +1,97 @@
+"""The command `mer`, as a process of its own where that matters."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from test_suite import edit, make_suite
+from typer.testing import CliRunner
+
+from mer_utils import cli, clips
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_suite(tmp_path / "suite")
+
+
+@pytest.fixture
+def mer(monkeypatch, capsys):
+    """Run the command in this process: returns (exit code, stdout, stderr)."""
+
+    def call(*args, cwd):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["mer", *args])
+        with pytest.raises(SystemExit) as ended:
+            cli.app()
+        return ended.value.code, *capsys.readouterr()
+
+    yield call
+    logging.disable(logging.NOTSET)
+
+
+def test_run_ends_with_a_table_and_status_says_fresh(root, mer):
+    code, out, err = mer(
+        "run", "--only", "02", "-p", "02.rate=0.25", cwd=root / "notebooks"
+    )  # any folder inside will do
+    assert (code, err) == (0, "")
+    table = out.splitlines()[-2:]
+    assert table[0].split() == ["notebook", "seconds", "figures", "headline"]
+    assert table[1].startswith("02_second") and table[1].endswith("1  rate of 02")
+    lines = mer("status", cwd=root)[1].splitlines()
+    assert lines == [f"{'01_first':22} never run", f"{'02_second':22} stale: parameter rate: 0.25 → 0.5"]
+
+
+def test_bad_input_is_one_sentence_on_stderr(root, mer, tmp_path):
+    for args in (("run", "--profile", "paper"), ("status", "--data", "nowhere"), ("run", "-p", "01.x=1")):
+        code, out, err = mer(*args, cwd=root)
+        assert (code, out) == (1, "") and err.startswith("mer: ") and err.count("\n") == 1
+    code, _, err = mer("run", "--nonsense", cwd=root)
+    assert code == 2 and "No such option" in err
+    assert "go to the repository's folder first" in mer("status", cwd=tmp_path)[2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process on Windows")
+def test_ctrl_c_ends_the_kernel_too(root, mer):
+    edit(root, "study.headline(", "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60); (")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mer_utils.cli", "run"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    pid = root / "notebooks" / "pid"
+    deadline = time.monotonic() + 40
+    while not (pid.exists() and pid.read_text()) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130 and errors == "mer: stopped; the notebooks that were finished stay\n"
+    for _ in range(50):  # the kernel has been told; it may take a moment
+        try:
+            os.kill(int(pid.read_text()), 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the kernel lives on")
+    assert "its last run did not finish" in mer("status", cwd=root)[1]
+
+
+def test_synth_passes_its_options_on(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(clips, "write_synthetic", lambda *args: calls.append(args))
+    options = ["--subjects", "2", "--clips", "3", "--seed", "4", "--size", "96", "--meshes", "--jobs", "5"]
+    ended = CliRunner().invoke(cli.commands, ["synth", str(tmp_path / "new"), *options])
+    assert ended.exit_code == 0 and "mer run --data" in ended.output
+    assert calls == [(tmp_path / "new", 2, 3, 4, "bench-v1", 96, True, 5)]
+
+
+def test_help_names_every_command():
+    text = CliRunner().invoke(cli.commands, ["--help"]).output
+    assert all(name in text for name in ("run", "status", "synth", "predict"))

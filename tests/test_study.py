@@ -1,0 +1,91 @@
+"""What a notebook sees of the suite."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from test_suite import PROFILES, make_suite
+
+from mer_utils import MerError, clips, study
+from mer_utils.artifacts import sha256
+from mer_utils.study import SYNTHETIC_LINE, find_root, open_study, read_suite
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_suite(tmp_path / "suite") / "notebooks")
+    return tmp_path / "suite"
+
+
+def open_tiny(**params):
+    return open_study("01", {"data": "data/tiny", "unknown": 3} | params)
+
+
+def draw(values):
+    fig = Figure(figsize=(2, 1))
+    fig.add_subplot().plot(values)
+    return fig
+
+
+def test_the_banner_says_what_is_measured_and_warns_of_synthetic_faces(root, capsys, monkeypatch):
+    opened = open_tiny(seed=3)
+    assert capsys.readouterr().out == "profile course · seed 3 · tiny: 3 clips, 2 subjects\n"
+    assert opened.root == root and opened.dir == root / "artifacts" / "course" / "01"
+    info = root / "data" / "tiny" / "dataset.json"
+    info.write_text(info.read_text().replace('"synthetic": false', '"synthetic": true'))
+    calls = []
+    monkeypatch.setattr(clips, "ensure_synthetic", lambda *args: calls.append(args) or root / "data" / "tiny")
+    open_study("01", {"subjects": 4, "clips": 9, "jobs": 2})
+    assert capsys.readouterr().out.endswith(f"2 subjects · {SYNTHETIC_LINE}\n")
+    assert calls == [(root / "data", 4, 9, 0, 2)]
+
+
+def test_results_merge_and_are_rounded(root):
+    opened = open_tiny()
+    opened.result(uf1={"a": np.float32(1 / 3), "b": {"c": [np.int64(2), True]}})
+    opened.result(uf1={"b": {"d": -1e-9}}, note="x")
+    results = json.loads((opened.dir / "results.json").read_text())
+    assert results["uf1"] == {"a": 0.3333, "b": {"c": [2, True], "d": 0.0}} and results["note"] == "x"
+    assert list(results) == ["data", "uf1", "note"] and "-0.0" not in (opened.dir / "results.json").read_text()
+    with pytest.raises(MerError, match="a result is nan"):
+        opened.result(bad=np.array([1.0, np.nan]))
+
+
+def test_a_figure_is_saved_with_its_texts_in_bytes_that_depend_on_it_alone(root):
+    opened = open_tiny()
+    opened.figure(draw([1, 2]), "fig01_b", "caption b", "alt b")
+    fig = draw([2, 1])
+    assert opened.figure(fig, "fig01_a", "caption a", "alt a") is fig
+    assert list(json.loads((opened.dir / "figures.json").read_text())) == ["fig01_a", "fig01_b"]
+    path = opened.dir / "figures" / "fig01_a.png"
+    before = sha256(path)
+    opened.figure(draw([2, 1]), "fig01_a", "caption a", "alt a")
+    assert sha256(path) == before and b"Software" not in path.read_bytes()
+    with pytest.raises(MerError, match="declares no figure 'fig02_a'"):
+        opened.figure(fig, "fig02_a", "caption", "alt")
+    with pytest.raises(MerError, match="needs a caption and a text alternative"):
+        opened.figure(fig, "fig01_a", "caption", " ")
+
+
+def test_opening_again_forgets_earlier_outputs(root):
+    opened = open_tiny()
+    opened.figure(draw([1]), "fig01_a", "caption", "alt")
+    opened.headline("text")
+    assert study.read_outputs(opened.dir)[2] == "text"
+    again = open_tiny()
+    figures, results, headline = study.read_outputs(again.dir)
+    assert (figures, headline) == ({}, "") and list(results) == ["data"] and not list(again.dir.glob("figures/*"))
+
+
+def test_unknown_names_are_one_sentence(root, tmp_path):
+    with pytest.raises(MerError, match="lists no notebook '09'; it knows 01, 02"):
+        open_study("09", {})
+    with pytest.raises(MerError, match="there is no profile 'x'; choose from course, full, paper"):
+        open_tiny(profile="x")
+    with pytest.raises(MerError, match=r"no notebooks/profiles\.yml here or above"):
+        find_root(tmp_path)
+    (root / "notebooks" / "profiles.yml").write_text("notebooks: {01: {file: x}}\nprofiles: {}")
+    with pytest.raises(MerError, match="notebook 1 needs a quoted number"):
+        read_suite(root)
+    assert set(PROFILES["profiles"]) == {"course", "full", "paper"}
