@@ -10,11 +10,13 @@ RULES = {"mean": np.mean, "max": np.max, "product": np.prod}
 
 
 def motion_curve(frames, onset, offset, backend="dis", compensation="similarity", detrend=True):
-    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the onset frame to each frame.
+    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the onset frame to each
+    frame.
 
-    A head that turns slowly moves ever farther from the onset, so that the largest flow is often the last one. ``detrend``
-    takes this out (our choice, not the paper's): at offset the expression is over, so what flow is left there is drift, and
-    frame t keeps the flow onset-t less (t - onset) / (offset - onset) times the flow onset-offset, pixel by pixel.
+    A head that turns slowly moves ever farther from the onset, so that the largest flow is often the last one.
+    ``detrend`` takes this out (our choice, not the paper's): at offset the expression is over, so what flow is left
+    there is drift, and frame t keeps the flow onset-t less (t - onset) / (offset - onset) times the flow onset-
+    offset, pixel by pixel.
     """
     curve = np.zeros(frames.shape[:2], np.float32)
     for v, view in enumerate(frames):

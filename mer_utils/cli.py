@@ -9,6 +9,7 @@ import typer
 
 from mer_utils import MerError
 from mer_utils.plan import count_workers
+from mer_utils.study import find_root
 from mer_utils.suite import read_status, run_suite
 
 commands = typer.Typer(
@@ -77,12 +78,23 @@ def synth(
 
 
 @commands.command()
-def predict(folder: Annotated[Path, typer.Argument(metavar="CLIP_FOLDER", help="A folder of one clip's frames.")]):
-    """Predict the labels of one clip."""
-    from mer_utils.training import predict_clip
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="CLIP_FOLDER", help="A folder of one clip's frames.")],
+    onset: Annotated[int, typer.Option(help="Frame where the expression starts, counted from 0.")] = 0,
+    offset: Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")] = -1,
+    weights: Annotated[Path, typer.Option(help="Weights of notebook 05; default: the full profile's, else the course's.")] = None,
+):
+    """Predict the labels of one clip: probability, spread over the fold ensemble, threshold, answer."""
+    from mer_utils.prediction import find_weights, load_ensemble, predict_folder
 
-    for label, probability in predict_clip(folder).items():
-        typer.echo(f"{label:12} {probability:.2f}")
+    ensemble = load_ensemble(weights or find_weights(find_root()))
+    result = predict_folder(folder, ensemble, onset, None if offset == -1 else offset)
+    typer.echo(f"trained on {result.trained_on}; {len(ensemble.members)} networks")
+    typer.echo(f"onset {result.onset}, apex found {result.apex}, offset {result.offset}")
+    typer.echo(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
+    for label, row in result.table().items():
+        answer = "yes" if row["answer"] else "no"
+        typer.echo(f"{label:12} {row['probability']:>11.2f} {row['spread']:>8.2f} {row['threshold']:>10.2f}  {answer}")
 
 
 def _print_table(rows):

@@ -311,7 +311,7 @@ def encode_png(image):
 
 
 def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1"):
-    """Return the folder of a synthetic dataset under ``parent``, made now if it is missing or was made by other code."""
+    """Return the folder of a synthetic dataset under ``parent``, made now if missing or if other code made it."""
     root = Path(parent) / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
     if root.exists():
         try:

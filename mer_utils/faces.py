@@ -80,7 +80,7 @@ def deform(face, weights):
     return moved
 
 
-@functools.lru_cache(maxsize=4)  # ~10 MB each
+@functools.lru_cache(maxsize=4)  # ~12 MB each
 def make_face(seed):
     """Return the Face of a subject: shape, texture, tone, hair and eyes are drawn from ``seed`` (int)."""
     rng = np.random.default_rng([seed, 41])
@@ -115,7 +115,7 @@ def make_face(seed):
 
 
 def _draw_shape(rng):
-    """Draw one subject's measures: around 1 (relative) or in units; ranges are what adults span, roughly +-2 sd."""
+    """Draw one subject's measures: around 1 (relative) or in units; ranges set by eye, so that all look human."""
     spread = {"width": 0.08, "jaw": 0.13, "nose_w": 0.20, "nose_h": 0.20, "mouth_w": 0.12, "lips": 0.30, "brow_w": 0.35,
               "cheek": 0.6, "ridge": 0.6, "opening": 0.15, "chin": 0.5}  # fmt: skip
     s = {name: float(rng.uniform(1 - d, 1 + d)) for name, d in spread.items()}

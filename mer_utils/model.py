@@ -50,16 +50,21 @@ class FusionAttention(nn.Module):
         return torch.softmax(self.score(torch.tanh(self.hidden(squeezed))), 1)
 
 
-def stream(channels, width, dropout):
-    """Return one stream's layers, (B, C, S, S) -> (B, 2 width, S/4, S/4): two 3x3 convolutions of stride 2, each with BN
-    and ReLU. Strides instead of pooling: a third of the time at these sizes."""
+def make_streams(channels, width, dropout):
+    """Return three streams that never mix, (B, 3 C, S, S) -> (B, 3 * 2 width, S/4, S/4): two 3x3 convolutions of
+    stride 2, each with BN and ReLU.
+
+    ``groups=3`` cuts the channels into thirds and convolves each by itself: the numbers of three separate networks
+    (notebook 04 shows it) in half the time. Strides instead of pooling halve it once more.
+    """
+    count = len(STREAMS)
     return nn.Sequential(
-        nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(width),
+        nn.Conv2d(count * channels, count * width, 3, stride=2, padding=1, groups=count, bias=False),
+        nn.BatchNorm2d(count * width),
         nn.ReLU(),
         nn.Dropout2d(dropout),
-        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(2 * width),
+        nn.Conv2d(count * width, 2 * count * width, 3, stride=2, padding=1, groups=count, bias=False),
+        nn.BatchNorm2d(2 * count * width),
         nn.ReLU(),
     )
 
@@ -90,7 +95,7 @@ class MicroAttNet(nn.Module):
                 return make()
 
         # every part is made, used or not, so that the seeds of the later ones do not move
-        self.streams = nn.ModuleList(seeded(lambda: stream(views * phases, width, dropout / 2)) for _ in STREAMS)
+        self.streams = seeded(lambda: make_streams(views * phases, width, dropout / 2))
         gates = [seeded(lambda: SqueezeExcitation(channels)) for _ in STREAMS]
         attention = seeded(lambda: FusionAttention(len(STREAMS), channels))
         used = {"magnitude": (False, False, True), "all": (True,) * 3, "none": (False,) * 3}[se]
@@ -104,10 +109,11 @@ class MicroAttNet(nn.Module):
         """Return logits (B, L); with ``return_attention`` also the streams' weights (B, 3), all 1/3 without fusion
         attention.
         """
-        maps = [x[:, :, :, k].flatten(1, 2) for k in range(len(STREAMS))]  # each (B, V * P, S, S)
-        seen = [gate(layers(m)) for layers, gate, m in zip(self.streams, self.gates, maps, strict=True)]
-        features = torch.stack(seen, 1)  # (B, 3, C, S/4, S/4)
-        count = features.shape[1]
+        x = x.permute(0, 3, 1, 2, 4, 5).flatten(1, 3)  # (B, 3 * V * P, S, S), all of u first
+        count = len(STREAMS)
+        features = self.streams(x).unflatten(1, (count, -1))  # (B, 3, C, S/4, S/4)
+        if any(isinstance(gate, SqueezeExcitation) for gate in self.gates):
+            features = torch.stack([gate(features[:, k]) for k, gate in enumerate(self.gates)], 1)
         if self.attention is None:
             weights = features.new_full((len(x), count), 1 / count)
         else:

@@ -132,7 +132,7 @@ class NetworkMember:
         alpha = 1 - y.mean(0).clamp(0.02, 0.98) if recipe.alpha == "balanced" else None
         gamma = recipe.gamma if recipe.loss == "focal" else 0.0
         mirrored = flip(x) if recipe.flip else x
-        optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, weight_decay=recipe.decay)
+        optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
         torch.manual_seed(self.seed)  # order of samples and dropout
         curve = np.full((recipe.epochs, 2), np.nan, np.float32)
         best, waited, kept = np.inf, 0, None
