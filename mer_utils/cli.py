@@ -71,7 +71,7 @@ def synth(
     jobs: Jobs = 0,
 ):
     """Make a dataset of synthetic 4D faces."""
-    from mer_utils.clips import write_synthetic
+    from mer_utils.generate import write_synthetic
 
     write_synthetic(folder, subjects, clips, seed, preset, size, meshes, count_workers(jobs))
     typer.echo(f"{folder}: {clips} clips of {subjects} subjects; use it with `mer run --data {folder}`")
@@ -82,7 +82,9 @@ def predict(
     folder: Annotated[Path, typer.Argument(metavar="CLIP_FOLDER", help="A folder of one clip's frames.")],
     onset: Annotated[int, typer.Option(help="Frame where the expression starts, counted from 0.")] = 0,
     offset: Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")] = -1,
-    weights: Annotated[Path, typer.Option(help="Weights of notebook 05; default: the full profile's, else the course's.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of notebook 05; default: the full profile's, else the course's.")
+    ] = None,
 ):
     """Predict the labels of one clip: probability, spread over the fold ensemble, threshold, answer."""
     from mer_utils.prediction import find_weights, load_ensemble, predict_folder

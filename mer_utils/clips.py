@@ -2,8 +2,6 @@
 
 import hashlib
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from mer_utils import MerError
-from mer_utils.artifacts import code_hash, read_json, read_npz, write_json, write_npz, write_text
-from mer_utils.rendering import cameras, render_clip, write_obj
-from mer_utils.synthetic import LABELS, Motion, plan_clips, simulate
+from mer_utils.artifacts import read_json, read_npz
+from mer_utils.rendering import cameras
+from mer_utils.synthetic import Motion
 
 FRAME_TYPES = {".png", ".jpg", ".jpeg"}
 
@@ -230,94 +227,6 @@ def _read_boxes(where, text, views):
     return boxes
 
 
-def write_synthetic(root, subjects=24, clips=267, seed=0, preset="bench-v1", size=224, meshes=False, jobs=1):
-    """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it, or nothing if anything fails.
-
-    ``size`` is the height of one view in px; with ``meshes`` each frame's textured OBJ is written too
-    (meshes/<clip>/). The result depends on the arguments before ``jobs`` alone. Raises MerError if ``root`` exists
-    and is not empty.
-    """
-    root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise MerError(f"{root}: exists already; choose a new folder")
-    if size < 64:
-        raise MerError(f"size is {size} px, but a view needs at least 64 px to show a face")
-    plans = plan_clips(subjects, clips, seed, preset)
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
-    except OSError as error:
-        raise MerError(f"{root}: cannot be written ({error.strerror}); choose a folder you may write to") from None
-    try:
-        # a worker takes all clips of one subject in turn: its face is built once
-        groups = [[plan for plan in plans if plan.subject == name] for name in dict.fromkeys(p.subject for p in plans)]
-        rows = Parallel(n_jobs=jobs)(delayed(_write_clips)(part, group, size, meshes) for group in groups)
-        columns = ["clip", "subject", *(label.lower() for label in LABELS), "onset", "apex", "offset", "fps"]
-        lines = [columns, *(row for group in rows for row in group)]
-        write_text(part / "manifest.csv", "".join(",".join(map(str, line)) + "\n" for line in lines))
-        write_json(part / "dataset.json", _describe(subjects, clips, seed, preset, size))
-        part.chmod(0o755)
-        if root.exists():
-            root.rmdir()
-        part.rename(root)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return root
-
-
-def _describe(subjects, clips, seed, preset, size):
-    return {
-        "name": f"synthetic-{preset}",
-        "views": 2,
-        "labels": list(LABELS),
-        "exclusive": False,
-        "synthetic": True,
-        "licence": "made by mer_utils; no person is shown; free to use",
-        "preset": preset,
-        "subjects": subjects,
-        "clips": clips,
-        "seed": seed,
-        "size": size,
-        "generator": generator_hash(),
-    }
-
-
-def generator_hash():
-    """Return the hash of the code that makes synthetic frames; a dataset made by other code is made again."""
-    return code_hash("faces", "synthetic", "rendering")
-
-
-def _write_clips(root, plans, size, meshes):
-    views = cameras(size)
-    rows = []
-    for plan in plans:
-        motion = simulate(plan)
-        folder = root / "clips" / plan.clip
-        folder.mkdir(parents=True)
-        for t, frame in enumerate(render_clip(motion, views).transpose(1, 2, 0, 3)):  # (T, H, V, W)
-            (folder / f"{t:04d}.png").write_bytes(
-                encode_png(frame.reshape(len(frame), -1))
-            )  # root is renamed when whole
-            if meshes:
-                write_obj(root / "meshes" / plan.clip, motion, t)
-        write_npz(root / "truth" / f"{plan.clip}.npz", **motion.arrays())
-        rows.append([plan.clip, plan.subject, *plan.labels, motion.onset, motion.apex, motion.offset, motion.fps])
-    return rows
-
-
 def encode_png(image):
     """Return the bytes of a grey or BGR uint8 image as PNG (fast compression: noise hardly compresses)."""
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-
-
-def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1"):
-    """Return the folder of a synthetic dataset under ``parent``, made now if missing or if other code made it."""
-    root = Path(parent) / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
-    if root.exists():
-        try:
-            if read_json(root / "dataset.json").get("generator") == generator_hash():
-                return root
-        except MerError:
-            pass
-        shutil.rmtree(root)
-    return write_synthetic(root, subjects, clips, seed, preset, jobs=jobs)

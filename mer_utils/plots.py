@@ -25,9 +25,7 @@ def _view_names(count):
 
 
 def draw_images(images, titles, columns=None, boxes=None, size=1.9, heading=""):
-    """Show grey (H, W) or RGB (H, W, 3) images in a grid with titles; ``boxes`` holds None or (x0, y0, x1, y1) px for
-    each.
-    """
+    """Show grey (H, W) or RGB (H, W, 3) images in a grid; ``boxes`` holds None or (x0, y0, x1, y1) px for each."""
     columns = columns or len(images)
     rows = -(-len(images) // columns)
     aspect = images[0].shape[0] / images[0].shape[1]
@@ -46,9 +44,7 @@ def draw_images(images, titles, columns=None, boxes=None, size=1.9, heading=""):
 
 
 def draw_views_and_crop(raw, boxes, crops):
-    """Show a raw side-by-side frame (H, W) with the cut and one box a view (on the view's own px), beside the crops
-    (V, S, S).
-    """
+    """Show a raw side-by-side frame (H, W) with the cut and each view's box (px of the view), and crops (V, S, S)."""
     count = len(crops)
     figure = Figure(figsize=(3.2 + 2.1 * count, 2.6), layout="constrained")
     axes = figure.subplots(1, 1 + count, width_ratios=[raw.shape[1] / raw.shape[0] * 1.02, *[1] * count])
@@ -83,9 +79,7 @@ def draw_dataset(labels, matrix, subjects):
 
 
 def flow_to_rgb(flow, maximum):
-    """Return flow (2, H, W) px as RGB (H, W, 3) in [0, 1]: hue is direction, saturation is speed up to ``maximum``
-    px.
-    """
+    """Return flow (2, H, W) px as RGB (H, W, 3) in [0, 1]: hue is direction, saturation speed up to ``maximum`` px."""
     u, v = flow
     hue = (np.arctan2(v, u) / (2 * np.pi)) % 1
     return hsv_to_rgb(np.stack([hue, np.clip(np.hypot(u, v) / maximum, 0, 1), np.ones_like(hue)], -1))
@@ -129,8 +123,7 @@ def draw_maps(maps, heading=""):
 
 
 def draw_motion_curve(curve, joint, onset, apex, offset, truth=None, true_apex=None, fps=None, axis=None):
-    """Show each view's motion curve (V, T) px, the joint curve (T,), the three frames, and the true AU motion (T,) if
-    given.
+    """Show each view's motion curve (V, T) px, the joint curve (T,), the three frames, and any true AU motion (T,).
 
     The truth is drawn on the joint curve's scale: only its shape and its peak are to be compared.
     """
@@ -156,12 +149,45 @@ def draw_motion_curve(curve, joint, onset, apex, offset, truth=None, true_apex=N
     return figure
 
 
-def draw_counts(values, title, xlabel):
-    """Show how often each whole number of ``values`` (N,) occurs, with the median marked."""
-    figure, ((axis,),) = grid(1, 1, 6, 2.8)
-    numbers = np.arange(min(values), max(values) + 1)
-    axis.bar(numbers, [(np.asarray(values) == n).sum() for n in numbers], color=BLUE)
-    axis.axvline(np.median(values), color=RED, label=f"median {np.median(values):g}")
+def draw_hero(raw, boxes, curve, joint, frames, flows, crops, truth=()):
+    """Show the method on one clip: raw onset and apex (2, H, W) with the boxes, motion curve (V, T) and joint (T,), and
+    each view's flow (V, 2, S, S) px over its crop (V, S, S), as colour and as magnitude.
+
+    ``frames`` is (onset, apex, offset); ``truth`` is (motion (T,), apex) where it is known.
+    """
+    count = len(flows)
+    figure = Figure(figsize=(8.2 + 2.5 * count, 5.4), layout="constrained")
+    mosaic = [["0", "1", *"uv"[:count]], ["c", "c", *"mn"[:count]]]
+    axes = figure.subplot_mosaic(mosaic, width_ratios=[4, 4, *[2.7] * count])
+    for k, name in enumerate(("onset", "apex")):
+        axes[str(k)].imshow(raw[k], cmap="gray", vmin=0, vmax=255)
+        axes[str(k)].set_title(f"{name}, frame {frames[k]}")
+        for v, (x0, y0, x1, y1) in enumerate(boxes):
+            corner = (x0 + v * (raw.shape[2] // count), y0)
+            axes[str(k)].add_patch(Rectangle(corner, x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=2))
+    draw_motion_curve(curve, joint, *frames, *truth, axis=axes["c"])
+    axes["c"].legend(fontsize=8, edgecolor="none")
+    limit = float(np.percentile(np.hypot(flows[:, 0], flows[:, 1]), 99.7))
+    for v, (flow, face) in enumerate(zip(flows, crops, strict=True)):
+        top, bottom = axes["uv"[v]], axes["mn"[v]]
+        top.imshow(flow_to_rgb(flow, limit) * (0.35 + 0.65 * face[..., None] / 255))
+        top.set_title(f"flow onset-apex, {_view_names(count)[v]}")
+        image = bottom.imshow(np.hypot(*flow), cmap="magma", vmin=0, vmax=limit)
+        bottom.set_title(f"magnitude, {_view_names(count)[v]}")
+    figure.colorbar(image, ax=[top, bottom], label="px", shrink=0.8)
+    for name in axes.keys() - {"c"}:
+        axes[name].axis("off")
+    return figure
+
+
+def draw_counts(groups, title, xlabel):
+    """Show how often each whole number occurs in named groups {name: (N,)}, side by side, with their medians."""
+    figure, ((axis,),) = grid(1, 1, 7, 2.8)
+    values = np.concatenate(list(groups.values()))
+    numbers, width = np.arange(values.min(), values.max() + 1), 0.8 / len(groups)
+    for k, ((name, given), colour) in enumerate(zip(groups.items(), (BLUE, GREY, ORANGE), strict=False)):
+        counts, place = [(np.asarray(given) == n).sum() for n in numbers], (k - (len(groups) - 1) / 2) * width
+        axis.bar(numbers + place, counts, width, color=colour, label=f"{name}: median {np.median(given):g}")
     axis.set(title=title, xlabel=xlabel, ylabel="clips")
     axis.legend(frameon=False)
     return figure
@@ -180,9 +206,7 @@ def draw_spread(groups, title, ylabel):
 
 
 def draw_bars(values, title, xlabel, highlight=(), reference=None):
-    """Show {name: number} as horizontal bars with the numbers written out; ``highlight`` names stand out;
-    ``reference`` is a line.
-    """
+    """Show {name: number} as horizontal bars with numbers; ``highlight`` names stand out; ``reference`` is a line."""
     figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
     names, numbers = list(values)[::-1], list(values.values())[::-1]
     axis.barh(names, numbers, color=[BLUE if name in highlight else GREY for name in names])
@@ -194,16 +218,33 @@ def draw_bars(values, title, xlabel, highlight=(), reference=None):
     return figure
 
 
-def draw_differences(values, title, xlabel):
-    """Show {name: difference} as horizontal bars to both sides of zero: blue gains, orange losses."""
+def draw_differences(values, title, xlabel, noise=None):
+    """Show {name: difference} as horizontal bars to both sides of zero: blue gains, orange losses; ``noise`` {name:
+    half width} adds whiskers.
+    """
     figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.34 * len(values))
     names, numbers = list(values)[::-1], list(values.values())[::-1]
-    axis.barh(names, numbers, color=[BLUE if number >= 0 else ORANGE for number in numbers])
-    span = max(max(map(abs, numbers)), 0.01)
-    for k, number in enumerate(numbers):
-        axis.text(number, k, f" {number:+.3f} ", va="center", ha="left" if number >= 0 else "right")
+    widths = [noise[name] if noise else 0.0 for name in names]
+    colours = [BLUE if number >= 0 else ORANGE for number in numbers]
+    axis.barh(names, numbers, color=colours, xerr=widths if noise else None, ecolor=GREY, capsize=3)
+    span = max(*(abs(number) + width for number, width in zip(numbers, widths, strict=True)), 0.01)
+    for k, (number, width) in enumerate(zip(numbers, widths, strict=True)):
+        side = 1 if number >= 0 else -1
+        axis.text(number + side * width, k, f" {number:+.3f} ", va="center", ha="left" if side > 0 else "right")
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set(title=title, xlabel=xlabel, xlim=(-1.35 * span, 1.35 * span))
+    return figure
+
+
+def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
+    """Show named curves {name: (N,)} over ``x`` (N,); ``marks`` are (x, text) pairs drawn as vertical lines."""
+    figure, ((axis,),) = grid(1, 1, 7, 2.9)
+    for name, values in curves.items():
+        axis.plot(x, values, label=name)
+    for k, (place, text) in enumerate(marks):
+        axis.axvline(place, color=(RED, GREY)[k % 2], linestyle="--", linewidth=1, label=text)
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
 
@@ -238,9 +279,7 @@ def draw_confusion(counts, labels):
 
 
 def draw_learning_curves(curves, title):
-    """Show training and inner-validation loss from curves (F, K, E, 2) with NaN after the stop: each run thin, the
-    median thick.
-    """
+    """Show training and inner-validation loss (F, K, E, 2; NaN after the stop): each run thin, the median thick."""
     figure, axes = grid(1, 2, 9, 2.9)
     runs = curves.reshape(-1, *curves.shape[-2:])
     alive = np.isfinite(runs[:, :, 0]).sum(0)
@@ -270,9 +309,7 @@ def draw_attention(weights, matrix, labels):
 
 
 def draw_blocks(boxes, title):
-    """Show a network as rows of labelled boxes: ``boxes`` is a list of columns, each a list of (text, colour) from
-    top to bottom.
-    """
+    """Show a network as labelled boxes: ``boxes`` is a list of columns, each a list of (text, colour) from the top."""
     rows = max(map(len, boxes))
     figure, ((axis,),) = grid(1, 1, 1.75 * len(boxes), 0.95 * rows + 0.5)
     for x, column in enumerate(boxes):
@@ -295,3 +332,30 @@ def draw_blocks(boxes, title):
 
 def _targets(count, index, following):
     return [index] if count == following else range(following)
+
+
+def draw_prediction(crops, curve, joint, frames, maps, labels, scores, thresholds):
+    """Show how one clip was answered: onset and apex crops (V, 2, S, S), flow of maps (V, P, 3, S, S) px, motion curve
+    (V, T) px with ``frames`` (onset, apex, offset), probabilities (M, L) of all networks with their thresholds (L,).
+    """
+    views, phases = maps.shape[:2]
+    figure = Figure(figsize=(9.6, 2.1 * views + 2.9), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.1 * views, 2.9])
+    limit = float(np.percentile(maps[:, :, 2], 99.5))
+    titles = ("onset", f"apex found: frame {frames[1]}", *(f"flow {name}" for name in PHASE_NAMES))
+    for k, axes in enumerate(top.subplots(views, 2 + phases, squeeze=False)):
+        pictures = [*crops[k], *(flow_to_rgb(flow, limit) for flow in maps[k, :, :2])]
+        for axis, picture, title in zip(axes, pictures, titles, strict=False):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            axis.set(xticks=[], yticks=[], title=title if k == 0 else "")
+        axes[0].set_ylabel(_view_names(views)[k])
+    left, right = bottom.subplots(1, 2, width_ratios=[1.15, 1])
+    draw_motion_curve(curve, joint, *frames, axis=left)
+    left.legend(fontsize=7, edgecolor="none")
+    mean, rows = scores.mean(0), np.arange(len(labels))
+    right.barh(rows, mean, color=[BLUE if yes else GREY for yes in mean >= thresholds])
+    right.plot(scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
+    right.plot(thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
+    right.set(xlim=(0, 1), yticks=rows, yticklabels=labels, title="mean probability; dots: networks; red: threshold")
+    right.invert_yaxis()
+    return figure

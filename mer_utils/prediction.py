@@ -88,7 +88,7 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
 
 
 def find_weights(root):
-    """Return the weights that notebook 05 kept under ``root``: of the full profile if there, else paper's, else course's."""
+    """Return the weights that notebook 05 kept under ``root``: full profile first, then paper, then course."""
     paths = [Path(root) / "artifacts" / profile / "05" / WEIGHTS for profile in ("full", "paper", "course")]
     return next((path for path in paths if path.is_file()), paths[-1])
 

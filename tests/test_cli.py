@@ -11,7 +11,7 @@ import pytest
 from test_suite import edit, make_suite
 from typer.testing import CliRunner
 
-from mer_utils import cli, clips
+from mer_utils import cli, generate
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_ctrl_c_ends_the_kernel_too(root, mer):
 
 def test_synth_passes_its_options_on(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(clips, "write_synthetic", lambda *args: calls.append(args))
+    monkeypatch.setattr(generate, "write_synthetic", lambda *args: calls.append(args))
     options = ["--subjects", "2", "--clips", "3", "--seed", "4", "--size", "96", "--meshes", "--jobs", "5"]
     ended = CliRunner().invoke(cli.commands, ["synth", str(tmp_path / "new"), *options])
     assert ended.exit_code == 0 and "mer run --data" in ended.output

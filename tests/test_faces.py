@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mer_utils import MerError, faces
+from mer_utils import MerError, anatomy
 from mer_utils.faces import AUS, deform, make_face
 
 
@@ -45,8 +45,8 @@ def test_skin_is_a_closed_sheet_with_two_slits(face):
     rim = np.unique(edges[uses == 1])
     rim = rim[face.front[rim] & (face.vertices[rim, 1] > -0.5)]
     assert len(rim) > 40  # the eyes are open
-    eyes = np.abs(np.abs(face.vertices[rim, 0]) - faces.EYE_X) < 0.2
-    assert eyes.all() and (np.abs(face.vertices[rim, 1] - faces.EYE_Y) < 0.12).all()
+    eyes = np.abs(np.abs(face.vertices[rim, 0]) - anatomy.EYE_X) < 0.2
+    assert eyes.all() and (np.abs(face.vertices[rim, 1] - anatomy.EYE_Y) < 0.12).all()
 
 
 def test_same_seed_same_face_other_seed_other_face(face):
@@ -131,12 +131,12 @@ def test_lids_stay_in_front_of_the_eyeball(seed, depth):
     """All the way through a blink no skin of the lids dips into the ball, whose radius is known."""
     face = make_face(seed)
     centre, front = eyeball(face)["centre"], eyeball(face)["front"]
-    ball = np.array([*centre, front - faces.BALL])
+    ball = np.array([*centre, front - anatomy.BALL])
     moved = face.vertices + depth * act(face, 45)
     lids = face.front & (np.hypot(*(moved[:, :2] - centre).T) < 0.1)
     assert lids.sum() > 100
     distance = np.linalg.norm((moved[lids] - ball) / [1, face_height(face), 1], axis=1)
-    assert distance.min() > faces.BALL
+    assert distance.min() > anatomy.BALL
 
 
 def face_height(face):

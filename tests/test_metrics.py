@@ -4,7 +4,7 @@ from sklearn.metrics import f1_score
 
 from mer_utils.metrics import confusion, constant_answers, label_f1, macro_uf1, tune_thresholds
 
-# the ten label sets of 4DME with their counts (paper.md section 3), in the order Negative, Positive, Repression, Surprise, Others
+# the ten label sets of 4DME with their counts: Negative, Positive, Repression, Surprise, Others
 SETS = {
     (1, 0, 0, 0, 0): 127,
     (0, 1, 0, 0, 0): 34,
@@ -34,7 +34,7 @@ def test_agrees_with_scikit_learn(labels):
 def test_constant_answers_on_the_published_label_counts(labels):
     subjects = np.arange(len(labels)) % 24
     answers = constant_answers(labels, subjects)
-    # the values of paper.md section 4, known to three decimals
+    # these values are known to three decimals
     assert macro_uf1(labels, answers["all_ones"]) == pytest.approx(0.349, abs=5e-4)
     assert macro_uf1(labels, answers["majority"]) == pytest.approx(0.139, abs=5e-4)
     assert macro_uf1(labels, answers["all_zeros"]) == 0

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_utils import MerError, faces, rendering
+from mer_utils import MerError, anatomy, faces, rendering
 from mer_utils.rendering import BACKGROUND, Camera, cameras, place, render_clip, true_flow, write_obj
 from mer_utils.synthetic import Motion
 
@@ -211,7 +211,7 @@ def test_a_blink_changes_the_eyes_only():
     blink = a_motion(acting(au45=1))
     first, second = render_clip(blink, VIEWS)[1].astype(int)
     changed = np.abs(second - first) > 3
-    eyes = VIEWS[1].project(np.array([[m * faces.EYE_X, faces.EYE_Y, 0.75] for m in (-1, 1)]))
+    eyes = VIEWS[1].project(np.array([[m * anatomy.EYE_X, anatomy.EYE_Y, 0.75] for m in (-1, 1)]))
     rows, columns = np.nonzero(changed)
     away = np.min([np.hypot(columns - x, rows - y) for x, y in eyes], axis=0)
     assert changed.sum() > 150 and away.max() < 0.3 * VIEWS[1].px_per_unit  # 0.3 units: lids and their folds

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from test_suite import PROFILES, make_suite
 
-from mer_utils import MerError, clips, study
+from mer_utils import MerError, generate, study
 from mer_utils.artifacts import sha256
 from mer_utils.study import SYNTHETIC_LINE, find_root, open_study, read_suite
 
@@ -35,7 +35,7 @@ def test_the_banner_says_what_is_measured_and_warns_of_synthetic_faces(root, cap
     info = root / "data" / "tiny" / "dataset.json"
     info.write_text(info.read_text().replace('"synthetic": false', '"synthetic": true'))
     calls = []
-    monkeypatch.setattr(clips, "ensure_synthetic", lambda *args: calls.append(args) or root / "data" / "tiny")
+    monkeypatch.setattr(generate, "ensure_synthetic", lambda *args: calls.append(args) or root / "data" / "tiny")
     open_study("01", {"subjects": 4, "clips": 9, "jobs": 2})
     assert capsys.readouterr().out.endswith(f"2 subjects · {SYNTHETIC_LINE}\n")
     assert calls == [(root / "data", 4, 9, 0, 2)]

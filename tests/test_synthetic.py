@@ -6,9 +6,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mer_utils import MerError, artifacts, synthetic
+from mer_utils import MerError, artifacts, scenario
 from mer_utils.faces import AUS, make_face
-from mer_utils.synthetic import LABELS, PRESETS, Motion, Plan, label_of, plan_clips, simulate
+from mer_utils.scenario import LABELS, PRESETS, Plan, label_of, plan_clips
+from mer_utils.synthetic import Motion, simulate
 
 LEVELS = PRESETS["bench-v1"]
 PX = LEVELS.crop_px / LEVELS.crop_units
@@ -43,7 +44,7 @@ def test_label_of(aus, names):
 
 
 def test_default_plan_has_the_label_sets_and_aus_of_4dme(plans):
-    """Counts from paper.md section 3; AU totals to within what the rule forces (see RECIPES)."""
+    """The published counts; AU totals to within what the rule forces (see RECIPES)."""
     assert len(plans) == len({plan.clip for plan in plans}) == 267 and len({plan.subject for plan in plans}) == 24
     sets = Counter("+".join(label_of(plan.aus)) for plan in plans)
     assert sets == {
@@ -186,7 +187,7 @@ def test_same_plan_same_motion_other_seed_other_motion():
 
 def test_every_level_is_explained_in_the_source():
     """A frozen preset with units and reasons: each field of Preset has a comment."""
-    source = (artifacts.PACKAGE / "synthetic.py").read_text()
+    source = (artifacts.PACKAGE / "scenario.py").read_text()
     body = source[source.index("class Preset") : source.index("PRESETS =")]
     bare = [
         line
@@ -194,6 +195,6 @@ def test_every_level_is_explained_in_the_source():
         if line.startswith("    ") and ": " in line and " = " in line and "#" not in line
     ]
     assert not bare
-    assert synthetic.get_preset("bench-v1").fps == 60
+    assert scenario.get_preset("bench-v1").fps == 60
     with pytest.raises(dataclasses.FrozenInstanceError):
         LEVELS.noise = (0, 0)

@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from mer_utils import MerError, generate
+from mer_utils.clips import open_dataset
+from mer_utils.generate import ensure_synthetic, write_synthetic
+
+
+def contents(root):
+    return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_the_number_of_workers_changes_no_byte(data, tmp_path):
+    again = write_synthetic(tmp_path / "again", 2, 6, seed=3, jobs=1)
+    first, second = contents(data.root), contents(again)
+    assert first == second and len(first) > 100
+
+
+def test_another_seed_is_another_dataset(data, tmp_path):
+    other = open_dataset(write_synthetic(tmp_path / "other", 2, 2, seed=4))
+    assert other.fingerprint() != data.fingerprint()
+
+
+def test_meshes_are_written_on_request(tmp_path):
+    root = write_synthetic(tmp_path / "meshes", 1, 1, meshes=True)
+    clip = open_dataset(root).clips[0]
+    assert len(list((root / "meshes" / clip.name).glob("*.obj"))) == len(clip.frames)
+
+
+def test_nothing_is_overwritten_and_nothing_half_made_stays(data, tmp_path, monkeypatch):
+    with pytest.raises(MerError, match="exists already"):
+        write_synthetic(data.root, 1, 1)
+    with pytest.raises(MerError, match="at least 64 px"):
+        write_synthetic(tmp_path / "small", 1, 1, size=10)
+    with pytest.raises(MerError):
+        write_synthetic(tmp_path / "few", 5, 2)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(generate, "write_npz", fail)
+    with pytest.raises(MerError, match=r"half: cannot be written \(No space left on device\); nothing was kept"):
+        write_synthetic(tmp_path / "half", 1, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_of_other_code_is_made_again(tmp_path, monkeypatch):
+    calls = []
+
+    def pretend(root, *_, **__):
+        calls.append(root)
+        root.mkdir(parents=True)
+        (root / "dataset.json").write_text(json.dumps({"generator": generate.generator_hash()}))
+        return root
+
+    monkeypatch.setattr(generate, "write_synthetic", pretend)
+    first = ensure_synthetic(tmp_path, 2, 6, 0)
+    assert ensure_synthetic(tmp_path, 2, 6, 0) == first and len(calls) == 1
+    assert ensure_synthetic(tmp_path, 2, 7, 0) != first and len(calls) == 2
+    monkeypatch.setattr(generate, "generator_hash", lambda: "newer")
+    assert ensure_synthetic(tmp_path, 2, 6, 0) == first and len(calls) == 3

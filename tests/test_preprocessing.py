@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from mer_utils import MerError
+from mer_utils.clips import read_frames
+from mer_utils.preprocessing import crop, crop_flow, find_box, find_boxes, load_crops, silhouette, split_views
+from mer_utils.rendering import true_flow
+
+
+def disc(height=120, width=90, centre=(60, 45), radius=25, background=200):
+    y, x = np.mgrid[:height, :width]
+    frame = np.full((height, width), background, np.uint8)
+    frame[np.hypot(y - centre[0], x - centre[1]) < radius] = 90
+    return frame
+
+
+def test_views_are_cut_at_half_and_an_odd_column_is_dropped():
+    raw = np.arange(2 * 3 * 8).reshape(2, 3, 8)
+    views = split_views(raw)
+    assert views.shape == (2, 2, 3, 4)
+    np.testing.assert_array_equal(views[0], raw[..., :4])
+    np.testing.assert_array_equal(views[1], raw[..., 4:])
+    assert split_views(raw[..., :7]).shape == (2, 2, 3, 3)
+    assert split_views(raw, 1).shape == (1, 2, 3, 8)
+    with pytest.raises(MerError, match="cannot hold"):
+        split_views(raw[..., :1])
+
+
+def test_the_silhouette_is_the_largest_thing_on_a_plain_background():
+    frame = disc()
+    frame[2:5, 2:5] = 90  # a speck
+    np.testing.assert_array_equal(silhouette(frame), disc() == 90)
+    assert silhouette(np.random.default_rng(0).integers(0, 255, (80, 80)).astype(np.uint8)) is None
+    assert silhouette(np.full((80, 80), 120, np.uint8)) is None
+
+
+def test_the_box_follows_the_head_and_falls_back_without_one():
+    x0, y0, x1, y1 = find_box(disc())
+    # wide as the disc (50 px, give or take its outermost pixels), centred on it from left to right
+    assert abs((x1 - x0) - 50) <= 4 and abs((x0 + x1) / 2 - 45) <= 1 and x1 - x0 == y1 - y0
+    moved = find_box(disc(centre=(60, 52)))
+    assert abs(moved[0] - x0 - 7) <= 1 and moved[1] == y0
+    larger = find_box(disc(), enlarge=1.5)
+    assert larger[0] < x0 and larger[3] > y1 and min(larger) >= 0
+    assert find_box(np.full((1600, 1200), 120, np.uint8)) == (0, 400, 1200, 1600)
+
+
+def test_a_box_of_the_manifest_wins(data):
+    clip = data.clips[0]
+    views = split_views(read_frames(clip))
+    assert find_boxes(views, clip) == tuple(find_box(view[0]) for view in views)
+
+    class Boxed:
+        boxes = ((1, 2, 101, 102), (3, 4, 103, 104))
+
+    assert find_boxes(views, Boxed) == Boxed.boxes
+
+
+def test_one_box_a_view_holds_the_face_in_every_clip(data):
+    for clip in data.clips:
+        crops, boxes = load_crops(clip, size=96)
+        assert crops.shape == (2, len(clip.frames), 96, 96) and crops.dtype == np.uint8
+        for view, (x0, y0, x1, y1) in enumerate(boxes):
+            # the skin of the face, known exactly, lies in the box but for chin or temples that are cut off
+            seen = true_flow(data.truth(clip), data.cameras(), view, 0, 0)[1]
+            assert seen[y0:y1, x0:x1].mean() > 0.6
+
+
+def test_crops_keep_pictures_and_refuse_boxes_outside():
+    frames = np.stack([disc()] * 2)
+    np.testing.assert_array_equal(crop(frames, (10, 20, 60, 70), 50), frames[:, 20:70, 10:60])
+    assert crop(frames[None], (10, 20, 60, 70), 25).shape == (1, 2, 25, 25)
+    for box in ((-1, 0, 10, 10), (0, 0, 91, 10), (5, 5, 5, 10)):
+        with pytest.raises(MerError, match="crop box"):
+            crop(frames, box, 50)
+
+
+def test_flow_is_scaled_with_the_crop():
+    flow = np.stack([np.full((100, 80), 1.0), np.full((100, 80), -2.0)]).astype(np.float32)
+    scaled = crop_flow(flow, (20, 10, 60, 90), 40)
+    assert scaled.shape == (2, 40, 40)
+    np.testing.assert_allclose(scaled[0], 1.0)
+    np.testing.assert_allclose(scaled[1], -1.0)
