@@ -1,6 +1,6 @@
 # `make figures` and `make test` build .venv first when it is missing, half built, moved, or older than what it is made from.
 .DEFAULT_GOAL := help
-.PHONY: help figures test clean
+.PHONY: help figures test notebooks clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do \
@@ -15,6 +15,7 @@ endif
 help:
 	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped"
 	@echo "make test      run the tests"
+	@echo "make notebooks run the course profile and keep its outputs in notebooks/ (after editing one)"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"
 	@echo "The first two build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
 
@@ -23,6 +24,10 @@ figures: .venv/built
 
 test: .venv/built
 	.venv/bin/python -m pytest $(ARGS)
+
+notebooks: .venv/built
+	.venv/bin/mer run --profile course
+	.venv/bin/mer keep
 
 .venv/built: requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

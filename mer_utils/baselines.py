@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from torch import nn
 
@@ -17,24 +16,24 @@ class PcaSvm:
         self.components, self.cost = components, cost
 
     def fit(self, x, y):
-        """Fit on maps (N, ...) and labels (N, L) of training subjects; a label without both answers gets a constant
+        """Fit on maps (N, ...) and labels (N, L) of training subjects; a label with one answer only gets a constant
         score.
         """
         flat = x.reshape(len(x), -1)
-        self.parts = []
-        for column in y.T:
-            if column.min() == column.max():
-                self.parts.append(2.0 * column[0] - 1.0)
-                continue
-            pca = PCA(min(self.components, *flat.shape), svd_solver="full")
-            self.parts.append(make_pipeline(pca, SVC(C=self.cost, gamma="scale")).fit(flat, column))
+        self.pca = PCA(min(self.components, *flat.shape), svd_solver="full").fit(flat)
+        parts = self.pca.transform(flat)
+        self.borders = [
+            SVC(C=self.cost, gamma="scale").fit(parts, column) if np.ptp(column) else 2.0 * column[0] - 1
+            for column in y.T
+        ]
         return self
 
     def score(self, x):
         """Return the signed distances to the decision borders (N, L); above 0 means yes."""
-        flat = x.reshape(len(x), -1)
+        parts = self.pca.transform(x.reshape(len(x), -1))
         columns = [
-            np.full(len(x), part) if isinstance(part, float) else part.decision_function(flat) for part in self.parts
+            border.decision_function(parts) if isinstance(border, SVC) else np.full(len(x), border)
+            for border in self.borders
         ]
         return np.stack(columns, 1)
 

@@ -10,7 +10,7 @@ import typer
 from mer_utils import MerError
 from mer_utils.plan import count_workers
 from mer_utils.study import find_root
-from mer_utils.suite import read_status, run_suite
+from mer_utils.suite import keep_outputs, read_status, run_suite
 
 commands = typer.Typer(
     help="Dual-view optical flow for 4D micro-expression recognition: runs the notebooks and what surrounds them.",
@@ -57,6 +57,13 @@ def status(profile: Profile = "course", data: Data = ""):
             typer.echo(f"{name:22} {reasons[0] if reasons else 'fresh'}")
         else:
             typer.echo(f"{name:22} stale: {'; '.join(reasons)}")
+
+
+@commands.command()
+def keep():
+    """Write the outputs of the last course run into notebooks/ (for those who edit and commit them)."""
+    for name in keep_outputs():
+        typer.echo(f"{name}: outputs kept")
 
 
 @commands.command()

@@ -30,7 +30,7 @@ class FrontEnd:
     detrend: bool = True  # the motion curve without the drift that is left at offset
     phases: int = 2  # onset-apex and apex-offset, or onset-apex alone
     normalisation: str = "none"  # of the maps: none (px), minmax per map, robust per clip
-    size: int = 28  # px, side of the maps the network sees
+    size: int = 20  # px, side of the maps the network sees
 
 
 @dataclass(frozen=True)

@@ -296,14 +296,17 @@ def draw_learning_curves(curves, title):
 
 
 def draw_attention(weights, matrix, labels):
-    """Show the mean weight of each stream for the clips of each label, from weights (N, 3) and labels (N, L)."""
+    """Show how far each stream's mean weight is from 1/3 for the clips of each label; weights (N, 3), labels (N, L)."""
     figure, ((axis,),) = grid(1, 1, 7, 2.9)
     means = np.array([weights[matrix[:, k] == 1].mean(0) for k in range(len(labels))])  # (L, 3)
     for k, (name, colour) in enumerate(zip(MAP_NAMES, (BLUE, ORANGE, GREEN), strict=True)):
-        axis.bar(np.arange(len(labels)) + 0.27 * (k - 1), means[:, k], 0.25, color=colour, label=name)
-    axis.axhline(1 / 3, color="black", linestyle=":", linewidth=1, label="equal")
+        places = np.arange(len(labels)) + 0.27 * (k - 1)
+        axis.bar(places, means[:, k] - 1 / 3, 0.25, bottom=1 / 3, color=colour, label=name)
+    axis.axhline(1 / 3, color="black", linestyle=":", linewidth=1, label="equal (1/3)")
+    reach = max(0.01, 1.1 * np.nanmax(np.abs(means - 1 / 3)))
     axis.set_xticks(range(len(labels)), labels)
-    axis.set(ylabel="mean weight", title="fusion attention: how much each stream counts")
+    title = "fusion attention: how much each stream counts"
+    axis.set(ylabel="mean weight", title=title, ylim=(1 / 3 - reach, 1 / 3 + reach))
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
@@ -334,28 +337,29 @@ def _targets(count, index, following):
     return [index] if count == following else range(following)
 
 
-def draw_prediction(crops, curve, joint, frames, maps, labels, scores, thresholds):
-    """Show how one clip was answered: onset and apex crops (V, 2, S, S), flow of maps (V, P, 3, S, S) px, motion curve
-    (V, T) px with ``frames`` (onset, apex, offset), probabilities (M, L) of all networks with their thresholds (L,).
+def draw_prediction(crops, prediction, joint):
+    """Show how one clip was answered: crops (V, 2, S, S) of onset and apex, and a Prediction's flow, motion curve with
+    its ``joint`` (T,), and probabilities of all networks with their thresholds.
     """
-    views, phases = maps.shape[:2]
-    figure = Figure(figsize=(9.6, 2.1 * views + 2.9), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.1 * views, 2.9])
-    limit = float(np.percentile(maps[:, :, 2], 99.5))
-    titles = ("onset", f"apex found: frame {frames[1]}", *(f"flow {name}" for name in PHASE_NAMES))
+    p, (views, phases) = prediction, prediction.maps.shape[:2]
+    figure = Figure(figsize=(9.2, 2.1 * views + 3.1), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.1 * views + 0.2, 2.9])
+    limit = float(np.percentile(p.maps[:, :, 2], 99.5))
+    titles = (f"onset: frame {p.onset}", f"apex found: frame {p.apex}", *(f"flow {name}" for name in PHASE_NAMES))
     for k, axes in enumerate(top.subplots(views, 2 + phases, squeeze=False)):
-        pictures = [*crops[k], *(flow_to_rgb(flow, limit) for flow in maps[k, :, :2])]
+        pictures = [*crops[k], *(flow_to_rgb(flow, limit) for flow in p.maps[k, :, :2])]
         for axis, picture, title in zip(axes, pictures, titles, strict=False):
             axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
             axis.set(xticks=[], yticks=[], title=title if k == 0 else "")
         axes[0].set_ylabel(_view_names(views)[k])
+    top.supxlabel(f"flow: hue is direction, saturation is speed, full at {limit:.2f} px", fontsize=8)
     left, right = bottom.subplots(1, 2, width_ratios=[1.15, 1])
-    draw_motion_curve(curve, joint, *frames, axis=left)
+    draw_motion_curve(p.curve, joint, p.onset, p.apex, p.offset, axis=left)
     left.legend(fontsize=7, edgecolor="none")
-    mean, rows = scores.mean(0), np.arange(len(labels))
-    right.barh(rows, mean, color=[BLUE if yes else GREY for yes in mean >= thresholds])
-    right.plot(scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
-    right.plot(thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
-    right.set(xlim=(0, 1), yticks=rows, yticklabels=labels, title="mean probability; dots: networks; red: threshold")
+    mean, rows = p.scores.mean(0), np.arange(len(p.labels))
+    right.barh(rows, mean, color=[BLUE if yes else GREY for yes in mean >= p.thresholds])
+    right.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
+    right.plot(p.thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
+    right.set(xlim=(0, 1), yticks=rows, yticklabels=p.labels, title="mean probability; dots: networks; red: threshold")
     right.invert_yaxis()
     return figure

@@ -4,10 +4,11 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 from filelock import FileLock, Timeout
 
 from mer_utils import MerError
-from mer_utils.artifacts import key_of, read_json, sha256, write_bytes, write_json
+from mer_utils.artifacts import key_of, read_json, sha256, write_bytes, write_json, write_text
 from mer_utils.plan import find_reasons, pick_number, pick_profile, plan_jobs
 from mer_utils.study import (
     Study,
@@ -187,3 +188,29 @@ def collect(root, suite, profile, data, out):
         results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
     write_json(Path(out) / "figures.json", figures)
     write_json(Path(out) / "results.json", results)
+
+
+def keep_outputs(root=None):
+    """Write the outputs of the last course run into notebooks/, as they are committed; return the notebooks' names.
+
+    Widgets, time stamps and whatever papermill adds stay behind. Raises MerError unless every course notebook is fresh.
+    """
+    root = Path(root or find_root())
+    planned = plan_jobs(root, "course")
+    stale = [job.name for job in planned if find_reasons(job)]
+    if stale:
+        raise MerError(f"{', '.join(stale)}: not fresh in the course profile; `mer run` first")
+    for job in planned:
+        notebook = nbformat.read(job.source, as_version=4)
+        executed = nbformat.read(job.folder / job.source.name, as_version=4)
+        done = {cell.id: cell for cell in executed.cells}
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.execution_count = done[cell.id].execution_count
+                cell.outputs = [output for output in done[cell.id].outputs if not _is_widget(output)]
+        write_text(job.source, nbformat.writes(notebook) + "\n")
+    return [job.name for job in planned]
+
+
+def _is_widget(output):
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})

@@ -36,7 +36,7 @@ class Recipe:
     loss: str = "focal"  # focal, bce
     gamma: float = 2.0  # focal loss: how much sure answers are played down
     alpha: str = "balanced"  # weight of a label's positives: balanced (1 - prevalence), none
-    rate: float = 2e-3  # Adam's learning rate
+    rate: float = 5e-3  # Adam's learning rate
     decay: float = 1e-3  # Adam's weight decay
     batch: int = 32
     epochs: int = 60  # at most

@@ -36,7 +36,7 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(data, tmp_path, monk
     with pytest.raises(MerError):
         write_synthetic(tmp_path / "few", 5, 2)
 
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(generate, "write_npz", fail)
