@@ -5,12 +5,16 @@ results at a fixed thread count only, and work is spread over processes instead 
 """
 
 import os
+import warnings
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import cv2  # noqa: E402 (reads the variables above)
 import threadpoolctl  # noqa: E402
+
+# a worker that imports torch grows by hundreds of MB; joblib takes that for a leak, starts a new one, and says so
+warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
 
 cv2.setNumThreads(1)
 threadpoolctl.threadpool_limits(1)

@@ -2,7 +2,7 @@
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import hsv_to_rgb
+from matplotlib.colors import hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
@@ -85,14 +85,15 @@ def flow_to_rgb(flow, maximum):
     return hsv_to_rgb(np.stack([hue, np.clip(np.hypot(u, v) / maximum, 0, 1), np.ones_like(hue)], -1))
 
 
-def draw_flow(frame, flows, titles, maximum=None, step=8):
+def draw_flow(frame, flows, titles, maximum=None, step=12):
     """Show flow fields (2, H, W) px as colour with arrows over the grey ``frame`` (H, W); all share one scale."""
     maximum = maximum or max(float(np.percentile(np.hypot(*flow), 99.5)) for flow in flows)
-    figure, axes = grid(1, len(flows) + 1, 2.3 * (len(flows) + 1), 2.6)
-    axes[0, 0].imshow(frame, cmap="gray", vmin=0, vmax=255)
+    figure, axes = grid(1, len(flows) + 1, 2 * (len(flows) + 1), 2.3)
+    axes[0, 0].imshow(frame // 8 * 8, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes[0, 0].set_title("frame")
     for axis, flow, title in zip(axes[0, 1:], flows, titles, strict=True):
-        axis.imshow(flow_to_rgb(flow, maximum))
+        colours = np.round(flow_to_rgb(flow, maximum) * 24) / 24  # few colours: a PNG of half the size
+        axis.imshow(colours, interpolation="nearest")
         y, x = np.mgrid[step // 2 : flow.shape[1] : step, step // 2 : flow.shape[2] : step]
         axis.quiver(
             x, y, flow[0][y, x], flow[1][y, x], angles="xy", scale_units="xy", scale=maximum / step, width=0.004
@@ -113,7 +114,7 @@ def draw_maps(maps, heading=""):
         view, phase = divmod(row, phases)
         for k, axis in enumerate(axes[row]):
             low, colours = (-limit, "RdBu_r") if k < 2 else (0, "viridis")
-            image = axis.imshow(maps[view, phase, k], cmap=colours, vmin=low, vmax=limit)
+            image = axis.imshow(maps[view, phase, k], cmap=colours, vmin=low, vmax=limit, interpolation="nearest")
             axis.set(xticks=[], yticks=[], title=MAP_NAMES[k] if row == 0 else "")
             figure.colorbar(image, ax=axis, shrink=0.85, label="px" if k == 2 else "")
         axes[row, 0].set_ylabel(f"{_view_names(views)[view]}\n{PHASE_NAMES[phase]}")
@@ -314,21 +315,18 @@ def draw_attention(weights, matrix, labels):
 def draw_blocks(boxes, title):
     """Show a network as labelled boxes: ``boxes`` is a list of columns, each a list of (text, colour) from the top."""
     rows = max(map(len, boxes))
-    figure, ((axis,),) = grid(1, 1, 1.75 * len(boxes), 0.95 * rows + 0.5)
+    figure, ((axis,),) = grid(1, 1, 1.5 * len(boxes), 0.95 * rows + 0.5)
     for x, column in enumerate(boxes):
         for y, (text, colour) in enumerate(column):
-            middle = rows / 2 - len(column) / 2 + y + 0.5
-            axis.add_patch(
-                FancyBboxPatch((x + 0.08, middle - 0.34), 0.84, 0.68, "round,pad=0.02", color=colour, alpha=0.3)
-            )
-            axis.text(x + 0.5, middle, text, ha="center", va="center", fontsize=7.5)
-            if x + 1 < len(boxes):
-                for target in _targets(len(column), y, len(boxes[x + 1])):
-                    goal = rows / 2 - len(boxes[x + 1]) / 2 + target + 0.5
-                    axis.annotate(
-                        "", (x + 1.05, goal), (x + 0.95, middle), arrowprops={"arrowstyle": "->", "color": GREY}
-                    )
-    axis.set(xlim=(0, len(boxes)), ylim=(rows, 0), title=title)
+            middle = (rows - len(column) + 1) / 2 + y
+            face = {"facecolor": (*to_rgb(colour), 0.25), "edgecolor": colour}
+            axis.add_patch(FancyBboxPatch((x + 0.02, middle - 0.36), 0.74, 0.72, "round,pad=0.02", **face))
+            axis.text(x + 0.39, middle, text, ha="center", va="center", fontsize=7.5, linespacing=1.3)
+            for target in _targets(len(column), y, len(boxes[x + 1])) if x + 1 < len(boxes) else ():
+                goal = (rows - len(boxes[x + 1]) + 1) / 2 + target
+                arrow = {"arrowstyle": "-|>", "color": GREY, "shrinkA": 0, "shrinkB": 0}
+                axis.annotate("", (x + 1.0, goal), (x + 0.78, middle), arrowprops=arrow)
+    axis.set(xlim=(-0.02, len(boxes) - 0.2), ylim=(rows, 0), title=title)
     axis.axis("off")
     return figure
 

@@ -117,17 +117,29 @@ def _rasterise(camera, vertices, triangles, values, scale=1):
 
 def render_frame(motion, camera, frame, vertices=None, light=None):
     """Return one frame (H, W) float32 in grey levels, before exposure and noise."""
-    face = make_face(motion.face_seed)
     vertices = place(motion, frame) if vertices is None else vertices
     light = _shade(motion.face_seed, vertices) if light is None else light
-    texture = _shading_parts(motion.face_seed)[1]
+    return _paint(motion.face_seed, camera, vertices, light, _shading_parts(motion.face_seed)[1])
+
+
+def render_rgb(motion, camera, frame=0):
+    """Return one frame in colour (H, W, 3) uint8 RGB, without exposure and noise: for people to look at."""
+    vertices, texture = place(motion, frame), make_face(motion.face_seed).texture.astype(np.float32)
+    picture = _paint(motion.face_seed, camera, vertices, _shade(motion.face_seed, vertices), texture)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _paint(face_seed, camera, vertices, light, texture):
+    """Return texture times light (H, W) or (H, W, 3) float32 as ``camera`` sees the head on the background."""
+    face = make_face(face_seed)
     values = np.column_stack([face.uv, light / BRIGHTEST])
     seen, depth = _rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
     u, v, lit = cv2.split(seen)
     u, v = cv2.addWeighted(u, texture.shape[1], u, 0, -0.5), cv2.addWeighted(v, texture.shape[0], v, 0, -0.5)
-    grey = cv2.multiply(cv2.remap(texture, u, v, cv2.INTER_LINEAR), lit, scale=BRIGHTEST)
-    grey[depth >= FAR] = BACKGROUND
-    return cv2.resize(grey, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    lit = lit if texture.ndim == 2 else cv2.merge([lit] * 3)
+    picture = cv2.multiply(cv2.remap(texture, u, v, cv2.INTER_LINEAR), lit, scale=BRIGHTEST)
+    picture[depth >= FAR] = BACKGROUND
+    return cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
 
 
 def render_clip(motion, cameras):

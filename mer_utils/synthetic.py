@@ -123,6 +123,17 @@ def _sizes(weights, face_seed, summary):
     return summary(np.linalg.norm(moved, axis=-1), axis=-1)
 
 
+def true_motion(motion):
+    """Return how far the skin of the face is moved by the expression alone (T,), in units: the curve whose peak is
+    the apex.
+
+    The mean length of displacement over the face's front; blinks (AU45) and head motion do not count.
+    """
+    weights = motion.weights.copy()
+    weights[:, AUS.index(45)] = 0
+    return _sizes(weights, motion.face_seed, np.mean)
+
+
 def _scale(rng, weights, face_seed, levels):
     """Scale weights so that the 99th percentile of motion at the peak is drawn from ``motion_px``."""
     place = rng.random() + _style(face_seed, levels)[3]

@@ -1,5 +1,7 @@
 """Sliders around the functions of plots.py: the same figure, drawn again when a control moves."""
 
+import io
+
 import ipywidgets
 from IPython.display import display
 
@@ -19,14 +21,15 @@ def explore(draw, **choices):
             controls[name] = kind(value=low, min=low, max=high, step=step, description=label, continuous_update=False)
         else:
             controls[name] = ipywidgets.Dropdown(options=choice, description=label)
-    output = ipywidgets.Output()
+    # a picture, not an Output: an Output talks to whoever runs the notebook, and headless runs can hang on it
+    picture = ipywidgets.Image(format="png")
 
     def redraw(_=None):
-        output.clear_output(wait=True)
-        with output:
-            display(draw(**{name: control.value for name, control in controls.items()}))
+        buffer = io.BytesIO()
+        draw(**{name: control.value for name, control in controls.items()}).savefig(buffer, format="png")
+        picture.value = buffer.getvalue()
 
     for control in controls.values():
         control.observe(redraw, names="value")
     redraw()
-    display(ipywidgets.VBox([*controls.values(), output]))
+    display(ipywidgets.VBox([*controls.values(), picture]))
