@@ -31,7 +31,7 @@ def silhouette(frame, tolerance=24):
     height = frame.shape[0] // 2
     border = np.concatenate([frame[0], frame[:height, 0], frame[:height, -1]]).astype(np.float32)
     level = np.median(border)
-    if np.mean(np.abs(border - level) > tolerance) > 0.1:
+    if np.mean(np.abs(border - level) > tolerance) > 0.25:  # a head that touches one side covers less
         return None
     mask = (np.abs(frame.astype(np.float32) - level) > tolerance).astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
