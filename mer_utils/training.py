@@ -40,7 +40,7 @@ class Recipe:
     decay: float = 1e-3  # Adam's weight decay
     batch: int = 32
     epochs: int = 60  # at most
-    patience: int = 12  # epochs without a better inner loss before stopping
+    patience: int = 8  # epochs without a better inner loss before stopping
     inner: int = 3  # parts of the training subjects, each left out once to stop on
     thresholds: str = "tuned"  # on the left-out inner subjects: tuned, or fixed 0.5
     flip: bool = True  # each training sample mirrored with probability 1/2
