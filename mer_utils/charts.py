@@ -30,6 +30,7 @@ def draw_counts(groups, title, xlabel):
         counts, place = [(np.asarray(given) == n).sum() for n in numbers], (k - (len(groups) - 1) / 2) * width
         axis.bar(numbers + place, counts, width, color=colour, label=f"{name}: median {np.median(given):g}")
     axis.set(title=title, xlabel=xlabel, ylabel="clips")
+    axis.yaxis.get_major_locator().set_params(integer=True)
     axis.legend(frameon=False)
     return figure
 
@@ -83,7 +84,7 @@ def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
     for name, values in curves.items():
         axis.plot(x, values, label=name)
     for k, (place, text) in enumerate(marks):
-        axis.axvline(place, color=(RED, GREY)[k % 2], linestyle="--", linewidth=1, label=text)
+        axis.axvline(place, color=(RED, GREY, GREEN, ORANGE)[k % 4], linestyle="--", linewidth=1, label=text)
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure

@@ -21,6 +21,7 @@ NAMES = {  # how the README calls what results.json holds
     "apex error, median": ("apex", "median_abs_error_frames"),
     "apex within 2 frames": ("apex", "within_2_frames"),
     "middle frame within 2 frames": ("apex", "middle_frame", "within_2_frames"),
+    "best constant share within 2 frames": ("apex", "best_constant_share", "within_2_frames"),
     "flow error, DIS": ("flow_epe_px", "dis"),
     "flow error, Farnebäck": ("flow_epe_px", "farneback"),
     "flow error, TV-L1": ("flow_epe_px", "tvl1"),
@@ -46,12 +47,13 @@ def test_per_label_numbers_are_the_measured_ones():
 
 
 def test_ablations_are_the_measured_ones():
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (\d\.\d{3}) \| ([+−]\d\.\d{3}) \|", README, re.M)
-    assert {name for name, _, _ in rows} == set(RESULTS["ablations"]) - {"default"}
-    for name, macro, difference in rows:
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (\d\.\d{3}) \| ([+−]\d\.\d{3}) \| (\d\.\d{3}) \|", README, re.M)
+    assert {name for name, *_ in rows} == set(RESULTS["ablations"]) - {"default"}
+    for name, macro, difference, noise in rows:
         measured = RESULTS["ablations"][name]
         assert float(macro) == round(measured["macro"], 3)
         assert float(difference.replace("−", "-")) == round(measured["difference"], 3)
+        assert float(noise) == round(measured["noise"], 3)
 
 
 def test_the_results_are_of_the_full_synthetic_set():
