@@ -9,6 +9,7 @@ import warnings
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, matrix products on a GPU vary from run to run
 
 import cv2  # noqa: E402 (reads the variables above)
 import threadpoolctl  # noqa: E402
@@ -24,3 +25,12 @@ __version__ = "0.1.0"
 
 class MerError(ValueError):
     """Input that cannot be used: one sentence that says which file, row or frame, what is wrong, and what to do."""
+
+
+def check_choices(options, **allowed):
+    """Raise MerError for a field of ``options`` (a dataclass) whose value is none of those ``allowed`` for it."""
+    for name, values in allowed.items():
+        given = getattr(options, name)
+        if given not in values:
+            listed = ", ".join(map(str, values))
+            raise MerError(f"{name} {given!r} is unknown; choose one of {listed}")

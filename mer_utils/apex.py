@@ -9,20 +9,35 @@ from mer_utils.flow import compensate, compute_flow, magnitude
 RULES = {"mean": np.mean, "max": np.max, "product": np.prod}
 
 
+def onset_flows(frames, onset, backend="dis"):
+    """Return the flow (V, T, 2, H, W) px from the onset frame to each frame of frames (V, T, H, W)."""
+    flows = np.zeros((*frames.shape[:2], 2, *frames.shape[2:]), np.float32)
+    for v, view in enumerate(frames):
+        for t, frame in enumerate(view):
+            if t != onset:
+                flows[v, t] = compute_flow(view[onset], frame, backend)
+    return flows
+
+
 def motion_curve(frames, onset, offset, backend="dis", compensation="similarity", detrend=True):
     """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the onset frame to each
-    frame.
+    frame, head motion taken out.
 
     A head that turns slowly moves ever farther from the onset, so that the largest flow is often the last one.
     ``detrend`` takes this out (our choice, not the paper's): at offset the expression is over, so what flow is left
     there is drift, and frame t keeps the flow onset-t less (t - onset) / (offset - onset) times the flow onset-
     offset, pixel by pixel.
     """
-    curve = np.zeros(frames.shape[:2], np.float32)
-    for v, view in enumerate(frames):
-        flows = [compensate(compute_flow(view[onset], frame, backend), compensation) for frame in view]
-        for t, flow in enumerate(flows):
-            drift = (t - onset) / (offset - onset) * flows[offset] if detrend else 0
+    return curve_of_flows(onset_flows(frames, onset, backend), onset, offset, compensation, detrend)
+
+
+def curve_of_flows(flows, onset, offset, compensation="similarity", detrend=True):
+    """Return the motion curve (V, T) of flows (V, T, 2, H, W) from the onset frame (see ``motion_curve``)."""
+    curve = np.zeros(flows.shape[:2], np.float32)
+    for v, view in enumerate(flows):
+        still = [compensate(flow, compensation) for flow in view]
+        for t, flow in enumerate(still):
+            drift = (t - onset) / (offset - onset) * still[offset] if detrend else 0
             curve[v, t] = magnitude(flow - drift).mean()
     return curve
 

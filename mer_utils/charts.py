@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mer_utils.plots import BLUE, GREEN, GREY, MAP_NAMES, ORANGE, RED, grid
+from mer_utils.model import STREAMS
+from mer_utils.plots import BLUE, GREEN, GREY, ORANGE, RED, grid
 
 
 def draw_dataset(labels, matrix, subjects):
@@ -47,34 +48,58 @@ def draw_spread(groups, title, ylabel):
     return figure
 
 
-def draw_bars(values, title, xlabel, highlight=(), reference=None):
-    """Show {name: number} as horizontal bars with numbers; ``highlight`` names stand out; ``reference`` is a line."""
+def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=None):
+    """Show {name: number} as horizontal bars with numbers; ``highlight`` names stand out; ``reference`` is a line;
+    ``intervals`` {name: (low, high)} adds whiskers.
+    """
     figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
     names, numbers = list(values)[::-1], list(values.values())[::-1]
+    ends = [(intervals or {}).get(name, (number, number)) for name, number in zip(names, numbers, strict=True)]
     axis.barh(names, numbers, color=[BLUE if name in highlight else GREY for name in names])
-    for k, number in enumerate(numbers):
-        axis.text(max(number, 0), k, f" {number:.3f}", va="center")
+    for k, (number, (low, high)) in enumerate(zip(numbers, ends, strict=True)):
+        if high > low:
+            axis.plot([low, high], [k, k], color="black", linewidth=1, marker="|", markersize=6)
+        axis.text(max(number, high, 0), k, f" {number:.3f}", va="center")
     if reference is not None:
         axis.axvline(reference, color=RED, linestyle="--", linewidth=1)
-    axis.set(title=title, xlabel=xlabel, xlim=(min(0, *numbers), max(numbers) * 1.15))
+    most = max(max(numbers), *(high for _, high in ends))
+    axis.set(title=title, xlabel=xlabel, xlim=(min(0, *numbers), most * 1.15))
     return figure
 
 
-def draw_differences(values, title, xlabel, noise=None):
-    """Show {name: difference} as horizontal bars to both sides of zero: blue gains, orange losses; ``noise`` {name:
-    half width} adds whiskers.
+def draw_differences(values, title, xlabel, intervals=None, sure=()):
+    """Show {name: difference} as points with their ``intervals`` {name: (low, high)} around zero; those in ``sure``
+    stand out (blue gains, orange losses), the others are grey.
     """
-    figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.34 * len(values))
-    names, numbers = list(values)[::-1], list(values.values())[::-1]
-    widths = [noise[name] if noise else 0.0 for name in names]
-    colours = [BLUE if number >= 0 else ORANGE for number in numbers]
-    axis.barh(names, numbers, color=colours, xerr=widths if noise else None, ecolor=GREY, capsize=3)
-    span = max(*(abs(number) + width for number, width in zip(numbers, widths, strict=True)), 0.01)
-    for k, (number, width) in enumerate(zip(numbers, widths, strict=True)):
-        side = 1 if number >= 0 else -1
-        axis.text(number + side * width, k, f" {number:+.3f} ", va="center", ha="left" if side > 0 else "right")
+    figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + 0.27 * len(values))
+    names = list(values)[::-1]
+    ends = [(intervals or {}).get(name, (values[name],) * 2) for name in names]
+    for k, (name, (low, high)) in enumerate(zip(names, ends, strict=True)):
+        colour = GREY if name not in sure else BLUE if values[name] > 0 else ORANGE
+        axis.plot([low, high], [k, k], color=colour, linewidth=2)
+        axis.plot(values[name], k, "o", color=colour, markersize=5)
+        axis.text(1.01, k, f"{values[name]:+.3f}", va="center", transform=axis.get_yaxis_transform())
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set(title=title, xlabel=xlabel, xlim=(-1.35 * span, 1.35 * span))
+    axis.set_yticks(range(len(names)), names)
+    axis.set(title=title, xlabel=xlabel, ylim=(-0.6, len(names) - 0.4))
+    return figure
+
+
+def draw_sensitivity(axes, rows):
+    """Show how measurements change along several axes: ``axes`` {axis title: (R,) settings}, ``rows`` {y label:
+    {axis title: (values (R,), low (R,), high (R,))}}; one column an axis, one row a measurement, bands for the
+    intervals.
+    """
+    figure, table = grid(len(rows), len(axes), 2.6 * len(axes), 2.2 * len(rows))
+    for line, (label, measured) in zip(table, rows.items(), strict=True):
+        top = max(np.nanmax(high) for _, _, high in measured.values())
+        for axis, (title, settings) in zip(line, axes.items(), strict=True):
+            values, low, high = measured[title]
+            axis.fill_between(settings, low, high, color=BLUE, alpha=0.2, linewidth=0)
+            axis.plot(settings, values, "o-", color=BLUE, markersize=4)
+            axis.set(ylim=(0, 1.05 * top), ylabel=label if axis is line[0] else "")
+            if line is table[-1]:
+                axis.set_xlabel(title)
     return figure
 
 
@@ -141,7 +166,7 @@ def draw_attention(weights, matrix, labels):
     """Show how far each stream's mean weight is from 1/3 for the clips of each label; weights (N, 3), labels (N, L)."""
     figure, ((axis,),) = grid(1, 1, 7, 2.9)
     means = np.array([weights[matrix[:, k] == 1].mean(0) for k in range(len(labels))])  # (L, 3)
-    for k, (name, colour) in enumerate(zip(MAP_NAMES, (BLUE, ORANGE, GREEN), strict=True)):
+    for k, (name, colour) in enumerate(zip(STREAMS, (BLUE, ORANGE, GREEN), strict=True)):
         places = np.arange(len(labels)) + 0.27 * (k - 1)
         axis.bar(places, means[:, k] - 1 / 3, 0.25, bottom=1 / 3, color=colour, label=name)
     axis.axhline(1 / 3, color="black", linestyle=":", linewidth=1, label="equal (1/3)")

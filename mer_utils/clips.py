@@ -80,14 +80,11 @@ class Dataset:
         """Return the two cameras that rendered a synthetic dataset."""
         return cameras(self.info["size"])
 
-    def fingerprint(self):
-        """Return a hash of all that the steps read: dataset.json, manifest.csv, each frame's name, size, first and
-        last 64 KiB.
-        """
-        return self._fingerprint
-
     @cached_property
-    def _fingerprint(self):
+    def fingerprint(self):
+        """A hash of all that the steps read: dataset.json, manifest.csv, each frame's name, size, first and last 64
+        KiB.
+        """
         digest = hashlib.sha256()
         for name in ("dataset.json", "manifest.csv"):
             digest.update((self.root / name).read_bytes())

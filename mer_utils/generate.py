@@ -4,11 +4,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from mer_utils import MerError
 from mer_utils.artifacts import code_hash, read_json, write_json, write_npz, write_text
 from mer_utils.clips import encode_png
+from mer_utils.parallel import run_jobs
 from mer_utils.rendering import cameras, render_clip, write_obj
 from mer_utils.scenario import LABELS, plan_clips
 from mer_utils.synthetic import simulate
@@ -35,7 +34,7 @@ def write_synthetic(root, subjects=24, clips=267, seed=0, preset="bench-v1", siz
     try:
         # a worker takes all clips of one subject in turn: its face is built once
         groups = [[plan for plan in plans if plan.subject == name] for name in dict.fromkeys(p.subject for p in plans)]
-        rows = Parallel(n_jobs=jobs)(delayed(_write_clips)(part, group, size, meshes) for group in groups)
+        rows = run_jobs(_write_clips, [(part, group, size, meshes) for group in groups], jobs)
         columns = ["clip", "subject", *(label.lower() for label in LABELS), "onset", "apex", "offset", "fps"]
         lines = [columns, *(row for group in rows for row in group)]
         write_text(part / "manifest.csv", "".join(",".join(map(str, line)) + "\n" for line in lines))

@@ -12,6 +12,22 @@ SE_PLACES = ("magnitude", "all", "none")
 STREAMS = ("u", "v", "magnitude")
 
 
+class Dropout(nn.Module):
+    """Dropout as everywhere (each value is zeroed with probability ``p``, the others grow by 1 / (1 - p)), drawn by
+    ``torch.rand``: on a CPU twice as fast as ``nn.Dropout``. ``whole`` drops whole channels (B, C, H, W).
+    """
+
+    def __init__(self, p, whole=False):
+        super().__init__()
+        self.p, self.whole = p, whole
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        shape = (*x.shape[:2], 1, 1) if self.whole else x.shape
+        return x * ((torch.rand(shape, device=x.device) >= self.p) / (1 - self.p))
+
+
 class SqueezeExcitation(nn.Module):
     """Weight each channel by what all channels hold on average (Hu et al. 2018): (B, C, H, W) -> same shape.
 
@@ -50,19 +66,18 @@ class FusionAttention(nn.Module):
         return torch.softmax(self.score(torch.tanh(self.hidden(squeezed))), 1)
 
 
-def make_streams(channels, width, dropout):
-    """Return three streams that never mix, (B, 3 C, S, S) -> (B, 3 * 2 width, S/4, S/4): two 3x3 convolutions of
+def make_streams(channels, width, dropout, count=3):
+    """Return ``count`` streams that never mix, (B, 3 C, S, S) -> (B, 3 * 2 width, S/4, S/4): two 3x3 convolutions of
     stride 2, each with BN and ReLU.
 
     ``groups=3`` cuts the channels into thirds and convolves each by itself: the numbers of three separate networks
-    (notebook 04 shows it) in half the time. Strides instead of pooling halve it once more.
+    (notebook 04 shows it) in less time (benchmarks/training.py says how much).
     """
-    count = len(STREAMS)
     return nn.Sequential(
         nn.Conv2d(count * channels, count * width, 3, stride=2, padding=1, groups=count, bias=False),
         nn.BatchNorm2d(count * width),
         nn.ReLU(),
-        nn.Dropout2d(dropout),
+        Dropout(dropout, whole=True),
         nn.Conv2d(count * width, 2 * count * width, 3, stride=2, padding=1, groups=count, bias=False),
         nn.BatchNorm2d(2 * count * width),
         nn.ReLU(),
@@ -76,16 +91,28 @@ class MicroAttNet(nn.Module):
     attention (streams weighted, then concatenated), concat (not weighted) or mean (averaged); ``se`` puts squeeze-
     and-excitation on the magnitude stream, on all, or on none. Every part draws its start values from its own seed,
     and attention and SE start as the identity: two networks of one seed that differ in a switch start with equal
-    shared weights and, but for ``mean``, with equal outputs.
+    shared weights and, but for ``mean``, with equal outputs. ``streams`` 2 leaves the magnitude out.
     """
 
-    def __init__(self, views, phases, labels, size, fusion="attention", se="magnitude", width=8, dropout=0.5, seed=0):
+    def __init__(
+        self,
+        views,
+        phases,
+        labels,
+        size,
+        fusion="attention",
+        se="magnitude",
+        width=8,
+        dropout=0.5,
+        seed=0,
+        streams=len(STREAMS),
+    ):
         super().__init__()
         if fusion not in FUSIONS:
             raise MerError(f"fusion {fusion!r} is unknown; choose one of {', '.join(FUSIONS)}")
         if se not in SE_PLACES:
             raise MerError(f"SE place {se!r} is unknown; choose one of {', '.join(SE_PLACES)}")
-        self.fusion = fusion
+        self.fusion, self.count = fusion, streams
         channels = 2 * width
         part = iter(range(100))
 
@@ -95,22 +122,23 @@ class MicroAttNet(nn.Module):
                 return make()
 
         # every part is made, used or not, so that the seeds of the later ones do not move
-        self.streams = seeded(lambda: make_streams(views * phases, width, dropout / 2))
+        self.streams = seeded(lambda: make_streams(views * phases, width, dropout / 2, streams))
         gates = [seeded(lambda: SqueezeExcitation(channels)) for _ in STREAMS]
-        attention = seeded(lambda: FusionAttention(len(STREAMS), channels))
+        attention = seeded(lambda: FusionAttention(streams, channels))
         used = {"magnitude": (False, False, True), "all": (True,) * 3, "none": (False,) * 3}[se]
-        self.gates = nn.ModuleList(gate if on else nn.Identity() for gate, on in zip(gates, used, strict=True))
+        kept = list(zip(gates, used, strict=True))[:streams]
+        self.gates = nn.ModuleList(gate if on else nn.Identity() for gate, on in kept)
         self.attention = attention if fusion == "attention" else None
         side = (size + 3) // 4  # after two strides of 2
-        cells = channels * side**2 * (1 if fusion == "mean" else len(STREAMS))
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), seeded(lambda: nn.Linear(cells, labels)))
+        cells = channels * side**2 * (1 if fusion == "mean" else streams)
+        self.head = nn.Sequential(nn.Flatten(), Dropout(dropout), seeded(lambda: nn.Linear(cells, labels)))
 
     def forward(self, x, return_attention=False):
         """Return logits (B, L); with ``return_attention`` also the streams' weights (B, 3), all 1/3 without fusion
         attention.
         """
-        x = x.permute(0, 3, 1, 2, 4, 5).flatten(1, 3)  # (B, 3 * V * P, S, S), all of u first
-        count = len(STREAMS)
+        count = self.count
+        x = x[:, :, :, :count].permute(0, 3, 1, 2, 4, 5).flatten(1, 3)  # (B, 3 * V * P, S, S), all of u first
         features = self.streams(x).unflatten(1, (count, -1))  # (B, 3, C, S/4, S/4)
         if any(isinstance(gate, SqueezeExcitation) for gate in self.gates):
             features = torch.stack([gate(features[:, k]) for k, gate in enumerate(self.gates)], 1)

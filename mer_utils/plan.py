@@ -190,7 +190,7 @@ def _read_inputs(root, figures, cells, parameters, prints):
     if folder and folder not in prints:
         from mer_utils.clips import open_dataset
 
-        prints[folder] = open_dataset(Path(root) / folder).fingerprint()
+        prints[folder] = open_dataset(Path(root) / folder).fingerprint
     inputs = {
         "notebook": key_of([[cell.cell_type, cell.source] for cell in cells]),
         "figures": figures,

@@ -6,12 +6,13 @@ from matplotlib.colors import hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from mer_utils.model import STREAMS
+
 matplotlib.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "figure.dpi": 80})
 
 BLUE, ORANGE, GREEN, RED, GREY = "#3b6fb6", "#e08214", "#2e8b57", "#c0392b", "#8a8a8a"
 VIEW_NAMES = ("left view", "right view")
 PHASE_NAMES = ("onset-apex", "apex-offset")
-MAP_NAMES = ("u", "v", "magnitude")
 
 
 def grid(rows, columns, width, height):
@@ -99,7 +100,7 @@ def draw_maps(maps, heading=""):
         for k, axis in enumerate(axes[row]):
             low, colours = (-limit, "RdBu_r") if k < 2 else (0, "viridis")
             image = axis.imshow(maps[view, phase, k], cmap=colours, vmin=low, vmax=limit, interpolation="nearest")
-            axis.set(xticks=[], yticks=[], title=MAP_NAMES[k] if row == 0 else "")
+            axis.set(xticks=[], yticks=[], title=STREAMS[k] if row == 0 else "")
             figure.colorbar(image, ax=axis, shrink=0.85, label="px" if k == 2 else "")
         axes[row, 0].set_ylabel(f"{_view_names(views)[view]}\n{PHASE_NAMES[phase]}")
     if heading:

@@ -12,7 +12,8 @@ from mer_utils import MerError
 from mer_utils.artifacts import write_bytes
 from mer_utils.clips import Clip, list_frames
 from mer_utils.features import FrontEnd, extract_clip
-from mer_utils.training import NetworkMember, Recipe, choose_views, merge_views
+from mer_utils.fitting import NetworkMember, Recipe, choose_maps, load_members, merge_views
+from mer_utils.metrics import decide
 
 WEIGHTS = "weights.safetensors"
 
@@ -28,12 +29,13 @@ class Ensemble:
     recipe: Recipe
     front_end: FrontEnd
     trained_on: str
+    exclusive: bool = False
 
     def score(self, maps):
         """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and attention weights (M, 3)."""
         if maps.shape != self.shape:
             raise MerError(f"maps of shape {maps.shape} do not fit an ensemble trained on {self.shape} (V, P, 3, S, S)")
-        x, count = choose_views(maps[None], self.recipe)
+        x, count = choose_maps(maps[None], self.recipe)
         pairs = [member.score(x) for member in self.members]
         scores = [merge_views(score, count, self.recipe.merge)[0] for score, _ in pairs]
         return np.stack(scores), np.stack([look.mean(0) for _, look in pairs])
@@ -54,18 +56,20 @@ class Prediction:
     maps: np.ndarray  # (V, P, 3, S, S) px
     boxes: np.ndarray  # (V, 4) px
     trained_on: str
+    exclusive: bool = False
 
     def table(self):
         """Return {label: {probability, spread, threshold, answer}}; the spread is the standard deviation over
         members.
         """
         mean, spread = self.scores.mean(0), self.scores.std(0)
+        answers = decide(mean[None], self.thresholds, self.exclusive)[0]
         return {
             label: {
                 "probability": round(float(mean[k]), 4),
                 "spread": round(float(spread[k]), 4),
                 "threshold": round(float(self.thresholds[k]), 4),
-                "answer": bool(mean[k] >= self.thresholds[k]),
+                "answer": bool(answers[k]),
             }
             for k, label in enumerate(self.labels)
         }
@@ -80,10 +84,10 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
         "front_end": asdict(front_end),
         "trained_on": trained_on,
         "folds": len(outcome.members),
-        "inner": recipe.inner,
-        "thresholds": np.median(outcome.thresholds, 0).round(6).tolist(),
+        "exclusive": features.exclusive,
     }
     tensors = {f"{n}.{name}": value for n, fold in enumerate(outcome.members) for name, value in fold.items()}
+    tensors["thresholds"] = np.median(outcome.thresholds, 0).round(6)
     write_bytes(path, save(tensors, metadata={"mer": json.dumps(meta)}))
 
 
@@ -106,19 +110,17 @@ def load_ensemble(path):
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         recipe, front_end = Recipe(**meta["recipe"]), FrontEnd(**meta["front_end"])
         shape = tuple(meta["shape"])
-        seen = choose_views(np.zeros((1, *shape), np.float32), recipe)[0].shape[1:]
-        members = []
+        seen = choose_maps(np.zeros((1, *shape), np.float32), recipe)[0].shape[1:]
+        thresholds, members = tensors.pop("thresholds"), []
         for n in range(meta["folds"]):
-            for k in range(meta["inner"]):
-                start = f"{n}.{k}."
-                state = {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
-                members.append(NetworkMember(recipe, seen, len(meta["labels"]), 0).load(state))
+            fold = {name.removeprefix(f"{n}."): value for name, value in tensors.items() if name.startswith(f"{n}.")}
+            members += load_members(fold, recipe, seen, len(meta["labels"]), meta["exclusive"])
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
         raise MerError(
             f"{path}: not weights that this version wrote; train them anew with `mer run --only 05`"
         ) from None
-    thresholds = np.array(meta["thresholds"])
-    return Ensemble(tuple(members), tuple(meta["labels"]), shape, thresholds, recipe, front_end, meta["trained_on"])
+    about = (recipe, front_end, meta["trained_on"], meta["exclusive"])
+    return Ensemble(tuple(members), tuple(meta["labels"]), shape, thresholds, *about)
 
 
 def predict_folder(folder, ensemble, onset=0, offset=None):
@@ -138,7 +140,7 @@ def predict_folder(folder, ensemble, onset=0, offset=None):
     clip = Clip(Path(folder).name, "unknown", (), frames, onset, None, offset, None, None)
     maps, apex, curve, boxes = extract_clip(clip, ensemble.shape[0], ensemble.front_end)
     scores, looks = ensemble.score(maps)
-    look = looks.mean(0)
+    about = (ensemble.trained_on, ensemble.exclusive)
     return Prediction(
-        ensemble.labels, scores, ensemble.thresholds, look, onset, apex, offset, curve, maps, boxes, ensemble.trained_on
+        ensemble.labels, scores, ensemble.thresholds, looks.mean(0), onset, apex, offset, curve, maps, boxes, *about
     )

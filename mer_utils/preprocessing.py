@@ -98,10 +98,10 @@ def find_boxes(views, clip=None, enlarge=1.0):
     return tuple(find_box(view[0], enlarge) for view in views)
 
 
-def load_crops(clip, views=2, size=128, enlarge=1.0):
+def load_crops(clip, views=2, size=128, enlarge=1.0, frames=None):
     """Read a clip and return its face crops (V, T, size, size) uint8 and the boxes used (x0, y0, x1, y1) px, one a
-    view.
+    view; ``frames`` (V, T, H, W) given are not read.
     """
-    frames = split_views(read_frames(clip), views)
+    frames = split_views(read_frames(clip), views) if frames is None else frames
     boxes = find_boxes(frames, clip, enlarge)
     return np.stack([crop(view, box, size) for view, box in zip(frames, boxes, strict=True)]), boxes

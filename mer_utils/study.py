@@ -89,7 +89,7 @@ class Study:
         """Return one line: what is about to be measured on which data (opened here, and noted in the results)."""
         data = self.dataset
         # frames made by this code are known by their recipe; hashing hundreds of megabytes would tell nothing more
-        fingerprint = key_of(data.info) if data.synthetic and not self.params["data"] else data.fingerprint()
+        fingerprint = key_of(data.info) if data.synthetic and not self.params["data"] else data.fingerprint
         counts = {"clips": len(data), "subjects": len(data.subjects)}
         self.result(data={"name": data.name, "synthetic": data.synthetic, **counts, "fingerprint": fingerprint})
         parts = [

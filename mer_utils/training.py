@@ -1,56 +1,24 @@
-"""Learning without peeking: focal loss, early stopping on inner subjects, leave-one-subject-out over all subjects."""
+"""Learning without peeking: folds by subject, a guard against leaks, leave-one-subject-out, and what is kept of it."""
 
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
-from torch import nn
 
 from mer_utils import MerError
-from mer_utils.artifacts import code_hash, key_of, write_bytes
-from mer_utils.baselines import PcaSvm, STSTNet
-from mer_utils.metrics import label_f1, macro_uf1, tune_thresholds
-from mer_utils.model import MicroAttNet
-
-torch.use_deterministic_algorithms(True)
-
-NETWORKS = ("MicroAttNet", "STSTNet", "PCA+SVM")
-VIEWS = ("channels", "samples", "left", "right")
-LOSSES = ("focal", "bce")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Every choice between features and predictions; an ablation is this with one field replaced."""
-
-    network: str = "MicroAttNet"  # MicroAttNet, STSTNet, PCA+SVM
-    fusion: str = "attention"  # of the streams: attention, concat, mean
-    se: str = "magnitude"  # squeeze-and-excitation on: magnitude, all, none
-    width: int = 8  # filters of a stream's first convolution
-    dropout: float = 0.5
-    views: str = "channels"  # channels, samples (probabilities merged), left, right
-    merge: str = "mean"  # of the views' probabilities: mean, or
-    phases: int = 0  # how many phases are used; 0 = all there are
-    loss: str = "focal"  # focal, bce
-    gamma: float = 2.0  # focal loss: how much sure answers are played down
-    alpha: str = "balanced"  # weight of a label's positives: balanced (1 - prevalence), none
-    rate: float = 5e-3  # Adam's learning rate
-    decay: float = 1e-3  # Adam's weight decay
-    batch: int = 32
-    epochs: int = 60  # at most
-    patience: int = 8  # epochs without a better inner loss before stopping
-    inner: int = 3  # parts of the training subjects, each left out once to stop on
-    thresholds: str = "tuned"  # on the left-out inner subjects: tuned, or fixed 0.5
-    flip: bool = True  # each training sample mirrored with probability 1/2
-    seed: int = 0
+from mer_utils.artifacts import code_hash, key_of, sha256, write_bytes
+from mer_utils.fitting import Recipe, choose_maps, fit_scale, make_member, merge_views
+from mer_utils.metrics import decide, label_f1, macro_uf1, tune_thresholds, uar
+from mer_utils.parallel import run_jobs
+from mer_utils.stacked import fit_stacked
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used, attention (N, 3), curves (F,
-    inner, epochs, 2).
+    members, epochs, 2).
     """
 
     scores: np.ndarray
@@ -60,33 +28,77 @@ class Outcome:
     curves: np.ndarray
     subjects: tuple[str, ...]
     members: tuple[dict, ...]  # weights of each fold's networks
+    exclusive: bool = False
 
     def uf1(self, truth):
-        """Return {"macro": ..., "per_label": [...]} of the answers against ``truth`` (N, L)."""
-        return {"macro": macro_uf1(truth, self.answers), "per_label": [float(f) for f in label_f1(truth, self.answers)]}
+        """Return {"macro": ..., "per_label": [...]} of the answers against ``truth`` (N, L); of exclusive labels also
+        "uar", the unweighted average recall.
+        """
+        score = {"macro": macro_uf1(truth, self.answers), "per_label": label_f1(truth, self.answers).tolist()}
+        return score | ({"uar": uar(truth, self.answers)} if self.exclusive else {})
 
 
-def focal_loss(logits, target, gamma=2.0, alpha=None):
-    """Return the mean of -w (1 - p)^gamma log p over samples and labels, p the probability given to the true answer
-    (Lin et al. 2017).
+@dataclass(frozen=True)
+class Fitted:
+    """A statistic with the clips (row numbers) it was computed from: it is handed out for other people's clips only."""
 
-    logits and target (B, L); ``alpha`` (L,) weighs positives by alpha and negatives by 1 - alpha; None weighs both 1.
-    gamma 0 is plain binary cross-entropy.
+    value: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def on(cls, rows, function, *arrays):
+        """Return ``function`` of the ``rows`` of the arrays (N, ...) and of nothing else."""
+        return cls(function(*(array[rows] for array in arrays)), rows)
+
+    def apply_to(self, rows, features, what):
+        """Return the value for use on the clips ``rows``; MerError if one of their subjects had a part in it."""
+        shared = np.intersect1d(features.subjects[self.rows], features.subjects[rows])
+        if len(shared):
+            raise MerError(f"leak: the {what} were computed from clips of test subject {shared[0]}")
+        return self.value
+
+
+def check_fold(features, seen, hidden):
+    """Raise MerError if the clips ``seen`` and ``hidden`` (row numbers) share a subject, a clip, or a clip's content
+    under two names.
     """
-    entropy = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    loss = (1 - torch.exp(-entropy)) ** gamma * entropy
-    if alpha is not None:
-        loss = loss * torch.where(target > 0.5, alpha, 1 - alpha)
-    return loss.mean()
+    if not len(seen) or not len(hidden):
+        raise MerError("a fold needs clips on both sides")
+    same = np.intersect1d(features.clips[seen], features.clips[hidden])
+    if len(same):
+        raise MerError(f"leak: the clip {same[0]} stands in the training part and in the test part")
+    same = np.intersect1d(features.subjects[seen], features.subjects[hidden])
+    if len(same):
+        raise MerError(f"leak: subject {same[0]} stands in the training part and in the test part")
+    prints = {sha256(features.x[row].tobytes()): row for row in seen if features.x[row].any()}  # no motion: no content
+    for row in hidden:
+        twin = prints.get(sha256(features.x[row].tobytes()))
+        if twin is not None:
+            raise MerError(
+                f"leak: the clips {features.clips[twin]} and {features.clips[row]} are the same recording under two "
+                "names; remove one from the manifest"
+            )
 
 
-def flip(x):
-    """Mirror maps (N, V, P, 3, S, S): columns reversed, u negated, left and right view exchanged (the face's right is
-    then its left).
-    """
-    mirrored = torch.flip(x, (1, -1))
-    sign = torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
-    return mirrored * sign
+def check_features(features, recipe):
+    """Raise MerError for features that cannot be learned from: which clip, label or subject, and what to do."""
+    bad = np.flatnonzero(~np.isfinite(features.x).all(tuple(range(1, features.x.ndim))))
+    if len(bad):
+        raise MerError(f"clip {features.clips[bad[0]]}: its maps hold values that are no numbers; extract them again")
+    for label, column in zip(features.labels, features.y.T, strict=True):
+        if not column.any():
+            raise MerError(
+                f"no clip shows {label}: a label without a positive is neither learned nor scored; take it out of the "
+                "labels in dataset.json"
+            )
+    if features.exclusive and (features.y.sum(1) != 1).any():
+        raise MerError("exclusive labels need exactly one label a clip")
+    subjects = len(np.unique(features.subjects))
+    if subjects <= recipe.inner:
+        raise MerError(
+            f"{subjects} subject(s): leaving one out must leave at least {recipe.inner} to be dealt into "
+            f"{recipe.inner} inner parts; more subjects are needed (or a smaller ``inner``, at least 2)"
+        )
 
 
 def split_subjects(subjects, parts, seed):
@@ -103,214 +115,196 @@ def split_subjects(subjects, parts, seed):
     return np.array([group[name] for name in subjects])
 
 
-def build_network(recipe, shape, labels, seed):
-    """Return the untrained network of a Recipe for samples of ``shape`` (V, P, 3, S, S)."""
-    views, phases, _, size, _ = shape
-    if recipe.network == "MicroAttNet":
-        return MicroAttNet(views, phases, labels, size, recipe.fusion, recipe.se, recipe.width, recipe.dropout, seed)
-    if recipe.network == "STSTNet":
-        return STSTNet(views * phases * 3, labels, size, recipe.dropout, seed)
-    raise MerError(f"network {recipe.network!r} is unknown; choose one of {', '.join(NETWORKS)}")
+@dataclass(frozen=True)
+class Role:
+    """What one member of a fold does with which clips (row numbers): it trains on ``fit``, stops on ``stop``."""
+
+    fit: np.ndarray
+    stop: np.ndarray
+    held: np.ndarray  # inner clips, never trained on, whose scores choose the thresholds
+    hidden: np.ndarray  # the test subject's
+    seed: int
 
 
-class NetworkMember:
-    """One trained network with the scale of its inputs; ``fit`` keeps the epoch with the lowest loss on the left-out
-    inner subjects.
+def plan_fold(features, seen, hidden, recipe):
+    """Return the Roles of a fold: the training subjects are dealt into ``recipe.inner`` parts, and for each part a
+    member trains on the others and stops on it.
     """
-
-    def __init__(self, recipe, shape, labels, seed):
-        self.recipe, self.seed = recipe, seed
-        self.network = build_network(recipe, shape, labels, seed)
-        self.scale = torch.ones(3)
-
-    def fit(self, x, y, x_stop, y_stop):
-        """Train on (x, y), stop on (x_stop, y_stop); return the losses (epochs, 2), NaN after the last epoch."""
-        recipe = self.recipe
-        x, y, x_stop, y_stop = (torch.from_numpy(np.asarray(a, np.float32)) for a in (x, y, x_stop, y_stop))
-        self.scale = x.pow(2).mean((0, 1, 2, 4, 5)).sqrt().clamp_min(1e-6)  # of the training part alone
-        x, x_stop = self._scaled(x), self._scaled(x_stop)
-        alpha = 1 - y.mean(0).clamp(0.02, 0.98) if recipe.alpha == "balanced" else None
-        gamma = recipe.gamma if recipe.loss == "focal" else 0.0
-        mirrored = flip(x) if recipe.flip else x
-        optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
-        torch.manual_seed(self.seed)  # order of samples and dropout
-        curve = np.full((recipe.epochs, 2), np.nan, np.float32)
-        best, waited, kept = np.inf, 0, None
-        for epoch in range(recipe.epochs):
-            self.network.train()
-            losses = []
-            for rows in batches(len(x), recipe.batch):
-                coin = (torch.rand(len(rows)) < 0.5)[:, None, None, None, None, None]
-                loss = focal_loss(self.network(torch.where(coin, mirrored[rows], x[rows])), y[rows], gamma, alpha)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                losses.append(float(loss.detach()))
-            self.network.eval()
-            with torch.no_grad():
-                stop = float(focal_loss(self.network(x_stop), y_stop, gamma, alpha))
-            curve[epoch] = np.mean(losses), stop
-            if stop < best:
-                best, waited, kept = stop, 0, {k: v.clone() for k, v in self.network.state_dict().items()}
-            else:
-                waited += 1
-                if waited >= recipe.patience:
-                    break
-        self.network.load_state_dict(kept)
-        return curve
-
-    def _scaled(self, x):
-        return x / self.scale[:, None, None]
-
-    def score(self, x):
-        """Return probabilities (N, L) and attention weights (N, 3) for maps (N, V, P, 3, S, S)."""
-        self.network.eval()
-        with torch.no_grad():
-            x = self._scaled(torch.from_numpy(np.asarray(x, np.float32)))
-            if not isinstance(self.network, MicroAttNet):
-                return torch.sigmoid(self.network(x)).numpy(), np.full((len(x), 3), np.nan, np.float32)
-            logits, weights = self.network(x, return_attention=True)
-            return torch.sigmoid(logits).numpy(), weights.numpy()
-
-    def state(self):
-        """Return the weights and the input scale as named numpy arrays."""
-        return {"scale": self.scale.numpy(), **{k: v.numpy() for k, v in self.network.state_dict().items()}}
-
-    def load(self, state):
-        """Take over what ``state`` returned."""
-        self.scale = torch.from_numpy(state["scale"].copy())
-        self.network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state.items() if k != "scale"})
-        return self
+    check_fold(features, seen, hidden)
+    name = ",".join(np.unique(features.subjects[hidden]))
+    seed = int(key_of(recipe.seed, name), 16) % 2**31
+    part = split_subjects(features.subjects[seen], recipe.inner, seed)
+    roles = []
+    for k in range(recipe.members or recipe.inner):
+        fit, held = seen[part != k], seen[part == k]
+        check_fold(features, fit, held)
+        # stop="test" is the field's commonest mistake, kept to show what it does (notebook 05)
+        roles.append(Role(fit, hidden if recipe.stop == "test" else held, held, hidden, seed + k))
+    return roles
 
 
-def batches(count, size):
-    """Yield a random order of ``count`` samples in batches; a last batch of one (BatchNorm cannot use it) joins the
-    one before.
+def list_samples(rows, count):
+    """Return the samples of the clips ``rows`` where each clip has ``count`` of them in turn."""
+    return (rows[:, None] * count + np.arange(count)).ravel()
+
+
+def train_members(features, roles, recipe, device="cpu"):
+    """Return [(member, curve)] of Roles: one after the other, or on a GPU all at once."""
+    maps, count = choose_maps(features.x, recipe)
+    y, by_clip = features.y.repeat(count, 0), maps.reshape(len(features.y), -1, *maps.shape[2:])
+    members, jobs = [], []
+    for role in roles:
+        fit, stop = list_samples(role.fit, count), list_samples(role.stop, count)
+        scale = Fitted.on(role.fit, fit_scale, by_clip).apply_to(role.hidden, features, "scales of the maps")
+        shape, labels = maps.shape[1:], y.shape[1]
+        members.append(make_member(recipe, shape, labels, role.seed, scale, features.exclusive))
+        jobs.append((fit, stop))
+    if device != "cpu" and recipe.network != "PCA+SVM":
+        return list(zip(members, fit_stacked(members, maps, y, jobs, device), strict=True))
+    return [(m, m.fit(maps[f], y[f], maps[s], y[s])) for m, (f, s) in zip(members, jobs, strict=True)]
+
+
+def finish_fold(features, recipe, roles, trained):
+    """Return a fold's named arrays: the test clips' scores are the members' mean; thresholds come from held-out inner
+    clips.
     """
-    order = torch.randperm(count)
-    cuts = list(range(0, count, size))
-    if len(cuts) > 1 and count - cuts[-1] == 1:
-        cuts.pop()
-    for start, end in zip(cuts, [*cuts[1:], count], strict=True):
-        yield order[start:end]
+    maps, count = choose_maps(features.x, recipe)
 
+    def ask(member, rows):
+        scores, looks = member.score(maps[list_samples(rows, count)])
+        return merge_views(scores, count, recipe.merge), merge_views(looks, count)
 
-class SvmMember:
-    """PCA+SVM behind the same calls; its scores are distances to the border, 0 the natural threshold."""
-
-    def __init__(self):
-        self.model = PcaSvm()
-
-    def fit(self, x, y, x_stop, y_stop):
-        """Fit on (x, y); nothing is stopped, so (x_stop, y_stop) go unused."""
-        self.model.fit(x, y)
-        return np.full((1, 2), np.nan, np.float32)
-
-    def score(self, x):
-        """Return distances (N, L) and no attention (NaN)."""
-        return self.model.score(x), np.full((len(x), 3), np.nan, np.float32)
-
-    def state(self):
-        """Return nothing: an SVM is refitted, not stored."""
-        return {}
-
-
-def choose_views(x, recipe):
-    """Return maps with the views and phases a Recipe uses, and whether views became samples: (N, V, P, ...) -> (N or
-    N * V, ...).
-    """
-    phases = recipe.phases or x.shape[2]
-    x = x[:, :, :phases]
-    if recipe.views in ("left", "right"):
-        side = 0 if recipe.views == "left" else x.shape[1] - 1
-        return x[:, side : side + 1], 1
-    if recipe.views == "samples":
-        return x.reshape(-1, 1, *x.shape[2:]), x.shape[1]
-    if recipe.views != "channels":
-        raise MerError(f"views {recipe.views!r} is unknown; choose one of {', '.join(VIEWS)}")
-    return x, 1
-
-
-def merge_views(scores, count, merge="mean"):
-    """Join the scores of ``count`` views a clip (N * count, L) -> (N, L): their mean, or the largest (a logical OR of
-    the answers).
-    """
-    grouped = scores.reshape(-1, count, scores.shape[1])
-    return grouped.max(1) if merge == "or" else grouped.mean(1)
-
-
-def run_fold(x, y, subjects, test, recipe):
-    """Train on all subjects but ``test`` and score the test subject's clips; return named arrays.
-
-    The training subjects are dealt into ``recipe.inner`` parts. For each part one member is trained on the others and
-    stopped on it; the part's scores, held out, choose the thresholds; the test subject is scored by the members' mean
-    and touches nothing else.
-    """
-    seen, hidden = np.flatnonzero(subjects != test), np.flatnonzero(subjects == test)
-    seed = int(key_of(recipe.seed, str(test)), 16) % 2**31
-    part = split_subjects(subjects[seen], recipe.inner, seed)
-    maps, count = choose_views(x, recipe)
-
-    def take(rows):
-        return maps[(rows[:, None] * count + np.arange(count)).ravel()]
-
-    held = np.zeros((len(seen), y.shape[1]), np.float32)
-    total, looks, curves, states = 0, 0, [], {}
-    for k in range(recipe.inner):
-        fit, stop = seen[part != k], seen[part == k]
-        svm = recipe.network == "PCA+SVM"
-        member = SvmMember() if svm else NetworkMember(recipe, maps.shape[1:], y.shape[1], seed + k)
-        curves.append(member.fit(take(fit), y[fit].repeat(count, 0), take(stop), y[stop].repeat(count, 0)))
-        held[part == k] = merge_views(member.score(take(stop))[0], count, recipe.merge)
-        scores, attention = member.score(take(hidden))
-        total = total + merge_views(scores, count, recipe.merge) / recipe.inner
-        looks = looks + merge_views(attention, count) / recipe.inner
+    held, hidden, total, looks, states = np.zeros(features.y.shape, np.float32), roles[0].hidden, 0, 0, {}
+    for k, (role, (member, _)) in enumerate(zip(roles, trained, strict=True)):
+        held[role.held] = ask(member, role.held)[0]
+        scores, attention = ask(member, hidden)
+        total, looks = total + scores / len(roles), looks + attention / len(roles)
         states |= {f"{k}.{name}": value for name, value in member.state().items()}
-    fixed = np.full(y.shape[1], 0.0 if recipe.network == "PCA+SVM" else 0.5)
-    thresholds = tune_thresholds(y[seen], held) if recipe.thresholds == "tuned" else fixed
-    out = {"scores": total, "thresholds": thresholds, "attention": looks, "curves": np.stack(curves)}
+    thresholds = np.full(features.y.shape[1], trained[0][0].natural)
+    if recipe.thresholds == "tuned" and not features.exclusive:
+        rows = np.concatenate([role.held for role in roles])
+        thresholds = Fitted.on(rows, tune_thresholds, features.y, held).apply_to(hidden, features, "thresholds")
+    curves = np.stack([curve for _, curve in trained])
+    out = {"scores": total, "thresholds": thresholds, "attention": looks, "curves": curves}
     return {name: np.asarray(value, np.float32) for name, value in out.items()} | states
 
 
-def _cached_fold(x, y, subjects, test, recipe, path):
-    if path is not None and path.exists():
+def run_fold(features, seen, hidden, recipe):
+    """Train on the clips ``seen`` (row numbers), score the clips ``hidden``; return named arrays.
+
+    What is hidden touches nothing but its own scores, and what could leak is refused: see ``check_fold`` and
+    ``Fitted``. Raises MerError for a leak.
+    """
+    roles = plan_fold(features, seen, hidden, recipe)
+    return finish_fold(features, recipe, roles, train_members(features, roles, recipe))
+
+
+def leave_one_subject_out(subjects):
+    """Return {subject: (seen, hidden)}, row numbers: each subject is hidden once."""
+    return {str(n): (np.flatnonzero(subjects != n), np.flatnonzero(subjects == n)) for n in np.unique(subjects)}
+
+
+def pick_device(device="auto"):
+    """Return where to train: "cpu" (a fold a process), "cuda" (all folds of a task at once), or "stacked" (the GPU's
+    way on the CPU, to check it). "auto" is "cuda" where there is one. MerError for anything else.
+    """
+    if device not in ("auto", "cpu", "cuda", "stacked"):
+        raise MerError(f"device {device!r} is unknown; choose one of auto, cpu, cuda, stacked")
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise MerError("device 'cuda' is asked for, but torch finds no GPU")
+    return ("cuda" if there else "cpu") if device == "auto" else device
+
+
+def read_fold(path):
+    """Return a finished fold, or None if it is not there or not whole: then it is made again."""
+    try:
         return load_file(path)
-    fold = run_fold(x, y, subjects, test, recipe)
-    if path is not None:
-        write_bytes(path, save({name: np.ascontiguousarray(value) for name, value in fold.items()}))
+    except (OSError, SafetensorError):
+        return None
+
+
+def write_fold(path, fold):
+    """Keep a finished fold, atomically."""
+    write_bytes(path, save({name: np.ascontiguousarray(value) for name, value in fold.items()}))
+
+
+def _finish_one(features, seen, hidden, recipe, path):
+    """Run one fold in a worker; it is kept at once where the worker sees the folder, so that a stop loses nothing."""
+    fold = run_fold(features, seen, hidden, recipe)
+    if path is not None and path.parent.is_dir():
+        write_fold(path, fold)
     return fold
 
 
-def run_loso(features, recipe=Recipe(), cache=None, jobs=1):
-    """Leave each subject out once; return the pooled Outcome. Finished folds are kept in the folder ``cache`` and
-    read back.
+def run_grid(tasks, cache=None, jobs=1, device="auto"):
+    """Leave each subject out once in every task, a pair (Features, Recipe); return one pooled Outcome a task.
 
-    Folds are independent jobs in ``jobs`` processes of one thread; their number changes no bit of the result.
+    All folds of all tasks are independent jobs in ``jobs`` processes of one thread (or on a Dask cluster, see
+    ``run_jobs``); their number changes no bit. Finished folds are kept in the folder ``cache``, and a run that was
+    stopped goes on where it was. On a GPU (``device``) all folds of a task train at once; its scores differ from a
+    CPU's as far as rounding and other draws of dropout make them.
     """
-    names = np.unique(features.subjects)
-    code = code_hash("training", "model", "baselines", "metrics")
+    device, code = pick_device(device), code_hash("training", "fitting", "stacked", "model", "baselines", "metrics")
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+    plans, todo, done = [], [], {}
+    for task, (features, recipe) in enumerate(tasks):
+        check_features(features, recipe)
+        for name, (seen, hidden) in leave_one_subject_out(features.subjects).items():
+            parts = (features.key, asdict(recipe), code, name, *([] if device == "cpu" else [device]))
+            path = None if cache is None else cache / f"fold-{key_of(*parts)}.safetensors"
+            plans.append((task, seen, hidden))
+            stored = None if path is None else read_fold(path)
+            if stored is None:
+                todo.append((len(plans) - 1, (features, seen, hidden, recipe, path)))
+            else:
+                done[len(plans) - 1] = stored
+    made = run_jobs(_finish_one, [job for _, job in todo], jobs) if device == "cpu" else _run_stacked(todo, device)
+    for (index, (*_, path)), fold in zip(todo, made, strict=True):
+        if path is not None and not path.exists():  # made by a worker that does not see this disk
+            write_fold(path, fold)
+        done[index] = fold
+    return [
+        _pool(*task, [(hidden, done[k]) for k, (n, _, hidden) in enumerate(plans) if n == number])
+        for number, task in enumerate(tasks)
+    ]
 
-    def path(test):
-        return (
-            None
-            if cache is None
-            else cache / f"fold-{key_of(features.key, asdict(recipe), code, str(test))}.safetensors"
-        )
 
-    folds = Parallel(n_jobs=jobs)(
-        delayed(_cached_fold)(features.x, features.y, features.subjects, test, recipe, path(test)) for test in names
-    )
+def _run_stacked(todo, device):
+    """Return the folds of ``run_grid``'s jobs, those with equal features and Recipe trained side by side."""
+    made = {}
+    for key in dict.fromkeys((id(job[0]), job[3]) for _, job in todo):
+        group = [(index, job) for index, job in todo if (id(job[0]), job[3]) == key]
+        features, recipe = group[0][1][0], key[1]
+        roles = [plan_fold(features, seen, hidden, recipe) for _, (_, seen, hidden, *_) in group]
+        trained = train_members(features, [role for fold in roles for role in fold], recipe, device)
+        size = len(roles[0])
+        for n, (index, (*_, path)) in enumerate(group):
+            made[index] = finish_fold(features, recipe, roles[n], trained[n * size : (n + 1) * size])
+            if path is not None:
+                write_fold(path, made[index])
+    return [made[index] for index, _ in todo]
+
+
+def _pool(features, recipe, folds):
+    """Return the Outcome of one task from its folds [(hidden rows, arrays)]."""
     shape = features.y.shape
     scores, thresholds, attention = np.zeros(shape), np.zeros(shape), np.zeros((len(features.y), 3))
-    for test, fold in zip(names, folds, strict=True):
-        rows = features.subjects == test
+    for rows, fold in folds:
         scores[rows], thresholds[rows], attention[rows] = fold["scores"], fold["thresholds"], fold["attention"]
     return Outcome(
         scores=scores,
-        answers=(scores >= thresholds).astype(np.uint8),
+        answers=decide(scores, thresholds, features.exclusive),
         thresholds=thresholds,
         attention=attention,
-        curves=np.stack([fold["curves"] for fold in folds]),
-        subjects=tuple(map(str, names)),
-        members=tuple({k: v for k, v in fold.items() if k[0].isdigit()} for fold in folds),
+        curves=np.stack([fold["curves"] for _, fold in folds]),
+        subjects=tuple(leave_one_subject_out(features.subjects)),
+        members=tuple({k: v for k, v in fold.items() if k[0].isdigit()} for _, fold in folds),
+        exclusive=features.exclusive,
     )
+
+
+def run_loso(features, recipe=Recipe(), cache=None, jobs=1, device="auto"):
+    """Leave each subject out once; return the pooled Outcome (see ``run_grid``, of which this is one task)."""
+    return run_grid([(features, recipe)], cache, jobs, device)[0]

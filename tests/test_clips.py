@@ -115,12 +115,12 @@ def test_unreadable_and_unequal_frames_are_named(copy):
 
 
 def test_the_fingerprint_sees_a_changed_pixel_and_a_changed_label(copy, data):
-    assert open_dataset(copy).fingerprint() == data.fingerprint()
+    assert open_dataset(copy).fingerprint == data.fingerprint
     path = open_dataset(copy).clips[-1].frames[-1]
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     image[0, 0] ^= 1
     path.write_bytes(encode_png(image))
-    changed = open_dataset(copy).fingerprint()
-    assert changed != data.fingerprint()
+    changed = open_dataset(copy).fingerprint
+    assert changed != data.fingerprint
     edit(copy, 1, "fps", "30")
-    assert open_dataset(copy).fingerprint() != changed
+    assert open_dataset(copy).fingerprint != changed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mer_utils import MerError
-from mer_utils.features import FrontEnd, extract, extract_clip, normalise
+from mer_utils.features import FrontEnd, extract, extract_clip, extract_variants, normalise
 
 SMALL = FrontEnd(crop=64, size=16)
 
@@ -52,3 +52,23 @@ def test_normalisations():
     assert np.isfinite(normalise(np.zeros_like(maps), "robust")).all()
     with pytest.raises(MerError, match="unknown"):
         normalise(maps, "zscore")
+
+
+def test_variants_together_are_what_each_is_alone(data, tmp_path):
+    changes = ({}, {"backend": "farneback"}, {"compensation": "none"}, {"normalisation": "robust", "size": 20})
+    variants = [replace(SMALL, **change) for change in (*changes, {"apex": "manifest", "curve_backend": "farneback"})]
+    together = extract_variants(data, variants, tmp_path, jobs=2)
+    assert len(list(tmp_path.glob("features-*.npz"))) == len(variants) == len({f.key for f in together})
+    for options, features in zip(variants, together, strict=True):
+        alone = extract(data, options)
+        np.testing.assert_array_equal(features.x, alone.x)
+        np.testing.assert_array_equal(features.apex, alone.apex)
+        assert features.key == alone.key
+
+
+@pytest.mark.parametrize(
+    "bad", [{"backend": "horn"}, {"apex": "middle"}, {"rule": "sum"}, {"normalisation": "z"}, {"size": 4}]
+)
+def test_a_misspelt_choice_is_refused_when_it_is_made(bad):
+    with pytest.raises(MerError, match=next(iter(bad))):
+        FrontEnd(**bad)

@@ -19,7 +19,7 @@ def test_the_number_of_workers_changes_no_byte(data, tmp_path):
 
 def test_another_seed_is_another_dataset(data, tmp_path):
     other = open_dataset(write_synthetic(tmp_path / "other", 2, 2, seed=4))
-    assert other.fingerprint() != data.fingerprint()
+    assert other.fingerprint != data.fingerprint
 
 
 def test_meshes_are_written_on_request(tmp_path):

@@ -19,8 +19,9 @@ from mer_utils.study import read_suite
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "__init__ artifacts anatomy faces scenario synthetic rendering clips generate adapters preprocessing flow apex "
-    "features metrics model baselines training prediction plots charts widgets study plan suite cli"
+    "__init__ artifacts parallel anatomy faces scenario synthetic rendering clips generate adapters preprocessing flow "
+    "apex features metrics comparison model baselines fitting stacked training prediction sensitivity plots charts "
+    "widgets study plan suite cli"
 ).split()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = sorted((ROOT / "mer_utils").glob("*.py"))

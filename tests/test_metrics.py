@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from mer_utils.metrics import confusion, constant_answers, label_f1, macro_uf1, tune_thresholds
+from mer_utils.metrics import confusion, constant_answers, decide, label_f1, macro_uf1, tune_thresholds, uar
 
 # the ten label sets of 4DME with their counts: Negative, Positive, Repression, Surprise, Others
 SETS = {
@@ -48,8 +48,27 @@ def test_majority_never_looks_at_the_subject_it_answers_for():
     assert (majority[:5] == (0, 1)).all() and (majority[5:] == (1, 0)).all()
 
 
-def test_a_label_neither_there_nor_answered_counts_zero():
-    assert label_f1([[1, 0]], [[1, 0]]).tolist() == [1.0, 0.0]
+def test_a_label_that_never_occurs_has_no_f1_and_counts_in_no_mean():
+    f1 = label_f1([[1, 0]], [[1, 0]])
+    assert f1[0] == 1 and np.isnan(f1[1])
+    assert macro_uf1([[1, 0]], [[1, 1]]) == 1 and np.isnan(macro_uf1([[0, 0]], [[1, 0]]))
+
+
+def test_exclusive_labels_are_decided_by_the_largest_score_and_scored_by_uf1_and_uar():
+    scores = np.random.default_rng(0).random((200, 3))
+    answers = decide(scores, np.full(3, 9.0), exclusive=True)
+    assert (answers.sum(1) == 1).all() and (answers.argmax(1) == scores.argmax(1)).all()
+    truth = np.random.default_rng(1).integers(3, size=200)
+    one_hot = np.eye(3, dtype=np.uint8)[truth]
+    assert macro_uf1(one_hot, answers) == pytest.approx(f1_score(truth, answers.argmax(1), average="macro"))
+    assert uar(one_hot, answers) == pytest.approx(balanced_accuracy_score(truth, answers.argmax(1)))
+    assert list(constant_answers(one_hot, np.arange(200) % 4, exclusive=True)) == ["majority"]
+
+
+def test_what_training_never_showed_is_never_answered():
+    thresholds = tune_thresholds([[1, 0], [0, 0]], [[0.9, 0.9], [0.1, 0.1]])
+    assert thresholds.tolist() == [0.5, np.inf]
+    assert decide([[0.9, 1e6]], thresholds).tolist() == [[1, 0]]
 
 
 def test_confusion_counts():

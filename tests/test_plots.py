@@ -54,8 +54,9 @@ CALLS = {
     ),
     "draw_counts": lambda: charts.draw_counts({"a": [0, 1, 1, 4], "b": [2, 2]}, "t", "x"),
     "draw_spread": lambda: charts.draw_spread({"a": np.arange(4.0), "b": np.ones(3)}, "t", "y"),
-    "draw_bars": lambda: charts.draw_bars({"a": 0.2, "b": 0.5}, "t", "x", ["a"], 0.3),
-    "draw_differences": lambda: charts.draw_differences({"a": 0.02, "b": -0.05}, "t", "x", {"a": 0.01, "b": 0.1}),
+    "draw_bars": lambda: charts.draw_bars({"a": 0.2, "b": 0.5}, "t", "x", ["a"], 0.3, {"a": (0.1, 0.3)}),
+    "draw_differences": lambda: charts.draw_differences({"a": 0.02, "b": -0.05}, "t", "x", {"b": (-0.1, 0.1)}, ["a"]),
+    "draw_sensitivity": lambda: charts.draw_sensitivity({"px": [1, 2]}, {"error": {"px": ([1, 2], [0, 1], [2, 3])}}),
     "draw_lines": lambda: charts.draw_lines(
         np.arange(3), {"a": np.ones(3)}, "t", "x", "y", [(1, "here"), (2, "there")]
     ),

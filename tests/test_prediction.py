@@ -5,8 +5,9 @@ import pytest
 
 from mer_utils import MerError
 from mer_utils.features import FrontEnd, extract
+from mer_utils.fitting import Recipe
 from mer_utils.prediction import WEIGHTS, find_weights, load_ensemble, predict_folder, save_ensemble
-from mer_utils.training import Recipe, run_loso
+from mer_utils.training import run_loso
 
 FRONT, RECIPE = FrontEnd(crop=64, size=12), Recipe(epochs=2, inner=2, width=4)
 

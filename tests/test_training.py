@@ -1,68 +1,37 @@
+"""The protocol: what a fold may see, what it refuses to see, and that stopping and spreading the work change no bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from toys import make_toy
 
 from mer_utils import MerError
-from mer_utils.features import Features
+from mer_utils.fitting import NETWORKS, Recipe
 from mer_utils.training import (
-    NetworkMember,
-    Recipe,
-    batches,
-    choose_views,
-    flip,
-    focal_loss,
-    merge_views,
+    Fitted,
+    check_fold,
+    finish_fold,
+    leave_one_subject_out,
+    plan_fold,
     run_fold,
+    run_grid,
     run_loso,
     split_subjects,
+    train_members,
 )
 
 QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
 
 
-def toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0):
-    """Features in which label k is a bright patch at its own place: something a network can learn at once."""
-    rng = np.random.default_rng(seed)
-    y = (rng.random((clips, labels)) < 0.4).astype(np.uint8)
-    y[:labels] = np.eye(labels, dtype=np.uint8)
-    x = 0.2 * rng.standard_normal((clips, views, phases, 3, size, size)).astype(np.float32)
-    for k in range(labels):
-        x[..., 3 * k : 3 * k + 3, 4:8] += y[:, k, None, None, None, None, None]
-    names = np.array([f"S{n % subjects:02d}" for n in range(clips)])
-    clip = np.array([f"c{n}" for n in range(clips)])
-    return Features(
-        x, y, clip, names, np.zeros(clips, int), np.zeros((clips, views, 4), int), tuple("ABC"), f"toy{seed}"
-    )
-
-
-def test_focal_loss_by_hand():
-    logits, target = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
-    p = torch.sigmoid(torch.tensor([0.0, -2.0]))  # probability of the true answer
-    expected = -((1 - p) ** 2 * p.log()).mean()
-    torch.testing.assert_close(focal_loss(logits, target, 2.0), expected)
-    alpha = torch.tensor([0.9, 0.8])
-    weighted = -(torch.tensor([0.9, 0.2]) * (1 - p) ** 2 * p.log()).mean()
-    torch.testing.assert_close(focal_loss(logits, target, 2.0, alpha), weighted)
-    plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
-    torch.testing.assert_close(focal_loss(logits, target, 0.0), plain)
-
-
-def test_flip_mirrors_space_negates_u_and_swaps_views():
-    x = torch.randn(2, 2, 1, 3, 4, 4)
-    y = flip(x)
-    torch.testing.assert_close(y[:, 0, :, 0], -x[:, 1, :, 0].flip(-1))
-    torch.testing.assert_close(y[:, 1, :, 1], x[:, 0, :, 1].flip(-1))
-    torch.testing.assert_close(y[:, 1, :, 2], x[:, 0, :, 2].flip(-1))
-    torch.testing.assert_close(flip(y), x)
-
-
-@pytest.mark.parametrize("count", [1, 31, 32, 33, 64, 65])
-def test_batches_hold_every_sample_once_and_never_one_alone(count):
-    parts = list(batches(count, 32))
-    assert sorted(torch.cat(parts).tolist()) == list(range(count))
-    assert count == 1 or min(map(len, parts)) > 1
+def fold_of(data, subject):
+    return leave_one_subject_out(data.subjects)[subject]
 
 
 def test_inner_parts_share_no_subject_and_are_of_like_size():
@@ -77,44 +46,150 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
         split_subjects(np.array(["S1", "S1"]), 2, 0)
 
 
-def test_views_can_be_channels_samples_or_one_alone():
-    x = np.arange(2 * 2 * 2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 2, 2, 3, 4, 4)
-    assert choose_views(x, Recipe())[0].shape == x.shape
-    samples, count = choose_views(x, Recipe(views="samples"))
-    assert samples.shape == (4, 1, 2, 3, 4, 4) and count == 2
-    np.testing.assert_array_equal(samples[2, 0], x[1, 0])
-    np.testing.assert_array_equal(choose_views(x, Recipe(views="right", phases=1))[0], x[:, 1:, :1])
-    scores = np.array([[0.2], [0.6], [0.1], [0.3]])
-    np.testing.assert_allclose(merge_views(scores, 2), [[0.4], [0.2]])
-    np.testing.assert_allclose(merge_views(scores, 2, "or"), [[0.6], [0.3]])
-    with pytest.raises(MerError, match="views"):
-        choose_views(x, Recipe(views="both"))
-
-
-@pytest.mark.parametrize("network", ["MicroAttNet", "STSTNet", "PCA+SVM"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_a_visible_label_is_learned(network):
-    data = toy(clips=60)
-    outcome = run_loso(data, Recipe(network=network, epochs=40, inner=2, width=4, dropout=0.2, rate=1e-2))
+    data = make_toy(clips=60, size=16)
+    recipe = Recipe(network=network, epochs=40, inner=2, width=4, dropout=0.2, rate=1e-3 if "Apex" in network else 1e-2)
     # a guess by prevalence scores about 0.4-0.57; the patches are plain to see
-    assert outcome.uf1(data.y)["macro"] > 0.8
+    assert run_loso(data, recipe).uf1(data.y)["macro"] > 0.8
 
 
 def test_the_test_subject_touches_nothing_but_its_own_scores():
-    data = toy()
-    poisoned = data.x.copy()
-    poisoned[data.subjects == "S02"] = 1e3
-    wrong = data.y.copy()
-    wrong[data.subjects == "S02"] = 1 - wrong[data.subjects == "S02"]
-    clean = run_fold(data.x, data.y, data.subjects, "S02", QUICK)
-    other = run_fold(poisoned, wrong, data.subjects, "S02", QUICK)
+    data = make_toy()
+    own = data.subjects == "S02"
+    x, y = data.x.copy(), data.y.copy()
+    x[own] = 1e3 + np.arange(own.sum())[:, None, None, None, None, None]
+    y[own] = 1 - y[own]
+    clean = run_fold(data, *fold_of(data, "S02"), QUICK)
+    other = run_fold(replace(data, x=x, y=y), *fold_of(data, "S02"), QUICK)
     for name in clean:
         if name not in ("scores", "attention"):
             np.testing.assert_array_equal(clean[name], other[name], err_msg=name)
     assert (clean["scores"] != other["scores"]).any()
 
 
+def test_the_wrong_rule_does_touch_the_test_subject():
+    data = make_toy()
+    wrong = data.y.copy()
+    wrong[data.subjects == "S02"] = 1 - wrong[data.subjects == "S02"]
+    peeks = replace(QUICK, stop="test", epochs=12)
+    first = run_fold(data, *fold_of(data, "S02"), peeks)
+    second = run_fold(replace(data, y=wrong), *fold_of(data, "S02"), peeks)
+    assert (first["scores"] != second["scores"]).any()
+
+
+def test_a_fold_that_shares_a_subject_is_refused():
+    data = make_toy()
+    seen, hidden = fold_of(data, "S02")
+    with pytest.raises(MerError, match=r"leak: subject S02"):
+        run_fold(data, np.append(seen, hidden[0]), hidden[1:], QUICK)
+
+
+def test_a_clip_on_both_sides_is_refused():
+    data = make_toy()
+    seen, hidden = fold_of(data, "S02")
+    with pytest.raises(MerError, match=r"leak: the clip c2 "):
+        run_fold(data, np.append(seen, hidden[0]), hidden, QUICK)
+
+
+def test_one_recording_under_two_names_and_two_subjects_is_refused():
+    data = make_toy()
+    data.x[7] = data.x[2]  # c7 of S01 is c2 of S02
+    with pytest.raises(MerError, match=r"leak: the clips c7 and c2 are the same recording"):
+        run_loso(data, QUICK)
+    data.x[[2, 7]] = 0  # nothing moves: the maps say nothing of the recording
+    check_fold(data, *fold_of(data, "S02"))
+
+
+def test_a_statistic_of_test_subjects_is_refused():
+    """Normalisation and thresholds know the clips they come from: with one clip of the test subject among them, they
+    are not handed out for that subject."""
+    data = make_toy()
+    seen, hidden = fold_of(data, "S02")
+    roles = plan_fold(data, seen, hidden, QUICK)
+    trained = train_members(data, roles, QUICK)
+    greedy = [replace(role, fit=np.append(role.fit, hidden[0])) for role in roles]
+    with pytest.raises(MerError, match=r"leak: the scales of the maps .* test subject S02"):
+        train_members(data, greedy, QUICK)
+    greedy = [replace(role, held=np.append(role.held, hidden[0])) for role in roles]
+    with pytest.raises(MerError, match=r"leak: the thresholds .* test subject S02"):
+        finish_fold(data, QUICK, greedy, trained)
+    finish_fold(data, replace(QUICK, thresholds="fixed"), greedy, trained)  # nothing was computed, nothing leaks
+    assert Fitted.on(seen, np.mean, data.y).apply_to(hidden, data, "mean") == data.y[seen].mean()
+
+
+def test_features_that_cannot_be_learned_from_are_one_sentence():
+    data = make_toy()
+    x, y = data.x.copy(), data.y.copy()
+    x[4, 0, 0, 0, 0, 0], y[:, 1] = np.nan, 0
+    for broken, words in (
+        (replace(data, x=x), "clip c4: .*no numbers"),
+        (replace(data, y=y), "no clip shows B"),
+        (replace(data, subjects=np.full(36, "S00")), r"1 subject\(s\)"),
+        (replace(data, exclusive=True), "exactly one label"),
+    ):
+        with pytest.raises(MerError, match=words):
+            run_loso(broken, QUICK)
+    with pytest.raises(MerError, match="both sides"):
+        check_fold(data, np.arange(3), np.arange(0))
+
+
+def test_a_label_that_only_the_test_subject_shows_is_never_answered_for_it():
+    data = make_toy()
+    y = data.y.copy()
+    y[:, 1] = data.subjects == "S03"
+    outcome = run_loso(replace(data, y=y), QUICK)
+    own = data.subjects == "S03"
+    assert np.isinf(outcome.thresholds[own, 1]).all() and not outcome.answers[own, 1].any()
+    assert np.isfinite(outcome.thresholds[~own]).all()
+
+
+@pytest.mark.parametrize("phases", [1, 2])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_exclusive_labels_one_view_28_px(network, phases):
+    """MEGC 2019's kind of set: three classes, one a clip."""
+    data = make_toy(clips=48, views=1, phases=phases, size=28, exclusive=True)
+    outcome = run_loso(data, Recipe(network=network, epochs=3, inner=2, width=4))
+    assert (outcome.answers.sum(1) == 1).all()
+    np.testing.assert_array_equal(outcome.answers.argmax(1), outcome.scores.argmax(1))
+    if network != "PCA+SVM":
+        np.testing.assert_allclose(outcome.scores.sum(1), 1, rtol=1e-5)
+    score = outcome.uf1(data.y)
+    assert set(score) == {"macro", "per_label", "uar"} and 0 <= score["uar"] <= 1
+
+
+def test_exclusive_labels_are_learned():
+    data = make_toy(clips=60, views=1, exclusive=True)
+    score = run_loso(data, Recipe(epochs=40, inner=2, width=4, dropout=0.2, rate=1e-2)).uf1(data.y)
+    assert score["macro"] > 0.8 and score["uar"] > 0.8  # one class for all: 0.17 and 0.33
+
+
+@pytest.mark.parametrize("shape", [{"views": 1, "phases": 1}, {"views": 1, "phases": 2}, {"labels": 2}])
+def test_one_view_one_phase_other_labels(shape):
+    data = make_toy(**shape)
+    outcome = run_loso(data, QUICK)
+    assert outcome.scores.shape == data.y.shape and np.isfinite(outcome.scores).all()
+    np.testing.assert_array_equal(outcome.answers, outcome.scores >= outcome.thresholds)
+    np.testing.assert_allclose(outcome.attention.sum(1), 1, rtol=1e-5)
+
+
+def test_fixed_thresholds_are_the_natural_ones():
+    data = make_toy()
+    assert (run_loso(data, replace(QUICK, thresholds="fixed")).thresholds == 0.5).all()
+    assert (run_loso(data, replace(QUICK, thresholds="fixed", network="PCA+SVM")).thresholds == 0).all()
+
+
+def test_one_member_a_fold_is_the_first_of_the_ensemble():
+    data = make_toy()
+    fold = fold_of(data, "S02")
+    alone, all_of_them = run_fold(data, *fold, replace(QUICK, members=1)), run_fold(data, *fold, QUICK)
+    first = {name for name in all_of_them if name.startswith("0.")}
+    assert first == {name for name in alone if name[0].isdigit()}
+    assert all(np.array_equal(alone[name], all_of_them[name]) for name in first)
+
+
 def test_workers_and_cache_change_no_bit(tmp_path):
-    data = toy()
+    data = make_toy()
     one, two = run_loso(data, QUICK, jobs=1), run_loso(data, QUICK, cache=tmp_path, jobs=2)
     again = run_loso(data, QUICK, cache=tmp_path)
     assert len(list(tmp_path.glob("fold-*.safetensors"))) == 6
@@ -124,26 +199,62 @@ def test_workers_and_cache_change_no_bit(tmp_path):
     assert (run_loso(data, replace(QUICK, seed=1)).scores != one.scores).any()
 
 
-def test_the_best_epoch_is_kept_and_waiting_ends():
-    data = toy()
-    member = NetworkMember(replace(QUICK, epochs=30, patience=3, rate=5e-2), data.x.shape[1:], 3, 0)
-    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])  # wrong answers: stopping must set in
-    ran = np.isfinite(curve[:, 1]).sum()
-    assert ran < 30 and ran - 1 - np.nanargmin(curve[:, 1]) == 3
-    state = member.state()
-    reloaded = NetworkMember(member.recipe, data.x.shape[1:], 3, 7).load(state)
-    np.testing.assert_array_equal(member.score(data.x)[0], reloaded.score(data.x)[0])
+def test_a_grid_is_its_tasks_one_by_one(tmp_path):
+    data, other = make_toy(), make_toy(seed=1)
+    tasks = [(data, QUICK), (other, QUICK), (data, replace(QUICK, network="STSTNet"))]
+    for task, outcome in zip(tasks, run_grid(tasks, tmp_path, jobs=2), strict=True):
+        np.testing.assert_array_equal(outcome.scores, run_loso(*task).scores)
 
 
-@pytest.mark.parametrize("shape", [{"views": 1, "phases": 1}, {"views": 1, "phases": 2}, {"labels": 2}])
-def test_one_view_one_phase_other_labels(shape):
-    data = toy(**shape)
-    outcome = run_loso(data, QUICK)
-    assert outcome.scores.shape == data.y.shape and np.isfinite(outcome.scores).all()
-    np.testing.assert_array_equal(outcome.answers, outcome.scores >= outcome.thresholds)
-    np.testing.assert_allclose(outcome.attention.sum(1), 1, rtol=1e-5)
+LONG_RUN = """
+import sys
+from pathlib import Path
+from toys import make_toy
+from mer_utils.fitting import Recipe
+from mer_utils.training import run_loso
+recipe = Recipe(epochs=60, patience=60, inner=2)
+outcome = run_loso(make_toy(clips=96, size=24, subjects=8), recipe, Path(sys.argv[1]), 2)
+print(repr(outcome.scores.tobytes()))
+"""
 
 
-def test_fixed_thresholds_are_a_half():
-    outcome = run_loso(toy(), replace(QUICK, thresholds="fixed"))
-    assert (outcome.thresholds == 0.5).all()
+def start_run(folder, **environment):
+    env = os.environ | environment
+    command = [sys.executable, "-c", LONG_RUN, str(folder)]
+    where = {"cwd": Path(__file__).parent, "env": env, "start_new_session": True}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **where)
+
+
+def wait_for_folds(folder, count, process, seconds=120):
+    end = time.monotonic() + seconds
+    while len(list(folder.glob("fold-*"))) < count:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.02)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    first = start_run(killed)
+    wait_for_folds(killed, 2, first)
+    os.killpg(first.pid, signal.SIGKILL)  # workers too: what is half written stays under another name
+    first.communicate()
+    kept = {path.name: path.stat().st_mtime_ns for path in killed.glob("fold-*")}
+    assert 2 <= len(kept) < 8
+    second, third = start_run(killed), start_run(whole)
+    (said, _), (expected, errors) = second.communicate(), third.communicate()
+    assert second.returncode == third.returncode == 0, errors
+    assert said == expected
+    names = sorted(path.name for path in whole.iterdir())
+    assert names == sorted(path.name for path in killed.glob("fold-*")) and len(names) == 8
+    assert all((killed / name).read_bytes() == (whole / name).read_bytes() for name in names)
+    assert all((killed / name).stat().st_mtime_ns == time_ for name, time_ in kept.items())  # not made again
+
+
+def test_a_broken_fold_file_is_made_again(tmp_path):
+    data = make_toy()
+    expected = run_loso(data, QUICK, cache=tmp_path)
+    path = min(tmp_path.glob("fold-*"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    np.testing.assert_array_equal(run_loso(data, QUICK, cache=tmp_path).scores, expected.scores)
+    assert path.read_bytes() == whole

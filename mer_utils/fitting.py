@@ -1,0 +1,265 @@
+"""One network from a Recipe: losses, mirrored samples, early stopping; and an SVM behind the same calls."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from mer_utils import MerError, check_choices
+from mer_utils.baselines import PEERS, PcaSvm, build_peer
+from mer_utils.model import FUSIONS, SE_PLACES, STREAMS, MicroAttNet
+
+torch.use_deterministic_algorithms(True)
+
+NETWORKS = ("MicroAttNet", *PEERS, "PCA+SVM")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice between features and predictions; an ablation is this with one field replaced. MerError for a
+    value that is none.
+    """
+
+    network: str = "MicroAttNet"  # MicroAttNet, STSTNet, OFF-ApexNet, SSSNet, CrossPhaseNet, PCA+SVM
+    fusion: str = "attention"  # of the streams: attention, concat, mean
+    se: str = "magnitude"  # squeeze-and-excitation on: magnitude, all, none
+    magnitude: bool = True  # the magnitude is looked at; False: u and v alone
+    width: int = 8  # filters of a stream's first convolution
+    dropout: float = 0.5
+    views: str = "channels"  # channels, samples (probabilities merged), left, right
+    merge: str = "mean"  # of the views' probabilities: mean, or
+    phases: int = 0  # how many phases are used; 0 = all there are
+    loss: str = "focal"  # focal, bce (of exclusive labels: softmax cross-entropy)
+    gamma: float = 2.0  # focal loss: how much sure answers are played down
+    alpha: str = "balanced"  # weight of a label's positives: balanced (1 - prevalence), none
+    rate: float = 5e-3  # Adam's learning rate
+    decay: float = 1e-3  # Adam's weight decay
+    batch: int = 32
+    epochs: int = 60  # at most
+    patience: int = 8  # epochs without a better inner loss before stopping
+    inner: int = 3  # parts of the training subjects, each left out once to stop on
+    members: int = 0  # how many of these parts get a network of their own; 0 = each
+    stop: str = "inner"  # the epoch kept: inner (best on inner subjects), last, test (best on the test subject: WRONG)
+    thresholds: str = "tuned"  # on the left-out inner subjects: tuned, or fixed 0.5
+    flip: bool = True  # each training sample mirrored with probability 1/2
+    seed: int = 0
+
+    def __post_init__(self):
+        check_choices(
+            self,
+            network=NETWORKS,
+            fusion=FUSIONS,
+            se=SE_PLACES,
+            views=("channels", "samples", "left", "right"),
+            merge=("mean", "or"),
+            loss=("focal", "bce"),
+            alpha=("balanced", "none"),
+            stop=("inner", "last", "test"),
+            thresholds=("tuned", "fixed"),
+        )
+        least = {"width": 1, "phases": 0, "batch": 2, "epochs": 1, "patience": 1, "inner": 2, "members": 0, "seed": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise MerError(f"{name} is {getattr(self, name)}, but must be at least {low}")
+        if not (self.rate > 0 and self.decay >= 0 and self.gamma >= 0 and 0 <= self.dropout < 1):
+            raise MerError("rate must be above 0, decay and gamma at least 0, dropout at least 0 and below 1")
+        if self.members > self.inner:
+            raise MerError(f"{self.members} members need as many inner parts, but inner is {self.inner}")
+
+
+def focal_loss(logits, target, gamma=2.0, alpha=None, exclusive=False):
+    """Return the mean of -w (1 - p)^gamma log p over samples and labels, p the probability given to the true answer
+    (Lin et al. 2017).
+
+    logits and target (B, L); ``alpha`` (L,) weighs positives by alpha and negatives by 1 - alpha; None weighs both 1.
+    gamma 0 is plain binary cross-entropy. Of ``exclusive`` labels p is the softmax at the one true label, the mean is
+    over samples, and w is its alpha.
+    """
+    if exclusive:
+        entropy = -(torch.log_softmax(logits, 1) * target).sum(1)
+        weight = 1.0 if alpha is None else (alpha * target).sum(1)
+    else:
+        entropy = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        weight = 1.0 if alpha is None else torch.where(target > 0.5, alpha, 1 - alpha)
+    return (weight * (1 - torch.exp(-entropy)) ** gamma * entropy).mean()
+
+
+def flip(x):
+    """Mirror maps (N, V, P, 2 or 3, S, S): columns reversed, u negated, left and right view exchanged (the face's
+    right is then its left).
+    """
+    sign = torch.tensor([-1.0, 1.0, 1.0])[: x.shape[3], None, None]
+    return torch.flip(x, (1, -1)) * sign
+
+
+def choose_maps(x, recipe):
+    """Return the maps (N, V, P, 3, S, S) with the views, phases and channels a Recipe uses, and how many samples a
+    clip has become: (N, V', P', 2 or 3, S, S) and 1, or (N * V, 1, P', ...) and V.
+    """
+    x = x[:, :, : recipe.phases or x.shape[2], : 3 if recipe.magnitude else 2]
+    if recipe.views in ("left", "right"):
+        side = 0 if recipe.views == "left" else x.shape[1] - 1
+        return x[:, side : side + 1], 1
+    if recipe.views == "samples":
+        return x.reshape(-1, 1, *x.shape[2:]), x.shape[1]
+    return x, 1
+
+
+def merge_views(scores, count, merge="mean"):
+    """Join the scores of ``count`` views a clip (N * count, L) -> (N, L): their mean, or the largest (a logical OR of
+    the answers).
+    """
+    grouped = scores.reshape(-1, count, scores.shape[1])
+    return grouped.max(1) if merge == "or" else grouped.mean(1)
+
+
+def fit_scale(x):
+    """Return the root mean square (3,) of u, v and magnitude over maps (N, V, P, 3, S, S): give it training clips
+    alone.
+    """
+    return np.sqrt(np.maximum((np.asarray(x, np.float64) ** 2).mean((0, 1, 2, 4, 5)), 1e-12)).astype(np.float32)
+
+
+def build_network(recipe, shape, labels, seed):
+    """Return the untrained network of a Recipe for samples of ``shape`` (V, P, 3, S, S)."""
+    views, phases, maps, size, _ = shape
+    if recipe.network == "MicroAttNet":
+        switches = (recipe.fusion, recipe.se, recipe.width, recipe.dropout)
+        return MicroAttNet(views, phases, labels, size, *switches, seed, maps)
+    return build_peer(recipe.network, shape, labels, recipe.dropout, seed)
+
+
+def draw_epoch(count, size, flips, generator):
+    """Return which samples make up one epoch (steps, B) in random order: all full batches of ``size`` (what is left
+    over has its turn in another epoch), or one smaller batch. With ``flips``, index n + ``count`` is n mirrored.
+    """
+    size = min(size, count)
+    order = torch.randperm(count, generator=generator)
+    if flips:
+        order = order + count * (torch.rand(count, generator=generator) < 0.5)
+    return order[: count // size * size].view(-1, size)
+
+
+class NetworkMember:
+    """One network with the ``scale`` (3,) its inputs are divided by; ``fit`` trains it, ``score`` asks it."""
+
+    natural = 0.5  # threshold on a probability
+
+    def __init__(self, recipe, shape, labels, seed, scale=(1.0, 1.0, 1.0), exclusive=False):
+        self.recipe, self.seed, self.exclusive = recipe, seed, exclusive
+        self.network = build_network(recipe, shape, labels, seed)
+        self.scale = torch.tensor(np.asarray(scale, np.float32))
+
+    def losses(self, y):
+        """Return the loss function (logits, target) for training labels y (N, L): alpha is counted in them."""
+        alpha = 1 - y.mean(0).clamp(0.02, 0.98) if self.recipe.alpha == "balanced" else None
+        gamma = self.recipe.gamma if self.recipe.loss == "focal" else 0.0
+        return lambda logits, target: focal_loss(logits, target, gamma, alpha, self.exclusive)
+
+    def prepare(self, x):
+        """Return maps as a float tensor, scaled."""
+        return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[: x.shape[3], None, None]
+
+    def fit(self, x, y, x_stop, y_stop):
+        """Train on (x, y) and keep the epoch with the lowest loss on (x_stop, y_stop), or with ``stop="last"`` the
+        last one; return the losses (epochs, 2), NaN after the last epoch.
+
+        Everything lies in memory as two tensors: the samples, and the samples mirrored.
+        """
+        recipe, network = self.recipe, self.network
+        count, y, y_stop = len(x), torch.as_tensor(y, dtype=torch.float32), torch.as_tensor(y_stop, dtype=torch.float32)
+        x, x_stop, loss_of = self.prepare(x), self.prepare(x_stop), self.losses(y)
+        if recipe.flip:
+            x, y = torch.cat([x, flip(x)]), torch.cat([y, y])
+        optimiser = torch.optim.Adam(network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
+        order = torch.Generator().manual_seed(self.seed)  # of samples
+        torch.manual_seed(self.seed)  # dropout
+        curve = np.full((recipe.epochs, 2), np.nan, np.float32)
+        best, waited, kept = np.inf, 0, None
+        for epoch in range(recipe.epochs):
+            network.train()
+            losses = []
+            for rows in draw_epoch(count, recipe.batch, recipe.flip, order):
+                loss = loss_of(network(x.index_select(0, rows)), y.index_select(0, rows))
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                losses.append(loss.detach())
+            network.eval()
+            with torch.no_grad():
+                stop = float(loss_of(network(x_stop), y_stop))
+            curve[epoch] = torch.stack(losses).mean(), stop
+            if stop < best or recipe.stop == "last":
+                best, waited, kept = stop, 0, {k: v.clone() for k, v in network.state_dict().items()}
+            else:
+                waited += 1
+                if waited >= recipe.patience:
+                    break
+        if kept is None:
+            raise MerError("training diverged: the loss is not a number from the first epoch on; lower the rate")
+        network.load_state_dict(kept)
+        return curve
+
+    def score(self, x):
+        """Return probabilities (N, L) and attention weights (N, 3; NaN without streams) for maps (N, V, P, 3, S, S)."""
+        self.network.eval()
+        looks = np.full((len(x), len(STREAMS)), np.nan, np.float32)
+        with torch.no_grad():
+            x = self.prepare(x)
+            if isinstance(self.network, MicroAttNet):
+                logits, weights = self.network(x, return_attention=True)
+                looks[:, : weights.shape[1]] = weights.numpy()
+            else:
+                logits = self.network(x)
+            return (torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)).numpy(), looks
+
+    def state(self):
+        """Return MicroAttNet's weights and the input scale as named arrays; peers are scored, not kept."""
+        if self.recipe.network != "MicroAttNet":
+            return {}
+        return {"scale": self.scale.numpy(), **{k: v.numpy() for k, v in self.network.state_dict().items()}}
+
+    def load(self, state):
+        """Take over what ``state`` returned."""
+        self.scale = torch.from_numpy(state["scale"].copy())
+        self.network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state.items() if k != "scale"})
+        return self
+
+
+class SvmMember:
+    """PCA+SVM behind the same calls; its scores are distances to the border, and the maps keep their px."""
+
+    natural = 0.0  # threshold on a distance
+
+    def __init__(self):
+        self.model = PcaSvm()
+
+    def fit(self, x, y, x_stop, y_stop):
+        """Fit on (x, y); nothing is stopped, so (x_stop, y_stop) go unused."""
+        self.model.fit(x, y)
+        return np.full((1, 2), np.nan, np.float32)
+
+    def score(self, x):
+        """Return distances (N, L) and no attention (NaN)."""
+        return self.model.score(x), np.full((len(x), len(STREAMS)), np.nan, np.float32)
+
+    def state(self):
+        """Return nothing: an SVM is refitted, not stored."""
+        return {}
+
+
+def make_member(recipe, shape, labels, seed, scale, exclusive=False):
+    """Return the untrained member of a Recipe: a network, or an SVM."""
+    if recipe.network == "PCA+SVM":
+        return SvmMember()
+    return NetworkMember(recipe, shape, labels, seed, scale, exclusive)
+
+
+def load_members(state, recipe, shape, labels, exclusive=False):
+    """Return the NetworkMembers of one fold from their named arrays ("0.scale", "1.head.2.weight", ...)."""
+    members = []
+    for k in range(recipe.members or recipe.inner):
+        own = {name.removeprefix(f"{k}."): value for name, value in state.items() if name.startswith(f"{k}.")}
+        members.append(NetworkMember(recipe, shape, labels, 0, exclusive=exclusive).load(own))
+    return members

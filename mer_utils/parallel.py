@@ -1,0 +1,63 @@
+"""Independent jobs, in processes of this machine or on a Dask cluster: the same jobs, the same bits."""
+
+import os
+from contextlib import contextmanager
+
+from joblib import Parallel, delayed, parallel_config
+
+from mer_utils import MerError
+from mer_utils.artifacts import PACKAGE, code_hash
+
+DASK = "MER_DASK"  # environment variable with a scheduler's address; `mer run --dask` sets it for the notebooks
+
+
+def run_jobs(function, arguments, jobs=1):
+    """Return [function(*given) for given in arguments], computed in ``jobs`` processes (0: one a core) of one thread.
+
+    If the environment variable MER_DASK holds the address of a Dask scheduler, its workers compute instead. Data go
+    along by value: where a worker dies, the scheduler gives its jobs to another, which needs nothing from the dead one.
+    """
+    calls = [delayed(_call)(function, tuple(given)) for given in arguments]
+    address = os.environ.get(DASK, "")
+    if not address or not calls:
+        return Parallel(n_jobs=jobs or -1)(calls)
+    with _cluster(address):
+        return Parallel(n_jobs=-1)(calls)
+
+
+def _call(function, given):
+    """Call it. A tuple has no weak references, so joblib's Dask backend does not park its arrays on one worker."""
+    return function(*given)
+
+
+def package_hash():
+    """Return the hash of the whole package: workers elsewhere must run the same code."""
+    return code_hash(*(path.stem for path in PACKAGE.glob("*.py")))
+
+
+@contextmanager
+def _cluster(address):
+    """Give joblib the workers of the scheduler at ``address``; MerError if it cannot be used."""
+    import logging
+
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=20, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise MerError(f"{address}: no Dask scheduler answers there ({type(error).__name__})") from None
+    try:
+        threads = client.nthreads()
+        if not threads:
+            raise MerError(f"{address}: the Dask scheduler has no workers; start some: dask worker {address}")
+        if max(threads.values()) > 1:
+            raise MerError(
+                f"{address}: workers with several threads share one random state; start them with --nthreads 1"
+            )
+        if set(client.run(package_hash).values()) != {package_hash()}:
+            raise MerError(f"{address}: workers have another version of mer_utils; install this one there")
+        with parallel_config("dask", client=client):
+            yield
+    finally:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a closing client mourns workers that left
+        client.close()

@@ -1,0 +1,28 @@
+"""Features small enough to learn in a second."""
+
+import numpy as np
+
+from mer_utils.features import Features
+
+
+def make_toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0, exclusive=False):
+    """Features in which label k is a bright patch at its own place: something a network can learn at once."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random((clips, labels)) < 0.4).astype(np.uint8)
+    if exclusive:
+        y = np.eye(labels, dtype=np.uint8)[rng.integers(labels, size=clips)]
+    y[:labels] = np.eye(labels, dtype=np.uint8)
+    x = 0.2 * rng.standard_normal((clips, views, phases, 3, size, size)).astype(np.float32)
+    for k in range(labels):
+        x[..., 3 * k : 3 * k + 3, 4:8] += y[:, k, None, None, None, None, None]
+    return Features(
+        x=x,
+        y=y,
+        clips=np.array([f"c{n}" for n in range(clips)]),
+        subjects=np.array([f"S{n % subjects:02d}" for n in range(clips)]),
+        apex=np.zeros(clips, int),
+        boxes=np.zeros((clips, views, 4), int),
+        labels=tuple("ABCDEFG"[:labels]),
+        key=f"toy{seed}",
+        exclusive=exclusive,
+    )
