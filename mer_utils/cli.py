@@ -1,6 +1,7 @@
 """The command `mer`: run the notebooks, see what is stale, make synthetic faces, predict one clip."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mer_utils import MerError
+from mer_utils.parallel import DASK, check_cluster
 from mer_utils.plan import count_workers
 from mer_utils.study import find_root
 from mer_utils.suite import keep_outputs, read_status, run_suite
@@ -39,8 +41,14 @@ def run(
         list[str], typer.Option("-p", metavar="NN.NAME=VALUE", help="Set a parameter, as in 05.epochs=3 or all.seed=1.")
     ] = (),
     force: Annotated[bool, typer.Option("--force", help="Run notebooks that are fresh, too.")] = False,
+    dask: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers compute (tcp://host:8786).")
+    ] = "",
 ):
     """Run the notebooks of a profile in order; those that are fresh are skipped."""
+    if dask:
+        check_cluster(dask)
+        os.environ[DASK] = dask  # notebooks inherit it
     logging.disable(logging.CRITICAL)  # what fails is said in one sentence; libraries would add pages to a Ctrl-C
     try:
         _print_table(run_suite(profile, data, only, start, jobs, out, overrides, typer.echo, force))

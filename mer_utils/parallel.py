@@ -1,5 +1,6 @@
 """Independent jobs, in processes of this machine or on a Dask cluster: the same jobs, the same bits."""
 
+import logging
 import os
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ from mer_utils import MerError
 from mer_utils.artifacts import PACKAGE, code_hash
 
 DASK = "MER_DASK"  # environment variable with a scheduler's address; `mer run --dask` sets it for the notebooks
+PATIENCE = 20  # seconds in which a scheduler must answer
 
 
 def run_jobs(function, arguments, jobs=1):
@@ -35,15 +37,19 @@ def package_hash():
     return code_hash(*(path.stem for path in PACKAGE.glob("*.py")))
 
 
+def check_cluster(address):
+    """Raise MerError if the Dask scheduler at ``address`` cannot be used; return the number of its workers."""
+    with _cluster(address) as workers:
+        return workers
+
+
 @contextmanager
 def _cluster(address):
     """Give joblib the workers of the scheduler at ``address``; MerError if it cannot be used."""
-    import logging
-
     from distributed import Client
 
     try:
-        client = Client(address, timeout=20, set_as_default=False)
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise MerError(f"{address}: no Dask scheduler answers there ({type(error).__name__})") from None
     try:
@@ -57,7 +63,7 @@ def _cluster(address):
         if set(client.run(package_hash).values()) != {package_hash()}:
             raise MerError(f"{address}: workers have another version of mer_utils; install this one there")
         with parallel_config("dask", client=client):
-            yield
+            yield len(threads)
     finally:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a closing client mourns workers that left
         client.close()

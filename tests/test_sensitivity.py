@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mer_utils.features import FrontEnd, extract
+from mer_utils.fitting import Recipe
+from mer_utils.rendering import cameras, render_clip
+from mer_utils.sensitivity import Condition, answer_again, change_motion, film_again, measure_motion
+from mer_utils.synthetic import true_motion
+from mer_utils.training import run_loso
+
+SMALL = FrontEnd(crop=64, size=12)
+
+
+def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path):
+    features = extract(data, SMALL)
+    rows = np.array([1, 4])
+    conditions = [Condition(), Condition(motion=2.0)]
+    (maps, apex), (doubled, _) = film_again(data, rows, conditions, SMALL, tmp_path, jobs=2)
+    np.testing.assert_array_equal(maps, features.x[rows])
+    np.testing.assert_array_equal(apex, features.apex[rows])
+    assert (doubled[:, :, 0, 2].mean((1, 2, 3)) > maps[:, :, 0, 2].mean((1, 2, 3))).all()  # more motion is seen
+    files = list(tmp_path.glob("filmed-*.npz"))
+    assert len(files) == 2
+    before = [path.stat().st_mtime_ns for path in files]
+    again = film_again(data, rows, conditions, SMALL, tmp_path)
+    np.testing.assert_array_equal(again[1][0], doubled)
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_each_condition_changes_one_thing(data):
+    motion = data.truth(data.clips[0])
+    small = change_motion(motion, Condition(motion=0.5))
+    np.testing.assert_allclose(true_motion(small), true_motion(motion) / 2, rtol=1e-5)
+    still = change_motion(motion, Condition(head=0.0))
+    assert np.ptp(still.rotation, axis=0).max() == 0 and (still.rotation[0] == motion.rotation[0]).all()
+    np.testing.assert_array_equal(still.weights, motion.weights)
+    views = cameras(data.info["size"])
+    clean, noisy = (render_clip(change_motion(motion, Condition(noise=n)), views)[0, 0] for n in (0.0, 6.0))
+    assert (clean.astype(float) - noisy).std() == pytest.approx(6.0, rel=0.1)  # what is cut off at white is little
+    assert change_motion(motion, Condition()).noise_sigma == motion.noise_sigma
+
+
+def test_motion_is_measured_in_px_of_the_crop(data):
+    sizes = measure_motion(data)
+    assert sizes.shape == (6,) and (0.005 < sizes).all() and (sizes < 2).all()
+
+
+def test_answers_come_from_the_fold_that_left_the_subject_out(data):
+    features = extract(data, SMALL)
+    features = replace(features, subjects=np.array([f"P{n % 4}" for n in range(6)]))
+    recipe = Recipe(epochs=2, inner=2, width=4)
+    features.y[0] = 1  # every label occurs
+    outcome = run_loso(features, recipe)
+    rows = np.arange(6)
+    np.testing.assert_array_equal(answer_again(outcome, features, recipe, rows, features.x), outcome.answers)
+    np.testing.assert_array_equal(
+        answer_again(outcome, features, recipe, rows[3:], features.x[3:]), outcome.answers[3:]
+    )
