@@ -146,18 +146,21 @@ def draw_confusion(counts, labels):
 
 
 def draw_learning_curves(curves, title):
-    """Show training and inner-validation loss (F, K, E, 2; NaN after the stop): each run thin, the median thick."""
-    figure, axes = grid(1, 2, 9, 2.9)
+    """Show training loss, inner-validation loss and inner-validation precision (F, K, E, 3; NaN after the stop): each
+    run thin, the median thick.
+    """
+    figure, axes = grid(1, 3, 9.5, 2.7)
     runs = curves.reshape(-1, *curves.shape[-2:])
     alive = np.isfinite(runs[:, :, 0]).sum(0)
     shown = max(1, int((alive >= len(runs) / 2).sum()))  # a median of few survivors would mislead
-    for k, (axis, name) in enumerate(zip(axes[0], ("training part", "inner validation subjects"), strict=True)):
+    names = (("training part", "loss"), ("inner subjects", "loss"), ("inner subjects", "mean average precision"))
+    for k, (axis, (name, label)) in enumerate(zip(axes[0], names, strict=True)):
         axis.plot(runs[:, :, k].T, color=GREY, alpha=0.25, linewidth=0.6)
         axis.plot(
             np.nanmedian(runs[:, :shown, k], 0), color=BLUE, linewidth=2, label="median while half of the runs go on"
         )
-        axis.set(title=name, xlabel="epoch", ylabel="loss" if k == 0 else "")
-    axes[0, 0].legend(frameon=False)
+        axis.set(title=name, xlabel="epoch", ylabel=label)
+    axes[0, 0].legend(frameon=False, fontsize=7)
     figure.suptitle(title, fontsize=10)
     return figure
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from mer_utils import MerError, check_choices
 from mer_utils.baselines import PEERS, PcaSvm, build_peer
+from mer_utils.metrics import mean_precision
 from mer_utils.model import FUSIONS, SE_PLACES, STREAMS, MicroAttNet
 
 torch.use_deterministic_algorithms(True)
@@ -37,7 +38,8 @@ class Recipe:
     decay: float = 1e-3  # Adam's weight decay
     batch: int = 32
     epochs: int = 60  # at most
-    patience: int = 8  # epochs without a better inner loss before stopping
+    monitor: str = "precision"  # what stopping looks at: precision (mean average precision; of equals the loss), loss
+    patience: int = 8  # epochs without anything better before stopping
     inner: int = 3  # parts of the training subjects, each left out once to stop on
     members: int = 0  # how many of these parts get a network of their own; 0 = each
     stop: str = "inner"  # the epoch kept: inner (best on inner subjects), last, test (best on the test subject: WRONG)
@@ -55,6 +57,7 @@ class Recipe:
             merge=("mean", "or"),
             loss=("focal", "bce"),
             alpha=("balanced", "none"),
+            monitor=("precision", "loss"),
             stop=("inner", "last", "test"),
             thresholds=("tuned", "fixed"),
         )
@@ -141,6 +144,11 @@ def draw_epoch(count, size, flips, generator):
     return order[: count // size * size].view(-1, size)
 
 
+def rate_epoch(recipe, loss, precision):
+    """Return what early stopping compares, the larger the better: a tuple."""
+    return (precision, -loss) if recipe.monitor == "precision" else (-loss,)
+
+
 class NetworkMember:
     """One network with the ``scale`` (3,) its inputs are divided by; ``fit`` trains it, ``score`` asks it."""
 
@@ -162,8 +170,8 @@ class NetworkMember:
         return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[: x.shape[3], None, None]
 
     def fit(self, x, y, x_stop, y_stop):
-        """Train on (x, y) and keep the epoch with the lowest loss on (x_stop, y_stop), or with ``stop="last"`` the
-        last one; return the losses (epochs, 2), NaN after the last epoch.
+        """Train on (x, y) and keep the epoch that is best on (x_stop, y_stop), or with ``stop="last"`` the last one;
+        return for each epoch the loss on either and the mean precision on the second, (epochs, 3), NaN after the end.
 
         Everything lies in memory as two tensors: the samples, and the samples mirrored.
         """
@@ -175,8 +183,8 @@ class NetworkMember:
         optimiser = torch.optim.Adam(network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
         order = torch.Generator().manual_seed(self.seed)  # of samples
         torch.manual_seed(self.seed)  # dropout
-        curve = np.full((recipe.epochs, 2), np.nan, np.float32)
-        best, waited, kept = np.inf, 0, None
+        curve = np.full((recipe.epochs, 3), np.nan, np.float32)
+        best, waited, kept = (), 0, None
         for epoch in range(recipe.epochs):
             network.train()
             losses = []
@@ -188,10 +196,12 @@ class NetworkMember:
                 losses.append(loss.detach())
             network.eval()
             with torch.no_grad():
-                stop = float(loss_of(network(x_stop), y_stop))
-            curve[epoch] = torch.stack(losses).mean(), stop
-            if stop < best or recipe.stop == "last":
-                best, waited, kept = stop, 0, {k: v.clone() for k, v in network.state_dict().items()}
+                answer = network(x_stop)
+            loss, precision = float(loss_of(answer, y_stop)), mean_precision(y_stop, answer)
+            curve[epoch] = torch.stack(losses).mean(), loss, precision
+            quality = rate_epoch(recipe, loss, precision)
+            if np.isfinite(loss) and (quality > best or recipe.stop == "last"):
+                best, waited, kept = quality, 0, {k: v.clone() for k, v in network.state_dict().items()}
             else:
                 waited += 1
                 if waited >= recipe.patience:
@@ -238,7 +248,7 @@ class SvmMember:
     def fit(self, x, y, x_stop, y_stop):
         """Fit on (x, y); nothing is stopped, so (x_stop, y_stop) go unused."""
         self.model.fit(x, y)
-        return np.full((1, 2), np.nan, np.float32)
+        return np.full((1, 3), np.nan, np.float32)
 
     def score(self, x):
         """Return distances (N, L) and no attention (NaN)."""

@@ -47,6 +47,18 @@ def uar(truth, predicted):
     return float(((truth & predicted).sum(0)[there > 0] / there[there > 0]).mean())
 
 
+def mean_precision(truth, scores):
+    """Return mean average precision of ``scores`` (N, L): how far up a label's positives stand when clips are sorted
+    by its score, averaged over the labels that occur; 0 if none does. It needs no threshold.
+    """
+    truth, order = np.asarray(truth, bool), np.argsort(-np.asarray(scores), axis=0, kind="stable")
+    hit = np.take_along_axis(truth, order, 0)
+    precision = hit.cumsum(0) / np.arange(1, len(hit) + 1)[:, None]  # among the first n clips
+    positives = truth.sum(0)
+    there = positives > 0
+    return float(((precision * hit).sum(0)[there] / positives[there]).mean()) if there.any() else 0.0
+
+
 def confusion(truth, predicted):
     """Return (L, 2, 2) counts a label: rows truth 0/1, columns predicted 0/1."""
     truth, predicted = np.asarray(truth, int), np.asarray(predicted, int)

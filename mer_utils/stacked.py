@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from mer_utils.fitting import draw_epoch, flip
+from mer_utils.fitting import draw_epoch, flip, rate_epoch
+from mer_utils.metrics import mean_precision
 
 BETAS, TINY = (0.9, 0.999), 1e-8  # torch's defaults for Adam
 
@@ -19,25 +20,27 @@ def fit_stacked(members, x, y, jobs, device):
     """Train NetworkMembers on their rows of x (N, V, P, 3, S, S) and y (N, L); ``jobs`` are (fit, stop) row arrays,
     ``device`` is "cuda" or, to check it on a CPU, "stacked".
 
-    Returns the losses of each, (epochs, 2), as ``NetworkMember.fit`` does; the members keep their best epochs. Members
+    Returns the curves of each, (epochs, 3), as ``NetworkMember.fit`` does; the members keep their best epochs. Members
     with fewer clips than a batch cannot be stacked with others and train one by one.
     """
     recipe = members[0].recipe
     if min(len(fit) for fit, _ in jobs) < recipe.batch:
         return [m.fit(x[f], y[f], x[s], y[s]) for m, (f, s) in zip(members, jobs, strict=True)]
     stack = _Stack(members, x, y, jobs, "cpu" if device == "stacked" else device)
-    curves = np.full((len(members), recipe.epochs, 2), np.nan, np.float32)
-    best, waited = torch.full((len(members),), np.inf), torch.zeros(len(members), dtype=torch.int64)
-    alive = torch.ones(len(members), dtype=torch.bool)
-    kept = stack.copy()
+    curves = np.full((len(members), recipe.epochs, 3), np.nan, np.float32)
+    best, waited = [()] * len(members), np.zeros(len(members), int)
+    alive, kept = np.ones(len(members), bool), stack.copy()
     for epoch in range(recipe.epochs):
-        losses, stop = stack.run_epoch(alive), stack.score_stop()
-        curves[alive.numpy(), epoch] = torch.stack([losses, stop], 1)[alive].numpy()
-        better = alive & ((stop < best) if recipe.stop != "last" else torch.ones_like(alive))
-        best, waited = torch.where(better, stop, best), torch.where(better, 0, waited + 1)
-        stack.keep(kept, better)
-        if recipe.stop != "last":
-            alive &= waited < recipe.patience
+        losses, better = stack.run_epoch(torch.as_tensor(alive)), np.zeros(len(members), bool)
+        for index, (loss, precision) in enumerate(stack.score_stop()):
+            if alive[index]:
+                curves[index, epoch] = losses[index], loss, precision
+                quality = rate_epoch(recipe, loss, precision)
+                better[index] = quality > best[index] or recipe.stop == "last"
+                best[index] = quality if better[index] else best[index]
+        waited = np.where(better, 0, waited + 1)
+        stack.keep(kept, torch.as_tensor(better))
+        alive &= waited < recipe.patience
         if not alive.any():
             break
     for index, member in enumerate(members):
@@ -127,12 +130,13 @@ class _Stack:
         return losses.detach()
 
     def score_stop(self):
-        """Return each member's loss (M,) on its own stopping clips."""
+        """Return each member's (loss, mean precision) on its own stopping clips."""
         self.base.eval()
         longest = max(len(stop) for _, stop in self.jobs)
         rows = torch.stack([torch.as_tensor(np.resize(stop, longest)) for _, stop in self.jobs]).to(self.device)
         with torch.no_grad():
             logits = self.call(rows)
             ends = [len(stop) for _, stop in self.jobs]
-            found = [loss(z[:n], self.y[r[:n]]) for loss, z, r, n in zip(self.losses, logits, rows, ends, strict=True)]
-        return torch.stack(found).cpu()
+            pairs = [(z[:n], self.y[r[:n]]) for z, r, n in zip(logits, rows, ends, strict=True)]
+            losses = torch.stack([loss(*pair) for loss, pair in zip(self.losses, pairs, strict=True)]).tolist()
+        return [(loss, mean_precision(y.cpu(), z.cpu())) for loss, (z, y) in zip(losses, pairs, strict=True)]

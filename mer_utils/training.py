@@ -18,7 +18,7 @@ from mer_utils.stacked import fit_stacked
 @dataclass(frozen=True)
 class Outcome:
     """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used, attention (N, 3), curves (F,
-    members, epochs, 2).
+    members, epochs, 3: see ``NetworkMember.fit``).
     """
 
     scores: np.ndarray

@@ -6,7 +6,18 @@ import torch
 from toys import make_toy
 
 from mer_utils import MerError
-from mer_utils.fitting import NetworkMember, Recipe, choose_maps, draw_epoch, fit_scale, flip, focal_loss, merge_views
+from mer_utils.fitting import (
+    NetworkMember,
+    Recipe,
+    choose_maps,
+    draw_epoch,
+    fit_scale,
+    flip,
+    focal_loss,
+    merge_views,
+    rate_epoch,
+)
+from mer_utils.metrics import mean_precision
 
 QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
 
@@ -79,12 +90,16 @@ def test_scale_is_the_root_mean_square_of_each_map():
     assert (fit_scale(np.zeros_like(x)) > 0).all()
 
 
-def test_the_best_epoch_is_kept_and_waiting_ends():
+@pytest.mark.parametrize("monitor", ["loss", "precision"])
+def test_the_best_epoch_is_kept_and_waiting_ends(monitor):
     data = make_toy()
-    member = NetworkMember(replace(QUICK, epochs=30, patience=3, rate=5e-2), data.x.shape[1:], 3, 0)
+    recipe = replace(QUICK, epochs=40, patience=3, rate=5e-2, monitor=monitor)
+    member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
     curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])  # wrong answers: stopping must set in
     ran = np.isfinite(curve[:, 1]).sum()
-    assert ran < 30 and ran - 1 - np.nanargmin(curve[:, 1]) == 3
+    best = max(range(ran), key=lambda epoch: rate_epoch(recipe, curve[epoch, 1], curve[epoch, 2]))
+    assert ran < 40 and ran - 1 - best == 3
+    assert mean_precision(1 - data.y[24:], member.score(data.x[24:])[0]) == pytest.approx(curve[best, 2], abs=1e-6)
     reloaded = NetworkMember(member.recipe, data.x.shape[1:], 3, 7).load(member.state())
     np.testing.assert_array_equal(member.score(data.x)[0], reloaded.score(data.x)[0])
 
@@ -107,7 +122,16 @@ def test_a_loss_that_is_no_number_is_an_error():
 
 
 BAD = {"loss": "focl", "network": "ResNet", "views": "both", "alpha": "half", "merge": "and", "stop": "best"}
-BAD |= {"thresholds": "0.5", "fusion": "sum", "se": "u", "epochs": 0, "inner": 1, "members": 4, "rate": 0.0}
+BAD |= {
+    "monitor": "f1",
+    "thresholds": "0.5",
+    "fusion": "sum",
+    "se": "u",
+    "epochs": 0,
+    "inner": 1,
+    "members": 4,
+    "rate": 0.0,
+}
 
 
 @pytest.mark.parametrize("name", BAD)

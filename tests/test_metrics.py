@@ -1,8 +1,17 @@
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 
-from mer_utils.metrics import confusion, constant_answers, decide, label_f1, macro_uf1, tune_thresholds, uar
+from mer_utils.metrics import (
+    confusion,
+    constant_answers,
+    decide,
+    label_f1,
+    macro_uf1,
+    mean_precision,
+    tune_thresholds,
+    uar,
+)
 
 # the ten label sets of 4DME with their counts: Negative, Positive, Repression, Surprise, Others
 SETS = {
@@ -85,3 +94,12 @@ def test_thresholds_reach_the_best_f1_there_is():
         assert (best >= label_f1(truth, scores >= t) - 1e-12).all()
     separable = np.array([[0.1], [0.2], [0.8], [0.9]])
     assert tune_thresholds([[0], [0], [1], [1]], separable) == pytest.approx(0.5)
+
+
+def test_mean_precision_agrees_with_scikit_learn(labels):
+    scores = np.random.default_rng(0).random(labels.shape)
+    assert mean_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores, average="macro"))
+    assert mean_precision(labels, labels + 0.1 * scores) == 1 and mean_precision(0 * labels, scores) == 0
+    missing = labels * [1, 1, 0, 1, 1]  # a label that does not occur is left out
+    some = average_precision_score(labels[:, [0, 1, 3, 4]], scores[:, [0, 1, 3, 4]], average="macro")
+    assert mean_precision(missing, scores) == pytest.approx(some)
