@@ -91,14 +91,15 @@ def draw_sensitivity(axes, rows):
     intervals.
     """
     figure, table = grid(len(rows), len(axes), 2.6 * len(axes), 2.2 * len(rows))
-    for line, (label, measured) in zip(table, rows.items(), strict=True):
+    for number, (label, measured) in enumerate(rows.items()):
         top = max(np.nanmax(high) for _, _, high in measured.values())
-        for axis, (title, settings) in zip(line, axes.items(), strict=True):
+        for axis, (title, settings) in zip(table[number], axes.items(), strict=True):
             values, low, high = measured[title]
             axis.fill_between(settings, low, high, color=BLUE, alpha=0.2, linewidth=0)
             axis.plot(settings, values, "o-", color=BLUE, markersize=4)
-            axis.set(ylim=(0, 1.05 * top), ylabel=label if axis is line[0] else "")
-            if line is table[-1]:
+            axis.set(ylim=(0, 1.05 * top), ylabel=label if axis is table[number, 0] else "")
+            axis.xaxis.get_major_locator().set_params(nbins=5)
+            if number == len(rows) - 1:
                 axis.set_xlabel(title)
     return figure
 

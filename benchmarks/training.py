@@ -1,0 +1,194 @@
+"""What training costs, side by side in one run: each number is the median of rounds in which all candidates take turns.
+
+    python benchmarks/training.py WORK [--rounds 7]
+
+Makes a development set in the folder WORK, prints a table and writes benchmarks/training.json. About six minutes on
+two cores, which should have nothing else to do.
+"""
+
+import argparse
+import platform
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from mer_utils.artifacts import write_json
+from mer_utils.clips import open_dataset
+from mer_utils.features import FrontEnd, extract
+from mer_utils.fitting import NetworkMember, Recipe, fit_scale, flip, focal_loss
+from mer_utils.generate import ensure_synthetic
+from mer_utils.model import Dropout, MicroAttNet
+from mer_utils.training import leave_one_subject_out, run_fold, run_loso
+
+EPOCHS = 6
+FIXED = Recipe(epochs=EPOCHS, stop="last")
+
+
+class ThreeStreams(nn.Module):
+    """The grouped streams of MicroAttNet as three modules, one after the other."""
+
+    def __init__(self, grouped):
+        super().__init__()
+
+        def third(layer):
+            if isinstance(layer, nn.Conv2d):
+                sizes = (layer.in_channels // 3, layer.out_channels // 3, 3)
+                return nn.Conv2d(*sizes, stride=2, padding=1, bias=False)
+            return nn.BatchNorm2d(layer.num_features // 3) if isinstance(layer, nn.BatchNorm2d) else layer
+
+        self.streams = nn.ModuleList(nn.Sequential(*map(third, grouped)) for _ in range(3))
+
+    def forward(self, x):
+        return torch.cat([layers(part) for layers, part in zip(self.streams, x.chunk(3, 1), strict=True)], 1)
+
+
+def fit_ours(x, y, change=lambda network: network):
+    """Train as the suite does, with a change to the network; return sample passes (training and stopping)."""
+    member = NetworkMember(FIXED, x.shape[1:], y.shape[1], 0, fit_scale(x))
+    change(member.network)
+    member.fit(x, y, x[:80], y[:80])
+    return EPOCHS * (len(x) // FIXED.batch * FIXED.batch + 80)
+
+
+def fit_plain(x, y):
+    """Train the same network as a tutorial would: Dataset, DataLoader, the same loss, no other difference."""
+    network = MicroAttNet(*x.shape[1:3], y.shape[1], x.shape[-1])
+    for name, layer in list(network.named_modules()):
+        if isinstance(layer, Dropout):
+            parent = network.get_submodule(name.rpartition(".")[0])
+            kind = nn.Dropout2d if layer.whole else nn.Dropout
+            setattr(parent, name.rpartition(".")[2], kind(layer.p))
+    scaled = torch.from_numpy(x / fit_scale(x)[:, None, None])
+    truth = torch.from_numpy(y.astype(np.float32))
+    alpha = 1 - truth.mean(0)
+    train = DataLoader(TensorDataset(scaled, truth), FIXED.batch, shuffle=True, drop_last=True)
+    stop = DataLoader(TensorDataset(scaled[:80], truth[:80]), FIXED.batch)
+    optimiser = torch.optim.Adam(network.parameters(), FIXED.rate, weight_decay=FIXED.decay)
+    for _ in range(EPOCHS):
+        network.train()
+        for batch, target in train:
+            coin = torch.rand(len(batch)) < 0.5
+            batch = torch.where(coin[:, None, None, None, None, None], flip(batch), batch)
+            loss = focal_loss(network(batch), target, FIXED.gamma, alpha)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        network.eval()
+        with torch.no_grad():
+            sum(float(focal_loss(network(batch), target, FIXED.gamma, alpha)) for batch, target in stop)
+    return EPOCHS * (len(x) // FIXED.batch * FIXED.batch + 80)
+
+
+def set_three(network):
+    network.streams = ThreeStreams(network.streams)
+
+
+def set_channels_last(network):
+    network.streams = network.streams.to(memory_format=torch.channels_last)
+    network.streams.register_forward_pre_hook(lambda _, given: given[0].contiguous(memory_format=torch.channels_last))
+
+
+def set_torch_dropout(network):
+    network.head[1] = nn.Dropout(network.head[1].p)
+    network.streams[3] = nn.Dropout2d(network.streams[3].p)
+
+
+def clock(function):
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def compare_loops(features, rounds):
+    """Return sample passes a second of each way to train one network on one fold's data."""
+    rows = leave_one_subject_out(features.subjects)[str(features.subjects[0])][0][:170]
+    x, y = features.x[rows], features.y[rows]
+    ways = {
+        "the suite's loop": lambda: fit_ours(x, y),
+        "plain loop with DataLoader": lambda: fit_plain(x, y),
+        "suite, three separate streams": lambda: fit_ours(x, y, set_three),
+        "suite, channels_last": lambda: fit_ours(x, y, set_channels_last),
+        "suite, torch's dropout": lambda: fit_ours(x, y, set_torch_dropout),
+    }
+    speeds = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            seconds, passes = clock(way)
+            if number:  # the first round warms up
+                speeds[name].append(passes / seconds)
+    return {name: round(float(np.median(values))) for name, values in speeds.items()}
+
+
+def compare_workers(features):
+    """Return seconds of a whole LOSO run with one and with two workers, each after its workers have started."""
+    quick = replace(FIXED, members=1)
+    seconds = {1: [], 2: []}
+    for number in range(4):
+        for jobs in seconds:
+            run = clock(lambda jobs=jobs: run_loso(features, quick, jobs=jobs, device="cpu"))[0]
+            if number:
+                seconds[jobs].append(run)
+    return {str(jobs): round(float(np.median(values)), 2) for jobs, values in seconds.items()}
+
+
+def measure_growth(features, rounds):
+    """Return seconds of one fold with 267 clips and with ten times as many (noise added: no clip stands twice)."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate(
+        [features.x + 0.01 * rng.standard_normal(features.x.shape).astype(np.float32) for _ in range(10)]
+    )
+    many = replace(
+        features,
+        x=x,
+        y=np.tile(features.y, (10, 1)),
+        clips=np.array([f"c{n}" for n in range(len(x))]),
+        subjects=np.tile(features.subjects, 10),
+    )
+    seconds = {267: [], 2670: []}
+    for number in range(max(3, rounds // 2) + 1):
+        for count, data in ((267, features), (2670, many)):
+            fold = leave_one_subject_out(data.subjects)[str(data.subjects[0])]
+            run = clock(lambda data=data, fold=fold: run_fold(data, *fold, replace(FIXED, members=1)))[0]
+            if number:
+                seconds[count].append(run)
+    return {str(count): round(float(np.median(values)), 3) for count, values in seconds.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    data = open_dataset(ensure_synthetic(args.work, 24, 267, 1001, jobs=2))
+    features = extract(data, FrontEnd(), args.work, jobs=2)
+    loops = compare_loops(features, args.rounds)
+    plain = loops["plain loop with DataLoader"]
+    for name, speed in loops.items():
+        print(f"{name:32} {speed:7,} sample passes/s   {speed / plain:.2f} x plain", flush=True)
+    workers = compare_workers(features)
+    one, two = workers.values()
+    print(f"LOSO: 1 worker {one:.1f} s, 2 workers {two:.1f} s: {one / two:.2f} x", flush=True)
+    growth = measure_growth(features, args.rounds)
+    few, many = growth.values()
+    print(f"one fold: {few:.2f} s with 267 clips, {many:.2f} s with 2,670: {many / few:.1f} x", flush=True)
+    seconds, outcome = clock(lambda: run_loso(features, Recipe(), jobs=2, device="cpu"))
+    score = outcome.uf1(features.y)["macro"]
+    print(f"default recipe, 72 networks: macro-UF1 {score:.3f} (development set) after {seconds:.0f} s, 2 workers")
+    record = {
+        "machine": {"processor": platform.machine(), "cores": joblib.cpu_count(), "torch": torch.__version__},
+        "sample_passes_per_second": loops,
+        "loso_seconds_by_workers": workers,
+        "fold_seconds_by_clips": growth,
+        "default_loso": {"seconds": round(seconds, 1), "macro_uf1": round(score, 3), "workers": 2},
+    }
+    write_json(Path(__file__).with_suffix(".json"), record)
+
+
+if __name__ == "__main__":
+    main()
