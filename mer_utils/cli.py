@@ -111,7 +111,8 @@ def predict(
     typer.echo(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
     for label, row in result.table().items():
         answer = "yes" if row["answer"] else "no"
-        typer.echo(f"{label:12} {row['probability']:>11.2f} {row['spread']:>8.2f} {row['threshold']:>10.2f}  {answer}")
+        threshold = "largest" if result.exclusive else f"{row['threshold']:.2f}"
+        typer.echo(f"{label:12} {row['probability']:>11.2f} {row['spread']:>8.2f} {threshold:>10}  {answer}")
 
 
 def _print_table(rows):

@@ -209,7 +209,7 @@ def draw_prediction(crops, prediction, joint):
     draw_motion_curve(p.curve, joint, p.onset, p.apex, p.offset, axis=left)
     left.legend(fontsize=7, edgecolor="none")
     mean, rows = p.scores.mean(0), np.arange(len(p.labels))
-    right.barh(rows, mean, color=[BLUE if yes else GREY for yes in mean >= p.thresholds])
+    right.barh(rows, mean, color=[BLUE if yes else GREY for yes in p.answers])
     right.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
     right.plot(p.thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
     right.set(xlim=(0, 1), yticks=rows, yticklabels=p.labels, title="mean probability; dots: networks; red: threshold")

@@ -58,12 +58,16 @@ class Prediction:
     trained_on: str
     exclusive: bool = False
 
+    @property
+    def answers(self):
+        """Yes or no to each label, (L,): the mean against the threshold, or the largest of exclusive labels."""
+        return decide(self.scores.mean(0)[None], self.thresholds, self.exclusive)[0].astype(bool)
+
     def table(self):
         """Return {label: {probability, spread, threshold, answer}}; the spread is the standard deviation over
-        members.
+        members, the threshold of exclusive labels NaN.
         """
-        mean, spread = self.scores.mean(0), self.scores.std(0)
-        answers = decide(mean[None], self.thresholds, self.exclusive)[0]
+        mean, spread, answers = self.scores.mean(0), self.scores.std(0), self.answers
         return {
             label: {
                 "probability": round(float(mean[k]), 4),

@@ -17,7 +17,8 @@ from mer_utils.stacked import fit_stacked
 
 @dataclass(frozen=True)
 class Outcome:
-    """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used, attention (N, 3), curves (F,
+    """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used (NaN: exclusive labels have
+    none), attention (N, 3), curves (F,
     members, epochs, 3: see ``NetworkMember.fit``).
     """
 
@@ -180,7 +181,7 @@ def finish_fold(features, recipe, roles, trained):
         scores, attention = ask(member, hidden)
         total, looks = total + scores / len(roles), looks + attention / len(roles)
         states |= {f"{k}.{name}": value for name, value in member.state().items()}
-    thresholds = np.full(features.y.shape[1], trained[0][0].natural)
+    thresholds = np.full(features.y.shape[1], np.nan if features.exclusive else trained[0][0].natural)
     if recipe.thresholds == "tuned" and not features.exclusive:
         rows = np.concatenate([role.held for role in roles])
         thresholds = Fitted.on(rows, tune_thresholds, features.y, held).apply_to(hidden, features, "thresholds")

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pandas as pd
 import pytest
 
 from mer_utils.generate import write_synthetic
@@ -53,6 +56,38 @@ def test_a_licensed_folder_gives_every_figure_with_one_command(checkout, tmp_pat
     assert not results.get("flow_epe_px") and "median_abs_error_frames" not in results.get("apex", {})
     assert 0 <= results["uf1"]["MicroAttNet"]["macro"] <= 1
     assert "SYNTHETIC" not in printed and not (root / "figures").exists()
+
+
+def test_a_set_of_one_view_and_exclusive_labels_runs_too(checkout, tmp_path):
+    """One label a clip, one camera, three classes, as in MEGC 2019: softmax, argmax, UF1 and UAR."""
+    data = write_synthetic(tmp_path / "single", 5, 24, seed=6, jobs=2)
+    shutil.rmtree(data / "truth")
+    for path in (data / "clips").rglob("*.png"):
+        frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), frame[:, : frame.shape[1] // 2])
+    info = {"name": "single", "views": 1, "labels": ["Negative", "Positive", "Surprise"]}
+    (data / "dataset.json").write_text(json.dumps(info | {"exclusive": True, "synthetic": False}))
+    table = pd.read_csv(data / "manifest.csv")
+    names = ["negative", "positive", "surprise"]
+    chosen = table[names].to_numpy().argmax(1)
+    chosen[:3] = range(3)
+    table[names] = np.eye(3, dtype=int)[chosen]
+    table.drop(columns=["repression", "others", "apex"]).to_csv(data / "manifest.csv", index=False)
+    root = checkout("single")
+    words = ["--profile", "paper", "--data", data, "-p", "03.pairs=2", "-p", "06.seeds=1", "-p", "07.seeds=1"]
+    run_mer(root, *words, "--jobs", 2)
+    out = root / "artifacts" / "paper" / "figures"
+    assert sorted(path.stem for path in out.glob("*.png")) == sorted(DECLARED)
+    results = json.loads((out / "results.json").read_text())
+    assert results["data"]["clips"] == 24 and "all_ones" not in results["uf1"]
+    assert 0 <= results["uf1"]["MicroAttNet"]["uar"] <= 1
+    ended = subprocess.run(
+        [sys.executable, "-m", "mer_utils.cli", "predict", str(next((data / "clips").iterdir()))],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0 and ended.stdout.count(" yes") == 1, ended.stdout + ended.stderr
 
 
 def test_two_runs_from_nothing_are_equal_to_the_byte_whatever_the_workers(checkout):

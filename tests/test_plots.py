@@ -26,7 +26,7 @@ def draw_prediction(views, phases):
     scores, thresholds = RNG.random((6, 3)), np.array([0.2, 0.5, 0.7])
     prediction = SimpleNamespace(
         onset=1, apex=4, offset=8, curve=CURVE[:views], maps=maps(views, phases), labels=LABELS, scores=scores,
-        thresholds=thresholds,
+        thresholds=thresholds, answers=scores.mean(0) >= thresholds,
     )  # fmt: skip
     return plots.draw_prediction(np.stack([[GREY[:30]] * 2] * views), prediction, CURVE[0])
 

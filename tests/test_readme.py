@@ -13,11 +13,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = json.loads((ROOT / "figures" / "results.json").read_text())
 NAMES = {  # how the README calls what results.json holds
     "MicroAttNet": ("uf1", "MicroAttNet", "macro"),
-    "PCA + RBF-SVM": ("uf1", "pca_svm"),
-    "STSTNet": ("uf1", "ststnet"),
     "all ones": ("uf1", "all_ones"),
     "majority": ("uf1", "majority"),
     "all zeros": ("uf1", "all_zeros"),
+    "best on inner subjects": ("leakage", "inner"),
+    "last of 30": ("leakage", "last"),
+    "best on the test subject": ("leakage", "test"),
     "apex error, median": ("apex", "median_abs_error_frames"),
     "apex within 2 frames": ("apex", "within_2_frames"),
     "middle frame within 2 frames": ("apex", "middle_frame", "within_2_frames"),
@@ -46,14 +47,42 @@ def test_per_label_numbers_are_the_measured_ones():
         assert float(quoted) == round(value, 2)
 
 
+def number(text):
+    return float(text.replace("−", "-"))
+
+
 def test_ablations_are_the_measured_ones():
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (\d\.\d{3}) \| ([+−]\d\.\d{3}) \| (\d\.\d{3}) \|", README, re.M)
+    pattern = r"^\| `(\w+)` \| [^|]+ \| ([\d.]+) \| ([+−][\d.]+) \| ([+−][\d.]+) to ([+−][\d.]+) \| ([\d.]+) \|"
+    rows = re.findall(pattern, README, re.M)
     assert {name for name, *_ in rows} == set(RESULTS["ablations"]) - {"default"}
-    for name, macro, difference, noise in rows:
-        measured = RESULTS["ablations"][name]
-        assert float(macro) == round(measured["macro"], 3)
-        assert float(difference.replace("−", "-")) == round(measured["difference"], 3)
-        assert float(noise) == round(measured["noise"], 3)
+    keys = ("macro", "difference", "difference_low", "difference_high", "p_corrected")
+    for name, *quoted in rows:
+        assert [number(text) for text in quoted] == [round(RESULTS["ablations"][name][key], 3) for key in keys], name
+    sure = {name for name, row in RESULTS["ablations"].items() if row["p_corrected"] < 0.05}
+    (claim,) = re.findall(r"(?:Beyond noise here: (.+?)\.|None is beyond noise here)", README)
+    assert set(re.findall(r"`(\w+)`", claim)) == sure
+
+
+def test_peers_are_the_measured_ones():
+    pattern = r"^\| [^|`]+ \| ([\d.]+) \| ([\d.]+) to ([\d.]+) \| ([+−]?[\d.]*) \| ([\d.]*) \|"
+    quoted = re.findall(pattern, README, re.M)
+    rows = sorted(RESULTS["peers"].values(), key=lambda row: -row["macro"])
+    assert len(quoted) == len(rows) >= 6
+    for (macro, low, high, difference, p), row in zip(quoted, rows, strict=True):
+        assert [number(text) for text in (macro, low, high)] == [round(row[k], 3) for k in ("macro", "low", "high")]
+        if difference:
+            assert (number(difference), number(p)) == (round(row["difference"], 3), round(row["p_corrected"], 3))
+
+
+def test_speeds_are_those_of_the_benchmark():
+    measured = json.loads((ROOT / "benchmarks" / "training.json").read_text())
+    for name, value in measured["sample_passes_per_second"].items():
+        assert f"| {name} | {value:,} |" in README
+    one, two = measured["loso_seconds_by_workers"].values()
+    few, many = measured["fold_seconds_by_clips"].values()
+    assert f"{one / two:.2f} times as fast" in README and f"take {many / few:.1f} times as long" in README.replace(
+        "\n", " "
+    )
 
 
 def test_the_results_are_of_the_full_synthetic_set():
