@@ -147,7 +147,7 @@ def draw_confusion(counts, labels):
 
 
 def draw_learning_curves(curves, title):
-    """Show training loss, inner-validation loss and inner-validation precision (F, K, E, 3; NaN after the stop): each
+    """Show training loss, inner-validation loss and inner-validation precision (F, K, E, 4; NaN after the stop): each
     run thin, the median thick.
     """
     figure, axes = grid(1, 3, 9.5, 2.7)

@@ -42,7 +42,7 @@ class Recipe:
     patience: int = 8  # epochs without anything better before stopping
     inner: int = 3  # parts of the training subjects, each left out once to stop on
     members: int = 0  # how many of these parts get a network of their own; 0 = each
-    stop: str = "inner"  # the epoch kept: inner (best on inner subjects), last, test (best on the test subject: WRONG)
+    stop: str = "inner"  # epoch kept: inner (stopped on inner subjects), last, test (best for the test subject: WRONG)
     thresholds: str = "tuned"  # on the left-out inner subjects: tuned, or fixed 0.5
     flip: bool = True  # each training sample mirrored with probability 1/2
     seed: int = 0
@@ -144,9 +144,20 @@ def draw_epoch(count, size, flips, generator):
     return order[: count // size * size].view(-1, size)
 
 
-def rate_epoch(recipe, loss, precision):
-    """Return what early stopping compares, the larger the better: a tuple."""
+def rate_epoch(recipe, loss, precision, right):
+    """Return what makes an epoch better than another, a tuple: what ``monitor`` says; of ``stop="test"`` the share of
+    right answers, as in the published code that looks at the test subject's accuracy, then the loss.
+    """
+    if recipe.stop == "test":
+        return right, -loss
     return (precision, -loss) if recipe.monitor == "precision" else (-loss,)
+
+
+def share_right(logits, target, exclusive=False):
+    """Return the share of right answers at the natural threshold: of labels, or of clips if labels are exclusive."""
+    if exclusive:
+        return float((logits.argmax(1) == target.argmax(1)).float().mean())
+    return float(((logits >= 0) == (target > 0.5)).float().mean())
 
 
 class NetworkMember:
@@ -170,8 +181,9 @@ class NetworkMember:
         return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[: x.shape[3], None, None]
 
     def fit(self, x, y, x_stop, y_stop):
-        """Train on (x, y) and keep the epoch that is best on (x_stop, y_stop), or with ``stop="last"`` the last one;
-        return for each epoch the loss on either and the mean precision on the second, (epochs, 3), NaN after the end.
+        """Train on (x, y), stop on (x_stop, y_stop) and keep the epoch that ``rate_epoch`` likes best there (with
+        ``stop="last"`` the last one). Return for each epoch the loss on the first, and on the second the loss, the
+        mean precision and the share of right answers: (epochs, 4), NaN after the end.
 
         Everything lies in memory as two tensors: the samples, and the samples mirrored.
         """
@@ -183,7 +195,7 @@ class NetworkMember:
         optimiser = torch.optim.Adam(network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
         order = torch.Generator().manual_seed(self.seed)  # of samples
         torch.manual_seed(self.seed)  # dropout
-        curve = np.full((recipe.epochs, 3), np.nan, np.float32)
+        curve = np.full((recipe.epochs, 4), np.nan, np.float32)
         best, waited, kept = (), 0, None
         for epoch in range(recipe.epochs):
             network.train()
@@ -197,14 +209,14 @@ class NetworkMember:
             network.eval()
             with torch.no_grad():
                 answer = network(x_stop)
-            loss, precision = float(loss_of(answer, y_stop)), mean_precision(y_stop, answer)
-            curve[epoch] = torch.stack(losses).mean(), loss, precision
-            quality = rate_epoch(recipe, loss, precision)
+            loss, right = float(loss_of(answer, y_stop)), share_right(answer, y_stop, self.exclusive)
+            curve[epoch] = torch.stack(losses).mean(), loss, mean_precision(y_stop, answer), right
+            quality = rate_epoch(recipe, *map(float, curve[epoch, 1:]))
             if np.isfinite(loss) and (quality > best or recipe.stop == "last"):
                 best, waited, kept = quality, 0, {k: v.clone() for k, v in network.state_dict().items()}
             else:
                 waited += 1
-                if waited >= recipe.patience:
+                if waited >= recipe.patience and recipe.stop == "inner":
                     break
         if kept is None:
             raise MerError("training diverged: the loss is not a number from the first epoch on; lower the rate")
@@ -248,7 +260,7 @@ class SvmMember:
     def fit(self, x, y, x_stop, y_stop):
         """Fit on (x, y); nothing is stopped, so (x_stop, y_stop) go unused."""
         self.model.fit(x, y)
-        return np.full((1, 3), np.nan, np.float32)
+        return np.full((1, 4), np.nan, np.float32)
 
     def score(self, x):
         """Return distances (N, L) and no attention (NaN)."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from mer_utils.fitting import draw_epoch, flip, rate_epoch
+from mer_utils.fitting import draw_epoch, flip, rate_epoch, share_right
 from mer_utils.metrics import mean_precision
 
 BETAS, TINY = (0.9, 0.999), 1e-8  # torch's defaults for Adam
@@ -20,27 +20,27 @@ def fit_stacked(members, x, y, jobs, device):
     """Train NetworkMembers on their rows of x (N, V, P, 3, S, S) and y (N, L); ``jobs`` are (fit, stop) row arrays,
     ``device`` is "cuda" or, to check it on a CPU, "stacked".
 
-    Returns the curves of each, (epochs, 3), as ``NetworkMember.fit`` does; the members keep their best epochs. Members
+    Returns the curves of each, (epochs, 4), as ``NetworkMember.fit`` does; the members keep their best epochs. Members
     with fewer clips than a batch cannot be stacked with others and train one by one.
     """
     recipe = members[0].recipe
     if min(len(fit) for fit, _ in jobs) < recipe.batch:
         return [m.fit(x[f], y[f], x[s], y[s]) for m, (f, s) in zip(members, jobs, strict=True)]
     stack = _Stack(members, x, y, jobs, "cpu" if device == "stacked" else device)
-    curves = np.full((len(members), recipe.epochs, 3), np.nan, np.float32)
+    curves = np.full((len(members), recipe.epochs, 4), np.nan, np.float32)
     best, waited = [()] * len(members), np.zeros(len(members), int)
     alive, kept = np.ones(len(members), bool), stack.copy()
     for epoch in range(recipe.epochs):
         losses, better = stack.run_epoch(torch.as_tensor(alive)), np.zeros(len(members), bool)
-        for index, (loss, precision) in enumerate(stack.score_stop()):
+        for index, found in enumerate(stack.score_stop()):
             if alive[index]:
-                curves[index, epoch] = losses[index], loss, precision
-                quality = rate_epoch(recipe, loss, precision)
+                curves[index, epoch] = losses[index], *found
+                quality = rate_epoch(recipe, *map(float, curves[index, epoch, 1:]))
                 better[index] = quality > best[index] or recipe.stop == "last"
                 best[index] = quality if better[index] else best[index]
         waited = np.where(better, 0, waited + 1)
         stack.keep(kept, torch.as_tensor(better))
-        alive &= waited < recipe.patience
+        alive &= (waited < recipe.patience) | (recipe.stop != "inner")
         if not alive.any():
             break
     for index, member in enumerate(members):
@@ -53,6 +53,7 @@ class _Stack:
 
     def __init__(self, members, x, y, jobs, device):
         self.recipe, self.device, self.jobs = members[0].recipe, device, jobs
+        self.exclusive = members[0].exclusive
         networks = [copy.deepcopy(member.network).to(device) for member in members]
         self.params, self.buffers = stack_module_state(networks)
         self.base = copy.deepcopy(networks[0]).to("meta")
@@ -130,7 +131,7 @@ class _Stack:
         return losses.detach()
 
     def score_stop(self):
-        """Return each member's (loss, mean precision) on its own stopping clips."""
+        """Return each member's (loss, mean precision, share of right answers) on its own stopping clips."""
         self.base.eval()
         longest = max(len(stop) for _, stop in self.jobs)
         rows = torch.stack([torch.as_tensor(np.resize(stop, longest)) for _, stop in self.jobs]).to(self.device)
@@ -139,4 +140,7 @@ class _Stack:
             ends = [len(stop) for _, stop in self.jobs]
             pairs = [(z[:n], self.y[r[:n]]) for z, r, n in zip(logits, rows, ends, strict=True)]
             losses = torch.stack([loss(*pair) for loss, pair in zip(self.losses, pairs, strict=True)]).tolist()
-        return [(loss, mean_precision(y.cpu(), z.cpu())) for loss, (z, y) in zip(losses, pairs, strict=True)]
+        return [
+            (loss, mean_precision(y.cpu(), z.cpu()), share_right(z, y, self.exclusive))
+            for loss, (z, y) in zip(losses, pairs, strict=True)
+        ]

@@ -16,6 +16,7 @@ from mer_utils.fitting import (
     focal_loss,
     merge_views,
     rate_epoch,
+    share_right,
 )
 from mer_utils.metrics import mean_precision
 
@@ -97,7 +98,7 @@ def test_the_best_epoch_is_kept_and_waiting_ends(monitor):
     member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
     curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])  # wrong answers: stopping must set in
     ran = np.isfinite(curve[:, 1]).sum()
-    best = max(range(ran), key=lambda epoch: rate_epoch(recipe, curve[epoch, 1], curve[epoch, 2]))
+    best = max(range(ran), key=lambda epoch: rate_epoch(recipe, *curve[epoch, 1:]))
     assert ran < 40 and ran - 1 - best == 3
     assert mean_precision(1 - data.y[24:], member.score(data.x[24:])[0]) == pytest.approx(curve[best, 2], abs=1e-6)
     reloaded = NetworkMember(member.recipe, data.x.shape[1:], 3, 7).load(member.state())
@@ -112,6 +113,21 @@ def test_the_last_epoch_can_be_kept_instead():
     with torch.no_grad():
         final = focal_loss(member.network(member.prepare(data.x[24:])), torch.tensor(1.0 - data.y[24:]), 2.0)
     assert np.isfinite(float(final)) and member.score(data.x)[0].shape == (36, 3)
+
+
+def test_peeking_keeps_the_epoch_with_the_most_right_answers_of_all():
+    data = make_toy()
+    recipe = replace(QUICK, epochs=12, patience=1, stop="test")
+    member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
+    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], data.y[24:])
+    assert np.isfinite(curve).all()  # no patience
+    right = ((member.score(data.x[24:])[0] >= 0.5) == data.y[24:]).mean()
+    for epochs in range(1, 13):  # no epoch would have been better
+        other = NetworkMember(replace(recipe, epochs=epochs, stop="last"), data.x.shape[1:], 3, 0)
+        other.fit(data.x[:24], data.y[:24], data.x[24:], data.y[24:])
+        assert ((other.score(data.x[24:])[0] >= 0.5) == data.y[24:]).mean() <= right
+    answer = torch.tensor([[2.0, -1.0], [0.5, 1.0]])
+    assert share_right(answer, torch.eye(2)) == 0.75 and share_right(answer, torch.eye(2), True) == 1.0
 
 
 def test_a_loss_that_is_no_number_is_an_error():

@@ -62,7 +62,7 @@ CALLS = {
     ),
     "draw_table": lambda: charts.draw_table(np.eye(3), LABELS, LABELS, "t"),
     "draw_confusion": lambda: charts.draw_confusion(np.ones((3, 2, 2), int), LABELS),
-    "draw_learning_curves": lambda: charts.draw_learning_curves(np.ones((2, 3, 5, 3)), "t"),
+    "draw_learning_curves": lambda: charts.draw_learning_curves(np.ones((2, 3, 5, 4)), "t"),
     "draw_attention": lambda: charts.draw_attention(np.full((9, 3), 1 / 3), MATRIX, LABELS),
     "draw_blocks": lambda: plots.draw_blocks([[("a", "C0"), ("b", "C1")], [("c", "C2")]], "t"),
     "draw_prediction": lambda: draw_prediction(2, 2),

@@ -13,7 +13,7 @@ from mer_utils.training import run_loso
 TOLERANCE = 1e-4
 
 CHANGES = [{}, {"network": "STSTNet"}, {"network": "SSSNet", "decay": 0.0}, {"views": "samples"}, {"magnitude": False}]
-CHANGES += [{"stop": "last"}, {"flip": False, "loss": "bce"}]
+CHANGES += [{"stop": "last"}, {"stop": "test"}, {"flip": False, "loss": "bce"}]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
