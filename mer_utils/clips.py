@@ -59,6 +59,11 @@ class Dataset:
         return tuple(self.info["labels"])
 
     @property
+    def exclusive(self):
+        """Whether each clip has exactly one label."""
+        return bool(self.info["exclusive"])
+
+    @property
     def synthetic(self):
         return bool(self.info["synthetic"])
 

@@ -154,7 +154,7 @@ def extract_variants(dataset, variants, cache=None, jobs=1):
         "clips": np.array([clip.name for clip in dataset.clips]),
         "subjects": np.array([clip.subject for clip in dataset.clips]),
         "labels": dataset.labels,
-        "exclusive": bool(dataset.info["exclusive"]),
+        "exclusive": dataset.exclusive,
     }
     return [Features(key=key, **common, **arrays) for key, arrays in zip(keys, stored, strict=True)]
 

@@ -18,8 +18,7 @@ from mer_utils.stacked import fit_stacked
 @dataclass(frozen=True)
 class Outcome:
     """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used (NaN: exclusive labels have
-    none), attention (N, 3), curves (F,
-    members, epochs, 4: see ``NetworkMember.fit``).
+    none), attention (N, 3), curves (F, members, epochs, 4; see ``NetworkMember.fit``).
     """
 
     scores: np.ndarray
