@@ -18,19 +18,23 @@ from mer_utils.artifacts import read_json, write_json
 from mer_utils.study import find_root
 
 
+def run_grid_on(root, number, seeds, probe=1):
+    """Run notebook 06 with all its variants on the set of seed ``number``; return its results."""
+    out = root / "artifacts" / "defaults" / str(number)
+    settings = [f"06.seed={number}", f"06.seeds={seeds}", "06.slow_flow=True", f"06.probe={probe}"]
+    words = [word for setting in settings for word in ("-p", setting)]
+    command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--only", "06", "--out", out]
+    subprocess.run([*map(str, command), *words], cwd=root, check=True)
+    return read_json(out / "results.json")["ablations"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, nargs="+", default=[1001, 1002])
     parser.add_argument("--seeds", type=int, default=2)
     args = parser.parse_args()
-    root, found = find_root(Path(__file__).parent), []
-    for number in args.sets:
-        out = root / "artifacts" / "defaults" / str(number)
-        settings = [f"06.seed={number}", f"06.seeds={args.seeds}", "06.slow_flow=True", "06.probe=1"]
-        words = [word for setting in settings for word in ("-p", setting)]
-        command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--only", "06", "--out", out]
-        subprocess.run([*map(str, command), *words], cwd=root, check=True)
-        found.append(read_json(out / "results.json")["ablations"])
+    root = find_root(Path(__file__).parent)
+    found = [run_grid_on(root, number, args.seeds) for number in args.sets]
     variants = {}
     for name in found[0]:
         rows = [ablations[name] for ablations in found]
