@@ -18,14 +18,15 @@ from mer_utils.artifacts import read_json, write_json
 from mer_utils.study import find_root
 
 
-def run_grid_on(root, number, seeds, probe=1):
-    """Run notebook 06 with all its variants on the set of seed ``number``; return its results."""
-    out = root / "artifacts" / "defaults" / str(number)
-    settings = [f"06.seed={number}", f"06.seeds={seeds}", "06.slow_flow=True", f"06.probe={probe}"]
+def run_notebooks(root, numbers, data_seed, seeds):
+    """Run notebooks 06 and 07 (``numbers``) on the set of seed ``data_seed``, the whole grid; return their results."""
+    out = root / "artifacts" / "comparisons" / str(data_seed)
+    settings = [f"all.seed={data_seed}", f"all.seeds={seeds}", "06.whole_grid=True"]
     words = [word for setting in settings for word in ("-p", setting)]
-    command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--only", "06", "--out", out]
-    subprocess.run([*map(str, command), *words], cwd=root, check=True)
-    return read_json(out / "results.json")["ablations"]
+    words += [word for number in numbers for word in ("--only", number)]
+    command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--out", str(out)]
+    subprocess.run([*command, *words], cwd=root, check=True)
+    return read_json(out / "results.json")
 
 
 def main():
@@ -34,7 +35,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     args = parser.parse_args()
     root = find_root(Path(__file__).parent)
-    found = [run_grid_on(root, number, args.seeds) for number in args.sets]
+    found = [run_notebooks(root, ["06"], number, args.seeds)["ablations"] for number in args.sets]
     variants = {}
     for name in found[0]:
         rows = [ablations[name] for ablations in found]

@@ -1,0 +1,28 @@
+"""The README's tables of peers and ablations: notebooks 06 and 07 on the benchmark set with several training seeds.
+
+    python benchmarks/comparisons.py [--seeds 3]
+
+Writes benchmarks/comparisons.json. About twelve minutes for three seeds on two cores after `make figures`, whose folds
+it reuses.
+"""
+
+import argparse
+from pathlib import Path
+
+from defaults import run_notebooks
+
+from mer_utils.artifacts import write_json
+from mer_utils.study import find_root
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    found = run_notebooks(find_root(Path(__file__).parent), ["06", "07"], 0, args.seeds)
+    record = {"seeds": args.seeds, "peers": found["peers"], "ablations": found["ablations"]}
+    write_json(Path(__file__).with_suffix(".json"), record)
+
+
+if __name__ == "__main__":
+    main()
