@@ -126,12 +126,11 @@ def compare_loops(features, rounds):
 
 
 def compare_workers(features):
-    """Return seconds of a whole LOSO run with one and with two workers, each after its workers have started."""
-    quick = replace(FIXED, members=1)
+    """Return seconds of a whole LOSO run, one network a fold, with one and with two workers, once they are running."""
     seconds = {1: [], 2: []}
     for number in range(4):
         for jobs in seconds:
-            run = clock(lambda jobs=jobs: run_loso(features, quick, jobs=jobs, device="cpu"))[0]
+            run = clock(lambda jobs=jobs: run_loso(features, Recipe(members=1), jobs=jobs, device="cpu"))[0]
             if number:
                 seconds[jobs].append(run)
     return {str(jobs): round(float(np.median(values)), 2) for jobs, values in seconds.items()}
