@@ -95,3 +95,10 @@ def test_synth_passes_its_options_on(tmp_path, monkeypatch):
 def test_help_names_every_command():
     text = CliRunner().invoke(cli.commands, ["--help"]).output
     assert all(name in text for name in ("run", "status", "synth", "predict"))
+
+
+def test_a_dask_scheduler_that_is_not_there_is_one_sentence(root, mer, monkeypatch):
+    monkeypatch.setattr("mer_utils.parallel.PATIENCE", 1)
+    code, _, err = mer("run", "--dask", "tcp://127.0.0.1:9", cwd=root)
+    assert code == 1 and err.startswith("mer: tcp://127.0.0.1:9: no Dask scheduler answers") and err.count("\n") == 1
+    assert "MER_DASK" not in os.environ

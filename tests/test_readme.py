@@ -17,9 +17,9 @@ NAMES = {  # how the README calls what results.json holds
     "all ones": ("uf1", "all_ones"),
     "majority": ("uf1", "majority"),
     "all zeros": ("uf1", "all_zeros"),
-    "best on inner subjects": ("leakage", "inner"),
-    "last of 30": ("leakage", "last"),
-    "best on the test subject": ("leakage", "test"),
+    "best on inner subjects": ("leakage", "inner", "macro"),
+    "the last": ("leakage", "last", "macro"),
+    "best for the test subject": ("leakage", "test", "macro"),
     "apex error, median": ("apex", "median_abs_error_frames"),
     "apex within 2 frames": ("apex", "within_2_frames"),
     "middle frame within 2 frames": ("apex", "middle_frame", "within_2_frames"),
@@ -62,6 +62,14 @@ def test_ablations_are_the_measured_ones():
     sure = {name for name, row in GRID["ablations"].items() if row["p_corrected"] < 0.05}
     (claim,) = re.findall(r"(?:Beyond noise here: (.+?)\.\s|None is beyond noise here)", README)
     assert set(re.findall(r"`([\w.]+)`", claim)) == sure
+
+
+def test_what_peeking_brings_is_the_measured_difference():
+    for name, rule in (("the last", "last"), ("best for the test subject", "test")):
+        pattern = rf"^\| {name} \| [\d.]+ \| ([+−][\d.]+) \| ([+−][\d.]+) to ([+−][\d.]+) \| ([\d.]+) \|"
+        (quoted,) = re.findall(pattern, README, re.M)
+        keys = ("difference", "difference_low", "difference_high", "p_corrected")
+        assert [number(text) for text in quoted] == [round(RESULTS["leakage"][rule][key], 3) for key in keys]
 
 
 def test_peers_are_the_measured_ones():
