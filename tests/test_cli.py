@@ -64,6 +64,7 @@ def test_ctrl_c_ends_the_kernel_too(root, mer):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     pid = root / "notebooks" / "pid"
     deadline = time.monotonic() + 40
