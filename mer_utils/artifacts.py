@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,32 @@ def write_bytes(path, data):
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+@contextmanager
+def new_folder(root):
+    """Give a hidden folder beside ``root`` that takes its place when the block ends: all of it is there, or nothing.
+
+    Raises MerError if ``root`` exists and is not empty, or cannot be written.
+    """
+    root = Path(root)
+    if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
+        raise MerError(f"{root}: exists already; choose a new folder")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
+    except OSError as error:
+        raise MerError(f"{root}: cannot be written ({error.strerror}); choose a folder you may write to") from None
+    try:
+        yield part
+        part.chmod(0o755)
+        if root.exists():
+            root.rmdir()
+        part.rename(root)
+    except OSError as error:
+        raise MerError(f"{root}: cannot be written ({error.strerror or error}); nothing was kept") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_text(path, text):

@@ -1,11 +1,10 @@
 """Synthetic 4D faces filmed to disk as a dataset: frames, manifest, truth."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.artifacts import code_hash, read_json, write_json, write_npz, write_text
+from mer_utils.artifacts import code_hash, new_folder, read_json, write_json, write_npz, write_text
 from mer_utils.clips import encode_png
 from mer_utils.parallel import run_jobs
 from mer_utils.rendering import cameras, render_clip, write_obj
@@ -20,18 +19,10 @@ def write_synthetic(root, subjects=24, clips=267, seed=0, preset="bench-v1", siz
     (meshes/<clip>/). The result depends on the arguments before ``jobs`` alone. Raises MerError if ``root`` exists
     and is not empty.
     """
-    root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise MerError(f"{root}: exists already; choose a new folder")
     if size < 64:
         raise MerError(f"size is {size} px, but a view needs at least 64 px to show a face")
     plans = plan_clips(subjects, clips, seed, preset)
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
-    except OSError as error:
-        raise MerError(f"{root}: cannot be written ({error.strerror}); choose a folder you may write to") from None
-    try:
+    with new_folder(root) as part:
         # a worker takes all clips of one subject in turn: its face is built once
         groups = [[plan for plan in plans if plan.subject == name] for name in dict.fromkeys(p.subject for p in plans)]
         rows = run_jobs(_write_clips, [(part, group, size, meshes) for group in groups], jobs)
@@ -39,15 +30,7 @@ def write_synthetic(root, subjects=24, clips=267, seed=0, preset="bench-v1", siz
         lines = [columns, *(row for group in rows for row in group)]
         write_text(part / "manifest.csv", "".join(",".join(map(str, line)) + "\n" for line in lines))
         write_json(part / "dataset.json", _describe(subjects, clips, seed, preset, size))
-        part.chmod(0o755)
-        if root.exists():
-            root.rmdir()
-        part.rename(root)
-    except OSError as error:
-        raise MerError(f"{root}: cannot be written ({error.strerror or error}); nothing was kept") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return root
+    return Path(root)
 
 
 def _describe(subjects, clips, seed, preset, size):
