@@ -1,38 +1,43 @@
 """The dataset on disk: dataset.json, manifest.csv, frames in clips/<clip>/, and (synthetic only) truth/<clip>.npz."""
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
-import pandas as pd
 
 from mer_utils import MerError
 from mer_utils.artifacts import read_json, read_npz
+from mer_utils.images import FRAME_TYPES, number_key, read_image
 from mer_utils.rendering import cameras
 from mer_utils.synthetic import Motion
-
-FRAME_TYPES = {".png", ".jpg", ".jpeg"}
+from mer_utils.tables import need_columns, read_table
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of the manifest. Frame numbers count the clip's own frames from 0; ``apex``, ``fps`` and ``boxes`` may
-    be None.
+    """One row of the manifest. Frame numbers count the clip's own frames from 0; ``labels`` (of an unlabelled clip),
+    ``apex``, ``fps`` and ``boxes`` may be None. In a set of flow images the frames are these, one a phase.
     """
 
     name: str
     subject: str
-    labels: tuple[int, ...]
-    frames: tuple[Path, ...]
+    labels: tuple[int, ...] | None
+    folder: Path
+    names: tuple[str, ...]  # of the frames' files in ``folder``
     onset: int
     apex: int | None
     offset: int
-    fps: float | None
-    boxes: tuple[tuple[int, int, int, int], ...] | None  # one (x0, y0, x1, y1) a view, px
+    fps: float | None = None
+    boxes: tuple[tuple[int, int, int, int], ...] | None = None  # one (x0, y0, x1, y1) a view, px
+
+    @property
+    def frames(self):
+        """The frames' files, in order."""
+        return tuple(self.folder / name for name in self.names)
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,16 @@ class Dataset:
     def subjects(self):
         return sorted({clip.subject for clip in self.clips})
 
+    @property
+    def channels(self):
+        """What red, green and blue hold in a set of ready-made flow images; None where the set has frames."""
+        return self.info.get("channels")
+
     def label_matrix(self):
-        """Return the labels as (N, L) uint8."""
+        """Return the labels as (N, L) uint8; MerError if a clip has none."""
+        for clip in self.clips:
+            if clip.labels is None:
+                raise MerError(f"clip {clip.name}: has no labels; training needs them (`mer submit` answers without)")
         return np.array([clip.labels for clip in self.clips], np.uint8)
 
     def truth(self, clip):
@@ -105,113 +118,183 @@ class Dataset:
         return digest.hexdigest()
 
 
-def list_frames(folder):
-    """Return the image files of a folder, sorted by the first integer in their names (the challenge's order)."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise MerError(f"{folder}: no such folder of frames")
-    frames = [path for path in folder.iterdir() if path.suffix.lower() in FRAME_TYPES]
+def list_frames(folder, root=None):
+    """Return the image files of a folder, sorted by the integers in their names (first the first: the challenge's
+    order). Raises MerError where there are none, or where one is a link that leaves ``root`` (default: ``folder``).
+    """
+    folder, frames = Path(folder), []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if Path(entry.name).suffix.lower() in FRAME_TYPES:
+                    if entry.is_symlink():
+                        check_inside(Path(entry.path), root or folder)
+                    frames.append(Path(entry.path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise MerError(f"{folder}: no such folder of frames") from None
+    except OSError as error:
+        raise MerError(f"{folder}: cannot be read ({error.strerror})") from None
     if not frames:
         raise MerError(f"{folder}: holds no frames (.png, .jpg or .jpeg)")
+    return tuple(sorted(frames, key=number_key))
 
-    def order(path):
-        number = re.search(r"\d+", path.stem)
-        if number is None:
-            raise MerError(f"{path}: a frame's file name needs a number, by which frames are sorted")
-        return int(number.group()), path.name
 
-    return tuple(sorted(frames, key=order))
+def check_inside(path, root):
+    """Raise MerError if ``path``, links followed, does not lie in the folder ``root``."""
+    try:
+        inside = path.resolve().is_relative_to(Path(root).resolve())
+    except (OSError, RuntimeError):  # links that lead round in a circle
+        inside = False
+    if not inside:
+        raise MerError(f"{path}: is a link that leads out of {root}; put the files themselves there")
+
+
+def iterate_frames(clip):
+    """Yield a clip's raw frames one by one as they lie on disk, views still side by side: (H, W) uint8 grey.
+
+    ``clip`` is a Clip or a list of paths. Raises MerError for a frame that cannot be read or differs in size from the
+    first.
+    """
+    first = None
+    for path in clip.frames if isinstance(clip, Clip) else clip:
+        image = read_image(path)
+        first = image.shape if first is None else first
+        if image.shape != first:
+            raise MerError(
+                f"{path}: {image.shape[1]} x {image.shape[0]} px, but the clip's first frame is "
+                f"{first[1]} x {first[0]} px; all frames of a clip must have one size"
+            )
+        yield image
 
 
 def read_frames(clip):
-    """Read a clip's raw frames as they lie on disk, views still side by side: (T, H, W) uint8 grey.
-
-    ``clip`` is a Clip or a list of paths. Raises MerError for a frame that cannot be decoded or differs in size from
-    the first.
-    """
-    frames = []
-    for path in clip.frames if isinstance(clip, Clip) else clip:
-        try:
-            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-        except (OSError, cv2.error):
-            image = None
-        if image is None:
-            raise MerError(f"{path}: not readable as an image; replace the file or remove the clip from the manifest")
-        if frames and image.shape != frames[0].shape:
-            raise MerError(
-                f"{path}: {image.shape[1]} x {image.shape[0]} px, but the clip's first frame is "
-                f"{frames[0].shape[1]} x {frames[0].shape[0]} px; all frames of a clip must have one size"
-            )
-        frames.append(image)
-    return np.stack(frames)
+    """Read all raw frames of a Clip or of a list of paths: (T, H, W) uint8 grey (see ``iterate_frames``)."""
+    return np.stack(list(iterate_frames(clip)))
 
 
 def open_dataset(root):
     """Open a dataset folder and check its manifest; raise MerError (file, row, what to do) for anything that cannot
     be used.
     """
+    info, clips = survey(root)
+    for clip in clips:
+        if isinstance(clip, MerError):
+            raise clip
+    return Dataset(Path(root), info, tuple(clips))
+
+
+def survey(root):
+    """Return dataset.json's content and for each row of the manifest its Clip, or the MerError that says what is
+    wrong with it. Raises MerError for what concerns the whole: the two files, their keys and columns.
+    """
     root = Path(root)
-    info = read_json(root / "dataset.json")
-    missing = [key for key in ("name", "views", "labels", "exclusive", "synthetic") if key not in info]
-    if missing:
-        raise MerError(f"{root / 'dataset.json'}: lacks {', '.join(missing)}")
-    if info["views"] not in (1, 2):
-        raise MerError(f"{root / 'dataset.json'}: views is {info['views']!r}, but must be 1 or 2")
-    path = root / "manifest.csv"
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise MerError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
-        raise MerError(f"{path}: not readable as CSV ({error})") from None
-    needed = ["clip", "subject", *(label.lower() for label in info["labels"])]
-    absent = [name for name in needed if name not in table.columns]
-    if absent:
-        raise MerError(f"{path}: lacks the column {absent[0]!r}; it needs {', '.join(needed)}")
-    if table.empty:
-        raise MerError(f"{path}: has no rows")
-    double = table["clip"][table["clip"].duplicated()]
-    if len(double):
-        raise MerError(f"{path}, row {double.index[0] + 2}: the clip {double.iloc[0]!r} is listed twice")
-    rows = table.to_dict("records")
-    return Dataset(root, info, tuple(_read_row(root, info, number, row) for number, row in enumerate(rows, 2)))
-
-
-def _read_row(root, info, number, row):
-    where = f"{root / 'manifest.csv'}, row {number}"
-
-    def read(name, kind, default=None):
-        text = row.get(name, "").strip()
-        if not text:
-            return default
+    info, path = _read_info(root / "dataset.json"), root / "manifest.csv"
+    rows = read_table(path)
+    need_columns(path, rows, ["clip", "subject", *(label.lower() for label in info["labels"])])
+    frames = root / info.get("frames", "clips")
+    if not frames.is_dir():
+        raise MerError(f"{frames}: no such folder; {root / 'dataset.json'} says that the frames lie there")
+    clips, seen = [], {}
+    for number, cells in rows:
         try:
-            return kind(text)
-        except ValueError:
-            raise MerError(f"{where}: {name} is {text!r}, but must be a number") from None
+            name = cells["clip"]
+            if name in seen:
+                raise MerError(f"{path}, row {number}: the clip {name!r} is listed twice (first in row {seen[name]})")
+            seen[name] = number
+            clips.append(_read_row(f"{path}, row {number}", info, frames, cells))
+        except MerError as error:
+            clips.append(error)
+    return info, clips
 
-    name, subject = row["clip"].strip(), row["subject"].strip()
+
+def _read_info(path):
+    """Read and check dataset.json."""
+    info = read_json(path)
+    keys = ("name", "views", "labels", "exclusive", "synthetic")
+    missing = [key for key in keys if key not in info] if isinstance(info, dict) else keys
+    if missing:
+        raise MerError(f"{path}: lacks {', '.join(missing)}")
+    if info["views"] not in (1, 2):
+        raise MerError(f"{path}: views is {info['views']!r}, but must be 1 or 2")
+    labels, texts = info["labels"], [info["name"], info.get("frames", "clips")]
+    if not isinstance(labels, list) or not labels or not all(isinstance(text, str) and text for text in labels + texts):
+        raise MerError(f"{path}: labels must be a list of names, and name and frames texts")
+    if len({label.lower() for label in labels}) < len(labels):
+        raise MerError(f"{path}: two labels have the same name")
+    if not isinstance(info["exclusive"], bool) or not isinstance(info["synthetic"], bool):
+        raise MerError(f"{path}: exclusive and synthetic must be true or false")
+    if "channels" in info and (not isinstance(info["channels"], list) or len(set(info["channels"])) != 3):
+        raise MerError(f"{path}: channels must name what red, green and blue hold, as in ['u', 'v', 'magnitude']")
+    return info
+
+
+def _read_row(where, info, root, cells):
+    """Return the Clip of one row of the manifest; ``root`` is the folder that its frames lie in."""
+    name, subject = cells["clip"], cells["subject"]
     if not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
         raise MerError(f"{where}: the clip name {name!r} must be a plain folder name")
     if not subject:
         raise MerError(f"{where}: the subject is empty")
-    folder = root / "clips" / name
-    if not folder.resolve().is_relative_to(root.resolve()):
-        raise MerError(f"{where}: the clip {name!r} leads out of the data folder")
-    labels = tuple(row[label.lower()].strip() for label in info["labels"])
-    for label, value in zip(info["labels"], labels, strict=True):
-        if value not in ("0", "1"):
-            raise MerError(f"{where}: {label.lower()} is {value!r}, but must be 0 or 1")
-    if info["exclusive"] and labels.count("1") != 1:
-        raise MerError(f"{where}: exactly one label must be 1 in a set of exclusive labels")
-    frames = list_frames(folder)
-    onset, apex, offset = read("onset", int, 0), read("apex", int), read("offset", int, len(frames) - 1)
-    if not 0 <= onset < offset - 1 or offset >= len(frames) or (apex is not None and not onset < apex < offset):
+    labels = _read_labels(where, info, cells)
+    try:
+        if "channels" in info:
+            files = [_find_inside(where, root, part.strip()) for part in cells.get("frames", "").split(";")]
+            folder, names = root, tuple(file.relative_to(root).as_posix() for file in files)
+            return Clip(name, subject, labels, folder, names, 0, None, 0)
+        folder = _find_inside(where, root, cells.get("frames") or name)
+        names = tuple(path.name for path in list_frames(folder, root))
+    except MerError as error:
+        raise error if where in str(error) else MerError(f"{where}: {error}") from None
+    onset, apex, offset = (_read_number(where, cells, key, int) for key in ("onset", "apex", "offset"))
+    onset, offset = 0 if onset is None else onset, len(names) - 1 if offset is None else offset
+    if not 0 <= onset < offset - 1 or offset >= len(names) or (apex is not None and not onset < apex < offset):
         raise MerError(
             f"{where}: onset {onset}, apex {apex if apex is not None else '(empty)'}, offset {offset} must satisfy "
-            f"0 <= onset < apex < offset < {len(frames)} (the number of frames)"
+            f"0 <= onset < apex < offset < {len(names)} (the number of frames)"
         )
-    boxes = _read_boxes(where, row.get("box", ""), info["views"])
-    return Clip(name, subject, tuple(map(int, labels)), frames, onset, apex, offset, read("fps", float), boxes)
+    boxes = _read_boxes(where, cells.get("box", ""), info["views"])
+    fps = _read_number(where, cells, "fps", float)
+    if fps is not None and not 0 < fps < 1e6:
+        raise MerError(f"{where}: fps is {fps}, but must be above 0 (leave it empty if it is not known)")
+    return Clip(name, subject, labels, folder, names, onset, apex, offset, fps, boxes)
+
+
+def _find_inside(where, root, text):
+    """Return root / text, if it exists and lies in the folder ``root``."""
+    path = PurePosixPath(text.replace("\\", "/"))
+    if not text or path.is_absolute() or ".." in path.parts or "\0" in text or re.match("[A-Za-z]:", text):
+        raise MerError(f"{where}: the path {text!r} must lead downwards from {root}")
+    found = root / path
+    try:
+        there = found.exists()
+    except OSError:  # a name too long for the disk
+        there = False
+    if not there:
+        raise MerError(f"{where}: {found}: no such {'file' if path.suffix else 'folder of frames'}")
+    check_inside(found, root)
+    return found
+
+
+def _read_labels(where, info, cells):
+    """Return the labels of a row as 0 and 1, or None where all cells are empty."""
+    texts = [cells[label.lower()] for label in info["labels"]]
+    if not any(texts):
+        return None
+    for label, text in zip(info["labels"], texts, strict=True):
+        if text not in ("0", "1"):
+            raise MerError(f"{where}: {label.lower()} is {text!r}, but must be 0 or 1 (all empty: not labelled)")
+    if info["exclusive"] and texts.count("1") != 1:
+        raise MerError(f"{where}: exactly one label must be 1 in a set of exclusive labels")
+    return tuple(map(int, texts))
+
+
+def _read_number(where, cells, name, kind):
+    """Return a cell as a number, or None where it is empty."""
+    text = cells.get(name, "")
+    try:
+        return kind(text) if text else None
+    except ValueError:
+        raise MerError(f"{where}: {name} is {text!r}, but must be a {'whole ' * (kind is int)}number") from None
 
 
 def _read_boxes(where, text, views):
@@ -229,6 +312,6 @@ def _read_boxes(where, text, views):
     return boxes
 
 
-def encode_png(image):
-    """Return the bytes of a grey or BGR uint8 image as PNG (fast compression: noise hardly compresses)."""
-    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+def format_boxes(boxes):
+    """Return boxes (x0, y0, x1, y1) px, one a view, as the manifest's column ``box`` holds them."""
+    return "; ".join(" ".join(str(int(value)) for value in box) for box in boxes)

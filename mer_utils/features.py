@@ -1,16 +1,20 @@
 """Clips to one array for learning: crop, apex and phase flow of every clip, computed in parallel and cached."""
 
+import io
+import os
 from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
+from filelock import FileLock
 
 from mer_utils import MerError, check_choices
 from mer_utils.apex import RULES, curve_of_flows, find_apex, onset_flows
-from mer_utils.artifacts import code_hash, key_of, read_npz, write_npz
+from mer_utils.artifacts import code_hash, key_of
 from mer_utils.flow import BACKENDS, COMPENSATIONS, magnitude, phase_flow
-from mer_utils.parallel import run_jobs
-from mer_utils.preprocessing import load_crops
+from mer_utils.images import read_image
+from mer_utils.parallel import stream_jobs
+from mer_utils.preprocessing import crop_places
 
 NORMALISATIONS = ("none", "minmax", "robust")
 
@@ -92,9 +96,16 @@ def flow_maps(frames, onset, apex, offset, options=FrontEnd()):
         ]
     )
     maps = normalise(np.concatenate([flow, magnitude(flow)[:, :, None]], 2), options.normalisation)
+    return _shrink(maps, options.size)
+
+
+def _shrink(maps, size):
+    """Bring maps (V, P, 3, H, W) to (V, P, 3, size, size)."""
     flat = maps.reshape(-1, *maps.shape[-2:])
-    small = [cv2.resize(plane, (options.size, options.size), interpolation=cv2.INTER_AREA) for plane in flat]
-    return np.stack(small).reshape(*maps.shape[:3], options.size, options.size)
+    mode = cv2.INTER_AREA if min(maps.shape[-2:]) >= size else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(plane, (size, size), interpolation=mode) for plane in flat]).reshape(
+        *maps.shape[:3], size, size
+    )
 
 
 def extract_clip(clip, views, options=FrontEnd(), frames=None):
@@ -107,16 +118,18 @@ def extract_clip(clip, views, options=FrontEnd(), frames=None):
 
 def _extract_variants(clip, views, variants, raw=None):
     """Yield what ``extract_clip`` returns for each FrontEnd in ``variants``; what they share is computed once."""
-    crops, flows = {}, {}
+    places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))
+    crops = dict(zip(places, crop_places(clip, views, places, raw), strict=True))
+    flows, curves = {}, {}
     for options in variants:
-        place = (options.crop, options.enlarge)
-        if place not in crops:
-            crops[place] = load_crops(clip, views, *place, raw)
-        frames, boxes = crops[place]
-        kind = (*place, options.curve_backend)
+        frames, boxes = crops[options.crop, options.enlarge]
+        kind = (options.crop, options.enlarge, options.curve_backend)
         if kind not in flows:
             flows[kind] = onset_flows(frames, clip.onset, options.curve_backend)
-        curve = curve_of_flows(flows[kind], clip.onset, clip.offset, options.compensation, options.detrend)
+        seen = (*kind, options.compensation, options.detrend)
+        if seen not in curves:
+            curves[seen] = curve_of_flows(flows[kind], clip.onset, clip.offset, *seen[3:])
+        curve = curves[seen]
         if options.apex == "auto":
             apex = find_apex(curve, clip.onset, clip.offset, options.rule, options.smoothing)
         elif clip.apex is not None:
@@ -126,29 +139,146 @@ def _extract_variants(clip, views, variants, raw=None):
         yield flow_maps(frames, clip.onset, apex, clip.offset, options), apex, curve, np.array(boxes)
 
 
-def _extract_part(clips, views, variants):
-    """Return for some clips, for each variant, (maps, apex, boxes): the work of one job."""
+def read_flow_images(clip, channels, options=FrontEnd()):
+    """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG a phase.
+
+    ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and v come as
+    (value - 127.5) / 127.5, the third as value / 255: how many px that is, only who made the pictures knows.
+    """
+    order = [channels.index("u"), channels.index("v")]
+    order += [k for k in range(3) if k not in order]
+    maps = []
+    for path in clip.frames[: options.phases]:
+        planes = read_image(path, colour=True).astype(np.float32).transpose(2, 0, 1)[order]
+        maps.append(np.stack([planes[0] / 127.5 - 1, planes[1] / 127.5 - 1, planes[2] / 255]))
+        if maps[-1].shape != maps[0].shape:
+            raise MerError(f"{path}: another size than the clip's first flow image; all must be alike")
+    maps = normalise(np.stack(maps)[None], options.normalisation)
+    return _shrink(maps, options.size)
+
+
+def _extract_part(clips, views, channels, variants):
+    """Return for some clips a list of records (maps, apex, boxes), one a variant: the work of one job."""
+    if channels:
+        return [[(read_flow_images(clip, channels, options), -1, 0) for options in variants] for clip in clips]
     return [[(maps, apex, boxes) for maps, apex, _, boxes in _extract_variants(c, views, variants)] for c in clips]
 
 
-def extract_variants(dataset, variants, cache=None, jobs=1):
-    """Return the Features of a Dataset for each FrontEnd in ``variants``, read from the folder ``cache`` where this
-    data, front end and code were seen before; frames are read, cropped and followed once for all that are missing.
+def _describe_record(dataset, options):
+    """Return the dtype of one clip's record; MerError for options that a set of flow images cannot follow."""
+    phases = options.phases
+    if dataset.channels:
+        free = {"phases", "normalisation", "size"}
+        for name, default in asdict(FrontEnd()).items():
+            if name not in free and getattr(options, name) != default:
+                raise MerError(f"{dataset.name} holds flow images and no frames: {name} cannot be chosen any more")
+        phases = min(phases, *(len(clip.names) for clip in dataset.clips))
+    shape = (dataset.views, phases, 3, options.size, options.size)
+    return np.dtype([("x", "<f4", shape), ("apex", "<i8"), ("boxes", "<i8", (dataset.views, 4))])
+
+
+class _Growing:
+    """A file of records that grows clip by clip and takes its name when it is whole; what a stopped run left in it is
+    kept. Without a ``path`` it is an array in memory.
     """
-    code = code_hash("clips", "preprocessing", "flow", "apex", "features")
+
+    def __init__(self, path, dtype, count):
+        self.path, self.array, self.rows = path, np.zeros(0 if path else count, dtype), 0
+        if path is None:
+            return
+        header = io.BytesIO()
+        fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)}
+        np.lib.format.write_array_header_1_0(header, fields)
+        self.header, self.part = header.getvalue(), path.with_name(f".{path.name}.part")
+        if self.part.exists():
+            with open(self.part, "rb") as file:
+                whole = file.read(len(self.header)) == self.header
+            self.rows = (self.part.stat().st_size - len(self.header)) // dtype.itemsize if whole else 0
+
+    def start(self, rows):
+        """Make ready to take the records from number ``rows`` on."""
+        self.rows = rows
+        if self.path:
+            self.file = open(self.part, "r+b" if self.part.exists() else "w+b")
+            self.file.write(self.header)
+            self.file.truncate(len(self.header) + rows * self.array.dtype.itemsize)
+            self.file.seek(0, io.SEEK_END)
+
+    def append(self, records):
+        """Take some records (maps, apex, boxes)."""
+        block = np.zeros(len(records), self.array.dtype)
+        for one, (maps, apex, boxes) in zip(block, records, strict=True):
+            one["x"], one["apex"], one["boxes"] = maps, apex, boxes
+        if self.path:
+            self.file.write(block.tobytes())
+            self.file.flush()
+        else:
+            self.array[self.rows : self.rows + len(block)] = block
+        self.rows += len(block)
+
+    def finish(self):
+        """Give the whole file its name."""
+        if self.path:
+            os.fsync(self.file.fileno())
+            self.file.close()
+            os.replace(self.part, self.path)
+
+
+def _open_records(path, dtype, count):
+    """Return a finished file as a memory-mapped array, or None where there is none, or none that is whole."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return array if array.dtype == dtype and array.shape == (count,) else None
+
+
+def extract_records(dataset, variants, cache=None, jobs=1):
+    """Return (key, records) for each FrontEnd in ``variants``: records (N,) with the fields x, apex and boxes, mapped
+    from a file in the folder ``cache``, where this data, front end and code were seen before.
+
+    For what is missing, frames are read, cropped and followed once for all variants. Finished clips are kept at once:
+    an extraction that was stopped goes on where it was.
+    """
+    code = code_hash("images", "clips", "preprocessing", "flow", "apex", "features")
     keys = [key_of(dataset.fingerprint, asdict(options), code) for options in variants]
-    paths = [None if cache is None else cache / f"features-{key}.npz" for key in keys]
-    missing = [k for k, path in enumerate(paths) if path is None or not path.exists()]
-    stored = [None if k in missing else read_npz(path) for k, path in enumerate(paths)]
-    if missing:
-        wanted = [variants[k] for k in missing]
-        parts = [dataset.clips[start : start + 4] for start in range(0, len(dataset), 4)]
-        done = run_jobs(_extract_part, [(part, dataset.views, wanted) for part in parts], jobs)
-        for n, k in enumerate(missing):
-            maps, apex, boxes = zip(*(clip[n] for part in done for clip in part), strict=True)
-            stored[k] = {"x": np.stack(maps), "apex": np.array(apex), "boxes": np.stack(boxes)}
-            if paths[k] is not None:
-                write_npz(paths[k], **stored[k])
+    dtypes = [_describe_record(dataset, options) for options in variants]
+    if cache is None:
+        paths = [None] * len(keys)
+        return list(zip(keys, _make_records(dataset, variants, paths, dtypes, jobs), strict=True))
+    cache.mkdir(parents=True, exist_ok=True)
+    paths = [cache / f"features-{key}.npy" for key in keys]
+    with FileLock(cache / ".features.lock"):  # two notebooks at once: the second reads what the first made
+        missing = [k for k, path in enumerate(paths) if _open_records(path, dtypes[k], len(dataset)) is None]
+        if missing:
+            wanted = [[values[k] for k in missing] for values in (variants, paths, dtypes)]
+            _make_records(dataset, *wanted, jobs)
+    return [
+        (key, _open_records(path, dtype, len(dataset))) for key, path, dtype in zip(keys, paths, dtypes, strict=True)
+    ]
+
+
+def _make_records(dataset, variants, paths, dtypes, jobs):
+    """Extract what is missing; return the arrays (empty for those that went to files)."""
+    stores = [_Growing(path, dtype, len(dataset)) for path, dtype in zip(paths, dtypes, strict=True)]
+    first = min(store.rows for store in stores)
+    try:
+        for store in stores:
+            store.start(first)
+        parts = [dataset.clips[start : start + 4] for start in range(first, len(dataset), 4)]
+        work = [(part, dataset.views, dataset.channels, variants) for part in parts]
+        for done in stream_jobs(_extract_part, work, jobs):
+            for store, records in zip(stores, zip(*done, strict=True), strict=True):
+                store.append(records)
+        for store in stores:
+            store.finish()
+    except OSError as error:
+        raise MerError(f"{paths[0]}: cannot be written ({error.strerror}); what is done is kept") from None
+    return [store.array for store in stores]
+
+
+def extract_variants(dataset, variants, cache=None, jobs=1):
+    """Return the Features of a Dataset for each FrontEnd in ``variants`` (see ``extract_records``)."""
     common = {
         "y": dataset.label_matrix(),
         "clips": np.array([clip.name for clip in dataset.clips]),
@@ -156,7 +286,8 @@ def extract_variants(dataset, variants, cache=None, jobs=1):
         "labels": dataset.labels,
         "exclusive": dataset.exclusive,
     }
-    return [Features(key=key, **common, **arrays) for key, arrays in zip(keys, stored, strict=True)]
+    found = extract_records(dataset, variants, cache, jobs)
+    return [Features(key=key, **common, **{name: rows[name] for name in rows.dtype.names}) for key, rows in found]
 
 
 def extract(dataset, options=FrontEnd(), cache=None, jobs=1):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.artifacts import code_hash, new_folder, read_json, write_json, write_npz, write_text
-from mer_utils.clips import encode_png
+from mer_utils.images import encode_png
 from mer_utils.parallel import run_jobs
 from mer_utils.rendering import cameras, render_clip, write_obj
 from mer_utils.scenario import LABELS, plan_clips

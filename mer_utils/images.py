@@ -95,7 +95,9 @@ def _check_header(path, data, partial=False):
     if width * height > PIXELS:
         raise MerError(f"{path}: {width} x {height} px, more than {PIXELS:,} pixels, too many for a frame")
     if image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[24:25] == b"\x10"):
-        raise MerError(f"{path}: has 16 bits a pixel; save it with 8, scaled as you want it (all frames of a set alike)")
+        raise MerError(
+            f"{path}: has 16 bits a pixel; save it with 8, scaled as you want it (all frames of a set alike)"
+        )
     return image
 
 

@@ -19,12 +19,19 @@ def run_jobs(function, arguments, jobs=1):
     If the environment variable MER_DASK holds the address of a Dask scheduler, its workers compute instead. Data go
     along by value: where a worker dies, the scheduler gives its jobs to another, which needs nothing from the dead one.
     """
-    calls = [delayed(_call)(function, tuple(given)) for given in arguments]
+    return list(stream_jobs(function, arguments, jobs))
+
+
+def stream_jobs(function, arguments, jobs=1):
+    """Yield what ``run_jobs`` returns, in its order, as soon as it is there: nothing piles up in memory."""
+    given = list(arguments)
+    calls = (delayed(_call)(function, tuple(one)) for one in given)
     address = os.environ.get(DASK, "")
-    if not address or not calls:
-        return Parallel(n_jobs=jobs or -1)(calls)
+    if not address or not given:
+        yield from Parallel(n_jobs=jobs or -1, return_as="generator")(calls)
+        return
     with _cluster(address):
-        return Parallel(n_jobs=-1)(calls)
+        yield from Parallel(n_jobs=-1, return_as="generator")(calls)
 
 
 def _call(function, given):

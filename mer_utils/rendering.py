@@ -103,7 +103,7 @@ def _shade(face_seed, vertices):
     return AMBIENT + np.maximum(normals @ towards.T, 0) @ strength
 
 
-def _rasterise(camera, vertices, triangles, values, scale=1):
+def rasterise(camera, vertices, triangles, values, scale=1):
     """Return ``values`` (M, 3, in 0..1) interpolated at each pixel (H, W, 3) and depth (H, W; FAR where nothing is)."""
     shape = camera.height * scale, camera.width * scale
     settings = cv2.TriangleRasterizeSettings()
@@ -133,7 +133,7 @@ def _paint(face_seed, camera, vertices, light, texture):
     """Return texture times light (H, W) or (H, W, 3) float32 as ``camera`` sees the head on the background."""
     face = make_face(face_seed)
     values = np.column_stack([face.uv, light / BRIGHTEST])
-    seen, depth = _rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
+    seen, depth = rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
     u, v, lit = cv2.split(seen)
     u, v = cv2.addWeighted(u, texture.shape[1], u, 0, -0.5), cv2.addWeighted(v, texture.shape[0], v, 0, -0.5)
     lit = lit if texture.ndim == 2 else cv2.merge([lit] * 3)
@@ -168,13 +168,13 @@ def true_flow(motion, cameras, view, i, j):
     low, high = np.minimum(start.min(0), end.min(0)), np.maximum(start.max(0), end.max(0))
     points = []
     for vertices in (start, end):  # the rasteriser interpolates values in 0..1
-        values, depth = _rasterise(camera, start, triangles, (vertices - low) / (high - low))
+        values, depth = rasterise(camera, start, triangles, (vertices - low) / (high - low))
         points.append(values.astype(np.float64) * (high - low) + low)
     before, after = (camera.project(p) for p in points)
     there = depth < FAR
     flow = np.where(there[..., None], after - before, 0)
     away = camera.distance - ((points[1] - AIM) @ camera.pose[:3, :3].T)[..., 2]  # depth at frame j
-    _, surface = _rasterise(camera, end, triangles, np.zeros_like(end))
+    _, surface = rasterise(camera, end, triangles, np.zeros_like(end))
     column, row = np.floor(after).astype(int).transpose(2, 0, 1)
     inside = (column >= 0) & (row >= 0) & (column < camera.width - 1) & (row < camera.height - 1)
     column, row = np.clip(column, 0, camera.width - 2), np.clip(row, 0, camera.height - 2)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mer_utils import MerError
-from mer_utils.clips import encode_png, list_frames, open_dataset, read_frames
+from mer_utils.clips import list_frames, open_dataset, read_frames
+from mer_utils.images import encode_png
 from mer_utils.scenario import LABELS
 
 
@@ -41,7 +42,7 @@ def test_what_was_written_is_read_back(data):
         ("clip", "/etc", "plain folder name"),
         ("clip", "nowhere", "no such folder"),
         ("subject", "", "subject is empty"),
-        ("onset", "first", "onset is 'first', but must be a number"),
+        ("onset", "first", "onset is 'first', but must be a whole number"),
         ("offset", "999", "onset < apex < offset"),
         ("apex", "0", "onset < apex < offset"),
         ("clip", "S01_002", "listed twice"),

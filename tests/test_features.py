@@ -14,7 +14,7 @@ def test_shapes_apex_and_cache(data, tmp_path):
     assert features.x.shape == (6, 2, 2, 3, 16, 16) and features.x.dtype == np.float32
     assert features.y.shape == (6, 5) and features.boxes.shape == (6, 2, 4) and features.labels == data.labels
     assert all(c.onset < apex < c.offset for c, apex in zip(data.clips, features.apex, strict=True))
-    stored = list(tmp_path.glob("features-*.npz"))
+    stored = list(tmp_path.glob("features-*.npy"))
     assert len(stored) == 1
     before = stored[0].stat().st_mtime_ns
     again = extract(data, SMALL, tmp_path)
@@ -58,7 +58,7 @@ def test_variants_together_are_what_each_is_alone(data, tmp_path):
     changes = ({}, {"backend": "farneback"}, {"compensation": "none"}, {"normalisation": "robust", "size": 20})
     variants = [replace(SMALL, **change) for change in (*changes, {"apex": "manifest", "curve_backend": "farneback"})]
     together = extract_variants(data, variants, tmp_path, jobs=2)
-    assert len(list(tmp_path.glob("features-*.npz"))) == len(variants) == len({f.key for f in together})
+    assert len(list(tmp_path.glob("features-*.npy"))) == len(variants) == len({f.key for f in together})
     for options, features in zip(variants, together, strict=True):
         alone = extract(data, options)
         np.testing.assert_array_equal(features.x, alone.x)

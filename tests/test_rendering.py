@@ -136,7 +136,7 @@ def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
 def test_the_rasteriser_samples_where_the_camera_projects(camera):
     """Points of the surface found at a pixel project back onto that pixel's centre."""
     vertices, triangles = place(a_motion(), 0), faces.make_face(FACE).triangles
-    values, depth = rendering._rasterise(camera, vertices, triangles, vertices / 4 + 0.5)  # into 0..1
+    values, depth = rendering.rasterise(camera, vertices, triangles, vertices / 4 + 0.5)  # into 0..1
     rows, columns = np.nonzero(depth < rendering.FAR)
     back = camera.project((values[rows, columns].astype(float) - 0.5) * 4)
     error = np.abs(back - np.c_[columns, rows]).max(1)
@@ -187,7 +187,7 @@ def test_there_are_no_holes_in_the_head(face_seed):
     motion = dataclasses.replace(a_motion(acting(au5=1, au12=1)), face_seed=face_seed)
     vertices, triangles = place(motion, 1), faces.make_face(face_seed).triangles
     for camera in (*VIEWS, Camera(0, 224, 168)):
-        _, depth = rendering._rasterise(camera, vertices, triangles, np.zeros_like(vertices), 2)
+        _, depth = rendering.rasterise(camera, vertices, triangles, np.zeros_like(vertices), 2)
         pieces = cv2.connectedComponentsWithStats((depth == rendering.FAR).astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         assert (np.sort(pieces)[:-1] <= 1).all()  # a lone pixel may lie between ear and hair, none is seen at half size
 

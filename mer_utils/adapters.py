@@ -1,0 +1,362 @@
+"""Other people's layouts become datasets: what all kinds share, and the layouts with two views."""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mer_utils import MerError
+from mer_utils.artifacts import new_folder, write_json
+from mer_utils.clips import check_inside, list_frames
+from mer_utils.images import encode_png, number_key
+from mer_utils.meshes import film_meshes, list_meshes
+from mer_utils.parallel import run_jobs
+from mer_utils.scenario import LABELS
+from mer_utils.tables import TABLES, need_columns, read_table, write_table
+
+COLUMNS = ("clip", "subject", "onset", "apex", "offset", "fps", "aus", "box", "frames")  # of a manifest: no labels
+MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One clip on its way into a manifest; ``labels`` are names, or None where none are known."""
+
+    name: str
+    subject: str
+    labels: tuple[str, ...] | None
+    path: str  # of its folder, film or flow images ("a.png;b.png") below the source
+    where: str  # what errors name: file and row of the table, or the folder
+    onset: int | None = None
+    apex: int | None = None
+    offset: int | None = None
+    numbers: str = "0"  # what these three count, see ``find_keys``
+    fps: float | None = None
+    aus: str = ""
+    box: str = ""
+
+
+def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
+    """Write a dataset of Entries to the folder ``data`` and return sentences that say what it holds.
+
+    ``make(source, entry, target)`` fills a clip's folder and returns the frames' file stems and fps; without it frames
+    stay where they are, and ``data`` may be a folder that has files but no dataset. All is written, or nothing.
+    """
+    data, said = Path(data), []
+    if classes:
+        entries, info, said = regroup(entries, info, classes)
+    _check_entries(source, info, entries)
+    if make:
+        with new_folder(data) as part:
+            made = run_jobs(_make_clip, [(make, source, entry, part / "clips") for entry in entries], jobs)
+            _write_files(part, info, [_make_row(info, *each) for each in zip(entries, made, strict=True)])
+    else:
+        made = [_look_up(source, info, entry) for entry in entries]
+        rows = [_make_row(info, *each) | {"frames": each[0].path} for each in zip(entries, made, strict=True)]
+        info = info | {"frames": _relate(source, data)}
+        if data.is_dir():
+            _write_files(data, info, rows)
+        else:
+            with new_folder(data) as part:
+                _write_files(part, info, rows)
+    return [_count(info, entries), *said]
+
+
+def _write_files(folder, info, rows):
+    """Write manifest.csv and, last, dataset.json: both, or neither."""
+    manifest, about = folder / "manifest.csv", folder / "dataset.json"
+    for path in (manifest, about):
+        if path.exists():
+            raise MerError(f"{path}: exists already; choose a new folder for the dataset")
+    bare = {key for key in ("aus", "box") if not any(row[key] for row in rows)}
+    write_table(manifest, [{key: value for key, value in row.items() if key not in bare} for row in rows])
+    try:
+        write_json(about, info)
+    except MerError:
+        manifest.unlink()
+        raise
+
+
+def _relate(source, data):
+    """Return the source's path as dataset.json keeps it: relative where one folder lies in the other."""
+    source, data = source.resolve(), data.resolve()
+    near = source.is_relative_to(data) or data.is_relative_to(source)
+    return Path(os.path.relpath(source, data) if near else source).as_posix()
+
+
+def _make_row(info, entry, made):
+    (onset, apex, offset), fps = made
+    flags = ["" if entry.labels is None else int(label in entry.labels) for label in info["labels"]]
+    keys = {"onset": onset, "apex": apex, "offset": offset, "fps": None if fps is None else f"{fps:g}"}
+    keys = {key: "" if value is None else value for key, value in keys.items()}
+    labels = dict(zip(map(str.lower, info["labels"]), flags, strict=True))
+    return {"clip": entry.name, "subject": entry.subject, **labels, **keys, "aus": entry.aus, "box": entry.box}
+
+
+def _make_clip(make, source, entry, clips):
+    folder = clips / entry.name
+    folder.mkdir(parents=True)
+    stems, fps = make(source, entry, folder)
+    return find_keys(entry, stems), entry.fps if fps is None else fps
+
+
+def _look_up(source, info, entry):
+    """Return a clip's key frames and fps, its frames left where they are."""
+    if "channels" in info:
+        return (None, None, None), None
+    return find_keys(entry, list_stems(source, entry)), entry.fps
+
+
+def list_stems(source, entry):
+    """Return the file stems of an Entry's frames, in order; MerError names its row or folder."""
+    try:
+        return [path.stem for path in list_frames(source / entry.path, source)]
+    except MerError as error:
+        raise MerError(_place(entry, error)) from None
+
+
+def _place(entry, error):
+    return f"{error}" if entry.where in f"{error}" else f"{entry.where}: {error}"
+
+
+def copy_frames(source, entry, target):
+    """Copy an Entry's frames into the folder ``target``; return their stems, and None for the fps."""
+    stems = list_stems(source, entry)
+    for path in list_frames(source / entry.path, source):
+        shutil.copyfile(path, target / path.name)
+    return stems, None
+
+
+def find_keys(entry, stems):
+    """Return (onset, apex, offset) of an Entry as indices into its frames, None where it has none.
+
+    ``entry.numbers`` says what its numbers count: "0" or "1": frames from there; "names": the last integer of the
+    frames' file ``stems``; "onset": the same if the names hold onset and offset, else frames from the onset, the first
+    frame. Raises MerError (row, column) for numbers that point at no frame or are not in order.
+    """
+    if len(stems) < 3:
+        raise MerError(
+            f"{entry.where}: {entry.path} holds {len(stems)} frame{'s' * (len(stems) > 1)}, but a clip needs at least 3 "
+            "(onset, apex, offset)"
+        )
+    given = {"onset": entry.onset, "apex": entry.apex, "offset": entry.offset}
+    if not any(value is not None for value in given.values()):
+        return None, None, None
+    places = {int(re.findall(r"\d+", stem)[-1]): k for k, stem in enumerate(stems)}
+    if entry.numbers == "names" or (entry.numbers == "onset" and {entry.onset, entry.offset} <= set(places)):
+        if len(places) < len(stems):
+            raise MerError(f"{entry.where}: two frames of {entry.path} have the same last number in their names")
+        low, high = min(places), max(places)
+        for key, value in given.items():
+            if value is not None and value not in places:
+                raise MerError(
+                    f"{entry.where}: {key} is {value}, but no frame of {entry.path} has that number (they go from {low} "
+                    f"to {high})"
+                )
+        keys = [None if value is None else places[value] for value in given.values()]
+    else:
+        if entry.numbers == "onset" and entry.onset is None:
+            raise MerError(f"{entry.where}: onset is empty, and the other numbers count from it; fill it in")
+        first = entry.onset if entry.numbers == "onset" else int(entry.numbers)
+        keys = [None if value is None else value - first for value in given.values()]
+    onset, apex, offset = keys
+    start, end = onset or 0, len(stems) - 1 if offset is None else offset
+    if not 0 <= start < end - 1 or end >= len(stems) or (apex is not None and not start < apex < end):
+        shown = ", ".join(f"{key} {'(empty)' if value is None else value}" for key, value in given.items())
+        raise MerError(
+            f"{entry.where}: {shown} do not fit the {len(stems)} frames of {entry.path}; onset < apex < offset must lie "
+            "within them (an empty apex is found from the motion)"
+        )
+    return onset, apex, offset
+
+
+def _check_entries(source, info, entries):
+    """Raise MerError for what no dataset may have: no clips, unusable or equal names, paths that lead out."""
+    if not entries:
+        raise MerError(f"{source}: no clip is left; see what the kind of import expects there")
+    lower = [label.lower() for label in info["labels"]]
+    for k, label in enumerate(lower):
+        if label in lower[:k] or label in COLUMNS:
+            raise MerError(f"{source}: a label cannot be called {info['labels'][k]!r}; rename it")
+    names, paths = {}, {}
+    for entry in entries:
+        if re.search(r"[/\\:\0-\x1f]", entry.name) or entry.name.strip() != entry.name or entry.name in ("", ".", ".."):
+            raise MerError(
+                f"{entry.where}: the clip name {entry.name!r} cannot be a folder's name everywhere; rename it"
+            )
+        if not entry.subject:
+            raise MerError(f"{entry.where}: the subject is empty; fill it in")
+        if info["exclusive"] and entry.labels is not None and len(entry.labels) != 1:
+            shown = "+".join(entry.labels) or "none"
+            raise MerError(f"{entry.where}: has the labels {shown}, but exactly one is wanted in an exclusive set")
+        for seen, key, what in ((paths, entry.path, "path"), (names, entry.name, "clip name")):
+            if key in seen:
+                raise MerError(f"{entry.where}: the {what} {key!r} stands at {seen[key]} already; keep one of them")
+            seen[key] = entry.where
+        for part in entry.path.split(";") if "channels" in info else [entry.path]:
+            find_inside(source, part, entry.where)
+
+
+def find_inside(source, text, where):
+    """Return source / text; MerError if it is missing or leads out of the folder ``source``."""
+    parts = text.split("/")
+    if not text or any(
+        part in ("", ".", "..") or part.strip() != part or re.search(r"[\\:\0-\x1f]", part) for part in parts
+    ):
+        raise MerError(f"{where}: the path {text!r} must lead downwards from {source}")
+    found = source / text
+    try:
+        there = found.exists()
+    except OSError:  # a name too long for the disk
+        there = False
+    if not there:
+        raise MerError(f"{where}: {found} is missing; add it or remove the row")
+    check_inside(found, source)
+    return found
+
+
+def regroup(entries, info, classes):
+    """Give Entries the classes of a table label, class instead of labels; return (Entries, info, sentences).
+
+    ``classes`` is the table's path, or "three" for the built-in one: Negative with Repression, Positive, Surprise,
+    without Others. That is this package's choice; MEGC2019 did not use 4DME. A label of an empty class counts as none,
+    and a clip whose labels are not of exactly one class is left out and counted.
+    """
+    path = TABLES / "three_classes.csv" if classes == "three" else Path(classes)
+    rows = read_table(path)
+    need_columns(path, rows, ["label", "class"])
+    groups = {}
+    for number, cells in rows:
+        if cells["label"].lower() in groups:
+            raise MerError(f"{path}, row {number}: the label {cells['label']!r} stands there twice; keep one row")
+        groups[cells["label"].lower()] = cells["class"]
+    names = [name for name in dict.fromkeys(groups.values()) if name]
+    if len(names) < 2:
+        raise MerError(f"{path}: names {len(names)} classes, but at least 2 are needed")
+    kept = []
+    for entry in entries:
+        for label in entry.labels or ():
+            if label.lower() not in groups:
+                raise MerError(f"{entry.where}: the label {label!r} has no row in {path.name}; add one there")
+        found = {groups[label.lower()] for label in entry.labels or ()} - {""}
+        if entry.labels is None or len(found) == 1:
+            kept.append(replace(entry, labels=None if entry.labels is None else tuple(found)))
+    info = {key: value for key, value in info.items() if key != "published"}
+    said = f"Classes of {path.name}: {len(entries) - len(kept)} of {len(entries)} clips left out (not of exactly one class)."
+    return kept, info | {"labels": names, "exclusive": True, "classes": path.name}, [said]
+
+
+def _count(info, entries):
+    """Return the sentence that counts clips, subjects and labels."""
+    bare = sum(entry.labels is None for entry in entries)
+    counts = [f"{name} {sum(name in (entry.labels or ()) for entry in entries)}" for name in info["labels"]]
+    text = f"{len(entries)} clips of {len({entry.subject for entry in entries})} subjects"
+    if bare < len(entries):
+        text += f": {', '.join(counts)}"
+    return text + (f"; {bare} clips have no labels." if bare else ".")
+
+
+def describe(name, views, labels, source, exclusive=False):
+    """Return what dataset.json says of an imported set."""
+    return {
+        "name": name, "views": views, "labels": list(labels), "exclusive": exclusive, "synthetic": False,
+        "licence": "that of the source; read it before passing anything on", "source": source,
+    }  # fmt: skip
+
+
+def check_source(source):
+    """Return ``source`` as a Path; MerError if it is no folder."""
+    source = Path(source)
+    if not source.is_dir():
+        raise MerError(f"{source}: no such folder")
+    return source
+
+
+def list_folders(source, data=None):
+    """Return the folders in ``source`` by number and name; hidden ones and ``data`` do not count."""
+    found = [path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    found = [path for path in found if data is None or path.resolve() != Path(data).resolve()]
+    return sorted(found, key=lambda path: ([int(n) for n in re.findall(r"\d+", path.name)], path.name))
+
+
+def read_flags(where, cells, labels):
+    """Return the names of ``labels`` whose cell is 1, or None where all are empty; MerError for other than 0 and 1."""
+    texts = {label: cells[label] for label in labels}
+    if not any(texts.values()):
+        return None
+    for label, text in texts.items():
+        if text not in ("0", "1"):
+            raise MerError(f"{where}: {label} is {text!r}, but must be 0 or 1 (all empty: no labels)")
+    return tuple(label for label, text in texts.items() if text == "1")
+
+
+def read_whole(where, cells, column, missing=MISSING):
+    """Return a cell as a whole number, None where it is ``missing``; MerError names row and column."""
+    text = cells.get(column, "")
+    if text in missing:
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}(\.0+)?", text):
+        raise MerError(f"{where}: {column} is {text!r}, but must be a whole number, 0 or more")
+    return int(text.split(".")[0])
+
+
+def import_challenge(source, data, labels=None, copy=False, subjects=None, classes=None):
+    """Make a dataset of the 4DMR challenge's layout: ``seq<N>`` folders of frames that hold two views side by side.
+
+    ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) whose Id is the first integer
+    of a folder's name; ``subjects`` one of Id, Subject (default: a column Subject of ``labels``). Folders without a
+    row stay unlabelled. ``classes``: see ``regroup``. Returns sentences to print. Raises MerError.
+    """
+    source = check_source(source)
+    known = _read_ids(labels, LABELS) if labels else {}
+    people = _read_ids(subjects, ["Subject"]) if subjects else known
+    folders, said = {}, []
+    for folder in list_folders(source, data):
+        number = re.search(r"\d+", folder.name)
+        if number is None:
+            said.append(f"Left out: the folder {folder.name} (no number in its name).")
+        elif int(number.group()) in folders:
+            raise MerError(f"{folder}: has the same number as {folders[int(number.group())].name}; rename one of them")
+        else:
+            folders[int(number.group())] = folder
+    for number, (where, _) in (known | people).items():
+        if number not in folders:
+            raise MerError(
+                f"{where}: Id {number} has no folder seq{number} in {source}; remove the row or add the folder"
+            )
+    entries, alone = [], 0
+    for number, folder in sorted(folders.items()):
+        where, cells = known.get(number, (str(folder), None))
+        subject = people[number][1].get("Subject") if number in people else None
+        if subject == "" or (subject is None and subjects):
+            place = people[number][0] if number in people else f"{subjects}"
+            raise MerError(f"{place}: the subject of Id {number} is missing; fill it in")
+        alone += subject is None
+        flags = read_flags(where, cells, LABELS) if cells else None
+        entries.append(Entry(folder.name, subject or folder.name, flags, folder.name, where))
+    if alone:
+        said.append(
+            f"Of {alone} sequences the subject is not known and each counts as its own: leave-one-subject-out is then "
+            "leave-one-sequence-out, the same person is in training and test, and no result compares with published ones."
+        )
+    info = describe("4DMR challenge", 2, LABELS, "mer import 4dme-challenge: seq folders of side-by-side frames")
+    info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
+    return write_set(source, data, info, entries, classes, copy_frames if copy else None) + said
+
+
+def _read_ids(path, columns):
+    """Return {Id: (file and row, cells)} of a table that has ``columns``."""
+    rows = read_table(path)
+    need_columns(path, rows, ["Id", *columns])
+    found = {}
+    for number, cells in rows:
+        where = f"{path}, row {number}"
+        key = read_whole(where, cells, "Id", ())
+        if key in found:
+            raise MerError(f"{where}: Id {key} stands in {found[key][0].rpartition(', ')[2]} already; keep one of them")
+        found[key] = where, cells
+    return found
