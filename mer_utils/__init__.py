@@ -10,6 +10,8 @@ import warnings
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, matrix products on a GPU vary from run to run
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # what cannot be read is said by us, in one sentence
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2  # noqa: E402 (reads the variables above)
 import threadpoolctl  # noqa: E402

@@ -1,23 +1,19 @@
-"""Other people's layouts become datasets: what all kinds share, and the layouts with two views."""
+"""Other people's layouts become datasets: what all kinds of import share (the kinds: layouts.py and sheets.py)."""
 
 import os
 import re
 import shutil
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from mer_utils import MerError
 from mer_utils.artifacts import new_folder, write_json
 from mer_utils.clips import check_inside, list_frames
-from mer_utils.images import encode_png, number_key
-from mer_utils.meshes import film_meshes, list_meshes
 from mer_utils.parallel import run_jobs
 from mer_utils.scenario import LABELS
 from mer_utils.tables import TABLES, need_columns, read_table, write_table
 
+UNSAFE = r"[\\:\0-\x1f\ud800-\udfff]"  # in no name: other systems' separators, control characters, no UTF-8
 COLUMNS = ("clip", "subject", "onset", "apex", "offset", "fps", "aus", "box", "frames")  # of a manifest: no labels
 MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
 
@@ -37,14 +33,13 @@ class Entry:
     numbers: str = "0"  # what these three count, see ``find_keys``
     fps: float | None = None
     aus: str = ""
-    box: str = ""
 
 
 def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
     """Write a dataset of Entries to the folder ``data`` and return sentences that say what it holds.
 
-    ``make(source, entry, target)`` fills a clip's folder and returns the frames' file stems and fps; without it frames
-    stay where they are, and ``data`` may be a folder that has files but no dataset. All is written, or nothing.
+    ``make(source, entry, target)`` fills a clip's folder and returns the frames' file stems, fps (or None) and notes;
+    without it frames stay where they are, and ``data`` may be a folder with files but no dataset. All, or nothing.
     """
     data, said = Path(data), []
     if classes:
@@ -63,7 +58,7 @@ def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
         else:
             with new_folder(data) as part:
                 _write_files(part, info, rows)
-    return [_count(info, entries), *said]
+    return [_count(info, entries), *said, *dict.fromkeys(note for *_, notes in made for note in notes)]
 
 
 def _write_files(folder, info, rows):
@@ -72,8 +67,9 @@ def _write_files(folder, info, rows):
     for path in (manifest, about):
         if path.exists():
             raise MerError(f"{path}: exists already; choose a new folder for the dataset")
-    bare = {key for key in ("aus", "box") if not any(row[key] for row in rows)}
-    write_table(manifest, [{key: value for key, value in row.items() if key not in bare} for row in rows])
+    if not any(row["aus"] for row in rows):
+        rows = [{key: value for key, value in row.items() if key != "aus"} for row in rows]
+    write_table(manifest, rows)
     try:
         write_json(about, info)
     except MerError:
@@ -89,26 +85,26 @@ def _relate(source, data):
 
 
 def _make_row(info, entry, made):
-    (onset, apex, offset), fps = made
+    (onset, apex, offset), fps, _ = made
     flags = ["" if entry.labels is None else int(label in entry.labels) for label in info["labels"]]
     keys = {"onset": onset, "apex": apex, "offset": offset, "fps": None if fps is None else f"{fps:g}"}
     keys = {key: "" if value is None else value for key, value in keys.items()}
     labels = dict(zip(map(str.lower, info["labels"]), flags, strict=True))
-    return {"clip": entry.name, "subject": entry.subject, **labels, **keys, "aus": entry.aus, "box": entry.box}
+    return {"clip": entry.name, "subject": entry.subject, **labels, **keys, "aus": entry.aus}
 
 
 def _make_clip(make, source, entry, clips):
     folder = clips / entry.name
     folder.mkdir(parents=True)
-    stems, fps = make(source, entry, folder)
-    return find_keys(entry, stems), entry.fps if fps is None else fps
+    stems, fps, notes = make(source, entry, folder)
+    return find_keys(entry, stems), fps if entry.fps is None else entry.fps, notes
 
 
 def _look_up(source, info, entry):
-    """Return a clip's key frames and fps, its frames left where they are."""
+    """Return a clip's key frames, fps and no notes, its frames left where they are."""
     if "channels" in info:
-        return (None, None, None), None
-    return find_keys(entry, list_stems(source, entry)), entry.fps
+        return (None, None, None), None, ()
+    return find_keys(entry, list_stems(source, entry)), entry.fps, ()
 
 
 def list_stems(source, entry):
@@ -116,19 +112,15 @@ def list_stems(source, entry):
     try:
         return [path.stem for path in list_frames(source / entry.path, source)]
     except MerError as error:
-        raise MerError(_place(entry, error)) from None
-
-
-def _place(entry, error):
-    return f"{error}" if entry.where in f"{error}" else f"{entry.where}: {error}"
+        raise error if entry.where in str(error) else MerError(f"{entry.where}: {error}") from None
 
 
 def copy_frames(source, entry, target):
-    """Copy an Entry's frames into the folder ``target``; return their stems, and None for the fps."""
+    """Copy an Entry's frames into the folder ``target``; return their stems, no fps, no notes."""
     stems = list_stems(source, entry)
     for path in list_frames(source / entry.path, source):
         shutil.copyfile(path, target / path.name)
-    return stems, None
+    return stems, None, ()
 
 
 def find_keys(entry, stems):
@@ -140,8 +132,8 @@ def find_keys(entry, stems):
     """
     if len(stems) < 3:
         raise MerError(
-            f"{entry.where}: {entry.path} holds {len(stems)} frame{'s' * (len(stems) > 1)}, but a clip needs at least 3 "
-            "(onset, apex, offset)"
+            f"{entry.where}: {entry.path} holds {len(stems)} frame{'s' * (len(stems) > 1)}, but a clip needs at least "
+            "3 (onset, apex, offset)"
         )
     given = {"onset": entry.onset, "apex": entry.apex, "offset": entry.offset}
     if not any(value is not None for value in given.values()):
@@ -154,8 +146,8 @@ def find_keys(entry, stems):
         for key, value in given.items():
             if value is not None and value not in places:
                 raise MerError(
-                    f"{entry.where}: {key} is {value}, but no frame of {entry.path} has that number (they go from {low} "
-                    f"to {high})"
+                    f"{entry.where}: {key} is {value}, but no frame of {entry.path} has that number (they go from "
+                    f"{low} to {high})"
                 )
         keys = [None if value is None else places[value] for value in given.values()]
     else:
@@ -168,8 +160,8 @@ def find_keys(entry, stems):
     if not 0 <= start < end - 1 or end >= len(stems) or (apex is not None and not start < apex < end):
         shown = ", ".join(f"{key} {'(empty)' if value is None else value}" for key, value in given.items())
         raise MerError(
-            f"{entry.where}: {shown} do not fit the {len(stems)} frames of {entry.path}; onset < apex < offset must lie "
-            "within them (an empty apex is found from the motion)"
+            f"{entry.where}: {shown} do not fit the {len(stems)} frames of {entry.path}; onset < apex < offset must "
+            "lie within them (an empty apex is found from the motion)"
         )
     return onset, apex, offset
 
@@ -184,12 +176,11 @@ def _check_entries(source, info, entries):
             raise MerError(f"{source}: a label cannot be called {info['labels'][k]!r}; rename it")
     names, paths = {}, {}
     for entry in entries:
-        if re.search(r"[/\\:\0-\x1f]", entry.name) or entry.name.strip() != entry.name or entry.name in ("", ".", ".."):
-            raise MerError(
-                f"{entry.where}: the clip name {entry.name!r} cannot be a folder's name everywhere; rename it"
-            )
-        if not entry.subject:
-            raise MerError(f"{entry.where}: the subject is empty; fill it in")
+        name = entry.name
+        if re.search(f"/|{UNSAFE}", name) or name.strip() != name or name in ("", ".", ".."):
+            raise MerError(f"{entry.where}: the clip name {name!r} cannot be a folder's name everywhere; rename it")
+        if not entry.subject or re.search(UNSAFE, entry.subject):
+            raise MerError(f"{entry.where}: the subject is {entry.subject!r}, but must be a name")
         if info["exclusive"] and entry.labels is not None and len(entry.labels) != 1:
             shown = "+".join(entry.labels) or "none"
             raise MerError(f"{entry.where}: has the labels {shown}, but exactly one is wanted in an exclusive set")
@@ -204,9 +195,7 @@ def _check_entries(source, info, entries):
 def find_inside(source, text, where):
     """Return source / text; MerError if it is missing or leads out of the folder ``source``."""
     parts = text.split("/")
-    if not text or any(
-        part in ("", ".", "..") or part.strip() != part or re.search(r"[\\:\0-\x1f]", part) for part in parts
-    ):
+    if re.search(UNSAFE, text) or any(part.strip() != part or part in ("", ".", "..") for part in parts):
         raise MerError(f"{where}: the path {text!r} must lead downwards from {source}")
     found = source / text
     try:
@@ -223,7 +212,7 @@ def regroup(entries, info, classes):
     """Give Entries the classes of a table label, class instead of labels; return (Entries, info, sentences).
 
     ``classes`` is the table's path, or "three" for the built-in one: Negative with Repression, Positive, Surprise,
-    without Others. That is this package's choice; MEGC2019 did not use 4DME. A label of an empty class counts as none,
+    without Others. That is a choice of this package, not of 4DME. A label of an empty class counts as none,
     and a clip whose labels are not of exactly one class is left out and counted.
     """
     path = TABLES / "three_classes.csv" if classes == "three" else Path(classes)
@@ -246,7 +235,7 @@ def regroup(entries, info, classes):
         if entry.labels is None or len(found) == 1:
             kept.append(replace(entry, labels=None if entry.labels is None else tuple(found)))
     info = {key: value for key, value in info.items() if key != "published"}
-    said = f"Classes of {path.name}: {len(entries) - len(kept)} of {len(entries)} clips left out (not of exactly one class)."
+    said = f"{len(entries) - len(kept)} of {len(entries)} clips left out: not of exactly one class of {path.name}."
     return kept, info | {"labels": names, "exclusive": True, "classes": path.name}, [said]
 
 
@@ -263,16 +252,18 @@ def _count(info, entries):
 def describe(name, views, labels, source, exclusive=False):
     """Return what dataset.json says of an imported set."""
     return {
-        "name": name, "views": views, "labels": list(labels), "exclusive": exclusive, "synthetic": False,
+        "name": name or "imported", "views": views, "labels": list(labels), "exclusive": exclusive, "synthetic": False,
         "licence": "that of the source; read it before passing anything on", "source": source,
     }  # fmt: skip
 
 
 def check_source(source):
-    """Return ``source`` as a Path; MerError if it is no folder."""
+    """Return ``source`` as a Path; MerError if it is no folder, or has a name that no text file can hold."""
     source = Path(source)
     if not source.is_dir():
         raise MerError(f"{source}: no such folder")
+    if re.search("[\0-\x1f\ud800-\udfff]", str(source.resolve())):
+        raise MerError(f"{str(source)!r}: has letters in its path that are no UTF-8 text; rename the folder")
     return source
 
 
@@ -281,17 +272,6 @@ def list_folders(source, data=None):
     found = [path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")]
     found = [path for path in found if data is None or path.resolve() != Path(data).resolve()]
     return sorted(found, key=lambda path: ([int(n) for n in re.findall(r"\d+", path.name)], path.name))
-
-
-def read_flags(where, cells, labels):
-    """Return the names of ``labels`` whose cell is 1, or None where all are empty; MerError for other than 0 and 1."""
-    texts = {label: cells[label] for label in labels}
-    if not any(texts.values()):
-        return None
-    for label, text in texts.items():
-        if text not in ("0", "1"):
-            raise MerError(f"{where}: {label} is {text!r}, but must be 0 or 1 (all empty: no labels)")
-    return tuple(label for label, text in texts.items() if text == "1")
 
 
 def read_whole(where, cells, column, missing=MISSING):
@@ -304,59 +284,17 @@ def read_whole(where, cells, column, missing=MISSING):
     return int(text.split(".")[0])
 
 
-def import_challenge(source, data, labels=None, copy=False, subjects=None, classes=None):
-    """Make a dataset of the 4DMR challenge's layout: ``seq<N>`` folders of frames that hold two views side by side.
-
-    ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) whose Id is the first integer
-    of a folder's name; ``subjects`` one of Id, Subject (default: a column Subject of ``labels``). Folders without a
-    row stay unlabelled. ``classes``: see ``regroup``. Returns sentences to print. Raises MerError.
-    """
-    source = check_source(source)
-    known = _read_ids(labels, LABELS) if labels else {}
-    people = _read_ids(subjects, ["Subject"]) if subjects else known
-    folders, said = {}, []
-    for folder in list_folders(source, data):
-        number = re.search(r"\d+", folder.name)
-        if number is None:
-            said.append(f"Left out: the folder {folder.name} (no number in its name).")
-        elif int(number.group()) in folders:
-            raise MerError(f"{folder}: has the same number as {folders[int(number.group())].name}; rename one of them")
-        else:
-            folders[int(number.group())] = folder
-    for number, (where, _) in (known | people).items():
-        if number not in folders:
-            raise MerError(
-                f"{where}: Id {number} has no folder seq{number} in {source}; remove the row or add the folder"
-            )
-    entries, alone = [], 0
-    for number, folder in sorted(folders.items()):
-        where, cells = known.get(number, (str(folder), None))
-        subject = people[number][1].get("Subject") if number in people else None
-        if subject == "" or (subject is None and subjects):
-            place = people[number][0] if number in people else f"{subjects}"
-            raise MerError(f"{place}: the subject of Id {number} is missing; fill it in")
-        alone += subject is None
-        flags = read_flags(where, cells, LABELS) if cells else None
-        entries.append(Entry(folder.name, subject or folder.name, flags, folder.name, where))
-    if alone:
-        said.append(
-            f"Of {alone} sequences the subject is not known and each counts as its own: leave-one-subject-out is then "
-            "leave-one-sequence-out, the same person is in training and test, and no result compares with published ones."
-        )
-    info = describe("4DMR challenge", 2, LABELS, "mer import 4dme-challenge: seq folders of side-by-side frames")
-    info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
-    return write_set(source, data, info, entries, classes, copy_frames if copy else None) + said
+def read_fps(where, cells, column, missing=MISSING):
+    """Return a cell as frames a second, None where it is ``missing``; MerError names row and column."""
+    text = cells.get(column, "")
+    if text in missing:
+        return None
+    if not re.fullmatch(r"[0-9]{1,6}([.,][0-9]{1,6})?", text) or not (fps := float(text.replace(",", "."))):
+        raise MerError(f"{where}: {column} is {text!r}, but must be a number of frames a second")
+    return fps
 
 
-def _read_ids(path, columns):
-    """Return {Id: (file and row, cells)} of a table that has ``columns``."""
-    rows = read_table(path)
-    need_columns(path, rows, ["Id", *columns])
-    found = {}
-    for number, cells in rows:
-        where = f"{path}, row {number}"
-        key = read_whole(where, cells, "Id", ())
-        if key in found:
-            raise MerError(f"{where}: Id {key} stands in {found[key][0].rpartition(', ')[2]} already; keep one of them")
-        found[key] = where, cells
-    return found
+def sort_labels(names):
+    """Return distinct label names in the house's order (that of 4DME's), others after them by name."""
+    order = [label.lower() for label in LABELS]
+    return sorted(set(names), key=lambda name: ((*order, name.lower()).index(name.lower()), name.lower(), name))

@@ -1,4 +1,4 @@
-"""The command `mer`: run the notebooks, see what is stale, make synthetic faces, predict one clip."""
+"""The command `mer`: run the notebooks, see what is stale, make synthetic faces; cli_data adds what concerns data."""
 
 import logging
 import os
@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mer_utils import MerError
+from mer_utils import MerError, cli_data
 from mer_utils.parallel import DASK, check_cluster
 from mer_utils.plan import count_workers
-from mer_utils.study import find_root
 from mer_utils.suite import keep_outputs, read_status, run_suite
 
 commands = typer.Typer(
@@ -92,27 +91,9 @@ def synth(
     typer.echo(f"{folder}: {clips} clips of {subjects} subjects; use it with `mer run --data {folder}`")
 
 
-@commands.command()
-def predict(
-    folder: Annotated[Path, typer.Argument(metavar="CLIP_FOLDER", help="A folder of one clip's frames.")],
-    onset: Annotated[int, typer.Option(help="Frame where the expression starts, counted from 0.")] = 0,
-    offset: Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")] = -1,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights of notebook 05; default: the full profile's, else the course's.")
-    ] = None,
-):
-    """Predict the labels of one clip: probability, spread over the fold ensemble, threshold, answer."""
-    from mer_utils.prediction import find_weights, load_ensemble, predict_folder
-
-    ensemble = load_ensemble(weights or find_weights(find_root()))
-    result = predict_folder(folder, ensemble, onset, None if offset == -1 else offset)
-    typer.echo(f"trained on {result.trained_on}; {len(ensemble.members)} networks")
-    typer.echo(f"onset {result.onset}, apex found {result.apex}, offset {result.offset}")
-    typer.echo(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
-    for label, row in result.table().items():
-        answer = "yes" if row["answer"] else "no"
-        threshold = "largest" if result.exclusive else f"{row['threshold']:.2f}"
-        typer.echo(f"{label:12} {row['probability']:>11.2f} {row['spread']:>8.2f} {threshold:>10}  {answer}")
+commands.add_typer(cli_data.imports, name="import")
+for command in (cli_data.doctor, cli_data.boxes, cli_data.predict, cli_data.submit):
+    commands.command()(command)
 
 
 def _print_table(rows):

@@ -252,7 +252,7 @@ def _read_row(where, info, root, cells):
             f"{where}: onset {onset}, apex {apex if apex is not None else '(empty)'}, offset {offset} must satisfy "
             f"0 <= onset < apex < offset < {len(names)} (the number of frames)"
         )
-    boxes = _read_boxes(where, cells.get("box", ""), info["views"])
+    boxes = read_boxes(where, cells.get("box", ""), info["views"])
     fps = _read_number(where, cells, "fps", float)
     if fps is not None and not 0 < fps < 1e6:
         raise MerError(f"{where}: fps is {fps}, but must be above 0 (leave it empty if it is not known)")
@@ -297,8 +297,10 @@ def _read_number(where, cells, name, kind):
         raise MerError(f"{where}: {name} is {text!r}, but must be a {'whole ' * (kind is int)}number") from None
 
 
-def _read_boxes(where, text, views):
-    """Read the optional column ``box``: ``x0 y0 x1 y1`` for each view, separated by ``;``."""
+def read_boxes(where, text, views):
+    """Return boxes written as ``x0 y0 x1 y1`` px for each view, separated by ``;``; None for an empty text. ``where``
+    begins the MerError that a wrong one raises.
+    """
     if not text.strip():
         return None
     try:

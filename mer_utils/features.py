@@ -116,6 +116,14 @@ def extract_clip(clip, views, options=FrontEnd(), frames=None):
     return next(_extract_variants(clip, views, [options], frames))
 
 
+def measure_crops(crops, onset, offset, options=FrontEnd()):
+    """Return maps (V, P, 3, S, S), the apex found, and the motion curve (V, T) px of crops (V, T, H, W)."""
+    flows = onset_flows(crops, onset, options.curve_backend)
+    curve = curve_of_flows(flows, onset, offset, options.compensation, options.detrend)
+    apex = find_apex(curve, onset, offset, options.rule, options.smoothing)
+    return flow_maps(crops, onset, apex, offset, options), apex, curve
+
+
 def _extract_variants(clip, views, variants, raw=None):
     """Yield what ``extract_clip`` returns for each FrontEnd in ``variants``; what they share is computed once."""
     places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))

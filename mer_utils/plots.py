@@ -189,29 +189,36 @@ def _targets(count, index, following):
     return [index] if count == following else range(following)
 
 
-def draw_prediction(crops, prediction, joint):
-    """Show how one clip was answered: crops (V, 2, S, S) of onset and apex, and a Prediction's flow, motion curve with
-    its ``joint`` (T,), and probabilities of all networks with their thresholds.
+def draw_prediction(prediction):
+    """Show how one clip was answered, from a Prediction: first frames with their boxes, crops of onset and apex, each
+    phase's flow, motion curve, probabilities of all networks with their thresholds, and the streams' weights.
     """
     p, (views, phases) = prediction, prediction.maps.shape[:2]
-    figure = Figure(figsize=(9.2, 2.1 * views + 3.1), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.1 * views + 0.2, 2.9])
+    figure = Figure(figsize=(10.4, 2.0 * views + 3.3), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.0 * views + 0.4, 2.9])
     limit = float(np.percentile(p.maps[:, :, 2], 99.5))
-    titles = (f"onset: frame {p.onset}", f"apex found: frame {p.apex}", *(f"flow {name}" for name in PHASE_NAMES))
-    for k, axes in enumerate(top.subplots(views, 2 + phases, squeeze=False)):
-        pictures = [*crops[k], *(flow_to_rgb(flow, limit) for flow in p.maps[k, :, :2])]
+    titles = ("first frame, crop box", f"onset: frame {p.onset}", f"apex found: frame {p.apex}")
+    titles += tuple(f"flow {name}" for name in PHASE_NAMES)
+    for k, axes in enumerate(top.subplots(views, 3 + phases, squeeze=False)):
+        stills = (p.first[k], p.crops[k, p.onset], p.crops[k, p.apex])
+        pictures = [*stills, *(flow_to_rgb(flow, limit) for flow in p.maps[k, :, :2])]
         for axis, picture, title in zip(axes, pictures, titles, strict=False):
             axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
             axis.set(xticks=[], yticks=[], title=title if k == 0 else "")
+        x0, y0, x1, y1 = p.boxes[k]
+        axes[0].add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=2))
         axes[0].set_ylabel(_view_names(views)[k])
     top.supxlabel(f"flow: hue is direction, saturation is speed, full at {limit:.2f} px", fontsize=8)
-    left, right = bottom.subplots(1, 2, width_ratios=[1.15, 1])
-    draw_motion_curve(p.curve, joint, p.onset, p.apex, p.offset, axis=left)
+    left, middle, right = bottom.subplots(1, 3, width_ratios=[1.3, 1.25, 0.45])
+    draw_motion_curve(p.curve, p.joint, p.onset, p.apex, p.offset, axis=left)
     left.legend(fontsize=7, edgecolor="none")
     mean, rows = p.scores.mean(0), np.arange(len(p.labels))
-    right.barh(rows, mean, color=[BLUE if yes else GREY for yes in p.answers])
-    right.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
-    right.plot(p.thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
-    right.set(xlim=(0, 1), yticks=rows, yticklabels=p.labels, title="mean probability; dots: networks; red: threshold")
-    right.invert_yaxis()
+    middle.barh(rows, mean, color=[BLUE if yes else GREY for yes in p.answers])
+    middle.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
+    middle.plot(p.thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
+    middle.set(xlim=(0, 1), yticks=rows, yticklabels=p.labels, title="probability; dots: networks; red: threshold")
+    middle.invert_yaxis()
+    right.bar(STREAMS, p.attention, color=GREY, width=0.6)
+    right.set(ylim=(0, max(0.5, float(p.attention.max()) * 1.1)), title="attention")
+    right.set_xticks(range(3), ["u", "v", "magn."])
     return figure

@@ -1,7 +1,8 @@
-"""A trained ensemble on disk, and what it says of a folder of frames that nobody has labelled."""
+"""A trained ensemble on disk, and what it says of a clip that nobody has labelled: frames, a film, or meshes."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from mer_utils import MerError
+from mer_utils.apex import joint_curve
 from mer_utils.artifacts import write_bytes
-from mer_utils.clips import Clip, list_frames
-from mer_utils.features import FrontEnd, extract_clip
+from mer_utils.clips import Clip, iterate_frames, list_frames
+from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.fitting import NetworkMember, Recipe, choose_maps, load_members, merge_views
+from mer_utils.images import VIDEO_TYPES, read_video
+from mer_utils.meshes import film_meshes, list_meshes
 from mer_utils.metrics import decide
+from mer_utils.model import STREAMS
+from mer_utils.preprocessing import FaceFinder, load_crops, locate, split_views
 
 WEIGHTS = "weights.safetensors"
+LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression lasts half of one
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Ensemble:
 class Prediction:
     """What an ensemble says of one clip, with everything that led there."""
 
+    name: str
     labels: tuple[str, ...]
     scores: np.ndarray  # (M, L) each member's probabilities
     thresholds: np.ndarray  # (L,)
@@ -52,9 +60,13 @@ class Prediction:
     onset: int
     apex: int
     offset: int
+    first: tuple[np.ndarray, ...]  # the first frame (H, W) of each view
+    crops: np.ndarray  # (V, T, S, S)
     curve: np.ndarray  # (V, T) px
+    joint: np.ndarray  # (T,) px, the curve of both views in which the apex was sought
     maps: np.ndarray  # (V, P, 3, S, S) px
-    boxes: np.ndarray  # (V, 4) px
+    boxes: tuple[tuple[int, int, int, int], ...]  # px
+    found: str  # how the boxes were found: manifest (given), silhouette, face model, fallback
     trained_on: str
     exclusive: bool = False
 
@@ -65,17 +77,33 @@ class Prediction:
 
     def table(self):
         """Return {label: {probability, spread, threshold, answer}}; the spread is the standard deviation over
-        members, the threshold of exclusive labels NaN.
+        members. Exclusive labels, and a label that no inner subject showed, have no threshold: None.
         """
         mean, spread, answers = self.scores.mean(0), self.scores.std(0), self.answers
         return {
             label: {
                 "probability": round(float(mean[k]), 4),
                 "spread": round(float(spread[k]), 4),
-                "threshold": round(float(self.thresholds[k]), 4),
+                "threshold": round(float(self.thresholds[k]), 4) if np.isfinite(self.thresholds[k]) else None,
                 "answer": bool(answers[k]),
             }
             for k, label in enumerate(self.labels)
+        }
+
+    def to_json(self):
+        """Return everything but the pictures as JSON values."""
+        return {
+            "clip": self.name,
+            "trained_on": self.trained_on,
+            "networks": len(self.scores),
+            "labels": self.table(),
+            "attention": dict(zip(STREAMS, self.attention.round(4).tolist(), strict=True)),
+            "onset": self.onset,
+            "apex": self.apex,
+            "offset": self.offset,
+            "boxes": [list(map(int, box)) for box in self.boxes],
+            "boxes_found_by": self.found,
+            "motion_curve_px": self.curve.astype(float).round(4).tolist(),
         }
 
 
@@ -96,8 +124,10 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
 
 
 def find_weights(root):
-    """Return the weights that notebook 05 kept under ``root``: full profile first, then paper, then course."""
-    paths = [Path(root) / "artifacts" / profile / "05" / WEIGHTS for profile in ("full", "paper", "course")]
+    """Return the weights that notebook 05 kept under ``root``: of the paper profile (real data) first, then full, then
+    course (synthetic faces).
+    """
+    paths = [Path(root) / "artifacts" / profile / "05" / WEIGHTS for profile in ("paper", "full", "course")]
     return next((path for path in paths if path.is_file()), paths[-1])
 
 
@@ -127,24 +157,65 @@ def load_ensemble(path):
     return Ensemble(tuple(members), tuple(meta["labels"]), shape, thresholds, *about)
 
 
-def predict_folder(folder, ensemble, onset=0, offset=None):
-    """Run frames of one clip through the whole pipeline: views, crop, apex, phase flow, every network; return a
-    Prediction.
-
-    ``folder`` holds numbered frames as ``ensemble`` was trained on (both views side by side if it has two); ``onset``
-    and ``offset`` are frame numbers counted from 0, by default the first and the last frame.
+def open_film(source, views=2, size=448, yaw=25.0, fov=26.1):
+    """Return the frames of ``source`` as an iterator of (V, H, W) uint8: a folder of numbered pictures or a film, both
+    views side by side if ``views`` is 2, or a folder of OBJ or PLY meshes, filmed from -yaw and +yaw degrees with
+    ``size`` px and ``fov`` degrees of height. Raises MerError for anything else.
     """
-    frames = list_frames(folder)
-    offset = len(frames) - 1 if offset is None else offset
-    if not 0 <= onset < offset - 1 or offset >= len(frames):
+    source = Path(source)
+    if source.is_file():
+        if source.suffix.lower() not in VIDEO_TYPES:
+            raise MerError(f"{source}: is neither a folder nor a film ({', '.join(sorted(VIDEO_TYPES))})")
+        return (split_views(frame, views) for frame in read_video(source))
+    if source.is_dir() and any(path.suffix.lower() in (".obj", ".ply") for path in source.iterdir()):
+        if views != 2:
+            raise MerError(f"{source}: meshes give two views, but these weights were trained on {views}")
+        return film_meshes(list_meshes(source), size, yaw, fov)
+    return (split_views(frame, views) for frame in iterate_frames(list_frames(source)))
+
+
+def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
+    """Run one clip through the whole pipeline: views, crop, apex, phase flow, every network; return a Prediction.
+
+    ``source`` is what ``open_film`` reads (``camera`` goes there); ``onset`` and ``offset`` are frame numbers counted
+    from 0, by default the first and the last frame. The crop box is the one given in ``boxes`` (x0, y0, x1, y1) px,
+    one a view, else the silhouette's, else YuNet's where ``face_model`` names its file, else the fallback. Raises
+    MerError for what cannot be used.
+    """
+    source, options = Path(source), ensemble.front_end
+    film = islice(open_film(source, ensemble.shape[0], **camera), None if offset is None else offset + 1)
+    first = next(film, None)
+    if first is None:
+        raise MerError(f"{source}: holds no frames")
+    clip = Clip(source.name, "unknown", None, source, (), 0, None, 0, boxes=boxes)
+    found, how = locate(first, clip, options.enlarge)
+    if how == "fallback" and face_model is not None:
+        finder = FaceFinder(face_model)
+        found, how = tuple(finder.find(view) for view in first), "face model"
+        if None in found:
+            raise MerError(
+                f"{source}: YuNet finds no face in view {found.index(None) + 1} of the first frame; give a box"
+            )
+    film = _count(source, chain([first], film))
+    crops, _ = load_crops(replace(clip, boxes=found), ensemble.shape[0], options.crop, options.enlarge, film)
+    offset = crops.shape[1] - 1 if offset is None else offset
+    if not 0 <= onset < offset - 1 or offset >= crops.shape[1]:
         raise MerError(
-            f"{folder}: onset {onset} and offset {offset} must lie in its {len(frames)} frames (counted from 0), "
+            f"{source}: onset {onset} and offset {offset} must lie in its {crops.shape[1]} frames (counted from 0), "
             "with a frame between them"
         )
-    clip = Clip(Path(folder).name, "unknown", (), frames, onset, None, offset, None, None)
-    maps, apex, curve, boxes = extract_clip(clip, ensemble.shape[0], ensemble.front_end)
+    maps, apex, curve = measure_crops(crops, onset, offset, options)
     scores, looks = ensemble.score(maps)
-    about = (ensemble.trained_on, ensemble.exclusive)
+    joint = joint_curve(curve, options.rule, options.smoothing)
     return Prediction(
-        ensemble.labels, scores, ensemble.thresholds, looks.mean(0), onset, apex, offset, curve, maps, boxes, *about
-    )
+        source.name, ensemble.labels, scores, ensemble.thresholds, looks.mean(0), onset, apex, offset, tuple(first),
+        crops, curve, joint, maps, found, how, ensemble.trained_on, ensemble.exclusive,
+    )  # fmt: skip
+
+
+def _count(source, film):
+    """Pass the frames on; MerError when there are too many for one expression."""
+    for number, frame in enumerate(film):
+        if number == LONGEST:
+            raise MerError(f"{source}: has more than {LONGEST} frames; cut it to one expression, or give its offset")
+        yield frame

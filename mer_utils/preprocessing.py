@@ -126,7 +126,7 @@ def find_boxes(views, clip=None, enlarge=1.0):
 
 def load_crops(clip, views=2, size=128, enlarge=1.0, frames=None):
     """Read a clip and return its face crops (V, T, size, size) uint8 and the boxes used (x0, y0, x1, y1) px, one a
-    view; ``frames`` (V, T, H, W) given are not read.
+    view; ``frames``, (V, T, H, W) or T times (V, H, W), stand in for those on disk.
     """
     return crop_places(clip, views, [(size, enlarge)], frames)[0]
 
@@ -135,10 +135,13 @@ def crop_places(clip, views, places, frames=None):
     """Return what ``load_crops`` returns for each (size, enlarge) in ``places``. Each frame is decoded once and cropped
     at once: a film of 2400 x 1600 px never lies in memory as a whole.
     """
-    films = (split_views(raw, views) for raw in iterate_frames(clip)) if frames is None else np.moveaxis(frames, 1, 0)
+    if frames is None:
+        frames = (split_views(raw, views) for raw in iterate_frames(clip))
+    elif isinstance(frames, np.ndarray):
+        frames = np.moveaxis(frames, 1, 0)
     boxes, crops = None, [[] for _ in places]
     try:
-        for pair in films:
+        for pair in frames:
             if boxes is None:
                 boxes = [find_boxes(pair[:, None], clip, enlarge) for _, enlarge in places]
             for (size, _), box, kept in zip(places, boxes, crops, strict=True):

@@ -25,10 +25,11 @@ def maps(views=2, phases=2):
 def draw_prediction(views, phases):
     scores, thresholds = RNG.random((6, 3)), np.array([0.2, 0.5, 0.7])
     prediction = SimpleNamespace(
-        onset=1, apex=4, offset=8, curve=CURVE[:views], maps=maps(views, phases), labels=LABELS, scores=scores,
-        thresholds=thresholds, answers=scores.mean(0) >= thresholds,
+        onset=1, apex=4, offset=8, curve=CURVE[:views], joint=CURVE[0], maps=maps(views, phases), labels=LABELS,
+        scores=scores, thresholds=thresholds, answers=scores.mean(0) >= thresholds, attention=np.array([0.3, 0.3, 0.4]),
+        first=(GREY,) * views, crops=np.stack([[GREY[:30]] * 9] * views), boxes=((2, 3, 20, 21),) * views,
     )  # fmt: skip
-    return plots.draw_prediction(np.stack([[GREY[:30]] * 2] * views), prediction, CURVE[0])
+    return plots.draw_prediction(prediction)
 
 
 def draw_hero(views):

@@ -6,7 +6,7 @@ import pytest
 from mer_utils import MerError
 from mer_utils.features import FrontEnd, extract
 from mer_utils.fitting import Recipe
-from mer_utils.prediction import WEIGHTS, find_weights, load_ensemble, predict_folder, save_ensemble
+from mer_utils.prediction import WEIGHTS, find_weights, load_ensemble, predict_clip, save_ensemble
 from mer_utils.training import run_loso
 
 FRONT, RECIPE = FrontEnd(crop=64, size=12), Recipe(epochs=2, inner=2, width=4)
@@ -38,14 +38,14 @@ def test_a_folder_of_frames_is_predicted_like_the_clip_it_is(trained, data, tmp_
     path, features, _ = trained
     clip = data.clips[1]
     folder = shutil.copytree(data.root / "clips" / clip.name, tmp_path / "my own clip")
-    result = predict_folder(folder, load_ensemble(path), clip.onset, clip.offset)
+    result = predict_clip(folder, load_ensemble(path), clip.onset, clip.offset)
     assert result.apex == features.apex[1] and result.trained_on == "tiny synthetic faces"
     np.testing.assert_array_equal(result.maps, features.x[1])
     table = result.table()
     assert list(table) == list(data.labels)
     for row in table.values():
         assert 0 <= row["probability"] <= 1 and row["spread"] >= 0
-    whole = predict_folder(folder, load_ensemble(path))
+    whole = predict_clip(folder, load_ensemble(path))
     assert (whole.onset, whole.offset) == (0, len(clip.frames) - 1)
 
 
@@ -61,6 +61,6 @@ def test_bad_weights_and_bad_frames_are_one_sentence(trained, data, tmp_path):
     folder = data.root / "clips" / data.clips[0].name
     for onset, offset in ((5, 6), (0, 999), (-1, 5)):
         with pytest.raises(MerError, match="onset"):
-            predict_folder(folder, ensemble, onset, offset)
+            predict_clip(folder, ensemble, onset, offset)
     with pytest.raises(MerError, match="no such folder"):
-        predict_folder(tmp_path / "nothing", ensemble)
+        predict_clip(tmp_path / "nothing", ensemble)

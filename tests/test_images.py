@@ -1,0 +1,119 @@
+"""Pictures and films that people might bring: read, or refused in one sentence that names the file."""
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mer_utils import MerError
+from mer_utils.images import encode_png, number_key, read_image, read_size, read_video, video_fps
+
+GREY = (np.add.outer(np.arange(30), np.arange(40)) * 3 % 256).astype(np.uint8)  # (H, W)
+
+
+def save(array, kind="PNG", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def refuse(path, data, words):
+    path.write_bytes(data)
+    for read in (read_image, lambda name: read_image(name, colour=True)):
+        with pytest.raises(MerError, match=words) as caught:
+            read(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_grey_and_colour_come_back(tmp_path):
+    path = tmp_path / "a b ü 1.png"
+    path.write_bytes(encode_png(GREY))
+    np.testing.assert_array_equal(read_image(path), GREY)
+    assert read_size(path) == (40, 30)
+    colour = np.stack([GREY, 255 - GREY, np.zeros_like(GREY)], -1)
+    path.write_bytes(save(colour))
+    np.testing.assert_array_equal(read_image(path, colour=True), colour)  # red first
+    assert np.abs(read_image(path).astype(int) - cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).max() <= 1
+    jpeg = tmp_path / "1.jpg"
+    jpeg.write_bytes(save(GREY // 8 + 100, "JPEG", quality=95))
+    assert np.abs(read_image(jpeg).astype(int) - (GREY // 8 + 100)).max() <= 6
+
+
+def test_an_opaque_alpha_channel_is_read_and_a_transparent_one_refused(tmp_path):
+    path = tmp_path / "1.png"
+    solid, clear = np.full_like(GREY, 255), np.full_like(GREY, 255)
+    clear[3, 4] = 0
+    path.write_bytes(save(np.stack([GREY] * 3 + [solid], -1)))
+    np.testing.assert_array_equal(read_image(path), GREY)
+    path.write_bytes(save(np.stack([GREY, solid], -1)))
+    np.testing.assert_array_equal(read_image(path), GREY)
+    refuse(path, save(np.stack([GREY] * 3 + [clear], -1)), "transparent pixels")
+    refuse(path, save(np.stack([GREY, clear], -1)), "transparent pixels")
+
+
+def test_what_is_no_frame_is_refused(tmp_path):
+    path = tmp_path / "7.png"
+    refuse(path, b"", "not readable as an image")
+    refuse(path, b"this is text\n" * 100, "not readable as an image")
+    refuse(path, save(GREY.astype(np.uint16) * 257), "16 bits")
+    refuse(path, encode_png(np.stack([GREY.astype(np.uint16)] * 3, -1)), "16 bits")
+    refuse(path, encode_png(GREY)[:-30], "cut off")
+    refuse(path, save(GREY, "GIF"), "not readable as an image")
+    whole = save(GREY, "JPEG", exif=b"Exif\0\0" + save(GREY, "JPEG"))  # a thumbnail has an end mark of its own
+    assert whole.count(b"\xff\xd9") == 2
+    refuse(path, whole[:-40], "cut off")
+    with pytest.raises(MerError, match="cannot be read"):
+        read_image(tmp_path)
+    with pytest.raises(MerError, match="cannot be read"):
+        read_size(tmp_path / "nothing.png")
+
+
+def test_a_bomb_is_refused_by_its_header(tmp_path):
+    """20,000 x 20,000 px in some kilobytes: nothing of it is unpacked."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    for side in (20_000, 8_000, 2**31 - 1):
+        header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9000)))
+        refuse(tmp_path / "1.png", data + chunk(b"IEND", b""), "pixels|not readable")
+    with pytest.raises(MerError, match=r"pixels|not readable"):
+        read_size(tmp_path / "1.png")
+
+
+def test_frames_sort_by_all_their_numbers(tmp_path):
+    names = ["006_1_2_05563.jpg", "006_1_2_05562.jpg", "6_1_2_100.jpg"]
+    assert sorted(names, key=number_key) == [names[2], names[1], names[0]]
+    with pytest.raises(MerError, match="needs a number"):
+        number_key("cover.png")
+
+
+def test_a_film_is_read_frame_by_frame(tmp_path):
+    for name, code in (("a film.avi", "MJPG"), ("b.mp4", "mp4v")):
+        path = tmp_path / name
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 60, (64, 48))
+        for level in range(50, 62):
+            writer.write(np.full((48, 64, 3), level * 3, np.uint8))
+        writer.release()
+        frames = np.stack(list(read_video(path)))
+        assert frames.shape == (12, 48, 64) and frames.dtype == np.uint8
+        assert np.abs(frames.mean((1, 2)) - 3 * np.arange(50, 62)).max() < 4
+        assert video_fps(path) == pytest.approx(60)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+        with pytest.raises(MerError, match=rf"{name}: .*(film|decoded)"):
+            list(read_video(path))
+
+
+def test_what_is_no_film_is_refused_without_a_word_of_the_library(tmp_path, capfd):
+    path = tmp_path / "clip %03d.mp4"
+    path.write_text("no film")
+    with pytest.raises(MerError, match="not readable as a film"):
+        list(read_video(path))
+    with pytest.raises(MerError, match="no such film"):
+        list(read_video(tmp_path / "nothing.mp4"))
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,104 @@
+"""Tables of spreadsheet programs: read as text, or refused in one sentence that names file and row or cell."""
+
+import io
+import zipfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openpyxl import Workbook
+
+from mer_utils import MerError
+from mer_utils.tables import TABLES, need_columns, read_table, write_table
+
+
+def sheet(path, rows):
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def refuse(path, words):
+    with pytest.raises(MerError, match=words) as caught:
+        read_table(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b\n1, zwei \n\n,3\n", "\ufeffa;b\r\n1;zwei\r\n;\r\n;3\r\n", 'a\tb\n1\t"zwei"\n\n\t3']
+)
+def test_csv_of_any_program_is_read(tmp_path, text):
+    path = tmp_path / "t ü.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    rows = read_table(path)
+    assert rows[0] == (2, {"a": "1", "b": "zwei"}) and rows[-1] == (4, {"a": "", "b": "3"})
+    need_columns(path, rows, ["a", "b"])
+    with pytest.raises(MerError, match="lacks the column 'c'; it has a, b"):
+        need_columns(path, rows, ["c"])
+
+
+def test_a_spreadsheet_is_read_as_text(tmp_path):
+    path = sheet(tmp_path / "t.xlsx", [["a", "b", "c"], [1, 2.5, "x"], [None, None, None], [12.0, None, "  y "]])
+    assert read_table(path) == [(2, {"a": "1", "b": "2.5", "c": "x"}), (4, {"a": "12", "b": "", "c": "y"})]
+
+
+def test_what_is_no_table_is_refused(tmp_path):
+    refuse(sheet(tmp_path / "f.xlsx", [["a", "b"], [1, "=A2+1"]]), "cell B2: holds a formula")
+    refuse(sheet(tmp_path / "h.xlsx", [["a", "b"]]), "no rows below a header")
+    refuse(tmp_path / "nothing.csv", "no such file")
+    path = tmp_path / "x.xlsx"
+    path.write_bytes(b"PK\3\4 not a zip")
+    refuse(path, "not readable as a spreadsheet")
+    path.write_bytes(b"a,b\n1,2\n")
+    refuse(path, "not readable as a spreadsheet")
+    path = tmp_path / "x.csv"
+    for data, words in (
+        (b"", "no rows"),
+        (b"a,b\n", "no rows"),
+        (b"a,a\n1,2\n", "name of its own"),
+        (b"a,,c\n1,2,3\n", "name of its own"),
+        (b"a,b\n1,2,3\n", "row 2: has more cells"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b'a,b\n1,"2\n', "row 2: not readable as CSV"),
+        (b"a,b\n" + b"x" * 200_000 + b",1\n", "row 2: not readable as CSV"),
+    ):
+        path.write_bytes(data)
+        refuse(path, words)
+    refuse(tmp_path, "cannot be read|no such")
+
+
+def test_a_spreadsheet_that_unpacks_to_too_much_is_refused(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", bytes(150 << 20))
+    path = tmp_path / "bomb.xlsx"
+    path.write_bytes(buffer.getvalue())
+    assert path.stat().st_size < 1 << 20
+    refuse(path, "unpacks to more than")
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    rows = [{"clip": "a, b", "subject": "ü"}, {"clip": 'say "x"', "subject": "2"}]
+    write_table(tmp_path / "t.csv", rows)
+    assert [row.cells for row in read_table(tmp_path / "t.csv")] == rows
+
+
+def test_the_tables_that_come_along_can_be_read():
+    names = {path.name for path in TABLES.glob("*.csv")}
+    assert names == {"4dme_faults.csv", "published_counts.csv", "three_classes.csv"}
+    counts = {row.cells["what"]: int(row.cells["count"]) for row in read_table(TABLES / "published_counts.csv")}
+    assert counts["clips"] == 267 and sum(counts[label] for label in ("Negative", "Positive", "Others")) == 228
+
+
+@settings(max_examples=200, deadline=2000)
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)), st.sampled_from(["csv", "xlsx"]))
+def test_any_bytes_are_a_table_or_one_sentence(tmp_path_factory, data, kind):
+    path = tmp_path_factory.mktemp("any") / f"t.{kind}"
+    path.write_bytes(data)
+    try:
+        for number, cells in read_table(path):
+            assert number > 1 and all(isinstance(text, str) for text in cells.values())
+    except MerError as error:
+        assert str(path) in str(error)
