@@ -46,8 +46,8 @@ def read_image(path, colour=False):
     """
     data = _read_bytes(path)
     header = _check_header(path, data)
-    _check_whole(path, header.format, data)
     see_through = "A" in header.getbands() or "transparency" in header.info
+    _check_whole(path, header, data)
     mode = cv2.IMREAD_UNCHANGED if see_through else cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
@@ -101,14 +101,20 @@ def _check_header(path, data, partial=False):
     return image
 
 
-def _check_whole(path, kind, data):
-    """Raise MerError if the end of a picture is missing: OpenCV would fill it with grey."""
-    if kind == "PNG":
-        whole = b"IEND" in data[-64:] or b"IEND" in data
+def _check_whole(path, image, data):
+    """Raise MerError if a part of a picture is missing or damaged, as far as its format tells: OpenCV would fill it
+    with grey.
+    """
+    if image.format == "PNG":
+        try:
+            image.verify()  # each chunk has a check sum; IEND must be there
+            whole = b"IEND" in data
+        except Exception:  # PIL raises SyntaxError, OSError, struct.error
+            whole = False
     else:  # the end mark stands after the last start of a scan
         whole = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") >= 0
     if not whole:
-        raise MerError(f"{path}: is cut off before its end; copy the file again")
+        raise MerError(f"{path}: is damaged or cut off before its end; copy the file again")
 
 
 def read_video(path):

@@ -21,7 +21,7 @@ LINES = 6 * VERTICES  # v, vt, vn, f and some comments
 LINE = 1 << 16  # bytes of one line
 LIBRARIES, MATERIAL = 16, 1 << 20  # material files of one mesh; bytes of each
 HEADER = 200  # lines of a PLY's header
-ASCII_BYTES, ASCII_LINES = 128 << 20, 3_000_000  # of a PLY in text: trimesh needs some 200 bytes a line
+ASCII_BYTES, ASCII_LINES = 64 << 20, 3_000_000  # of a PLY in text: trimesh needs some 200 bytes a line
 FARTHEST = 1e6  # largest coordinate, in whatever unit
 TEXTURE_TYPES = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG")
 SIDE = 32_000  # px of a texture: OpenCV's remap counts with 16 bits
@@ -135,10 +135,8 @@ def _parse_obj(path):
                 f"{path}, line {number}: {_decode(line)[:60]!r} is not a whole line of an OBJ file"
             ) from None
         if len(at["v"]) > VERTICES or len(at["f"]) > FACES or len(libraries) > LIBRARIES:
-            raise MerError(
-                f"{path}: more than {VERTICES:,} vertices, {FACES:,} triangles or {LIBRARIES} material files; "
-                "make the mesh coarser"
-            )
+            limits = f"{VERTICES:,} vertices, {FACES:,} triangles or {LIBRARIES} material files"
+            raise MerError(f"{path}: more than {limits}; make the mesh coarser")
     return numbers, at, [name for library in libraries.items() for name in _read_material(path, *library)]
 
 
@@ -158,14 +156,14 @@ def _read_corner(word, points, marks):
     return v if v > 0 else v and v + points + 1, t
 
 
-def _resolve(where, path, name):
-    """Return the path of a file that a mesh names; it must lie in the mesh's own folder or below."""
+def _resolve(where, path, name, folder=None):
+    """Return the path of a file that a mesh, or one in ``folder``, names; it must lie in the mesh's folder or below."""
     clean = name.strip().strip('"').replace("\\", "/")
-    home = Path(os.path.realpath(path.parent))
+    home, found = os.path.realpath(path.parent), (folder or path.parent) / clean
     outside = PureWindowsPath(clean).drive or clean.startswith("/") or ".." in PurePosixPath(clean).parts
-    if outside or not Path(os.path.realpath(home / clean)).is_relative_to(home):
+    if outside or not Path(os.path.realpath(found)).is_relative_to(home):
         raise MerError(f"{where}: names {name[:80]!r}, which is not in the mesh's own folder; put the file beside it")
-    return path.parent / clean
+    return found
 
 
 def _read_material(path, name, number):
@@ -181,19 +179,18 @@ def _read_material(path, name, number):
         if kind.lower() == "map_kd" and rest.strip():
             rest = rest.split()[-1] if rest.strip().startswith("-") else rest.strip()  # options stand before the name
             if rest not in names:
-                names[rest] = str(_resolve(f"{library}, line {row}", path, rest))
+                names[rest] = _resolve(f"{library}, line {row}", path, rest, library.parent)
     return list(names.values())
 
 
 def _find_texture(path, names):
     """Return the texture (H, W) float32 and "", or None and why there is none."""
-    names = sorted(set(names))
-    if len(names) > 1:
-        return None, f"{len(names)} textures are named and only one can be used"
-    files = [Path(name) for name in names] or [path.with_suffix(kind) for kind in TEXTURE_TYPES]
+    if len(set(names)) > 1:
+        return None, f"{len(set(names))} textures are named and only one can be used"
+    files = names or [_resolve(path, path, path.with_suffix(kind).name) for kind in TEXTURE_TYPES]
     there = [file for file in files if os.path.isfile(file)]
     if not there:
-        return None, f"the texture {files[0].name} is missing" if names else "no texture is named"
+        return None, f"the texture {files[0].name} is missing" if names else "no texture is named, or none is there"
     texture = read_image(there[0])
     if max(texture.shape) > SIDE:
         raise MerError(f"{there[0]}: more than {SIDE} px wide or high; make the texture smaller")
@@ -204,7 +201,7 @@ def _check_finite(path, values, where):
     bad = ~(np.abs(values) <= FARTHEST).all(1)  # true for NaN too
     if bad.any():
         row = int(np.argmax(bad))
-        raise MerError(f"{path}, {where(row)}: a coordinate is not a number or larger than {FARTHEST:,.0f}")
+        raise MerError(f"{path}, {where(row)}: a value is no number or beyond {FARTHEST:,.0f}; export the mesh again")
 
 
 def _make_mesh(path, vertices, faces, uv, texture, colour, note):
@@ -213,6 +210,7 @@ def _make_mesh(path, vertices, faces, uv, texture, colour, note):
     if not len(vertices) or not len(faces):
         raise MerError(f"{path}: has no {'faces' if len(vertices) else 'vertices or no faces'}; export a surface")
     if texture is None and colour is not None:
+        _check_finite(path, colour, lambda row: f"colour of vertex {row}")
         top = 255 if colour.max() <= 1 else 1
         grey = (np.clip(colour * top, 0, 255) @ [0.299, 0.587, 0.114]).astype(np.float32)
     if texture is None:
@@ -222,19 +220,20 @@ def _make_mesh(path, vertices, faces, uv, texture, colour, note):
 
 def _read_ply(path):
     with open(path, "rb") as file:
-        name = _check_ply(path, file)
+        names = _check_ply(path, file)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", DeprecationWarning)  # numpy: a line that is not all numbers
                 parts = load_ply(file, skip_materials=True)
             raw = parts["metadata"]["_ply_raw"]
-            rows = raw["face"]["data"][
-                "vertex_index" if "vertex_index" in raw["face"]["properties"] else "vertex_indices"
-            ]
-            whole = True
+            key = "vertex_index" if "vertex_index" in raw["face"]["properties"] else "vertex_indices"
+            rows, whole = raw["face"]["data"][key], True
             if rows.dtype.names:  # binary: trimesh takes the first face's number of corners for all
                 whole, rows = (rows["f0"] == rows["f1"].shape[1]).all(), rows["f1"]
-            corners, lengths = np.concatenate(list(rows)), np.array([len(row) for row in rows])
+            lengths = np.full(len(rows), rows.shape[1]) if rows.ndim == 2 else np.array([len(row) for row in rows])
+            if (lengths - 2).sum() > FACES:
+                raise MemoryError
+            corners = rows.ravel() if rows.ndim == 2 else np.concatenate(list(rows))
             vertices, faces = np.asarray(parts["vertices"], np.float64), np.asarray(parts["faces"])
             faces = np.concatenate([faces[:, [0, k - 1, k]] for k in range(2, faces.shape[1])])  # fans
             colour, uv = parts.get("vertex_colors"), getattr(parts.get("visual"), "uv", None)
@@ -245,9 +244,9 @@ def _read_ply(path):
     if corners.min() < 0 or corners.max() >= raw["vertex"]["length"]:
         raise MerError(f"{path}: a face names a vertex that the file does not have; export it again")
     _check_finite(path, vertices, lambda row: f"vertex {row}")
-    texture, note = (None, "no texture coordinates") if uv is None else _find_texture(path, name)
+    texture, note = (None, "no texture coordinates") if uv is None else _find_texture(path, names)
     uv = None if texture is None else np.asarray(uv, np.float64) * [1, -1] + [0, 1]
-    if colour is not None and (len(colour) == len(vertices)):
+    if colour is not None and len(colour) == len(vertices):
         colour = colour[:, :3] / (255 if colour.dtype.kind == "u" else 1)
     used, faces = np.unique(faces, return_inverse=True)
     uv, colour = (None if part is None else part[used] for part in (uv, colour))
@@ -255,9 +254,7 @@ def _read_ply(path):
 
 
 def _check_ply(path, file):
-    """Compare what a PLY's header claims with the file's size before anything is reserved for it, and go back to the
-    file's start; return the texture files that it names.
-    """
+    """Compare what a PLY's header claims with the file's size, and rewind it; return the textures that it names."""
     lines = [file.readline(LINE).decode("utf-8", "replace").split()]
     while lines[0] == ["ply"] and lines[-1] not in (["end_header"], []) and len(lines) < HEADER:
         lines.append(file.readline(LINE).decode("utf-8", "replace").split())
@@ -271,10 +268,8 @@ def _check_ply(path, file):
             elif words[0] == "property":
                 numbers += counts[name]
             elif words[0].lower() == "comment" and words[1:2] and words[1].lower() == "texturefile":
-                names.append(str(_resolve(path, path, " ".join(words[2:]))))
-    except (UnboundLocalError, LookupError, ValueError) as error:
-        if isinstance(error, MerError):
-            raise
+                names.append(" ".join(words[2:]))
+    except (UnboundLocalError, LookupError, ValueError):
         raise MerError(f"{path}: the header line {' '.join(words)[:60]!r} is not one of a PLY file") from None
     for name, most in (("vertex", VERTICES), ("face", FACES)):
         if not 0 < counts.get(name, 0) <= most:
@@ -283,17 +278,22 @@ def _check_ply(path, file):
     if min(counts.values()) < 0 or numbers * (2 if text else 1) > left + 1:
         raise MerError(f"{path}: is cut off, or its header claims more than the file holds; copy or export it again")
     if text:
-        _check_ascii(path, file)
+        _check_ascii(path, file, len(lines))
     file.seek(0)
-    return names
+    return [_resolve(path, path, name) for name in names]
 
 
-def _check_ascii(path, file):
-    """Refuse a PLY in text that trimesh would need much memory for: it makes one array of each line."""
-    count, size = 0, 0
-    while chunk := file.read(1 << 20):
-        count, size = count + chunk.count(b"\n") + chunk.count(b"\r"), size + len(chunk)
-        if count > ASCII_LINES or size > ASCII_BYTES:
+def _check_ascii(path, file, number):
+    """Refuse a PLY in text with a line that is not numbers, or one that trimesh would need much memory for: it makes
+    an array of each line.
+    """
+    while line := file.readline(LINE):
+        number += 1
+        if number > ASCII_LINES or file.tell() > ASCII_BYTES:
             raise MerError(f"{path}: is too large for a PLY in text; save it as binary PLY")
-        if chunk.translate(None, b"\t\r\n 0123456789+-.eEnNaAiIfFtTyY"):
-            raise MerError(f"{path}: holds something other than numbers after its header; export it again")
+        try:
+            if line.translate(None, b"\t\r\n 0123456789+-.eEnNaAiIfFtTyY") or b"\r" in line[:-2]:
+                raise ValueError
+            list(map(float, line.split()))
+        except ValueError:
+            raise MerError(f"{path}, line {number}: {_decode(line)[:60]!r} is not a row of numbers") from None

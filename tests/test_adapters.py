@@ -169,6 +169,12 @@ def test_a_read_only_folder_is_named(source, tmp_path):
         tmp_path.chmod(0o700)
 
 
+def test_a_place_that_cannot_be_written_is_named(source, tmp_path):
+    (tmp_path / "file").write_text("")
+    for data in (tmp_path / "file" / "new", tmp_path / "file"):
+        refuse("file", lambda *to: write_set(*to, INFO, [enter("a")]), source, data)
+
+
 def test_labels_become_classes_by_a_table(tmp_path):
     sets = [
         ("Negative",),

@@ -4,9 +4,11 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from mer_utils import MerError
-from mer_utils.clips import list_frames, open_dataset, read_frames
+from mer_utils.clips import format_boxes, list_frames, open_dataset, read_boxes, read_frames, survey
 from mer_utils.images import encode_png
 from mer_utils.scenario import LABELS
 
@@ -125,3 +127,135 @@ def test_the_fingerprint_sees_a_changed_pixel_and_a_changed_label(copy, data):
     assert changed != data.fingerprint
     edit(copy, 1, "fps", "30")
     assert open_dataset(copy).fingerprint != changed
+
+
+def add_column(root, name, values):
+    path = root / "manifest.csv"
+    header, *lines = path.read_text().splitlines()
+    rows = [f"{line},{value}" for line, value in zip(lines, values, strict=True)]
+    path.write_text("\n".join([f"{header},{name}", *rows]) + "\n")
+
+
+def tell(root, **facts):
+    info = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps(info | facts))
+
+
+def refuse(root, words):
+    with pytest.raises(MerError, match=words) as caught:
+        open_dataset(root)
+    assert str(root) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_frames_may_lie_elsewhere_under_other_names(copy, data, tmp_path):
+    away = tmp_path / "my films ü"
+    (copy / "clips").rename(away)
+    names = [clip.name for clip in data.clips]
+    (away / "deeper").mkdir()
+    (away / names[0]).rename(away / "deeper" / "first clip")
+    add_column(copy, "frames", ["deeper/first clip", *[""] * 5])
+    refuse(copy, "clips: no such folder; .*dataset.json says that the frames lie there")
+    for place in (str(away), "../my films ü"):
+        tell(copy, frames=place)
+        found = open_dataset(copy)
+        np.testing.assert_array_equal(read_frames(found.clips[0]), read_frames(data.clips[0]))
+        assert [clip.name for clip in found.clips] == names
+
+
+@pytest.mark.parametrize("path", ["../copy/clips/S01_001", "/etc", "C:\\x", "a/../../b", "..", "S01_001\\..\\..", "\0"])
+def test_a_path_never_leads_out_of_the_folder(copy, path):
+    add_column(copy, "frames", [path, *[""] * 5])
+    refuse(copy, "row 2: the path .* must lead downwards")
+
+
+def test_links_that_leave_are_refused_and_links_that_stay_are_not(copy, data, tmp_path):
+    outside = shutil.copytree(data.root / "clips" / data.clips[0].name, tmp_path / "outside")
+    inside = copy / "clips" / data.clips[0].name
+    frame = next(inside.glob("0003.png"))
+    kept = frame.rename(copy / "clips" / "spare.png")
+    frame.symlink_to(kept)
+    assert len(open_dataset(copy).clips[0].frames) == len(data.clips[0].frames)
+    frame.unlink()
+    frame.symlink_to(outside / "0003.png")
+    refuse(copy, r"row 2: .*0003\.png: is a link that leads out")
+    shutil.rmtree(inside)
+    inside.symlink_to(outside)
+    refuse(copy, "row 2: .*is a link that leads out")
+    inside.unlink()
+    inside.symlink_to(inside)
+    refuse(copy, "row 2: .*(no such|is a link)")
+
+
+def test_survey_names_every_bad_row_and_returns_the_good_ones(copy):
+    edit(copy, 1, "negative", "2")
+    edit(copy, 3, "offset", "999")
+    edit(copy, 5, "fps", "0")
+    _, rows = survey(copy)
+    bad = {k: str(row) for k, row in enumerate(rows) if isinstance(row, MerError)}
+    assert set(bad) == {0, 2, 4} and [rows[k].name for k in (1, 3, 5)]
+    assert "row 2" in bad[0] and "row 4" in bad[2] and "row 6: fps is 0.0" in bad[4]
+
+
+def test_a_row_without_any_label_is_unlabelled(copy):
+    for label in LABELS:
+        edit(copy, 2, label.lower(), "")
+    found = open_dataset(copy)
+    assert [clip.labels is None for clip in found.clips] == [False, True, False, False, False, False]
+    with pytest.raises(MerError, match="S01_002: has no labels"):
+        found.label_matrix()
+    edit(copy, 2, "negative", "1")
+    refuse(copy, "row 3: positive is ''")
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"views": 3}, "views is 3"),
+        ({"labels": "Negative"}, "labels must be a list"),
+        ({"labels": []}, "labels must be a list"),
+        ({"labels": ["Negative", "negative"]}, "two labels have the same name"),
+        ({"exclusive": "no"}, "true or false"),
+        ({"frames": 3}, "frames texts"),
+        ({"channels": ["u", "v"]}, "channels must name"),
+    ],
+)
+def test_a_bad_dataset_json_is_named(copy, facts, words):
+    tell(copy, **facts)
+    refuse(copy, words)
+
+
+def test_one_frame_and_an_empty_folder_are_refused(copy, data):
+    folder = copy / "clips" / data.clips[0].name
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    for column in ("onset", "apex", "offset"):
+        edit(copy, 1, column, "")
+    refuse(copy, "row 2: onset 0, apex .empty., offset 0 must satisfy")
+    for path in folder.iterdir():
+        path.unlink()
+    refuse(copy, "row 2: .*holds no frames")
+
+
+def test_boxes_are_written_as_they_are_read():
+    boxes = ((1, 2, 3, 4), (5, 6, 70, 80))
+    assert read_boxes("row 2", format_boxes(boxes), 2) == boxes
+    assert read_boxes("row 2", " ", 2) is None
+
+
+CELL = st.one_of(
+    st.sampled_from(["0", "1", "", "S01", "S01_001", "..", "/", "999999999999999999999", "nan", "1e9", "-1", "=1+1"]),
+    st.text(max_size=8),
+)
+
+
+@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(CELL, min_size=1, max_size=12), min_size=1, max_size=4), st.booleans())
+@example([["x" * 300, "S01", "1", "0", "0", "0", "0", "", "", ""]], True)
+def test_any_manifest_is_a_dataset_or_one_sentence(copy, rows, header):
+    columns = ["clip", "subject", *(label.lower() for label in LABELS), "onset", "apex", "offset", "fps", "box"]
+    lines = [",".join(columns)] * header + [",".join(row) for row in rows]
+    (copy / "manifest.csv").write_text("\n".join(lines), encoding="utf-8", errors="surrogatepass")
+    try:
+        assert all(clip.frames for clip in open_dataset(copy).clips)
+    except MerError as error:
+        assert str(copy) in str(error)

@@ -1,10 +1,24 @@
+import json
+import subprocess
+import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
+import mer_utils.features
 from mer_utils import MerError
-from mer_utils.features import FrontEnd, extract, extract_clip, extract_variants, normalise
+from mer_utils.clips import open_dataset
+from mer_utils.features import (
+    FrontEnd,
+    extract,
+    extract_clip,
+    extract_records,
+    extract_variants,
+    normalise,
+    read_flow_images,
+)
 
 SMALL = FrontEnd(crop=64, size=16)
 
@@ -72,3 +86,104 @@ def test_variants_together_are_what_each_is_alone(data, tmp_path):
 def test_a_misspelt_choice_is_refused_when_it_is_made(bad):
     with pytest.raises(MerError, match=next(iter(bad))):
         FrontEnd(**bad)
+
+
+def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(data, tmp_path, monkeypatch):
+    whole = extract(data, SMALL, tmp_path / "whole")
+    name = next((tmp_path / "whole").glob("features-*.npy")).name
+    worked, real = [], mer_utils.features._extract_part
+
+    def stop_at_second(clips, *rest):
+        worked.append([clip.name for clip in clips])
+        if len(worked) == 2:
+            raise KeyboardInterrupt
+        return real(clips, *rest)
+
+    monkeypatch.setattr(mer_utils.features, "_extract_part", stop_at_second)
+    with pytest.raises(KeyboardInterrupt):
+        extract(data, SMALL, tmp_path / "cut")
+    assert not (tmp_path / "cut" / name).exists()
+    with open(tmp_path / "cut" / f".{name}.part", "ab") as file:
+        file.write(b"half a record")  # what a kill in the middle of a write leaves
+    again = extract(data, SMALL, tmp_path / "cut")
+    assert len(worked) == 3 and worked[2] == worked[1] and worked[0] == [clip.name for clip in data.clips[:4]]
+    np.testing.assert_array_equal(again.x, whole.x)
+    assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not list((tmp_path / "cut").glob(".*.part"))
+
+
+def test_maps_are_mapped_from_disk_and_a_damaged_file_is_made_again(data, tmp_path):
+    first = extract(data, SMALL, tmp_path)
+    (path,) = tmp_path.glob("features-*.npy")
+    assert isinstance(first.x.base, np.memmap) or isinstance(first.x, np.memmap)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    np.testing.assert_array_equal(extract(data, SMALL, tmp_path).x, extract(data, SMALL).x)
+    assert path.read_bytes() == whole
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(data, tmp_path):
+    """A file that may not grow is what a full disk is: the write fails in the middle."""
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+from pathlib import Path
+from mer_utils import MerError
+from mer_utils.clips import open_dataset
+from mer_utils.features import FrontEnd, extract
+try:
+    extract(open_dataset({str(data.root)!r}), FrontEnd(crop=64, size=16), Path({str(tmp_path)!r}))
+except MerError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stderr == "" and ended.stdout.count("\n") == 1 and "cannot be written" in ended.stdout
+    assert not list(tmp_path.glob("features-*.npy"))
+    np.testing.assert_array_equal(extract(data, SMALL, tmp_path).x, extract(data, SMALL).x)
+
+
+def test_unlabelled_clips_have_maps_but_no_features(data, tmp_path):
+    clips = tuple(replace(clip, labels=None) for clip in data.clips)
+    bare = replace(data, clips=clips)
+    ((_, records),) = extract_records(bare, [SMALL])
+    np.testing.assert_array_equal(records["x"], extract(data, SMALL).x)
+    with pytest.raises(MerError, match="S01_001: has no labels"):
+        extract(bare, SMALL)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A set of flow images: two clips of two phases, red v, green third, blue u."""
+    root = tmp_path / "flows"
+    (root / "png").mkdir(parents=True)
+    info = {"name": "flows", "views": 1, "labels": ["A", "B"], "exclusive": True, "synthetic": False}
+    (root / "dataset.json").write_text(json.dumps(info | {"frames": "png", "channels": ["v", "strain", "u"]}))
+    for n in range(4):
+        image = np.zeros((28, 28, 3), np.uint8)
+        image[..., 0], image[..., 1], image[..., 2] = 255, 51, 10 * n  # BGR: u is 1, third 0.2, v varies
+        cv2.imwrite(str(root / "png" / f"c{n // 2}_{n % 2}.png"), image)
+    rows = ["clip,subject,a,b,frames", "c0,s0,1,0,c0_0.png;c0_1.png", "c1,s1,0,1,c1_0.png; c1_1.png"]
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_flow_images_become_maps_in_the_order_u_v_third(pictures, tmp_path):
+    dataset = open_dataset(pictures)
+    maps = read_flow_images(dataset.clips[1], dataset.channels)
+    assert maps.shape == (1, 2, 3, 20, 20) and maps.dtype == np.float32
+    np.testing.assert_allclose(maps[0, :, 0], 1)
+    np.testing.assert_allclose(maps[0, :, 2], 0.2, rtol=1e-6)
+    np.testing.assert_allclose(maps[0, :, 1, 0, 0], np.array([20, 30]) / 127.5 - 1, rtol=1e-6)
+    made = extract(dataset, FrontEnd(size=12), tmp_path / "cache", jobs=2)
+    assert made.x.shape == (2, 1, 2, 3, 12, 12) and made.y.tolist() == [[1, 0], [0, 1]] and made.exclusive
+    assert extract(dataset, FrontEnd(phases=1)).x.shape[2] == 1
+    with pytest.raises(MerError, match="flow images and no frames: backend"):
+        extract(dataset, FrontEnd(backend="farneback"))
+
+
+def test_a_flow_image_that_leaves_the_folder_or_is_missing_is_named(pictures):
+    rows = (pictures / "manifest.csv").read_text()
+    for bad in ("../x.png", "/etc/x.png", "nothing.png"):
+        (pictures / "manifest.csv").write_text(rows.replace("c0_1.png", bad))
+        with pytest.raises(MerError, match=r"row 2: .*(lead downwards|no such)"):
+            open_dataset(pictures)

@@ -1,9 +1,25 @@
+import shutil
+
+import cv2
 import numpy as np
 import pytest
+from yunet import write_model
 
 from mer_utils import MerError
-from mer_utils.clips import read_frames
-from mer_utils.preprocessing import crop, crop_flow, find_box, find_boxes, load_crops, silhouette, split_views
+from mer_utils.clips import open_dataset, read_frames
+from mer_utils.preprocessing import (
+    FaceFinder,
+    crop,
+    crop_flow,
+    crop_places,
+    fill_boxes,
+    find_box,
+    find_boxes,
+    load_crops,
+    locate,
+    silhouette,
+    split_views,
+)
 from mer_utils.rendering import true_flow
 
 
@@ -81,3 +97,69 @@ def test_flow_is_scaled_with_the_crop():
     assert scaled.shape == (2, 40, 40)
     np.testing.assert_allclose(scaled[0], 1.0)
     np.testing.assert_allclose(scaled[1], -1.0)
+
+
+def test_it_is_said_how_a_box_was_found(data):
+    clip = data.clips[0]
+    first = split_views(read_frames(clip.frames[:1]))[:, 0]
+    assert locate(first, clip) == (find_boxes(first[:, None], clip), "silhouette")
+    busy = np.random.default_rng(0).integers(0, 255, first.shape).astype(np.uint8)
+    assert locate(busy) == (((0, 56, 168, 224),) * 2, "fallback")
+    assert locate([first[0], busy[0]])[1] == "fallback"  # one view without a head is enough to say so
+
+
+def test_several_crops_of_one_reading_are_those_of_single_readings(data):
+    clip, places = data.clips[2], [(64, 1.0), (48, 1.3)]
+    for (crops, boxes), place in zip(crop_places(clip, 2, places), places, strict=True):
+        alone, found = load_crops(clip, 2, *place)
+        np.testing.assert_array_equal(crops, alone)
+        assert boxes == found
+    film = split_views(read_frames(clip))
+    np.testing.assert_array_equal(load_crops(clip, 2, 64, frames=film)[0], load_crops(clip, 2, 64)[0])
+    np.testing.assert_array_equal(
+        load_crops(clip, 2, 64, frames=iter(film.swapaxes(0, 1)))[0], load_crops(clip, 2, 64)[0]
+    )
+
+
+@pytest.fixture
+def wild(data, tmp_path):
+    """A copy whose first clip stands before a busy background, with one bright cell in each view."""
+    root = shutil.copytree(data.root, tmp_path / "wild")
+    rng = np.random.default_rng(1)
+    for path in (root / "clips" / data.clips[0].name).iterdir():
+        frame = rng.integers(0, 120, (224, 336)).astype(np.uint8)
+        frame[96:128, 64:96] = frame[96:128, 168 + 32 : 168 + 64] = 255
+        cv2.imwrite(str(path), frame)
+    return root
+
+
+def test_yunet_fills_the_boxes_that_are_needed(wild, tmp_path):
+    model = write_model(tmp_path / "stand-in.onnx")
+    names = [clip.name for clip in open_dataset(wild).clips]
+    assert fill_boxes(wild, model) == {names[0]: "found", **dict.fromkeys(names[1:], "silhouette")}
+    clips = open_dataset(wild).clips
+    # the stand-in's box is 64 px about the bright cell; x1.5 that is 96 px, clipped to the view
+    assert clips[0].boxes == ((32, 64, 128, 160), (0, 64, 96, 160)) and all(c.boxes is None for c in clips[1:])
+    assert fill_boxes(wild, model)[names[0]] == "manifest"
+    for path in (wild / "clips" / names[1]).iterdir():
+        cv2.imwrite(str(path), np.random.default_rng(2).integers(0, 120, (224, 336)).astype(np.uint8))
+    before = (wild / "manifest.csv").read_bytes()
+    assert fill_boxes(wild, model)[names[1]] == "not found" and (wild / "manifest.csv").read_bytes() == before
+
+
+def test_a_model_that_is_none_is_refused(tmp_path, capfd):
+    with pytest.raises(MerError, match="no such model file"):
+        FaceFinder(tmp_path / "nothing.onnx")
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(MerError, match=r"text\.onnx: OpenCV cannot use it"):
+        FaceFinder(tmp_path / "text.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_box_outside_the_frame_names_the_clip(data, tmp_path):
+    root = shutil.copytree(data.root, tmp_path / "copy")
+    lines = (root / "manifest.csv").read_text().splitlines()
+    boxed = [lines[0] + ",box", *(line + ",10 20 999 120;30 40 130 140" for line in lines[1:])]
+    (root / "manifest.csv").write_text("\n".join(boxed) + "\n")
+    with pytest.raises(MerError, match=r"clip S01_001: the crop box .* does not lie inside the 168 x 224 px view"):
+        load_crops(open_dataset(root).clips[0])
