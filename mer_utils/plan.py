@@ -60,7 +60,7 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     settings = pick_profile(suite, profile)
     if settings.get("needs_data") and not data:
         raise MerError(f"the profile {profile} needs --data and the folder of a licensed dataset (see data/README.md)")
-    numbers = list(suite["notebooks"]) if select is None else select
+    numbers = _choose(suite, select, Path(root) / data if data else None)
     notebooks = {number: _read_notebook(root, suite, number) for number in numbers}
     defaults = {number: parameters for number, (_, _, parameters) in notebooks.items()}
     layers = [
@@ -80,6 +80,18 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
         folder = Path(root) / "artifacts" / profile / number
         jobs.append(Job(number, path, tuple(inputs["figures"]), values[number], changed, inputs, folder))
     return jobs
+
+
+def _choose(suite, select, data):
+    """Return the numbers of the notebooks to run; on a set of flow images those that can do without frames."""
+    numbers = list(suite["notebooks"]) if select is None else select
+    if data is None or "channels" not in read_json(data / "dataset.json"):
+        return numbers
+    able = [number for number in numbers if suite["notebooks"][number].get("frames") is False]
+    if select is not None and able != numbers:
+        needy = next(number for number in numbers if number not in able)
+        raise MerError(f"notebook {needy} needs frames, and {data} holds flow images; run it with --only 05, 06 or 07")
+    return able
 
 
 def count_workers(jobs):

@@ -1,0 +1,185 @@
+"""Data at size: import, doctor and features over up to 10,000 clips, what a kill costs, and large frames against the
+decode-only limit. About a quarter of an hour on two cores: `.venv/bin/python benchmarks/data.py`; writes data.json.
+
+Each step runs in a process of its own, whose memory (proportional set size of the whole tree) is sampled meanwhile.
+"""
+
+import json
+import multiprocessing
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import psutil
+
+from mer_utils.artifacts import sha256, write_json
+from mer_utils.clips import open_dataset, read_frames
+from mer_utils.doctor import examine
+from mer_utils.features import FrontEnd, extract_records
+from mer_utils.generate import write_synthetic
+from mer_utils.images import encode_png, read_image
+from mer_utils.layouts import import_challenge
+from mer_utils.tables import read_table, write_table
+
+SIZES = (1_000, 3_000, 10_000)
+FRAMES = 9  # a clip
+SMALL = FrontEnd(crop=64)
+JOBS = 2
+
+
+def write_sequences(root, base, count):
+    """Write ``count`` sequences in the challenge's layout: clips of ``base``, few frames each, each with noise."""
+    rng = np.random.default_rng(0)
+    rows = []
+    raws = [read_frames(clip) for clip in base.clips]
+    for n in range(count):
+        clip, raw = base.clips[n % len(base)], raws[n % len(base)]
+        picked = raw[np.linspace(clip.onset, clip.offset, FRAMES).round().astype(int)]
+        folder = root / f"seq{n}"
+        folder.mkdir(parents=True)
+        for t, frame in enumerate(picked):
+            noise = rng.integers(-1, 2, frame.shape)
+            (folder / f"{t}.png").write_bytes(encode_png(np.clip(frame + noise, 0, 255).astype(np.uint8)))
+        subject = f"{clip.subject}x{n // len(base)}"
+        rows.append({"Id": n, **dict(zip(base.labels, clip.labels, strict=True)), "Subject": subject})
+    write_table(root / "labels.csv", rows)
+
+
+def measure(function, *arguments, kill_after=None):
+    """Return (seconds, peak MiB of the process and its children) of a call in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=function, args=arguments)
+    start, peak = time.perf_counter(), 0.0
+    process.start()
+    tree = psutil.Process(process.pid)
+    while process.is_alive():
+        total = 0
+        try:
+            for one in [tree, *tree.children(recursive=True)]:
+                total += one.memory_full_info().pss
+        except psutil.Error:
+            pass
+        peak = max(peak, total / 2**20)
+        if kill_after and time.perf_counter() - start > kill_after:
+            for one in [*tree.children(recursive=True), tree]:
+                one.send_signal(signal.SIGKILL)
+            break
+        process.join(0.2)
+    process.join()
+    if not kill_after and process.exitcode:
+        raise SystemExit(f"{function.__name__} ended with {process.exitcode}")
+    return round(time.perf_counter() - start, 1), round(peak)
+
+
+def run_import(source, data):
+    import_challenge(source, data, source / "labels.csv")
+
+
+def run_doctor(data):
+    report = examine(data, JOBS)
+    assert report.sound, report.table()
+
+
+def run_features(data, cache):
+    extract_records(open_dataset(data), [SMALL], cache, JOBS)
+
+
+def measure_sizes(folder):
+    """Return {clips: {step: seconds, MiB}} and what a kill in the middle of the largest extraction costs."""
+    base = open_dataset(write_synthetic(folder / "base", 24, 96, seed=7, size=64, jobs=JOBS))
+    write_sequences(folder / "all", base, max(SIZES))
+    rows = {}
+    for size in SIZES:
+        source = folder / f"source{size}"
+        source.mkdir()
+        for n in range(size):  # moved from size to size: nothing is copied
+            (folder / "all" / f"seq{n}").rename(source / f"seq{n}")
+        header, *lines = (folder / "all" / "labels.csv").read_text().splitlines()
+        (source / "labels.csv").write_text("\n".join([header, *lines[:size]]) + "\n")
+        data, cache = folder / f"data{size}", folder / f"cache{size}"
+        steps = {"import": (run_import, source, data), "doctor": (run_doctor, data)}
+        steps["features"] = (run_features, data, cache)
+        rows[size] = {name: measure(*step) for name, step in steps.items()}
+        print(f"{size:6} clips: " + ", ".join(f"{k} {s} s, {m} MiB" for k, (s, m) in rows[size].items()), flush=True)
+        if size == max(SIZES):
+            cut = measure_kill(data, cache, rows[size]["features"][0])
+        for n in range(size):
+            (source / f"seq{n}").rename(folder / "all" / f"seq{n}")
+    return rows, cut
+
+
+def measure_kill(data, cache, whole):
+    """Kill an extraction half way, let it go on; return the seconds of both and whether the bytes are the same."""
+    again = cache.with_name("again")
+    first, _ = measure(run_features, data, again, kill_after=whole / 2)
+    second, _ = measure(run_features, data, again)
+    names = [next(place.glob("features-*.npy")) for place in (cache, again)]
+    result = {"killed_after_s": first, "went_on_s": second, "whole_s": whole, "same": len(set(map(sha256, names))) == 1}
+    print(result, flush=True)
+    return result
+
+
+def spread_frames(base, root, kind, frames):
+    """Copy a synthetic set with some frames a clip, as PNG or JPEG, and without its key frames."""
+    shutil.copytree(base.root, root, ignore=shutil.ignore_patterns("truth"))
+    for clip in base.clips:
+        for path in (root / "clips" / clip.name).iterdir():
+            wanted = clip.onset <= int(path.stem) < clip.onset + frames
+            if wanted and kind == ".jpg":
+                cv2.imwrite(str(path.with_suffix(kind)), read_image(path))
+            if kind == ".jpg" or not wanted:
+                path.unlink()
+    rows = [row.cells for row in read_table(root / "manifest.csv")]
+    write_table(root / "manifest.csv", [row | {"onset": "", "apex": "", "offset": ""} for row in rows])
+    return open_dataset(root)
+
+
+def decode_all(dataset):
+    for clip in dataset.clips:
+        for path in clip.frames:
+            read_image(path)
+
+
+def measure_large(folder, clips=12, frames=20):
+    """Return clips a second for frames of 2400 x 1600 px: decoding alone, and the whole front end, with 1 and 2 jobs."""
+    base, result = open_dataset(write_synthetic(folder / "large", 4, clips, seed=8, size=1600, jobs=JOBS)), {}
+    for kind in (".png", ".jpg"):
+        dataset = spread_frames(base, folder / f"large{kind}", kind, frames)
+        steps = {
+            "decoding alone": lambda dataset=dataset: decode_all(dataset),
+            "front end": lambda dataset=dataset: extract_records(dataset, [FrontEnd()]),
+            "front end, 2 jobs": lambda dataset=dataset: extract_records(dataset, [FrontEnd()], None, 2),
+        }
+        times = {name: [] for name in steps}
+        for _ in range(3):  # side by side, in turn
+            for name, step in steps.items():
+                start = time.perf_counter()
+                step()
+                times[name].append(time.perf_counter() - start)
+        rates = {name: round(clips / median(values), 2) for name, values in times.items()}
+        size = list(read_image(dataset.clips[0].frames[0]).shape[::-1])
+        result[kind[1:]] = {"frame_px": size, "frames_a_clip": frames, "clips_per_second": rates}
+        print(kind, result[kind[1:]], flush=True)
+    return result
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        large = measure_large(folder)
+        rows, cut = measure_sizes(folder)
+    table = {
+        str(size): {k: {"seconds": s, "peak_mib": m} for k, (s, m) in steps.items()} for size, steps in rows.items()
+    }
+    result = {"clips": table, "frames_a_clip": FRAMES, "jobs": JOBS, "killed": cut, "large_frames": large}
+    write_json(Path(__file__).with_suffix(".json"), result)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
