@@ -50,7 +50,7 @@ def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
             made = run_jobs(_make_clip, [(make, source, entry, part / "clips") for entry in entries], jobs)
             _write_files(part, info, [_make_row(info, *each) for each in zip(entries, made, strict=True)])
     else:
-        made = [_look_up(source, info, entry) for entry in entries]
+        made = _look_up_all(source, info, entries)
         rows = [_make_row(info, *each) | {"frames": each[0].path} for each in zip(entries, made, strict=True)]
         info = info | {"frames": _relate(source, data)}
         if data.is_dir():
@@ -100,8 +100,23 @@ def _make_clip(make, source, entry, clips):
     return find_keys(entry, stems), fps if entry.fps is None else entry.fps, notes
 
 
+def _look_up_all(source, info, entries):
+    """Return key frames, fps and no notes of each clip, its frames left where they are; one MerError for all faults."""
+    made, bad = [], []
+    for entry in entries:
+        try:
+            made.append(_look_up(source, info, entry))
+        except MerError as error:
+            bad.append((entry.where.rpartition(", ")[2], error))
+    if len(bad) > 1:
+        others = ", ".join(where for where, _ in bad[1:20]) + ", ..." * (len(bad) > 20)
+        raise MerError(f"{bad[0][1]} (and {len(bad) - 1} more cannot be used: {others})")
+    if bad:
+        raise bad[0][1]
+    return made
+
+
 def _look_up(source, info, entry):
-    """Return a clip's key frames, fps and no notes, its frames left where they are."""
     if "channels" in info:
         return (None, None, None), None, ()
     return find_keys(entry, list_stems(source, entry)), entry.fps, ()
@@ -243,10 +258,11 @@ def _count(info, entries):
     """Return the sentence that counts clips, subjects and labels."""
     bare = sum(entry.labels is None for entry in entries)
     counts = [f"{name} {sum(name in (entry.labels or ()) for entry in entries)}" for name in info["labels"]]
-    text = f"{len(entries)} clips of {len({entry.subject for entry in entries})} subjects"
+    people = len({entry.subject for entry in entries})
+    text = f"{len(entries)} clip{'s' * (len(entries) > 1)} of {people} subject{'s' * (people > 1)}"
     if bare < len(entries):
         text += f": {', '.join(counts)}"
-    return text + (f"; {bare} clips have no labels." if bare else ".")
+    return text + (f"; without labels: {bare}." if bare else ".")
 
 
 def describe(name, views, labels, source, exclusive=False):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mer_utils import MerError
 from mer_utils.artifacts import write_bytes, write_json
 from mer_utils.plan import count_workers
 from mer_utils.study import draw_png, find_root
@@ -254,10 +255,13 @@ def submit(
     from mer_utils.prediction import find_weights, load_ensemble
     from mer_utils.submission import answer_clips, write_answers
 
-    root = find_root()
-    weights = weights or find_weights(root)
+    weights = weights or find_weights(find_root())
     ensemble = load_ensemble(weights)
-    rows = answer_clips(open_dataset(data), ensemble, exclude, root / "artifacts" / "cache", count_workers(jobs))
+    try:
+        cache = find_root() / "artifacts" / "cache"
+    except MerError:  # outside of the repository: nothing is kept
+        cache = None
+    rows = answer_clips(open_dataset(data), ensemble, exclude, cache, count_workers(jobs))
     write_answers(out, rows)
     typer.echo(f"weights: {weights}: {len(ensemble.members)} networks, trained on {ensemble.trained_on}")
     counts = ", ".join(f"{label} {sum(row[label] for row in rows)}" for label in ensemble.labels)

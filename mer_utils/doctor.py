@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.clips import survey
-from mer_utils.inspection import Finding, explain, inspect_group
+from mer_utils.inspection import CROP, Finding, explain, inspect_group
 from mer_utils.parallel import run_jobs
 from mer_utils.tables import TABLES, read_table
 
@@ -32,9 +32,9 @@ class Report:
         return all(finding.level != "mend" for finding in self.findings)
 
     def verdict(self, check):
-        """Return ok, or how many findings a check has: "mend 2", "look 3"."""
+        """Return ok, or how many findings of the worse level a check has: "mend 2", "look 3"."""
         levels = Counter(finding.level for finding in self.findings if finding.check == check)
-        return ", ".join(f"{level} {levels[level]}" for level in ("mend", "look") if levels[level]) or "ok"
+        return next((f"{level} {levels[level]}" for level in ("mend", "look") if levels[level]), "ok")
 
     def table(self):
         """Return one table as text, then the findings, at most five a check."""
@@ -46,9 +46,8 @@ class Report:
         for level, heading in (("mend", "To be mended"), ("look", "To be looked at")):
             chosen = [finding for finding in self.findings if finding.level == level]
             lines += ["", f"{heading}:", *_list_findings(chosen)] if chosen else []
-        return "\n".join(
-            [*lines, "", "Sound: nothing must be mended." if self.sound else "Not sound: mend this first."]
-        )
+        lines += ["", "Sound: nothing must be mended." if self.sound else "Not sound: mend what is listed first."]
+        return "\n".join(lines)
 
     def to_json(self):
         """Return the whole report as plain dicts and lists."""
@@ -81,194 +80,164 @@ def examine(root, jobs=1):
     root = Path(root)
     info, rows = survey(root)
     clips = [clip for clip in rows if not isinstance(clip, MerError)]
-    findings = [explain("mend", "rows", error, root) for error in rows if isinstance(error, MerError)]
     groups = [(root, info, clips[start : start + GROUP]) for start in range(0, len(clips), GROUP)]
     seen = [one for part in run_jobs(inspect_group, groups, jobs) for one in part]
-    findings += [finding for one in seen for finding in one.findings]
     table, facts = [("rows", f"{len(clips)} of {len(rows)} in the manifest can be used")], {"rows": len(rows)}
-    for check in (_count_clips, _count_labels, _compare_published, _compare_subjects, _count_frames, _time_clips):
-        found, numbers, odd = check(info, clips, seen)
-        table, facts, findings = table + found, facts | numbers, findings + odd
-    for check in (_find_copies, _sum_up_faces):
-        found, numbers, odd = check(info, clips, seen)
-        table, facts, findings = table + found, facts | numbers, findings + odd
+    findings = [explain("mend", "rows", error, root) for error in rows if isinstance(error, MerError)]
+    findings += [finding for one in seen for finding in one.findings]
+    shared = (_check_clips, _check_subjects, _check_labels, _check_published, _check_sizes)
+    own = (_check_phases, _check_copies) if info.get("channels") else (_check_times, _check_copies, _check_faces)
+    for check in shared + own:
+        lines, numbers, found = check(info, clips, seen)
+        table, facts, findings = table + lines, facts | numbers, findings + found
     order = [check for check, _ in table]
     findings.sort(key=lambda finding: (finding.level != "mend", order.index(finding.check)))
     return Report(info["name"], table, facts, findings)
 
 
-def _count_clips(info, clips, seen):
-    subjects = Counter(clip.subject for clip in clips)
-    unlabelled = [clip.name for clip in clips if clip.labels is None]
-    odd = [
-        Finding("look", "clips", name, "has no labels: `mer submit` answers it, training needs them")
-        for name in unlabelled
-    ]
-    if len(subjects) == 1 and len(unlabelled) < len(clips):
-        what = "is the only subject: leaving one subject out leaves nothing to learn from"
-        odd.append(Finding("mend", "subjects", next(iter(subjects)), what))
-    text = f"{len(clips)}" + (f", {len(unlabelled)} of them without labels" if unlabelled else "")
-    many = f"{len(subjects)}, with {min(subjects.values())} to {max(subjects.values())} clips each" if subjects else "0"
-    facts = {"clips": len(clips), "unlabelled": len(unlabelled), "subjects": len(subjects)}
-    return [("clips", text), ("subjects", many)], facts, odd
+# Each check takes dataset.json's content, the clips and what was seen of each; it returns lines of the table, facts for
+# the JSON, and Findings.
 
 
-def _count_labels(info, clips, seen):
-    labelled = [clip for clip in clips if clip.labels is not None]
-    counts, odd = {}, []
-    for k, label in enumerate(info["labels"]):
-        owners = [clip.subject for clip in labelled if clip.labels[k]]
-        counts[label] = len(owners)
-        if labelled and not owners:
-            odd.append(
-                Finding(
-                    "mend",
-                    "labels",
-                    label,
-                    "no clip has it, so that nothing can be learnt of it: add clips, or leave out the label",
-                )
-            )
-        elif len(set(owners)) == 1:
-            odd.append(
-                Finding(
-                    "look",
-                    "labels",
-                    label,
-                    "only one subject shows it: when that one is left out, nothing is learnt of it",
-                )
-            )
-    text = ", ".join(f"{label} {count}" for label, count in counts.items())
-    return [("labels", text)], {"labels": counts}, odd
+def _check_clips(info, clips, seen):
+    missing = [clip.name for clip in clips if clip.labels is None]
+    found = [Finding("look", "clips", name, "no labels: `mer submit` answers it, training cannot") for name in missing]
+    text = f"{len(clips)}, {len(missing)} without labels" if missing else str(len(clips))
+    return [("clips", text)], {"clips": len(clips), "unlabelled": len(missing)}, found
 
 
-def _compare_published(info, clips, seen):
-    """Compare clips, subjects and labels with the published counts of the set that dataset.json names."""
-    name = info.get("published")
-    if name is None:
-        return [], {}, []
-    table = [row.cells for row in read_table(TABLES / "published_counts.csv")]
-    wanted = {row["what"]: int(row["count"]) for row in table if row["set"] == name}
-    if not wanted:
-        return [("published", f"no counts are known of {name}")], {}, []
-    have = {"clips": len(clips), "subjects": len({clip.subject for clip in clips})} | {
-        label: sum(clip.labels[k] for clip in clips if clip.labels) for k, label in enumerate(info["labels"])
-    }
-    differ = [what for what, count in wanted.items() if have.get(what) != count]
-    odd = [Finding("look", "published", what, f"{have.get(what, 0)} here, {wanted[what]} published") for what in differ]
-    text = f"{len(wanted) - len(differ)} of {len(wanted)} counts are those published of {name}"
-    return [("published", text)], {"published": wanted}, odd
-
-
-def _compare_subjects(info, clips, seen):
-    """Find subjects that are split over names: spelt in two ways, or with sessions told apart."""
-    names = sorted({clip.subject for clip in clips})
-    alike, sessions, odd = {}, {}, []
-    for name in names:
-        plain = re.sub(r"\d+", lambda digits: str(int(digits[0])), re.sub(r"[\s_-]+", "", name.casefold()))
-        alike.setdefault(plain, []).append(name)
-        base = re.fullmatch(r"(.*\d)[\s_-]+(?:\d{1,2}(?:st|nd|rd|th)?|[a-z])", name, re.IGNORECASE)
+def _check_subjects(info, clips, seen):
+    """Find subjects that are split over names: spelt in two ways, or with their sessions told apart."""
+    counts = Counter(clip.subject for clip in clips)
+    alike, sessions, found = {}, {}, []
+    for name in sorted(counts):
+        # gaps and leading zeros do not count, but S13_1 and S131 are two names
+        plain = re.sub(r"(?<!\d)[\s_-]+|[\s_-]+(?!\d)", "", name.casefold())
+        alike.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", plain), []).append(name)
+        base = re.fullmatch(r"(.*\d)[\s_-]+\d{1,2}(st|nd|rd|th)?", name, re.IGNORECASE)
         sessions.setdefault(base[1] if base else name, []).append(name)
     for group in alike.values():
         if len(group) > 1:
-            odd.append(
-                Finding(
-                    "mend",
-                    "subjects",
-                    ", ".join(group),
-                    "are one subject spelt in several ways? Each is left out on its own: use one spelling",
-                )
-            )
+            what = "are one subject in several spellings; use one, else it is learnt from and tested on at once"
+            found.append(Finding("mend", "subjects", ", ".join(group), what))
     for group in sessions.values():
-        if 2 <= len(group) <= 4:  # more are a way of counting, not sessions
-            odd.append(
-                Finding(
-                    "look",
-                    "subjects",
-                    ", ".join(group),
-                    "look like sessions of one person, who is then learnt from and tested on",
-                )
-            )
-    return [], {}, odd
+        if 2 <= len(group) <= 4:  # more is a way of counting subjects
+            what = "look like sessions of one person; if so, give them one name"
+            found.append(Finding("look", "subjects", ", ".join(group), what))
+    if len(counts) == 1 and any(clip.labels for clip in clips):
+        what = "is the only subject; leaving one subject out leaves nothing to learn from"
+        found.append(Finding("mend", "subjects", clips[0].subject, what))
+    text = f"{len(counts)}, with {min(counts.values())} to {max(counts.values())} clips each" if counts else "0"
+    return [("subjects", text)], {"subjects": len(counts)}, found
 
 
-def _count_frames(info, clips, seen):
+def _check_labels(info, clips, seen):
+    counts, found = _count_labels(info, clips), []
+    for k, label in enumerate(info["labels"]):
+        subjects = {clip.subject for clip in clips if clip.labels and clip.labels[k]}
+        if not counts[label] and any(clip.labels for clip in clips):
+            what = "no clip has this label; add such clips, or take it out of dataset.json and the manifest"
+            found.append(Finding("mend", "labels", label, what))
+        elif len(subjects) == 1:
+            what = "a single subject shows it; where that one is left out, nothing of it is learnt"
+            found.append(Finding("look", "labels", label, what))
+    return [("labels", ", ".join(f"{label} {n}" for label, n in counts.items()))], {"labels": counts}, found
+
+
+def _count_labels(info, clips):
+    return {label: sum(clip.labels[k] for clip in clips if clip.labels) for k, label in enumerate(info["labels"])}
+
+
+def _check_published(info, clips, seen):
+    """Compare with the published counts of the set that dataset.json names as "published"."""
+    name = info.get("published")
+    if not name:
+        return [], {}, []
+    table = [row.cells for row in read_table(TABLES / "published_counts.csv")]
+    wanted = {row["what"]: int(row["count"]) for row in table if row["set"] == name}
+    have = _count_labels(info, clips) | {"clips": len(clips), "subjects": len({clip.subject for clip in clips})}
+    differ = [what for what in wanted if have.get(what, 0) != wanted[what]]
+    found = [
+        Finding("look", "published", what, f"{have.get(what, 0)} here, {wanted[what]} published") for what in differ
+    ]
+    text = f"{len(wanted) - len(differ)} of {len(wanted)} counts are as published of {name}"
+    return [("published", text if wanted else f"no counts are known of {name}")], {"published": wanted}, found
+
+
+def _check_sizes(info, clips, seen):
     counts = [len(clip.names) for clip in clips] or [0]
     sizes = Counter(one.size for one in seen if one.size).most_common()
-    odd = []
+    found = []
     for clip, one in zip(clips, seen, strict=True):
         if one.size and one.size != sizes[0][0]:
-            what = "{} x {} px, but most clips of the set are {} x {} px".format(*one.size, *sizes[0][0])
-            odd.append(Finding("look", "sizes", clip.name, what))
-    text = ", ".join(f"{w} x {h} px" + (f" ({count})" if len(sizes) > 1 else "") for (w, h), count in sizes[:4])
-    more = f" and {len(sizes) - 4} more sizes" if len(sizes) > 4 else ""
-    views = f", {info['views']} views side by side" if info["views"] > 1 and not info.get("channels") else ""
-    facts = {"frames": sum(counts), "sizes": {f"{w}x{h}": count for (w, h), count in sizes}}
-    frames = f"{sum(counts)}, {min(counts)} to {max(counts)} a clip"
-    table = [("frames", frames), ("sizes", text + more + views)]
-    return table + ([("channels", ", ".join(info["channels"]))] if info.get("channels") else []), facts, odd
+            what = "{} x {} px, but most clips of the set have {} x {} px".format(*one.size, *sizes[0][0])
+            found.append(Finding("look", "sizes", clip.name, what))
+    text = ", ".join(f"{w} x {h} px" + (f" ({n} clips)" if len(sizes) > 1 else "") for (w, h), n in sizes[:4])
+    text += f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
+    text += ", two views side by side" if info["views"] == 2 and sizes and not info.get("channels") else ""
+    facts = {"frames": sum(counts), "sizes": {f"{w} x {h}": n for (w, h), n in sizes}}
+    return (
+        [("frames", f"{sum(counts)}, {min(counts)} to {max(counts)} a clip"), ("sizes", text or "none")],
+        facts,
+        found,
+    )
 
 
-def _time_clips(info, clips, seen):
-    if info.get("channels"):
-        return [], {}, []
-    rates = Counter(clip.fps for clip in clips)
-    odd = []
+def _check_phases(info, clips, seen):
+    counts = Counter(len(clip.names) for clip in clips)
+    usual = counts.most_common(1)[0][0] if counts else 0
+    found = [
+        Finding("mend", "channels", clip.name, f"{len(clip.names)} pictures, but most clips have {usual}: one a phase")
+        for clip in clips
+        if len(clip.names) != usual
+    ]
+    text = f"red, green, blue hold {', '.join(info['channels'])}; {usual} phase{'s' * (usual != 1)}"
+    return [("channels", text)], {"channels": info["channels"], "phases": usual}, found
+
+
+def _check_times(info, clips, seen):
+    rates, found = sorted({clip.fps for clip in clips if clip.fps}), []
     for clip in clips:
         if clip.fps is None:
-            odd.append(Finding("look", "fps", clip.name, "no fps is given: how long it lasts is not known"))
+            found.append(Finding("look", "fps", clip.name, "fps is not given: how long it lasts cannot be checked"))
         elif not 25 <= clip.fps <= 1000:
-            odd.append(Finding("look", "fps", clip.name, f"{clip.fps:g} fps: a micro-expression wants 25 to 1000"))
-    known = sorted(fps for fps in rates if fps)
-    if len(known) > 1:
-        odd.append(
-            Finding(
-                "look",
-                "fps",
-                f"{known[0]:g} to {known[-1]:g} fps",
-                "several rates in one set: the apex rule smooths over frames, not over time",
-            )
-        )
+            found.append(Finding("look", "fps", clip.name, f"{clip.fps:g} fps: too few, or a misprint?"))
+    if len(rates) > 1:
+        what = "several rates in one set: the apex is sought in a curve smoothed over frames, not over seconds"
+        found.append(Finding("look", "fps", f"{rates[0]:g} to {rates[-1]:g} fps", what))
     times = [(clip.offset - clip.onset) / clip.fps for clip in clips if clip.fps]
-    lasting = f"{min(times):.2f} to {max(times):.2f} s from onset to offset" if times else "not known"
-    text = ", ".join(f"{fps:g}" for fps in known[:6]) or "not known"
-    return [("fps", text), ("duration", lasting)], {"fps": known}, odd
+    text = f"{min(times):.2f} to {max(times):.2f} s from onset to offset" if times else "not known"
+    known = ", ".join(f"{fps:g}" for fps in rates[:6]) + (f" and {len(rates) - 6} more" if len(rates) > 6 else "")
+    return [("fps", known or "not known"), ("duration", text)], {"fps": rates}, found
 
 
-def _find_copies(info, clips, seen):
-    """Find clips with the same decoded pictures."""
-    first, odd = {}, []
+def _check_copies(info, clips, seen):
+    """Find clips whose decoded pictures are another's."""
+    first, found = {}, []
     for clip, one in zip(clips, seen, strict=True):
-        if one.digest is not None and one.digest in first:
-            twin = first[one.digest]
-            whose = (
-                "" if clip.subject == twin.subject else f", and the subjects differ ({clip.subject}, {twin.subject})"
-            )
-            labels = "" if clip.labels == twin.labels else ", and the labels differ"
-            odd.append(
-                Finding(
-                    "mend",
-                    "duplicates",
-                    clip.name,
-                    f"shows the same pictures as {twin.name}{whose}{labels}: remove one of them",
-                )
-            )
-        elif one.digest is not None:
-            first[one.digest] = clip
-    return [("duplicates", f"{len(odd)} clips repeat another" if odd else "none")], {"duplicates": len(odd)}, odd
+        twin = first.setdefault((one.size, one.digest), clip)
+        if one.digest and twin is not clip:
+            what = f"has the same pictures as {twin.name}"
+            if clip.subject != twin.subject:
+                what += f", and another subject ({clip.subject}, not {twin.subject})"
+            if clip.labels != twin.labels:
+                what += ", and other labels"
+            found.append(Finding("mend", "duplicates", clip.name, f"{what}; keep one of them"))
+    return [("duplicates", str(len(found)) if found else "none")], {"duplicates": len(found)}, found
 
 
-def _sum_up_faces(info, clips, seen):
-    if info.get("channels"):
-        return [], {}, []
-    how = Counter(one.how for one in seen if one.how)
-    motion = [one.motion for one in seen if one.motion]
-    late = sum(finding.check == "views" for one in seen for finding in one.findings)
-    face = f"face {min(m[0] for m in motion):.2f} to {max(m[1] for m in motion):.2f} px" if motion else ""
-    table = [
-        ("face box", ", ".join(f"{kind} {how[kind]}" for kind in ("manifest", "silhouette", "fallback") if how[kind]))
-    ]
+def _check_faces(info, clips, seen):
+    """Sum up how face boxes were found and what moved."""
+    kinds = Counter(one.how for one in seen if one.how)
+    moved = [one.motion for one in seen if one.motion]
+    lines = [("face box", ", ".join(f"{kind} {kinds[kind]}" for kind in sorted(kinds)) or "none")]
     if info["views"] == 2:
-        table.append(("views", f"{len(motion) - late} of {len(motion)} clips with both views in step"))
-    if motion:
-        face += f", head up to {max(m[2] for m in motion):.1f} px, in crops of 128 px"
-    return [*table, ("motion", face or "not measured")], {"boxes": dict(how)}, []
+        odd = len({finding.where for one in seen for finding in one.findings if finding.check == "views"})
+        lines.append(("views", f"alike and in step in {len(moved) - odd} of {len(moved)} clips"))
+    text = "not measured"
+    if moved:
+        least, most, head = (
+            pick(column) for pick, column in zip((min, max, max), zip(*moved, strict=True), strict=True)
+        )
+        text = f"face {least:.2f} to {most:.2f} px, head up to {head:.1f} px, in crops of {CROP} px"
+    return [*lines, ("motion", text)], {"boxes": dict(kinds)}, []

@@ -16,7 +16,7 @@ from mer_utils.images import read_image
 
 BYTES = 256 << 20  # of one file
 VERTICES = 5_000_000
-FACES = 2 * VERTICES  # triangles: a closed surface has twice as many as vertices
+FACES = 5_000_000  # triangles: about 1 GB while they are read; scans of faces have a twentieth
 LINES = 6 * VERTICES  # v, vt, vn, f and some comments
 LINE = 1 << 16  # bytes of one line
 LIBRARIES, MATERIAL = 16, 1 << 20  # material files of one mesh; bytes of each

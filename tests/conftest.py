@@ -1,10 +1,30 @@
+import numpy as np
 import pytest
 
 from mer_utils.clips import open_dataset
+from mer_utils.features import FrontEnd, extract
+from mer_utils.fitting import Recipe
 from mer_utils.generate import write_synthetic
+from mer_utils.prediction import WEIGHTS, save_ensemble
+from mer_utils.training import run_loso
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """A small synthetic dataset, made once: 2 subjects, 6 clips. Tests read it; who changes it works on a copy."""
     return open_dataset(write_synthetic(tmp_path_factory.mktemp("data") / "tiny", 2, 6, seed=3, jobs=2))
+
+
+@pytest.fixture(scope="session")
+def trained(data, tmp_path_factory):
+    """Weights of folds of the small set, whose two subjects are dealt into four so that there is something to split:
+    (path, features, outcome).
+    """
+    front, recipe = FrontEnd(crop=64, size=12), Recipe(epochs=2, inner=2, width=4)
+    features = extract(data, front)
+    subjects = np.array([f"P{n % 4}" for n in range(len(features.y))])
+    features = type(features)(**vars(features) | {"subjects": subjects})
+    outcome = run_loso(features, recipe)
+    path = tmp_path_factory.mktemp("weights") / WEIGHTS
+    save_ensemble(path, outcome, features, recipe, front, "tiny synthetic faces")
+    return path, features, outcome

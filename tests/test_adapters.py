@@ -70,7 +70,7 @@ def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path):
         said = write_set(source, root, INFO, [enter("a"), enter("b", labels=None, apex=2, fps=29.97)])
         dataset = open_dataset(root)
         assert said == [
-            "2 clips of 1 subjects: Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; 1 clips have no labels."
+            "2 clips of 1 subject: Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; without labels: 1."
         ]
         assert dataset.info["frames"] == expected and [clip.labels for clip in dataset.clips] == [(1, 0, 0, 0, 0), None]
         assert dataset.clips[1].folder.resolve() == source / "b"

@@ -19,9 +19,10 @@ from mer_utils.study import read_suite
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "__init__ artifacts parallel tables images anatomy faces scenario synthetic rendering meshes clips generate "
-    "adapters layouts sheets preprocessing flow apex features doctor metrics comparison model baselines fitting stacked "
-    "training prediction submission sensitivity plots charts widgets study plan suite cli_data cli"
+    "__init__ artifacts parallel tables images anatomy faces scenario synthetic rendering meshfiles meshes clips "
+    "generate adapters layouts sheets preprocessing flow apex features inspection doctor metrics comparison model "
+    "baselines fitting stacked training prediction submission sensitivity plots charts widgets study plan suite "
+    "cli_data cli"
 ).split()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = sorted((ROOT / "mer_utils").glob("*.py"))

@@ -181,7 +181,7 @@ def test_a_seam_splits_vertices_and_a_texture_repeats(tmp_path):
     (tmp_path / "m.mtl").write_text("newmtl a\nKd 1 1 1\n\tmap_Kd two words ä.png\n", encoding="utf-8")
     for t in range(3):
         corners = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nmtllib m.mtl\n"
-        points = "".join(f"vt {u} 0.5\n" for u in (0.25, 0.25, 0.25, 1.75, 1.75, 1.75))
+        points = "".join(f"vt {u} 0.5\n" for u in (0.25, 0.25, 0.25, -0.25, -0.25, -0.25))
         (tmp_path / f"{t}.obj").write_text(f"{corners}{points}f 1/1 2/2 3/3\nf 1/4 3/5 4/6\n")
     mesh = read_mesh(tmp_path / "0.obj")
     assert len(mesh.vertices) == 6 and mesh.texture.shape == (2, 2)

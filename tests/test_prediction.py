@@ -1,27 +1,17 @@
+import json
 import shutil
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from yunet import write_model
 
 from mer_utils import MerError
-from mer_utils.features import FrontEnd, extract
-from mer_utils.fitting import Recipe
-from mer_utils.prediction import WEIGHTS, find_weights, load_ensemble, predict_clip, save_ensemble
-from mer_utils.training import run_loso
-
-FRONT, RECIPE = FrontEnd(crop=64, size=12), Recipe(epochs=2, inner=2, width=4)
-
-
-@pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
-    """Weights of two folds of two subjects each: two real ones, dealt into four so that there is something to split."""
-    features = extract(data, FRONT)
-    subjects = np.array([f"P{n % 4}" for n in range(len(features.y))])
-    features = type(features)(**vars(features) | {"subjects": subjects})
-    outcome = run_loso(features, RECIPE)
-    path = tmp_path_factory.mktemp("weights") / WEIGHTS
-    save_ensemble(path, outcome, features, RECIPE, FRONT, "tiny synthetic faces")
-    return path, features, outcome
+from mer_utils.clips import read_frames
+from mer_utils.images import encode_png
+from mer_utils.prediction import find_weights, load_ensemble, open_film, predict_clip
+from mer_utils.rendering import write_obj
 
 
 def test_a_stored_ensemble_gives_the_scores_it_was_stored_with(trained, data):
@@ -64,3 +54,70 @@ def test_bad_weights_and_bad_frames_are_one_sentence(trained, data, tmp_path):
             predict_clip(folder, ensemble, onset, offset)
     with pytest.raises(MerError, match="no such folder"):
         predict_clip(tmp_path / "nothing", ensemble)
+
+
+def test_a_film_and_a_folder_of_the_same_frames_get_one_answer(trained, data, tmp_path):
+    clip, ensemble = data.clips[1], load_ensemble(trained[0])
+    path = tmp_path / "a film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 60, (336, 224), False)  # lossless
+    for frame in read_frames(clip):
+        writer.write(frame)
+    writer.release()
+    film = predict_clip(path, ensemble, clip.onset, clip.offset)
+    folder = predict_clip(clip.folder, ensemble, clip.onset, clip.offset)
+    assert film.apex == folder.apex and film.found == folder.found == "silhouette"
+    np.testing.assert_allclose(film.scores, folder.scores, atol=0.02)  # the film's grey may differ by one level
+    assert film.crops.shape == (2, clip.offset + 1, 64, 64)  # what comes after the offset is not read
+
+
+def test_meshes_are_filmed_and_answered(trained, data, tmp_path):
+    motion = data.truth(data.clips[0])
+    for t in range(0, 16, 3):
+        write_obj(tmp_path / "meshes", motion, t)
+    result = predict_clip(tmp_path / "meshes", load_ensemble(trained[0]), size=224)
+    assert result.crops.shape == (2, 6, 64, 64) and result.first[0].shape == (224, 168)
+    with pytest.raises(MerError, match="meshes give two views"):
+        open_film(tmp_path / "meshes", views=1)
+
+
+def test_the_box_is_the_given_one_or_yunets_or_the_fallback(trained, tmp_path):
+    ensemble, rng = load_ensemble(trained[0]), np.random.default_rng(0)
+    for t in range(6):
+        frame = rng.integers(0, 120, (224, 336)).astype(np.uint8)
+        frame[96:128, 64:96] = frame[96:128, 200:232] = 255
+        cv2.imwrite(str(tmp_path / f"{t}.png"), frame)
+    assert predict_clip(tmp_path, ensemble).found == "fallback"
+    model = write_model(tmp_path / "stand-in.onnx")
+    found = predict_clip(tmp_path, ensemble, face_model=model)
+    assert found.found == "face model" and found.boxes == ((32, 64, 128, 160), (0, 64, 96, 160))
+    given = predict_clip(tmp_path, ensemble, boxes=((0, 0, 90, 90), (5, 5, 99, 99)), face_model=model)
+    assert given.found == "manifest" and given.boxes[0] == (0, 0, 90, 90)
+    for t in range(6):
+        cv2.imwrite(str(tmp_path / f"{t}.png"), rng.integers(0, 120, (224, 336)).astype(np.uint8))
+    with pytest.raises(MerError, match="YuNet finds no face in view 1"):
+        predict_clip(tmp_path, ensemble, face_model=model)
+
+
+def test_a_prediction_is_json_and_says_what_it_rests_on(trained, data):
+    clip = data.clips[1]
+    result = predict_clip(clip.folder, load_ensemble(trained[0]), clip.onset, clip.offset)
+    told = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert told["trained_on"] == "tiny synthetic faces" and told["networks"] == 8 and told["apex"] == result.apex
+    assert told["labels"] == result.table() and sum(told["attention"].values()) == pytest.approx(1, abs=1e-3)
+    assert np.array(told["motion_curve_px"]).shape == result.curve.shape
+    never = replace(result, thresholds=np.full(5, np.inf))
+    assert all(row["threshold"] is None and not row["answer"] for row in never.table().values())
+
+
+def test_what_is_no_clip_is_refused(trained, tmp_path):
+    ensemble = load_ensemble(trained[0])
+    (tmp_path / "notes.txt").write_text("no film")
+    with pytest.raises(MerError, match="neither a folder nor a film"):
+        predict_clip(tmp_path / "notes.txt", ensemble)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MerError, match="holds no frames"):
+        predict_clip(tmp_path / "empty", ensemble)
+    for t in range(1001):
+        (tmp_path / "empty" / f"{t}.png").write_bytes(encode_png(np.full((8, 16), 9, np.uint8)))
+    with pytest.raises(MerError, match="more than 1000 frames"):
+        predict_clip(tmp_path / "empty", ensemble)
