@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.artifacts import new_folder, write_json
-from mer_utils.clips import check_inside, list_frames
+from mer_utils.clips import list_frames
+from mer_utils.images import UNSAFE, find_inside
 from mer_utils.parallel import run_jobs
 from mer_utils.scenario import LABELS
 from mer_utils.tables import TABLES, need_columns, read_table, write_table
 
-UNSAFE = r"[\\:\0-\x1f\ud800-\udfff]"  # in no name: other systems' separators, control characters, no UTF-8
 COLUMNS = ("clip", "subject", "onset", "apex", "offset", "fps", "aus", "box", "frames")  # of a manifest: no labels
 MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
 
@@ -205,22 +205,6 @@ def _check_entries(source, info, entries):
             seen[key] = entry.where
         for part in entry.path.split(";") if "channels" in info else [entry.path]:
             find_inside(source, part, entry.where)
-
-
-def find_inside(source, text, where):
-    """Return source / text; MerError if it is missing or leads out of the folder ``source``."""
-    parts = text.split("/")
-    if re.search(UNSAFE, text) or any(part.strip() != part or part in ("", ".", "..") for part in parts):
-        raise MerError(f"{where}: the path {text!r} must lead downwards from {source}")
-    found = source / text
-    try:
-        there = found.exists()
-    except OSError:  # a name too long for the disk
-        there = False
-    if not there:
-        raise MerError(f"{where}: {found} is missing; add it or remove the row")
-    check_inside(found, source)
-    return found
 
 
 def regroup(entries, info, classes):

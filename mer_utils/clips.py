@@ -5,13 +5,13 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from mer_utils import MerError
 from mer_utils.artifacts import read_json, read_npz
-from mer_utils.images import FRAME_TYPES, number_key, read_image
+from mer_utils.images import FRAME_TYPES, check_inside, find_inside, number_key, read_image
 from mer_utils.rendering import cameras
 from mer_utils.synthetic import Motion
 from mer_utils.tables import need_columns, read_table
@@ -139,16 +139,6 @@ def list_frames(folder, root=None):
     return tuple(sorted(frames, key=number_key))
 
 
-def check_inside(path, root):
-    """Raise MerError if ``path``, links followed, does not lie in the folder ``root``."""
-    try:
-        inside = path.resolve().is_relative_to(Path(root).resolve())
-    except (OSError, RuntimeError):  # links that lead round in a circle
-        inside = False
-    if not inside:
-        raise MerError(f"{path}: is a link that leads out of {root}; put the files themselves there")
-
-
 def iterate_frames(clip):
     """Yield a clip's raw frames one by one as they lie on disk, views still side by side: (H, W) uint8 grey.
 
@@ -238,10 +228,10 @@ def _read_row(where, info, root, cells):
     labels = _read_labels(where, info, cells)
     try:
         if "channels" in info:
-            files = [_find_inside(where, root, part.strip()) for part in cells.get("frames", "").split(";")]
+            files = [find_inside(root, part.strip(), where) for part in cells.get("frames", "").split(";")]
             folder, names = root, tuple(file.relative_to(root).as_posix() for file in files)
             return Clip(name, subject, labels, folder, names, 0, None, 0)
-        folder = _find_inside(where, root, cells.get("frames") or name)
+        folder = find_inside(root, cells.get("frames") or name, where)
         names = tuple(path.name for path in list_frames(folder, root))
     except MerError as error:
         raise error if where in str(error) else MerError(f"{where}: {error}") from None
@@ -257,22 +247,6 @@ def _read_row(where, info, root, cells):
     if fps is not None and not 0 < fps < 1e6:
         raise MerError(f"{where}: fps is {fps}, but must be above 0 (leave it empty if it is not known)")
     return Clip(name, subject, labels, folder, names, onset, apex, offset, fps, boxes)
-
-
-def _find_inside(where, root, text):
-    """Return root / text, if it exists and lies in the folder ``root``."""
-    path = PurePosixPath(text.replace("\\", "/"))
-    if not text or path.is_absolute() or ".." in path.parts or "\0" in text or re.match("[A-Za-z]:", text):
-        raise MerError(f"{where}: the path {text!r} must lead downwards from {root}")
-    found = root / path
-    try:
-        there = found.exists()
-    except OSError:  # a name too long for the disk
-        there = False
-    if not there:
-        raise MerError(f"{where}: {found}: no such {'file' if path.suffix else 'folder of frames'}")
-    check_inside(found, root)
-    return found
 
 
 def _read_labels(where, info, cells):

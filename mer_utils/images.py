@@ -1,4 +1,6 @@
-"""Pictures and films of other people, read with care: what a header shows is checked before anything is decoded."""
+"""Pictures and films of other people, found and read with care: no path leads out of its folder, and what a header
+shows is checked before anything is decoded.
+"""
 
 import io
 import re
@@ -16,6 +18,7 @@ VIDEO_TYPES = {".mp4", ".avi", ".mov", ".mkv"}
 PIXELS = 50_000_000  # in one picture; 4DME's raw frames have 4 million
 BYTES = 256 << 20  # of one file
 LONGEST = 100_000  # frames of one film
+UNSAFE = r"[\\:\0-\x1f\ud800-\udfff]"  # in no path: other systems' separators, control characters, no UTF-8
 
 
 def number_key(path):
@@ -26,6 +29,32 @@ def number_key(path):
     if not numbers:
         raise MerError(f"{path}: a frame's file name needs a number, by which frames are sorted")
     return tuple(map(int, numbers)), Path(path).name
+
+
+def check_inside(path, root):
+    """Raise MerError if ``path``, links followed, does not lie in the folder ``root``."""
+    try:
+        inside = path.resolve().is_relative_to(Path(root).resolve())
+    except (OSError, RuntimeError):  # links that lead round in a circle
+        inside = False
+    if not inside:
+        raise MerError(f"{path}: is a link that leads out of {root}; put the files themselves there")
+
+
+def find_inside(root, text, where):
+    """Return root / text; MerError, begun by ``where``, if it is missing or leads out of the folder ``root``."""
+    parts = text.split("/")
+    if re.search(UNSAFE, text) or any(part.strip() != part or part in ("", ".", "..") for part in parts):
+        raise MerError(f"{where}: the path {text!r} must lead downwards from {root}")
+    found = Path(root) / text
+    try:
+        there = found.exists()
+    except OSError:  # a name too long for the disk
+        there = False
+    if not there:
+        raise MerError(f"{where}: {found} is missing; add it or remove the row")
+    check_inside(found, root)
+    return found
 
 
 def encode_png(image):

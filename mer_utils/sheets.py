@@ -11,14 +11,13 @@ from mer_utils.adapters import (
     check_source,
     copy_frames,
     describe,
-    find_inside,
     list_folders,
     read_fps,
     read_whole,
     sort_labels,
     write_set,
 )
-from mer_utils.images import VIDEO_TYPES, encode_png, read_video, video_fps
+from mer_utils.images import VIDEO_TYPES, encode_png, find_inside, read_video, video_fps
 from mer_utils.scenario import LABELS
 from mer_utils.tables import TABLES, need_columns, read_table
 

@@ -42,7 +42,7 @@ def test_what_was_written_is_read_back(data):
         ("negative", "2", "negative is '2', but must be 0 or 1"),
         ("clip", "../S01_001", "plain folder name"),
         ("clip", "/etc", "plain folder name"),
-        ("clip", "nowhere", "no such folder"),
+        ("clip", "nowhere", "nowhere is missing"),
         ("subject", "", "subject is empty"),
         ("onset", "first", "onset is 'first', but must be a whole number"),
         ("offset", "999", "onset < apex < offset"),
@@ -183,7 +183,7 @@ def test_links_that_leave_are_refused_and_links_that_stay_are_not(copy, data, tm
     refuse(copy, "row 2: .*is a link that leads out")
     inside.unlink()
     inside.symlink_to(inside)
-    refuse(copy, "row 2: .*(no such|is a link)")
+    refuse(copy, "row 2: .*(missing|is a link)")
 
 
 def test_survey_names_every_bad_row_and_returns_the_good_ones(copy):

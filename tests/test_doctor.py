@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mer_utils import MerError
-from mer_utils.clips import encode_png, open_dataset, read_frames
+from mer_utils.clips import open_dataset, read_frames
 from mer_utils.doctor import WIDTH, examine
+from mer_utils.images import encode_png
 from mer_utils.tables import read_table, write_table
 
 
@@ -169,7 +170,7 @@ def test_motion_that_no_micro_expression_has_is_found(copy, data):
     assert "head moves much" in motion[turned.name] and late.name not in motion
     assert found(report, "look", "views") == {late.name: "the right view seems to be 2 frames late"}
     assert found(report, "look", "face box").keys() == {bare.name} and report.facts["boxes"]["fallback"] == 1
-    assert f"repeat the one before" in found(report, "look", "frames")[still.name]
+    assert "repeat the one before" in found(report, "look", "frames")[still.name]
 
 
 def test_boxes_of_the_manifest_are_checked(copy, data):
