@@ -143,7 +143,7 @@ def test_copies_are_found_by_their_pictures(copy):
 
 
 def test_motion_that_no_micro_expression_has_is_found(copy, data):
-    still, noisy, turned, late, bare, _ = clips = open_dataset(copy).clips
+    still, noisy, turned, late, bare, lively = clips = open_dataset(copy).clips
     raw = {clip.name: read_frames(clip) for clip in clips}
     rng = np.random.default_rng(0)
 
@@ -163,11 +163,16 @@ def test_motion_that_no_micro_expression_has_is_found(copy, data):
     frames = raw[bare.name].copy()
     wall = rng.integers(0, 255, frames.shape[1:], np.uint8)
     replace_frames(bare, np.where(frames > 225, wall, frames))
+    middle = (lively.onset + lively.offset) // 2
+    frames = raw[lively.name].copy()
+    frames[middle - 1 : middle + 2, 110:170] = frames[middle - 1 : middle + 2, 104:164]  # half a face 6 px lower
+    replace_frames(lively, frames)
     report = examine(copy)
     assert report.sound
     motion = found(report, "look", "motion")
     assert "(0.00 px" in motion[still.name] and "hardly moves" in motion[noisy.name]
-    assert "head moves much" in motion[turned.name] and late.name not in motion
+    assert "head moves much" in motion[turned.name] and "face moves much" in motion[lively.name]
+    assert late.name not in motion and bare.name not in motion
     assert found(report, "look", "views") == {late.name: "the right view seems to be 2 frames late"}
     assert found(report, "look", "face box").keys() == {bare.name} and report.facts["boxes"]["fallback"] == 1
     assert "repeat the one before" in found(report, "look", "frames")[still.name]
@@ -225,3 +230,24 @@ def test_the_table_is_short_and_narrow(data, tmp_path):
     assert any(line.startswith(joined) for line in lines)
     assert "mend 9" in next(line for line in lines if line.startswith("rows"))
     assert lines[-1].startswith("Not sound") and "ok" in next(line for line in lines if line.startswith("duplicates"))
+
+
+def test_one_view_and_tiny_pictures(tmp_path):
+    rng = np.random.default_rng(2)
+    rows = []
+    for k, shape in enumerate([(1, 1), (2, 3), (5, 4), (64, 48)]):
+        (tmp_path / "clips" / f"clip {k}").mkdir(parents=True)
+        for t in range(4):
+            (tmp_path / "clips" / f"clip {k}" / f"{t}.png").write_bytes(
+                encode_png(rng.integers(0, 255, shape, np.uint8))
+            )
+        rows.append({"clip": f"clip {k}", "subject": k % 2, "é": 1 if k < 3 else ""})
+    write_table(tmp_path / "manifest.csv", rows)
+    info = {"name": "tiny", "labels": ["É"], "exclusive": False, "synthetic": False}
+    for views in (1, 2):
+        (tmp_path / "dataset.json").write_text(json.dumps(info | {"views": views}))
+        report = examine(tmp_path)
+        assert found(report, "look", "clips").keys() == {"clip 3"} and report.facts["labels"] == {"É": 3}
+        assert ("views" in dict(report.rows)) == (views == 2)
+        narrow = found(report, "mend", "face box")
+        assert list(narrow) == (["clip 0"] if views == 2 else []) and sum(report.facts["boxes"].values()) == 5 - views
