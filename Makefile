@@ -23,7 +23,7 @@ figures: .venv/built
 	.venv/bin/mer run --profile full $(ARGS)
 
 test: .venv/built
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 notebooks: .venv/built
 	.venv/bin/mer run --profile course

@@ -254,34 +254,32 @@ def extract_records(dataset, variants, cache=None, jobs=1):
     if cache is None:
         paths = [None] * len(keys)
         return list(zip(keys, _make_records(dataset, variants, paths, dtypes, jobs), strict=True))
-    cache.mkdir(parents=True, exist_ok=True)
     paths = [cache / f"features-{key}.npy" for key in keys]
-    with FileLock(cache / ".features.lock"):  # two notebooks at once: the second reads what the first made
-        missing = [k for k, path in enumerate(paths) if _open_records(path, dtypes[k], len(dataset)) is None]
-        if missing:
-            wanted = [[values[k] for k in missing] for values in (variants, paths, dtypes)]
-            _make_records(dataset, *wanted, jobs)
-    return [
-        (key, _open_records(path, dtype, len(dataset))) for key, path, dtype in zip(keys, paths, dtypes, strict=True)
-    ]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / ".features.lock"):  # two notebooks at once: the second reads what the first made
+            missing = [k for k, path in enumerate(paths) if _open_records(path, dtypes[k], len(dataset)) is None]
+            if missing:
+                _make_records(dataset, *([values[k] for k in missing] for values in (variants, paths, dtypes)), jobs)
+    except OSError as error:
+        raise MerError(f"{cache}: cannot be written ({error.strerror or error}); what is done is kept") from None
+    opened = zip(keys, paths, dtypes, strict=True)
+    return [(key, _open_records(path, dtype, len(dataset))) for key, path, dtype in opened]
 
 
 def _make_records(dataset, variants, paths, dtypes, jobs):
     """Extract what is missing; return the arrays (empty for those that went to files)."""
     stores = [_Growing(path, dtype, len(dataset)) for path, dtype in zip(paths, dtypes, strict=True)]
     first = min(store.rows for store in stores)
-    try:
-        for store in stores:
-            store.start(first)
-        parts = [dataset.clips[start : start + 4] for start in range(first, len(dataset), 4)]
-        work = [(part, dataset.views, dataset.channels, variants) for part in parts]
-        for done in stream_jobs(_extract_part, work, jobs):
-            for store, records in zip(stores, zip(*done, strict=True), strict=True):
-                store.append(records)
-        for store in stores:
-            store.finish()
-    except OSError as error:
-        raise MerError(f"{paths[0]}: cannot be written ({error.strerror}); what is done is kept") from None
+    for store in stores:
+        store.start(first)
+    parts = [dataset.clips[start : start + 4] for start in range(first, len(dataset), 4)]
+    work = [(part, dataset.views, dataset.channels, variants) for part in parts]
+    for done in stream_jobs(_extract_part, work, jobs):
+        for store, records in zip(stores, zip(*done, strict=True), strict=True):
+            store.append(records)
+    for store in stores:
+        store.finish()
     return [store.array for store in stores]
 
 
@@ -295,7 +293,8 @@ def extract_variants(dataset, variants, cache=None, jobs=1):
         "exclusive": dataset.exclusive,
     }
     found = extract_records(dataset, variants, cache, jobs)
-    return [Features(key=key, **common, **{name: rows[name] for name in rows.dtype.names}) for key, rows in found]
+    fields = ("x", "apex", "boxes")
+    return [Features(key=key, **common, **{name: np.asarray(rows[name]) for name in fields}) for key, rows in found]
 
 
 def extract(dataset, options=FrontEnd(), cache=None, jobs=1):

@@ -1,5 +1,6 @@
 import json
 import shutil
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -255,7 +256,11 @@ def test_any_manifest_is_a_dataset_or_one_sentence(copy, rows, header):
     columns = ["clip", "subject", *(label.lower() for label in LABELS), "onset", "apex", "offset", "fps", "box"]
     lines = [",".join(columns)] * header + [",".join(row) for row in rows]
     (copy / "manifest.csv").write_text("\n".join(lines), encoding="utf-8", errors="surrogatepass")
+    tracemalloc.start()
     try:
         assert all(clip.frames for clip in open_dataset(copy).clips)
     except MerError as error:
         assert str(copy) in str(error)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 << 20

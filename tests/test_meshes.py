@@ -3,6 +3,7 @@
 import os
 import struct
 import time
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -456,8 +457,9 @@ FAST = settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCh
 
 
 def read_or_refuse(path, data):
-    """Either a whole Mesh or the package's own error in one line, in little time."""
+    """Either a whole Mesh or the package's own error in one line, in little time and memory."""
     path.write_bytes(data)
+    tracemalloc.start()
     started = time.perf_counter()
     try:
         mesh = read_mesh(path)
@@ -468,6 +470,9 @@ def read_or_refuse(path, data):
         assert 0 <= mesh.faces.min() and mesh.faces.max() == len(mesh.vertices) - 1
         assert mesh.uv is None or (mesh.uv.shape == (len(mesh.vertices), 2) and np.isfinite(mesh.uv).all())
     assert time.perf_counter() - started < 2
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 << 20, f"{peak >> 20} MiB for a file of {len(data)} bytes"
 
 
 @FAST
