@@ -42,7 +42,7 @@ class Ensemble:
         """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and attention weights (M, 3)."""
         if maps.shape != self.shape:
             raise MerError(f"maps of shape {maps.shape} do not fit an ensemble trained on {self.shape} (V, P, 3, S, S)")
-        x, count = choose_maps(maps[None], self.recipe)
+        x, count = choose_maps(np.array(maps, np.float32)[None], self.recipe)  # a copy: torch wants to write
         pairs = [member.score(x) for member in self.members]
         scores = [merge_views(score, count, self.recipe.merge)[0] for score, _ in pairs]
         return np.stack(scores), np.stack([look.mean(0) for _, look in pairs])
@@ -97,7 +97,7 @@ class Prediction:
             "trained_on": self.trained_on,
             "networks": len(self.scores),
             "labels": self.table(),
-            "attention": dict(zip(STREAMS, self.attention.round(4).tolist(), strict=True)),
+            "attention": dict(zip(STREAMS, self.attention.astype(float).round(4).tolist(), strict=True)),
             "onset": self.onset,
             "apex": self.apex,
             "offset": self.offset,

@@ -252,3 +252,12 @@ def test_one_view_and_tiny_pictures(tmp_path):
         assert ("views" in dict(report.rows)) == (views == 2)
         narrow = found(report, "mend", "face box")
         assert list(narrow) == (["clip 0"] if views == 2 else []) and sum(report.facts["boxes"].values()) == 5 - views
+
+
+def test_lamps_that_flicker_late_are_not_taken_for_late_frames(copy):
+    for k, clip in enumerate(open_dataset(copy).clips):
+        frames = read_frames(clip)
+        gain = 1 + 0.02 * np.random.default_rng(k).standard_normal(len(frames) + 2)
+        lit = np.concatenate([gain[2:, None].repeat(168, 1), gain[:-2, None].repeat(168, 1)], 1)[:, None]
+        replace_frames(clip, np.clip(np.rint(frames * lit), 0, 255).astype(np.uint8))
+    assert not found(examine(copy), "look", "views")
