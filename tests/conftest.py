@@ -1,6 +1,9 @@
+import sys
+
 import numpy as np
 import pytest
 
+from mer_utils import cli
 from mer_utils.clips import open_dataset
 from mer_utils.features import FrontEnd, extract
 from mer_utils.fitting import Recipe
@@ -28,3 +31,18 @@ def trained(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / WEIGHTS
     save_ensemble(path, outcome, features, recipe, front, "tiny synthetic faces")
     return path, features, outcome
+
+
+@pytest.fixture
+def mer(monkeypatch, capsys, tmp_path):
+    """Run the command `mer` in this process, in an empty folder: returns (exit code, stdout, stderr)."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["mer", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            cli.app()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return call

@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-import sys
+from pathlib import Path
 
 import cv2
 import pytest
@@ -13,21 +13,6 @@ from yunet import write_model
 from mer_utils import cli
 from mer_utils.clips import open_dataset
 from mer_utils.tables import write_table
-
-
-@pytest.fixture
-def mer(monkeypatch, capfd, tmp_path):
-    """Run the command in this process, in an empty folder: returns (exit code, stdout, stderr)."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["mer", *map(str, args)])
-        with pytest.raises(SystemExit) as ended:
-            cli.app()
-        return ended.value.code or 0, *capfd.readouterr()
-
-    return call
 
 
 @pytest.fixture
@@ -80,8 +65,6 @@ def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained):
     assert "8 networks, trained on tiny synthetic faces" in text and "views: 2 of 168 x 224 px" in text
     for word in (*data.labels, "attention: u 0.3", f"onset {clip.onset}", "found by the head's outline"):
         assert word in text
-    from pathlib import Path
-
     told = json.loads(Path(f"predictions/{clip.name}.json").read_text())
     assert told["source"] == clip.name and set(told["labels"]) == set(data.labels)
     assert cv2.imread(f"predictions/{clip.name}.png").shape[1] > 1000

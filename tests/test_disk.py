@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import sys
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from yunet import write_model
 
-from mer_utils import cli
 from mer_utils.images import encode_png
 from mer_utils.layouts import import_challenge
 
@@ -25,21 +23,6 @@ def full_disk(size):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.fixture
-def mer(monkeypatch, capsys, tmp_path):
-    """Run the command in an empty folder: returns (exit code, stderr)."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["mer", *map(str, args)])
-        with pytest.raises(SystemExit) as ended:
-            cli.app()
-        return ended.value.code or 0, capsys.readouterr().err
-
-    return call
 
 
 @pytest.fixture
@@ -82,7 +65,7 @@ def test_a_full_disk_leaves_nothing_half_written(mer, commands, tmp_path, name):
     words, room = commands(tmp_path)[name]
     before, manifest = list_all(tmp_path), (tmp_path / "wild" / "manifest.csv").read_bytes()
     with full_disk(room):
-        code, err = mer(*words)
+        code, _, err = mer(*words)
     assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1 and "cannot be written" in err, err
     after = [path for path in list_all(tmp_path) if path not in ("out",)]  # an empty folder for answers may stay
     assert after == before and (tmp_path / "wild" / "manifest.csv").read_bytes() == manifest
@@ -94,7 +77,7 @@ def test_a_place_that_is_no_folder_is_one_sentence(mer, commands, tmp_path, name
     (tmp_path / "file").write_text("not a folder")
     words, _ = commands(tmp_path / "file")[name]
     before = list_all(tmp_path)
-    code, err = mer(*words)
+    code, _, err = mer(*words)
     assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1 and "cannot be written" in err, err
     assert list_all(tmp_path) == before
 
@@ -104,6 +87,6 @@ def test_a_place_that_is_no_folder_is_one_sentence(mer, commands, tmp_path, name
 def test_a_read_only_folder_is_one_sentence(mer, commands, tmp_path, name):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    code, err = mer(*commands(locked)[name][0])
+    code, _, err = mer(*commands(locked)[name][0])
     assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1 and "cannot be written" in err, err
     assert not list(locked.iterdir())
