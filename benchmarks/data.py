@@ -146,7 +146,7 @@ def decode_all(dataset):
 
 
 def measure_large(folder, clips=12, frames=20):
-    """Return clips a second for frames of 2400 x 1600 px: decoding alone, and the whole front end, with 1 and 2 jobs."""
+    """Return clips a second for frames of 2400 x 1600 px: decoding alone, and the front end with 1 and 2 jobs."""
     base, result = open_dataset(write_synthetic(folder / "large", 4, clips, seed=8, size=1600, jobs=JOBS)), {}
     for kind in (".png", ".jpg"):
         dataset = spread_frames(base, folder / f"large{kind}", kind, frames)

@@ -127,7 +127,8 @@ def _check_subjects(info, clips, seen):
     if len(counts) == 1 and any(clip.labels for clip in clips):
         what = "is the only subject; leaving one subject out leaves nothing to learn from"
         found.append(Finding("mend", "subjects", clips[0].subject, what))
-    text = f"{len(counts)}, with {min(counts.values())} to {max(counts.values())} clips each" if counts else "0"
+    each = " to ".join(map(str, sorted({min(counts.values()), max(counts.values())}))) if counts else ""
+    text = f"{len(counts)}, with {each} clips each" if counts else "0"
     return [("subjects", text)], {"subjects": len(counts)}, found
 
 

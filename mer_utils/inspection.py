@@ -23,9 +23,9 @@ LONGEST = 600  # frames of a clip that are compared: ten seconds at 60 fps
 LONG = 0.5  # s from onset to offset: what still counts as micro
 # px of that crop. None of 801 healthy clips (three sets, views 224 px high) passes a limit: the face moves 0.14 px
 # or more in the stiller view and 2.10 px or less in the livelier one, the head 3.8 px or less; 48 clips at 96 and
-# 448 px: 0.18 to 2.26 px. With the head held quite still, 2 of 72 healthy clips do. Out of 24 each are seen: exact
-# stills 24, stills with camera noise 14 (at 448 px 18, at 96 px, whose pixels are as noisy, 1), macro-expressions
-# of 4-8 px 18 and of 8-12 px 20, heads that drift 5 times as fast 4, 20 times 23.
+# 448 px: 0.18 to 2.26 px. With the head held quite still, 2 of 72 healthy clips do. Exact stills come out as 0.00
+# px. Out of 24 each are seen: stills with camera noise 14 (at 448 px 18, at 96 px, whose pixels are as noisy, 1),
+# macro-expressions of 4-8 px 18 and of 8-12 px 20, heads that drift 5 times as fast 4, 20 times 23.
 STILL, LARGE, HEAD = 0.12, 2.4, 8.0
 # Frames; a difference of correlations. None of 801 healthy clips passes, 2 of 24 without any noise or flicker do. A
 # view that is 1, 2, 4 frames late is found in 79, 83, 92 % of clips (96 px: 62, 79, 88 %), but seldom where each

@@ -66,7 +66,7 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     layers = [
         Layer(target, table, "notebooks/profiles.yml") for target, table in settings.get("parameters", {}).items()
     ]
-    if len(numbers) < len(suite["notebooks"]):  # what a profile says of notebooks that do not run now need not be checked now
+    if numbers != list(suite["notebooks"]):  # what a profile says of others need not be checked now
         layers = [layer for layer in layers if layer.target in numbers or _meant(layer, defaults)]
     values = _apply_layers(defaults, [*layers, *(_read_override(text, suite) for text in overrides)])
     fixed = {"profile": profile, "jobs": count_workers(workers)}
