@@ -183,7 +183,8 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
     MerError for what cannot be used.
     """
     source, options = Path(source), ensemble.front_end
-    film = islice(open_film(source, ensemble.shape[0], **camera), None if offset is None else offset + 1)
+    needed = None if offset is None else offset + 1 + round(4 * options.smoothing)  # as far as the smoothing looks
+    film = islice(open_film(source, ensemble.shape[0], **camera), needed)
     first = next(film, None)
     if first is None:
         raise MerError(f"{source}: holds no frames")
