@@ -6,8 +6,6 @@ published input size; views and phases become channels, and the last layers fit 
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
-from sklearn.svm import SVC
 from torch import nn
 
 from mer_utils import MerError
@@ -25,6 +23,9 @@ class PcaSvm:
         """Fit on maps (N, ...) and labels (N, L) of training subjects; a label with one answer only gets a constant
         score.
         """
+        from sklearn.decomposition import PCA  # a second to import, and only this peer needs it
+        from sklearn.svm import SVC
+
         flat = x.reshape(len(x), -1)
         self.pca = PCA(min(self.components, *flat.shape), svd_solver="full").fit(flat)
         parts = self.pca.transform(flat)
@@ -38,7 +39,7 @@ class PcaSvm:
         """Return the signed distances to the decision borders (N, L); above 0 means yes."""
         parts = self.pca.transform(x.reshape(len(x), -1))
         columns = [
-            border.decision_function(parts) if isinstance(border, SVC) else np.full(len(x), border)
+            np.full(len(x), border) if isinstance(border, float) else border.decision_function(parts)
             for border in self.borders
         ]
         return np.stack(columns, 1)

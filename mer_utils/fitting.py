@@ -11,7 +11,7 @@ from mer_utils.baselines import PEERS, PcaSvm, build_peer
 from mer_utils.metrics import mean_precision
 from mer_utils.model import FUSIONS, SE_PLACES, STREAMS, MicroAttNet
 
-torch.use_deterministic_algorithms(True)
+torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which takes a second to import
 
 NETWORKS = ("MicroAttNet", *PEERS, "PCA+SVM")
 
