@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.artifacts import new_folder, write_json
-from mer_utils.clips import list_frames
-from mer_utils.images import UNSAFE, find_inside
+from mer_utils.clips import format_boxes, list_frames
+from mer_utils.images import UNSAFE, find_inside, read_size
 from mer_utils.parallel import run_jobs
 from mer_utils.scenario import LABELS
 from mer_utils.tables import TABLES, need_columns, read_table, write_table
@@ -33,6 +33,7 @@ class Entry:
     numbers: str = "0"  # what these three count, see ``find_keys``
     fps: float | None = None
     aus: str = ""
+    cropped: bool = False  # the frames are face crops: the box is the whole view
 
 
 def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
@@ -58,7 +59,7 @@ def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
         else:
             with new_folder(data) as part:
                 _write_files(part, info, rows)
-    return [_count(info, entries), *said, *dict.fromkeys(note for *_, notes in made for note in notes)]
+    return [_count(info, entries), *said, *dict.fromkeys(note for _, _, notes, _ in made for note in notes)]
 
 
 def _write_files(folder, info, rows):
@@ -66,9 +67,9 @@ def _write_files(folder, info, rows):
     manifest, about = folder / "manifest.csv", folder / "dataset.json"
     for path in (manifest, about):
         if path.exists():
-            raise MerError(f"{path}: exists already; choose a new folder for the dataset")
-    if not any(row["aus"] for row in rows):
-        rows = [{key: value for key, value in row.items() if key != "aus"} for row in rows]
+            raise MerError(f"{path}: exists already; remove it or choose a new folder for the dataset")
+    bare = [key for key in ("aus", "box") if not any(row[key] for row in rows)]
+    rows = [{key: value for key, value in row.items() if key not in bare} for row in rows]
     write_table(manifest, rows)
     try:
         write_json(about, info)
@@ -85,19 +86,21 @@ def _relate(source, data):
 
 
 def _make_row(info, entry, made):
-    (onset, apex, offset), fps, _ = made
+    (onset, apex, offset), fps, _, size = made
+    box = format_boxes([(0, 0, size[0] // info["views"], size[1])] * info["views"]) if entry.cropped else ""
     flags = ["" if entry.labels is None else int(label in entry.labels) for label in info["labels"]]
     keys = {"onset": onset, "apex": apex, "offset": offset, "fps": None if fps is None else f"{fps:g}"}
     keys = {key: "" if value is None else value for key, value in keys.items()}
     labels = dict(zip(map(str.lower, info["labels"]), flags, strict=True))
-    return {"clip": entry.name, "subject": entry.subject, **labels, **keys, "aus": entry.aus}
+    return {"clip": entry.name, "subject": entry.subject, **labels, **keys, "aus": entry.aus, "box": box}
 
 
 def _make_clip(make, source, entry, clips):
     folder = clips / entry.name
     folder.mkdir(parents=True)
     stems, fps, notes = make(source, entry, folder)
-    return find_keys(entry, stems), fps if entry.fps is None else entry.fps, notes
+    size = read_size(list_frames(folder)[0]) if entry.cropped else None
+    return find_keys(entry, stems), fps if entry.fps is None else entry.fps, notes, size
 
 
 def _look_up_all(source, info, entries):
@@ -118,8 +121,10 @@ def _look_up_all(source, info, entries):
 
 def _look_up(source, info, entry):
     if "channels" in info:
-        return (None, None, None), None, ()
-    return find_keys(entry, list_stems(source, entry)), entry.fps, ()
+        return (None, None, None), None, (), None
+    keys = find_keys(entry, list_stems(source, entry))
+    size = read_size(list_frames(source / entry.path, source)[0]) if entry.cropped else None
+    return keys, entry.fps, (), size
 
 
 def list_stems(source, entry):

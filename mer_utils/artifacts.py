@@ -46,7 +46,7 @@ def new_folder(root):
     """
     root = Path(root)
     if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
-        raise MerError(f"{root}: exists already; choose a new folder")
+        raise MerError(f"{root}: exists already; remove it or choose a new folder")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))

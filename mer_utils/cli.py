@@ -22,7 +22,7 @@ commands = typer.Typer(
 )
 
 Profile = Annotated[
-    str, typer.Option(help="course (small, minutes), full (the README's figures) or paper (full on 4DME).")
+    str, typer.Option(help="course (small, minutes), full (the README's figures) or paper (full on a set of your own).")
 ]
 Data = Annotated[str, typer.Option(metavar="DIR", help="A dataset folder instead of synthetic faces.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Worker processes; 0 is one a core. Changes no number.")]

@@ -34,7 +34,7 @@ Size = Annotated[int, typer.Option(help="Height of a view of filmed meshes in px
 Fov = Annotated[float, typer.Option(help="Vertical field of view of the mesh cameras in degrees.")]
 Weights = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Weights of notebook 05; default: those of your own set, else synthetic."),
+    typer.Option(metavar="FILE", help="Weights of notebook 05; default: profile paper's, else full's, else course's."),
 ]
 FaceModel = Annotated[
     Path | None, typer.Option(metavar="FILE", help="YuNet's model (.onnx), for backgrounds not plain.")
@@ -46,7 +46,13 @@ def _finish(report, data, figures):
     for sentence in report:
         typer.echo(sentence)
     if not figures:
-        typer.echo(f"next: mer doctor {data}; then mer run --profile paper --data {data}")
+        from mer_utils.clips import open_dataset
+
+        labels = [clip.labels for clip in open_dataset(data).clips]
+        if None in labels and any(labels):
+            typer.echo("training wants a set in which every clip has labels: import the others as a set of their own")
+        then = f"mer run --profile paper --data {data}" if any(labels) else f"mer submit {data} OUT.csv"
+        typer.echo(f"next: mer doctor {data}; then {then}")
         return
     for row in run_suite("paper", str(data.resolve()), echo=typer.echo):
         typer.echo(f"{row['notebook']:22} {row['headline']}".rstrip())
@@ -118,6 +124,10 @@ def import_frames(
     ] = "names",
     views: Annotated[int, typer.Option(min=1, max=2, help="2: each frame holds both views side by side.")] = 1,
     fps: Annotated[float | None, typer.Option(help="Frames a second, where the table has no such column.")] = None,
+    cropped: Annotated[bool, typer.Option("--cropped", help="Frames are face crops already: use them whole.")] = False,
+    header_row: Annotated[
+        int | None, typer.Option(min=1, help="Row of the table's header, if notes stand above.")
+    ] = None,
     several: Annotated[bool, typer.Option("--several", help="A clip may have several labels.")] = False,
     copy: Copy = False,
     classes: Classes = "",
@@ -128,6 +138,7 @@ def import_frames(
 
     chosen = _read_pairs(columns, "--columns")
     rest = {"views": views, "numbers": numbers, "copy": copy, "exclusive": not several, "fps": fps}
+    rest |= {"cropped": cropped, "header_row": header_row}
     _finish(import_frames(source, data, table, folder, chosen, classes or None, **rest), data, figures)
 
 
@@ -224,7 +235,8 @@ def predict(
     write_json(text, {"source": source.name, **result.to_json()})
     typer.echo(f"weights: {weights}: {len(ensemble.members)} networks, trained on {result.trained_on}")
     height, width = result.first[0].shape
-    typer.echo(f"views: {len(result.first)} of {width} x {height} px; crop box: {_say_found(result.found)}")
+    cut = " (frames cut at half their width)" if len(result.first) == 2 and not _holds_meshes(source) else ""
+    typer.echo(f"views: {len(result.first)} of {width} x {height} px{cut}; crop box: {_say_found(result.found)}")
     typer.echo(f"onset {result.onset}, apex found {result.apex}, offset {result.offset}")
     typer.echo(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
     for label, row in result.table().items():
@@ -235,6 +247,10 @@ def predict(
         typer.echo(f"{label:12} {row['probability']:>11.2f} {row['spread']:>8.2f} {threshold:>10}  {answer}")
     weights_of = ", ".join(f"{name} {weight:.2f}" for name, weight in result.to_json()["attention"].items())
     typer.echo(f"attention: {weights_of}\npicture: {picture}; JSON: {text}")
+
+
+def _holds_meshes(source):
+    return source.is_dir() and any(path.suffix.lower() in (".obj", ".ply") for path in source.iterdir())
 
 
 def _say_found(how):

@@ -129,6 +129,7 @@ def _check_subjects(info, clips, seen):
         found.append(Finding("mend", "subjects", clips[0].subject, what))
     each = " to ".join(map(str, sorted({min(counts.values()), max(counts.values())}))) if counts else ""
     text = f"{len(counts)}, with {each} clips each" if counts else "0"
+    text += " (training needs 4 or more)" if len(counts) < 4 else ""
     return [("subjects", text)], {"subjects": len(counts)}, found
 
 

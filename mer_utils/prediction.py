@@ -188,6 +188,12 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
     first = next(film, None)
     if first is None:
         raise MerError(f"{source}: holds no frames")
+    height, width = first[0].shape
+    if width < height / 2:
+        raise MerError(
+            f"{source}: each of {len(first)} views would be {width} x {height} px, too narrow for a face; the weights "
+            f"want {'both views side by side in a frame' if len(first) == 2 else 'one view a frame'}"
+        )
     clip = Clip(source.name, "unknown", None, source, (), 0, None, 0, boxes=boxes)
     found, how = locate(first, clip, options.enlarge)
     if how == "fallback" and face_model is not None:

@@ -193,16 +193,17 @@ def split_labels(where, text, missing=MISSING):
 
 def import_frames(
     source, data, table, folder="{clip}", columns=None, classes=None, views=1, numbers="names", copy=False,
-    exclusive=True, fps=None, missing=MISSING, jobs=1,
+    exclusive=True, fps=None, missing=MISSING, jobs=1, cropped=False, header_row=None,
 ):  # fmt: skip
     """Make a dataset of folders of frames, or of films, that a CSV or XLSX ``table`` lists (CASME II, SAMM, SMIC).
 
     ``columns`` maps subject, label ("a+b" for several), onset, apex, offset and fps to the table's names (default:
     the same names). ``folder`` is the clip's folder or film below ``source``, from the table's own columns, as
     "sub{Subject:0>2}/{Filename}"; the clip is named after it. ``numbers``: what key frames count, see
-    ``adapters.find_keys``; films are decoded. Cells in ``missing`` are empty. Returns sentences. Raises MerError.
+    ``adapters.find_keys``; films are decoded. Cells in ``missing`` are empty. ``cropped``: frames are face crops, and
+    the box is the whole view. ``header_row``: see ``read_table``. Returns sentences. Raises MerError.
     """
-    source, rows = check_source(source), read_table(table)
+    source, rows = check_source(source), read_table(table, header_row)
     if numbers not in ("names", "0", "1"):
         raise MerError(f"numbers is {numbers!r}, but must be names, 0 or 1")
     if views not in (1, 2):
@@ -218,7 +219,11 @@ def import_frames(
         rate = read_fps(where, cells, columns.get("fps"), missing) or fps
         film = Path(path).suffix.lower() in VIDEO_TYPES
         name = (path[: -len(Path(path).suffix)] if film else path).replace("/", "_")
-        entries.append(Entry(name, cells[columns["subject"]], labels, path, where, **keys, numbers=numbers, fps=rate))
+        entries.append(
+            Entry(
+                name, cells[columns["subject"]], labels, path, where, **keys, numbers=numbers, fps=rate, cropped=cropped
+            )
+        )
     said = []
     films = sum(_is_film(entry) for entry in entries)
     if films:

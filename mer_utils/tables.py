@@ -20,22 +20,26 @@ class Row(NamedTuple):
     cells: dict
 
 
-def read_table(path):
+def read_table(path, header_row=None):
     """Return the Rows of a CSV (commas or semicolons, UTF-8) or XLSX file (its first sheet); empty rows are left out.
 
-    Whole numbers of a spreadsheet come as "12". Raises MerError (file, row or cell) for what is no such table, for
-    formulas, and for a header with empty or equal names.
+    The header is the first filled row, or row ``header_row`` as a spreadsheet counts. A column without a name is
+    called "column 3" by its place. Whole numbers of a spreadsheet come as "12". Raises MerError (file, row or cell) for
+    what is no such table, for formulas, and for a header with equal names.
     """
     path = Path(path)
     lines = _read_xlsx(path) if path.suffix.lower() == ".xlsx" else _read_csv(path)
-    filled = [(number, cells) for number, cells in lines if any(cells)]
+    filled = [(number, cells) for number, cells in lines if any(cells) and number >= (header_row or 0)]
+    if header_row and filled and filled[0][0] != header_row:
+        raise MerError(f"{path}: row {header_row}, where the header should be, is empty")
     if len(filled) < 2:
         raise MerError(f"{path}: has no rows below a header")
     (_, header), *body = filled
     while header and not header[-1]:
         header = header[:-1]
+    header = [name or f"column {k}" for k, name in enumerate(header, 1)]
     for k, name in enumerate(header):
-        if not name or name in header[:k]:
+        if name in header[:k]:
             raise MerError(f"{path}: column {k + 1} is named {name!r}; each column needs a name of its own")
     rows = []
     for number, cells in body:

@@ -33,6 +33,9 @@ def test_from_the_challenge_s_folders_to_its_answer_sheet(mer, sequences, traine
     code, text, err = mer("import", "4dme-challenge", sequences, data, "--labels", sequences / "labels.csv")
     assert (code, err) == (0, "") and text.startswith("6 clips of") and "without labels: 2" in text
     assert f"mer run --profile paper --data {data}" in text and not (data / "clips").exists()
+    assert "import the others as a set of their own" in text
+    bare = mer("import", "4dme-challenge", sequences, tmp_path / "bare")[1]
+    assert f"then mer submit {tmp_path / 'bare'} OUT.csv" in bare and "mer run" not in bare
     code, text, err = mer("doctor", data, "--jobs", 1)
     assert err == "" and "6" in text
     told = json.loads(mer("doctor", data, "--json")[1])

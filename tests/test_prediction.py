@@ -118,6 +118,11 @@ def test_what_is_no_clip_is_refused(trained, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(MerError, match="holds no frames"):
         predict_clip(tmp_path / "empty", ensemble)
+    (tmp_path / "phone").mkdir()
+    for t in range(5):
+        (tmp_path / "phone" / f"{t}.png").write_bytes(encode_png(np.full((192, 108), 9, np.uint8)))
+    with pytest.raises(MerError, match=r"54 x 192 px, too narrow for a face; .*both views side by side"):
+        predict_clip(tmp_path / "phone", ensemble)
     for t in range(1001):
         (tmp_path / "empty" / f"{t}.png").write_bytes(encode_png(np.full((8, 16), 9, np.uint8)))
     with pytest.raises(MerError, match="more than 1000 frames"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mer_utils import MerError
 from mer_utils.clips import open_dataset, read_frames
+from mer_utils.images import read_image
 from mer_utils.sheets import _read_template, import_frames, import_release, mend_rows, parse_aus
 from mer_utils.tables import Row, read_table
 
@@ -207,6 +208,21 @@ def test_a_single_view_set_is_imported(casme, tmp_path):
     table = write_rows(tmp_path / "classes.csv", "label,class", "happiness,good", "disgust,bad", "Others,")
     said = import_frames(casme, tmp_path / "two", tmp_path / "coding.xlsx", FOLDER, THEIRS, table, copy=True)
     assert open_dataset(tmp_path / "two").labels == ("good", "bad") and "1 of 3 clips left out" in said[1]
+
+
+def test_face_crops_are_used_whole_and_notes_may_stand_above_the_header(casme, tmp_path):
+    write_xlsx(
+        tmp_path / "notes.xlsx", [("", "a b", "", "", "", ""), CASME, *LISTED], ("coded by", "x", "", "", "", "")
+    )
+    options = {"cropped": True, "header_row": 3}
+    for name, copy in (("there", False), ("copied", True)):
+        import_frames(casme, tmp_path / name, tmp_path / "notes.xlsx", FOLDER, THEIRS, copy=copy, **options)
+        clip = open_dataset(tmp_path / name).clips[0]
+        height, width = read_image(clip.frames[0]).shape
+        assert clip.boxes == ((0, 0, width, height),)
+    write_xlsx(tmp_path / "coding.xlsx", LISTED, CASME)
+    import_frames(casme, tmp_path / "found", tmp_path / "coding.xlsx", FOLDER, THEIRS)
+    assert open_dataset(tmp_path / "found").clips[0].boxes is None
 
 
 def test_frames_may_be_counted_and_labels_missing(data, tmp_path):

@@ -44,6 +44,15 @@ def test_a_spreadsheet_is_read_as_text(tmp_path):
     assert read_table(path) == [(2, {"a": "1", "b": "2.5", "c": "x"}), (4, {"a": "12", "b": "", "c": "y"})]
 
 
+def test_the_header_may_stand_lower_and_lack_names(tmp_path):
+    path = sheet(
+        tmp_path / "t.xlsx", [["SAMM", None], [None], ["notes", "x"], ["Subject", None, "Emotion"], [6, 1, "joy"]]
+    )
+    assert read_table(path, 4) == [(5, {"Subject": "6", "column 2": "1", "Emotion": "joy"})]
+    with pytest.raises(MerError, match="row 2, where the header should be, is empty"):
+        read_table(path, 2)
+
+
 def test_what_is_no_table_is_refused(tmp_path):
     refuse(sheet(tmp_path / "f.xlsx", [["a", "b"], [1, "=A2+1"]]), "cell B2: holds a formula")
     refuse(sheet(tmp_path / "h.xlsx", [["a", "b"]]), "no rows below a header")
@@ -58,7 +67,6 @@ def test_what_is_no_table_is_refused(tmp_path):
         (b"", "no rows"),
         (b"a,b\n", "no rows"),
         (b"a,a\n1,2\n", "name of its own"),
-        (b"a,,c\n1,2,3\n", "name of its own"),
         (b"a,b\n1,2,3\n", "row 2: has more cells"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b'a,b\n1,"2\n', "row 2: not readable as CSV"),
