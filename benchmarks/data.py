@@ -5,9 +5,10 @@ Each step runs in a process of its own, whose memory (proportional set size of t
 """
 
 import json
-import multiprocessing
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,16 +20,14 @@ import psutil
 
 from mer_utils.artifacts import sha256, write_json
 from mer_utils.clips import open_dataset, read_frames
-from mer_utils.doctor import examine
 from mer_utils.features import FrontEnd, extract_records
 from mer_utils.generate import write_synthetic
 from mer_utils.images import encode_png, read_image
-from mer_utils.layouts import import_challenge
 from mer_utils.tables import read_table, write_table
 
-SIZES = (1_000, 3_000, 10_000)
+SIZES = (1_000, 10_000)
 FRAMES = 9  # a clip
-SMALL = FrontEnd(crop=64)
+MER = ("-m", "mer_utils.cli")
 JOBS = 2
 
 
@@ -50,14 +49,12 @@ def write_sequences(root, base, count):
     write_table(root / "labels.csv", rows)
 
 
-def measure(function, *arguments, kill_after=None):
-    """Return (seconds, peak MiB of the process and its children) of a call in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=function, args=arguments)
+def measure(*words, kill_after=None):
+    """Return (seconds, peak MiB of the process and its children) of a Python command in a process of its own."""
     start, peak = time.perf_counter(), 0.0
-    process.start()
+    process = subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     tree = psutil.Process(process.pid)
-    while process.is_alive():
+    while process.poll() is None:
         total = 0
         try:
             for one in [tree, *tree.children(recursive=True)]:
@@ -68,29 +65,24 @@ def measure(function, *arguments, kill_after=None):
         if kill_after and time.perf_counter() - start > kill_after:
             for one in [*tree.children(recursive=True), tree]:
                 one.send_signal(signal.SIGKILL)
-            break
-        process.join(0.2)
-    process.join()
-    if not kill_after and process.exitcode:
-        raise SystemExit(f"{function.__name__} ended with {process.exitcode}")
+        time.sleep(0.2)
+    said = process.stdout.read().decode()
+    if not kill_after and process.returncode:
+        raise SystemExit(f"{words} ended with {process.returncode}:\n{said}")
     return round(time.perf_counter() - start, 1), round(peak)
 
 
-def run_import(source, data):
-    import_challenge(source, data, source / "labels.csv")
-
-
-def run_doctor(data):
-    report = examine(data, JOBS)
-    assert report.sound, report.table()
-
-
-def run_features(data, cache):
-    extract_records(open_dataset(data), [SMALL], cache, JOBS)
+FEATURES = """
+import sys
+from pathlib import Path
+from mer_utils.clips import open_dataset
+from mer_utils.features import FrontEnd, extract_records
+extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), int(sys.argv[3]))
+"""
 
 
 def measure_sizes(folder):
-    """Return {clips: {step: seconds, MiB}} and what a kill in the middle of the largest extraction costs."""
+    """Return {clips: {step: seconds, MiB}} and what a kill in the middle of the smaller extraction costs."""
     base = open_dataset(write_synthetic(folder / "base", 24, 96, seed=7, size=64, jobs=JOBS))
     write_sequences(folder / "all", base, max(SIZES))
     rows = {}
@@ -102,11 +94,14 @@ def measure_sizes(folder):
         header, *lines = (folder / "all" / "labels.csv").read_text().splitlines()
         (source / "labels.csv").write_text("\n".join([header, *lines[:size]]) + "\n")
         data, cache = folder / f"data{size}", folder / f"cache{size}"
-        steps = {"import": (run_import, source, data), "doctor": (run_doctor, data)}
-        steps["features"] = (run_features, data, cache)
+        steps = {
+            "import": (*MER, "import", "4dme-challenge", source, data, "--labels", source / "labels.csv"),
+            "doctor": (*MER, "doctor", data, "--jobs", JOBS),
+            "features": ("-c", FEATURES, data, cache, JOBS),
+        }
         rows[size] = {name: measure(*step) for name, step in steps.items()}
         print(f"{size:6} clips: " + ", ".join(f"{k} {s} s, {m} MiB" for k, (s, m) in rows[size].items()), flush=True)
-        if size == max(SIZES):
+        if size == min(SIZES):
             cut = measure_kill(data, cache, rows[size]["features"][0])
         for n in range(size):
             (source / f"seq{n}").rename(folder / "all" / f"seq{n}")
@@ -116,8 +111,8 @@ def measure_sizes(folder):
 def measure_kill(data, cache, whole):
     """Kill an extraction half way, let it go on; return the seconds of both and whether the bytes are the same."""
     again = cache.with_name("again")
-    first, _ = measure(run_features, data, again, kill_after=whole / 2)
-    second, _ = measure(run_features, data, again)
+    first, _ = measure("-c", FEATURES, data, again, JOBS, kill_after=whole / 2)
+    second, _ = measure("-c", FEATURES, data, again, JOBS)
     names = [next(place.glob("features-*.npy")) for place in (cache, again)]
     result = {"killed_after_s": first, "went_on_s": second, "whole_s": whole, "same": len(set(map(sha256, names))) == 1}
     print(result, flush=True)
