@@ -94,6 +94,21 @@ def test_speeds_are_those_of_the_benchmark():
     )
 
 
+def test_sizes_are_those_of_the_benchmark():
+    measured = json.loads((ROOT / "benchmarks" / "data.json").read_text())
+    few, many = measured["clips"].values()
+    for step, name in (("import", "`mer import`"), ("doctor", "`mer doctor`"), ("features", "features")):
+        row = (
+            f"| {name} | {few[step]['seconds']:.1f} s | {many[step]['seconds']:.1f} s | {many[step]['peak_mib']} MiB |"
+        )
+        assert row in README
+        assert many[step]["peak_mib"] < 1536
+    for kind, row in measured["large_frames"].items():
+        rates = " | ".join(f"{rate:.2f} clips/s" for rate in row["clips_per_second"].values())
+        assert f"| {kind.upper()} | {rates} |" in README
+    assert measured["killed"]["same"] and list(measured["clips"]) == ["1000", "10000"]
+
+
 def test_the_results_are_of_the_full_synthetic_set():
     assert RESULTS["data"]["clips"] == 267 and RESULTS["data"]["subjects"] == 24 and RESULTS["data"]["synthetic"]
 
