@@ -122,25 +122,25 @@ def _look_up_all(source, info, entries):
 def _look_up(source, info, entry):
     if "channels" in info:
         return (None, None, None), None, (), None
-    keys = find_keys(entry, list_stems(source, entry))
-    size = read_size(list_frames(source / entry.path, source)[0]) if entry.cropped else None
-    return keys, entry.fps, (), size
+    paths = list_entry(source, entry)
+    size = read_size(paths[0]) if entry.cropped else None
+    return find_keys(entry, [path.stem for path in paths]), entry.fps, (), size
 
 
-def list_stems(source, entry):
-    """Return the file stems of an Entry's frames, in order; MerError names its row or folder."""
+def list_entry(source, entry):
+    """Return the files of an Entry's frames, in order; MerError names its row or folder."""
     try:
-        return [path.stem for path in list_frames(source / entry.path, source)]
+        return list_frames(source / entry.path, source)
     except MerError as error:
         raise error if entry.where in str(error) else MerError(f"{entry.where}: {error}") from None
 
 
 def copy_frames(source, entry, target):
     """Copy an Entry's frames into the folder ``target``; return their stems, no fps, no notes."""
-    stems = list_stems(source, entry)
-    for path in list_frames(source / entry.path, source):
+    paths = list_entry(source, entry)
+    for path in paths:
         shutil.copyfile(path, target / path.name)
-    return stems, None, ()
+    return [path.stem for path in paths], None, ()
 
 
 def find_keys(entry, stems):

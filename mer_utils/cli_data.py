@@ -222,6 +222,7 @@ def predict(
 ):
     """Predict one clip: probability of each label, spread over the networks, threshold, answer; a picture and JSON."""
     from mer_utils.clips import read_boxes
+    from mer_utils.meshes import holds_meshes
     from mer_utils.plots import draw_prediction
     from mer_utils.prediction import find_weights, load_ensemble, predict_clip
 
@@ -235,7 +236,8 @@ def predict(
     write_json(text, {"source": source.name, **result.to_json()})
     typer.echo(f"weights: {weights}: {len(ensemble.members)} networks, trained on {result.trained_on}")
     height, width = result.first[0].shape
-    cut = " (frames cut at half their width)" if len(result.first) == 2 and not _holds_meshes(source) else ""
+    meshes = source.is_dir() and holds_meshes(source)
+    cut = " (frames cut at half their width)" if len(result.first) == 2 and not meshes else ""
     typer.echo(f"views: {len(result.first)} of {width} x {height} px{cut}; crop box: {_say_found(result.found)}")
     typer.echo(f"onset {result.onset}, apex found {result.apex}, offset {result.offset}")
     typer.echo(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
@@ -247,10 +249,6 @@ def predict(
         typer.echo(f"{label:12} {row['probability']:>11.2f} {row['spread']:>8.2f} {threshold:>10}  {answer}")
     weights_of = ", ".join(f"{name} {weight:.2f}" for name, weight in result.to_json()["attention"].items())
     typer.echo(f"attention: {weights_of}\npicture: {picture}; JSON: {text}")
-
-
-def _holds_meshes(source):
-    return source.is_dir() and any(path.suffix.lower() in (".obj", ".ply") for path in source.iterdir())
 
 
 def _say_found(how):

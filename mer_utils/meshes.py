@@ -3,7 +3,6 @@
 Axes as in faces.py: x right, y up, z towards the viewer. The unit does not matter: the first mesh sets the scale.
 """
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +10,25 @@ import cv2
 import numpy as np
 
 from mer_utils import MerError
-from mer_utils.images import number_key
+from mer_utils.images import check_inside, number_key
 from mer_utils.meshfiles import read_mesh
 from mer_utils.rendering import AIM, AMBIENT, BACKGROUND, BRIGHTEST, FAR, LIGHTS, NEAR, OVERSAMPLE, cameras, rasterise
 
 FILL, FILL_WIDTH = 0.8, 0.85  # parts of the picture that the first mesh fills, before perspective enlarges its front
+TYPES = (".obj", ".ply")
 SKIN = 210.0  # grey level of untextured skin in full light: below the background
+
+
+def holds_meshes(folder):
+    """Return whether a folder holds .obj or .ply files; MerError if it cannot be read."""
+    return any(path.suffix.lower() in TYPES for path in _list_files(folder))
+
+
+def _list_files(folder):
+    try:
+        return list(Path(folder).iterdir())
+    except OSError as error:
+        raise MerError(f"{folder}: cannot be read ({error.strerror})") from None
 
 
 def list_meshes(folder, root=None):
@@ -26,18 +38,13 @@ def list_meshes(folder, root=None):
     folder = Path(folder)
     if not folder.is_dir():
         raise MerError(f"{folder}: no such folder of meshes")
-    try:
-        found = [path for path in folder.iterdir() if path.suffix.lower() in (".obj", ".ply")]
-    except OSError as error:
-        raise MerError(f"{folder}: cannot be read ({error.strerror})") from None
+    found = [path for path in _list_files(folder) if path.suffix.lower() in TYPES]
     if not found:
         raise MerError(f"{folder}: holds no meshes (.obj or .ply)")
     if len({path.suffix.lower() for path in found}) > 1:
         raise MerError(f"{folder}: holds both .obj and .ply files; keep one kind, one file a frame")
-    home = os.path.realpath(folder if root is None else root)
     for path in found:
-        if not Path(os.path.realpath(path)).is_relative_to(home):
-            raise MerError(f"{path}: is a link that leads out of the folder; copy the mesh to its place")
+        check_inside(path, folder if root is None else root)
     return tuple(sorted(found, key=number_key))
 
 
@@ -66,7 +73,8 @@ def _film(paths, views, notes):
             stage = _Stage(path, mesh, views)
             notes += [mesh.note] if mesh.note else []
         points = stage.place(path, mesh)
-        yield np.stack([stage.paint(mesh, points, camera) for camera in views])
+        dress = stage.dress(mesh, points)
+        yield np.stack([stage.paint(mesh, points, *dress, camera) for camera in views])
 
 
 class _Stage:
@@ -107,21 +115,30 @@ class _Stage:
                 raise MerError(f"{path}: lies outside the picture that the first mesh sets; align the meshes")
         return points
 
-    def paint(self, mesh, points, camera):
-        """Return one view (H, W) uint8."""
+    def dress(self, mesh, points):
+        """Return what both views of a mesh share: values (M, 3) in 0..1 for the rasteriser, the texture as fine as the
+        picture needs it, and the lowest texture coordinates with their spans (or None twice).
+        """
         values = np.zeros((len(points), 3))
         if mesh.texture is None:
             grey = _light(points, mesh.faces) if mesh.grey is None else mesh.grey
             values[:, 0] = grey / 255
-        else:
-            low, span = mesh.uv.min(0), np.maximum(np.ptp(mesh.uv, axis=0), 1e-9)
-            values[:, :2] = (mesh.uv - low) / span  # the rasteriser interpolates values in 0..1
+            return values, None, None
+        low, span = mesh.uv.min(0), np.maximum(np.ptp(mesh.uv, axis=0), 1e-9)
+        values[:, :2] = (mesh.uv - low) / span
+        if self.shrink == 1:
+            return values, mesh.texture, (low, span)
+        size = [max(1, round(side * self.shrink)) for side in mesh.texture.shape[::-1]]
+        return values, cv2.resize(mesh.texture, size, interpolation=cv2.INTER_AREA), (low, span)
+
+    def paint(self, mesh, points, values, texture, marks, camera):
+        """Return one view (H, W) uint8 of a mesh with what ``dress`` made of it."""
         both = np.concatenate([mesh.faces, mesh.faces[:, ::-1]])  # a scan may be wound either way; one way is culled
         seen, depth = rasterise(camera, points, both, values, OVERSAMPLE)
-        if mesh.texture is None:
+        if texture is None:
             picture = seen[..., 0] * 255
         else:
-            texture = self.reduce(mesh.texture)
+            low, span = marks
             at = seen[..., :2] * span + low
             if low.min() < 0 or (low + span).max() > 1:
                 at = np.mod(at, 1)  # a texture repeats outside 0..1
@@ -130,11 +147,6 @@ class _Stage:
         picture[depth >= FAR] = BACKGROUND
         picture = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
         return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-
-    def reduce(self, texture):
-        """Return the texture as fine as the picture needs it."""
-        size = [max(1, round(side * self.shrink)) for side in texture.shape[::-1]]
-        return texture if self.shrink == 1 else cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
 
 
 def _area(points, faces):

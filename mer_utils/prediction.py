@@ -16,7 +16,7 @@ from mer_utils.clips import Clip, iterate_frames, list_frames
 from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.fitting import NetworkMember, Recipe, choose_maps, load_members, merge_views
 from mer_utils.images import VIDEO_TYPES, read_video
-from mer_utils.meshes import film_meshes, list_meshes
+from mer_utils.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils.metrics import decide
 from mer_utils.model import STREAMS
 from mer_utils.preprocessing import FaceFinder, load_crops, locate, split_views
@@ -167,7 +167,7 @@ def open_film(source, views=2, size=448, yaw=25.0, fov=26.1):
         if source.suffix.lower() not in VIDEO_TYPES:
             raise MerError(f"{source}: is neither a folder nor a film ({', '.join(sorted(VIDEO_TYPES))})")
         return (split_views(frame, views) for frame in read_video(source))
-    if source.is_dir() and any(path.suffix.lower() in (".obj", ".ply") for path in source.iterdir()):
+    if source.is_dir() and holds_meshes(source):
         if views != 2:
             raise MerError(f"{source}: meshes give two views, but these weights were trained on {views}")
         return film_meshes(list_meshes(source), size, yaw, fov)

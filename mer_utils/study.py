@@ -78,7 +78,7 @@ class Study:
     def dataset(self):
         """The dataset of this study: the folder ``data``, or synthetic faces that are made once and kept in data/."""
         from mer_utils.clips import open_dataset
-        from mer_utils.generate import ensure_synthetic  # `mer` reads this file too, without pandas
+        from mer_utils.generate import ensure_synthetic  # `mer` reads this file too, and starts faster so
 
         if self.params["data"]:
             return open_dataset(self.root / self.params["data"])

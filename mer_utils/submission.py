@@ -10,6 +10,8 @@ from mer_utils.features import extract_records
 from mer_utils.metrics import decide
 from mer_utils.tables import write_table
 
+EXCLUDED = ("Positive", "Negative")  # the first gives way to the second
+
 
 def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
     """Return the rows {Id, label: 0 or 1, ...} of a Dataset's unlabelled clips, sorted by Id, the integer in the
@@ -48,9 +50,6 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
         {"Id": n, **dict(zip(ensemble.labels, a, strict=True))} for n, a in zip(numbers, answers.tolist(), strict=True)
     ]
     return sorted(rows, key=lambda row: row["Id"])
-
-
-EXCLUDED = ("Positive", "Negative")  # the first gives way to the second
 
 
 def write_answers(path, rows):
