@@ -9,10 +9,10 @@ it reuses.
 import argparse
 from pathlib import Path
 
-from defaults import run_notebooks
-
 from mer_utils.artifacts import write_json
 from mer_utils.study import find_root
+
+from defaults import run_notebooks
 
 
 def main():

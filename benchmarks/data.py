@@ -13,16 +13,16 @@ import time
 from pathlib import Path
 from statistics import median
 
-import cv2
-import numpy as np
-import psutil
-
 from mer_utils.artifacts import sha256, write_json
 from mer_utils.clips import open_dataset, read_frames
 from mer_utils.features import FrontEnd, extract_records
 from mer_utils.generate import write_synthetic
 from mer_utils.images import encode_png, read_image
 from mer_utils.tables import write_table
+
+import cv2
+import numpy as np
+import psutil
 
 SIZES = (1_000, 10_000)
 FRAMES = 9  # a clip

@@ -12,10 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from mer_utils.artifacts import read_json, write_json
 from mer_utils.study import find_root
+
+import numpy as np
 
 
 def run_notebooks(root, numbers, data_seed, seeds):

@@ -12,12 +12,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import joblib
-import numpy as np
-import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-
 from mer_utils.artifacts import write_json
 from mer_utils.clips import open_dataset
 from mer_utils.features import FrontEnd, extract
@@ -25,6 +19,12 @@ from mer_utils.fitting import NetworkMember, Recipe, fit_scale, flip, focal_loss
 from mer_utils.generate import ensure_synthetic
 from mer_utils.model import Dropout, MicroAttNet
 from mer_utils.training import leave_one_subject_out, run_fold, run_loso
+
+import joblib
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 EPOCHS = 6
 FIXED = Recipe(epochs=EPOCHS, stop="last")

@@ -1,10 +1,10 @@
 """The apex frame from motion alone: how far each frame has moved from the onset, in both views together."""
 
-import numpy as np
-from scipy.ndimage import gaussian_filter1d
-
 from mer_utils import MerError
 from mer_utils.flow import compensate, compute_flow, magnitude
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 RULES = {"mean": np.mean, "max": np.max, "product": np.prod}
 

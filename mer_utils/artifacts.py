@@ -5,15 +5,16 @@ import io
 import json
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from mer_utils import MerError
 
-PACKAGE = Path(__file__).parent
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
 
 
 def write_bytes(path, data):
@@ -39,13 +40,15 @@ def write_bytes(path, data):
 
 
 @contextmanager
-def new_folder(root):
+def new_folder(root, replace=False):
     """Give a hidden folder beside ``root`` that takes its place when the block ends: all of it is there, or nothing.
 
-    Raises MerError if ``root`` exists and is not empty, or cannot be written.
+    With ``replace`` a folder that is there stays until then; without, raises MerError if it is there and not empty.
+    Raises MerError, too, if ``root`` is no folder or cannot be written.
     """
     root = Path(root)
-    if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
+    full = root.is_dir() and any(root.iterdir())
+    if root.is_symlink() or (root.exists() and not root.is_dir()) or (full and not replace):
         raise MerError(f"{root}: exists already; remove it or choose a new folder")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +58,15 @@ def new_folder(root):
     try:
         yield part
         part.chmod(0o755)
-        if root.exists():
-            root.rmdir()
-        part.rename(root)
+        if full:
+            old = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}.old."))
+            root.rename(old / "set")
+            part.rename(root)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            if root.exists():
+                root.rmdir()
+            part.rename(root)
     except OSError as error:
         raise MerError(f"{root}: cannot be written ({error.strerror or error}); nothing was kept") from None
     finally:
@@ -105,11 +114,57 @@ def sha256(data):
     return hashlib.sha256(data.read_bytes() if isinstance(data, Path) else data).hexdigest()
 
 
-def key_of(*parts):
-    """Return a short name (16 hex digits) for JSON-like ``parts``: equal parts give equal names on every machine."""
-    return sha256(json.dumps(parts, sort_keys=True, default=str).encode())[:16]
+def say(text):
+    """Tell the user something that is no error, on stderr: one line, which `mer run` hands on from its notebooks."""
+    print(f"mer: {text}", file=sys.stderr, flush=True)
 
 
-def code_hash(*modules):
-    """Return one hash of the sources of ``mer_utils`` modules given by name ("flow", "apex")."""
-    return key_of(*(sha256(PACKAGE / f"{name}.py") for name in sorted(modules)))
+def digest_arrays(arrays, about=""):
+    """Return the hex SHA-256 of named arrays (names, types, shapes, values) and a text."""
+    digest = hashlib.sha256(about.encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"\0{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
+
+
+def write_arrays(path, arrays, about=None):
+    """Write named arrays and the JSON value ``about`` atomically as safetensors, with a checksum of both."""
+    arrays = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    text = json.dumps(about)
+    meta = json.dumps([text, digest_arrays(arrays, text)])  # one entry: safetensors writes several in any order
+    write_bytes(path, save(arrays, metadata={"mer": meta}))
+
+
+def read_arrays(path):
+    """Read a file of ``write_arrays``: (arrays, about). Raises MerError naming the file if it is missing, cannot be
+    read, or does not match its checksum.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text, checksum = json.loads((file.metadata() or {})["mer"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+        if digest_arrays(arrays, text) != checksum:
+            raise MerError(f"{path}: damaged, its checksum does not fit what it holds")
+        return arrays, json.loads(text)
+    except (FileNotFoundError, MerError) as error:
+        raise error if isinstance(error, MerError) else MerError(f"{path}: no such file") from None
+    except KeyError:
+        raise MerError(f"{path}: has no checksum, so another program or version wrote it") from None
+    except Exception as error:  # safetensors, json and numpy each raise their own
+        raise MerError(f"{path}: damaged ({' '.join(str(error).split())})") from None
+
+
+def recall(path):
+    """Return the arrays of a kept file, or None where there is none, or (said in one line) a damaged one: what is kept
+    can be made again.
+    """
+    if not Path(path).exists():
+        return None
+    try:
+        return read_arrays(path)[0]
+    except MerError as error:
+        say(f"{error}; it is made again")
+        Path(path).unlink(missing_ok=True)
+        return None

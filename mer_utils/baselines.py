@@ -4,11 +4,11 @@ Every network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Layers ar
 published input size; views and phases become channels, and the last layers fit the size of the maps at hand.
 """
 
+from mer_utils import MerError
+
 import numpy as np
 import torch
 from torch import nn
-
-from mer_utils import MerError
 
 
 class PcaSvm:

@@ -1,9 +1,9 @@
 """Charts of numbers as pure functions: data in, matplotlib Figure out. Pictures of faces and flow are in plots.py."""
 
-import numpy as np
-
-from mer_utils.model import STREAMS
+from mer_utils import STREAMS
 from mer_utils.plots import BLUE, GREEN, GREY, ORANGE, RED, grid
+
+import numpy as np
 
 
 def draw_dataset(labels, matrix, subjects):

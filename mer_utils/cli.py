@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mer_utils import MerError, cli_data
 from mer_utils.parallel import DASK, check_cluster
 from mer_utils.plan import count_workers
 from mer_utils.suite import keep_outputs, read_status, run_suite
+
+import typer
 
 commands = typer.Typer(
     help="Dual-view optical flow for 4D micro-expression recognition: runs the notebooks and what surrounds them.",
@@ -54,6 +54,18 @@ def run(
     except KeyboardInterrupt:
         typer.echo("mer: stopped; the notebooks that were finished stay", err=True)
         raise typer.Exit(130) from None
+
+
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def worker(
+    context: typer.Context,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The scheduler's address (tcp://host:8786).")],
+):
+    """Start a Dask worker that computes the same bits as `mer run`: one thread, the suite's kernels. Further options
+    go to `dask worker`.
+    """
+    words = ["-m", "distributed.cli.dask_worker", address, "--nthreads", "1", *context.args]
+    os.execv(sys.executable, [sys.executable, *words])  # this process has set what the new one inherits
 
 
 @commands.command()

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mer_utils import MerError
 from mer_utils.artifacts import write_bytes, write_json
 from mer_utils.plan import count_workers
 from mer_utils.study import draw_png, find_root
 from mer_utils.suite import run_suite
+
+import typer
 
 imports = typer.Typer(
     help="Turn a foreign layout into a dataset: manifest.csv and dataset.json; frames are referenced, not copied.",

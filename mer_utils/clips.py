@@ -5,16 +5,15 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-
-import numpy as np
 
 from mer_utils import MerError
 from mer_utils.artifacts import read_json, read_npz
 from mer_utils.images import FRAME_TYPES, check_inside, find_inside, number_key, read_image
-from mer_utils.rendering import cameras
-from mer_utils.synthetic import Motion
 from mer_utils.tables import need_columns, read_table
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,13 @@ class Dataset:
         """Return the Motion that made a synthetic clip: AU curves, head motion and what recomputes the true flow."""
         if not self.synthetic:
             raise MerError(f"{self.root}: true motion is known for synthetic clips only")
-        return Motion.load(read_npz(self.root / "truth" / f"{clip.name}.npz"))
+        # by name: what runs on real data must not depend on the code that makes synthetic faces (see provenance.py)
+        synthetic = import_module("mer_utils.synthetic")
+        return synthetic.Motion.load(read_npz(self.root / "truth" / f"{clip.name}.npz"))
 
     def cameras(self):
         """Return the two cameras that rendered a synthetic dataset."""
-        return cameras(self.info["size"])
+        return import_module("mer_utils.cameras").cameras(self.info["size"])
 
     @cached_property
     def fingerprint(self):

@@ -6,10 +6,10 @@ chance throughout, because the clips of one person resemble each other.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mer_utils import MerError
 from mer_utils.metrics import f1_of_counts, mean_over_labels
+
+import numpy as np
 
 DRAWS = 2000
 

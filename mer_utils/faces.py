@@ -8,9 +8,6 @@ Axes: x to the right of the picture, y up, z towards the viewer. Side 0 is x < 0
 import functools
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
 from mer_utils import MerError
 from mer_utils.anatomy import (
     BALL,
@@ -31,6 +28,9 @@ from mer_utils.anatomy import (
     ramp,
     under_hair,
 )
+
+import cv2
+import numpy as np
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 24, 45)
 

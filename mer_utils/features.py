@@ -1,20 +1,21 @@
 """Clips to one array for learning: crop, apex and phase flow of every clip, computed in parallel and cached."""
 
-import io
-import os
 from dataclasses import asdict, dataclass
-
-import cv2
-import numpy as np
-from filelock import FileLock
+from functools import cached_property
 
 from mer_utils import MerError, check_choices
 from mer_utils.apex import RULES, curve_of_flows, find_apex, onset_flows
-from mer_utils.artifacts import code_hash, key_of
+from mer_utils.artifacts import digest_arrays
 from mer_utils.flow import BACKENDS, COMPENSATIONS, magnitude, phase_flow
 from mer_utils.images import read_image
 from mer_utils.parallel import stream_jobs
 from mer_utils.preprocessing import crop_places
+from mer_utils.provenance import code_of, key_of
+from mer_utils.records import Growing, open_records
+
+import cv2
+import numpy as np
+from filelock import FileLock
 
 NORMALISATIONS = ("none", "minmax", "robust")
 
@@ -65,8 +66,13 @@ class Features:
     apex: np.ndarray
     boxes: np.ndarray
     labels: tuple[str, ...]
-    key: str  # names the data, the front end and the code that made them
     exclusive: bool = False  # exactly one label a clip
+
+    @cached_property
+    def key(self):
+        """A hash of all that learning sees: equal features have equal keys, whatever made them."""
+        arrays = {"x": self.x, "y": self.y, "clips": self.clips, "subjects": self.subjects}
+        return digest_arrays(arrays, f"exclusive {self.exclusive}")
 
 
 def normalise(maps, method="none"):
@@ -182,63 +188,7 @@ def _describe_record(dataset, options):
                 raise MerError(f"{dataset.name} holds flow images and no frames: {name} cannot be chosen any more")
         phases = min(phases, *(len(clip.names) for clip in dataset.clips))
     shape = (dataset.views, phases, 3, options.size, options.size)
-    return np.dtype([("x", "<f4", shape), ("apex", "<i8"), ("boxes", "<i8", (dataset.views, 4))])
-
-
-class _Growing:
-    """A file of records that grows clip by clip and takes its name when it is whole; what a stopped run left in it is
-    kept. Without a ``path`` it is an array in memory.
-    """
-
-    def __init__(self, path, dtype, count):
-        self.path, self.array, self.rows = path, np.zeros(0 if path else count, dtype), 0
-        if path is None:
-            return
-        header = io.BytesIO()
-        fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)}
-        np.lib.format.write_array_header_1_0(header, fields)
-        self.header, self.part = header.getvalue(), path.with_name(f".{path.name}.part")
-        if self.part.exists():
-            with open(self.part, "rb") as file:
-                whole = file.read(len(self.header)) == self.header
-            self.rows = (self.part.stat().st_size - len(self.header)) // dtype.itemsize if whole else 0
-
-    def start(self, rows):
-        """Make ready to take the records from number ``rows`` on."""
-        self.rows = rows
-        if self.path:
-            self.file = open(self.part, "r+b" if self.part.exists() else "w+b")
-            self.file.write(self.header)
-            self.file.truncate(len(self.header) + rows * self.array.dtype.itemsize)
-            self.file.seek(0, io.SEEK_END)
-
-    def append(self, records):
-        """Take some records (maps, apex, boxes)."""
-        block = np.zeros(len(records), self.array.dtype)
-        for one, (maps, apex, boxes) in zip(block, records, strict=True):
-            one["x"], one["apex"], one["boxes"] = maps, apex, boxes
-        if self.path:
-            self.file.write(block.tobytes())
-            self.file.flush()
-        else:
-            self.array[self.rows : self.rows + len(block)] = block
-        self.rows += len(block)
-
-    def finish(self):
-        """Give the whole file its name."""
-        if self.path:
-            os.fsync(self.file.fileno())
-            self.file.close()
-            os.replace(self.part, self.path)
-
-
-def _open_records(path, dtype, count):
-    """Return a finished file as a memory-mapped array, or None where there is none, or none that is whole."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    return array if array.dtype == dtype and array.shape == (count,) else None
+    return np.dtype([("x", "<f4", shape), ("apex", "<i8"), ("boxes", "<i8", (dataset.views, 4)), ("check", "<u8")])
 
 
 def extract_records(dataset, variants, cache=None, jobs=1):
@@ -248,28 +198,31 @@ def extract_records(dataset, variants, cache=None, jobs=1):
     For what is missing, frames are read, cropped and followed once for all variants. Finished clips are kept at once:
     an extraction that was stopped goes on where it was.
     """
-    code = code_hash("images", "clips", "preprocessing", "flow", "apex", "features")
-    keys = [key_of(dataset.fingerprint, asdict(options), code) for options in variants]
+    keys = [key_of(dataset.fingerprint, asdict(options), code_of("features")) for options in variants]
     dtypes = [_describe_record(dataset, options) for options in variants]
     if cache is None:
         paths = [None] * len(keys)
-        return list(zip(keys, _make_records(dataset, variants, paths, dtypes, jobs), strict=True))
+        return list(zip(keys, _make_records(dataset, variants, paths, dtypes, keys, jobs), strict=True))
     paths = [cache / f"features-{key}.npy" for key in keys]
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / ".features.lock"):  # two notebooks at once: the second reads what the first made
-            missing = [k for k, path in enumerate(paths) if _open_records(path, dtypes[k], len(dataset)) is None]
+            given = list(zip(paths, dtypes, keys, strict=True))
+            opened = [open_records(path, dtype, len(dataset), key) for path, dtype, key in given]
+            missing = [k for k, records in enumerate(opened) if records is None]
             if missing:
-                _make_records(dataset, *([values[k] for k in missing] for values in (variants, paths, dtypes)), jobs)
+                lists = ([values[k] for k in missing] for values in (variants, paths, dtypes, keys))
+                _make_records(dataset, *lists, jobs)
+            for k in missing:
+                opened[k] = np.load(paths[k], mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise MerError(f"{cache}: cannot be written ({error.strerror or error}); what is done is kept") from None
-    opened = zip(keys, paths, dtypes, strict=True)
-    return [(key, _open_records(path, dtype, len(dataset))) for key, path, dtype in opened]
+    return list(zip(keys, opened, strict=True))
 
 
-def _make_records(dataset, variants, paths, dtypes, jobs):
+def _make_records(dataset, variants, paths, dtypes, keys, jobs):
     """Extract what is missing; return the arrays (empty for those that went to files)."""
-    stores = [_Growing(path, dtype, len(dataset)) for path, dtype in zip(paths, dtypes, strict=True)]
+    stores = [Growing(path, dtype, len(dataset), key) for path, dtype, key in zip(paths, dtypes, keys, strict=True)]
     first = min(store.rows for store in stores)
     for store in stores:
         store.start(first)
@@ -294,7 +247,7 @@ def extract_variants(dataset, variants, cache=None, jobs=1):
     }
     found = extract_records(dataset, variants, cache, jobs)
     fields = ("x", "apex", "boxes")
-    return [Features(key=key, **common, **{name: np.asarray(rows[name]) for name in fields}) for key, rows in found]
+    return [Features(**common, **{name: np.asarray(rows[name]) for name in fields}) for _, rows in found]
 
 
 def extract(dataset, options=FrontEnd(), cache=None, jobs=1):

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
+from mer_utils import STREAMS, MerError, check_choices
+from mer_utils.baselines import PEERS, PcaSvm, build_peer
+from mer_utils.metrics import mean_precision
+from mer_utils.model import FUSIONS, SE_PLACES, MicroAttNet
+
 import numpy as np
 import torch
 from torch import nn
-
-from mer_utils import MerError, check_choices
-from mer_utils.baselines import PEERS, PcaSvm, build_peer
-from mer_utils.metrics import mean_precision
-from mer_utils.model import FUSIONS, SE_PLACES, STREAMS, MicroAttNet
 
 torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which takes a second to import
 
@@ -153,6 +153,34 @@ def rate_epoch(recipe, loss, precision, right):
     return (precision, -loss) if recipe.monitor == "precision" else (-loss,)
 
 
+class Stopping:
+    """The one rule for the best epoch: ``take`` says of each whether its weights are to be kept, ``done`` when nothing
+    better has come for ``patience`` epochs. An epoch whose loss is no number is never the best.
+    """
+
+    def __init__(self, recipe):
+        self.recipe, self.best, self.waited = recipe, None, 0
+
+    def take(self, loss, precision, right):
+        """Return whether this epoch's weights are the best so far (with ``stop="last"``: the last usable ones)."""
+        rating = rate_epoch(self.recipe, loss, precision, right)
+        better = np.isfinite(loss) and (self.best is None or rating > self.best or self.recipe.stop == "last")
+        if better:
+            self.best = rating
+        self.waited = 0 if better else self.waited + 1
+        return bool(better)
+
+    @property
+    def done(self):
+        """Whether training may end."""
+        return self.recipe.stop == "inner" and self.waited >= self.recipe.patience
+
+    def check(self):
+        """Raise MerError if no epoch was usable."""
+        if self.best is None:
+            raise MerError("training diverged: the loss is not a number from the first epoch on; lower the rate")
+
+
 def share_right(logits, target, exclusive=False):
     """Return the share of right answers at the natural threshold: of labels, or of clips if labels are exclusive."""
     if exclusive:
@@ -196,7 +224,7 @@ class NetworkMember:
         order = torch.Generator().manual_seed(self.seed)  # of samples
         torch.manual_seed(self.seed)  # dropout
         curve = np.full((recipe.epochs, 4), np.nan, np.float32)
-        best, waited, kept = (), 0, None
+        stopping = Stopping(recipe)
         for epoch in range(recipe.epochs):
             network.train()
             losses = []
@@ -211,15 +239,11 @@ class NetworkMember:
                 answer = network(x_stop)
             loss, right = float(loss_of(answer, y_stop)), share_right(answer, y_stop, self.exclusive)
             curve[epoch] = torch.stack(losses).mean(), loss, mean_precision(y_stop, answer), right
-            quality = rate_epoch(recipe, *map(float, curve[epoch, 1:]))
-            if np.isfinite(loss) and (quality > best or recipe.stop == "last"):
-                best, waited, kept = quality, 0, {k: v.clone() for k, v in network.state_dict().items()}
-            else:
-                waited += 1
-                if waited >= recipe.patience and recipe.stop == "inner":
-                    break
-        if kept is None:
-            raise MerError("training diverged: the loss is not a number from the first epoch on; lower the rate")
+            if stopping.take(*map(float, curve[epoch, 1:])):
+                kept = {k: v.clone() for k, v in network.state_dict().items()}
+            if stopping.done:
+                break
+        stopping.check()
         network.load_state_dict(kept)
         return curve
 

@@ -1,10 +1,10 @@
 """Dense optical flow between two frames, head motion taken out, and the three maps of a phase: u, v, magnitude."""
 
+from mer_utils import MerError
+
 import cv2
 import numpy as np
 from skimage.registration import optical_flow_tvl1
-
-from mer_utils import MerError
 
 COMPENSATIONS = ("none", "median", "similarity")
 

@@ -7,11 +7,11 @@ import re
 import warnings
 from pathlib import Path
 
+from mer_utils import MerError
+
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-
-from mer_utils import MerError
 
 FRAME_TYPES = {".png", ".jpg", ".jpeg"}
 VIDEO_TYPES = {".mp4", ".avi", ".mov", ".mkv"}

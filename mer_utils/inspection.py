@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-import numpy as np
-
 from mer_utils import MerError
 from mer_utils.flow import compute_flow, head_motion, magnitude
 from mer_utils.images import number_key, read_image
 from mer_utils.preprocessing import crop, locate, split_views
+
+import numpy as np
 
 CROP = 128  # px, side of the crop in which motion is measured
 SMALL = 48  # px, side of the crops in which the two views are compared

@@ -5,8 +5,6 @@ import re
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from mer_utils import MerError
 from mer_utils.adapters import (
     COLUMNS,
@@ -24,6 +22,8 @@ from mer_utils.images import encode_png, read_size
 from mer_utils.meshes import film_meshes, list_meshes
 from mer_utils.scenario import LABELS
 from mer_utils.tables import need_columns, read_table
+
+import numpy as np
 
 ALONE = (
     "Of {} clips the subject is not known and each counts as its own: leave-one-subject-out is then leave-one-sequence-"

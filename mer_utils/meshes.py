@@ -6,13 +6,13 @@ Axes as in faces.py: x right, y up, z towards the viewer. The unit does not matt
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from mer_utils import MerError
+from mer_utils.cameras import AIM, AMBIENT, BACKGROUND, BRIGHTEST, FAR, LIGHTS, NEAR, OVERSAMPLE, cameras, rasterise
 from mer_utils.images import check_inside, number_key
 from mer_utils.meshfiles import read_mesh
-from mer_utils.rendering import AIM, AMBIENT, BACKGROUND, BRIGHTEST, FAR, LIGHTS, NEAR, OVERSAMPLE, cameras, rasterise
+
+import cv2
+import numpy as np
 
 FILL, FILL_WIDTH = 0.8, 0.85  # parts of the picture that the first mesh fills, before perspective enlarges its front
 TYPES = (".obj", ".ply")

@@ -8,11 +8,11 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-import numpy as np
-from trimesh.exchange.ply import load_ply
-
 from mer_utils import MerError
 from mer_utils.images import read_image
+
+import numpy as np
+from trimesh.exchange.ply import load_ply
 
 BYTES = 256 << 20  # of one file
 VERTICES = 5_000_000

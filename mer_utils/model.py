@@ -1,15 +1,14 @@
 """MicroAttNet: a stream each for u, v and magnitude, squeeze-and-excitation, fusion attention, one logit a label."""
 
+from mer_utils import STREAMS, MerError
+
 import torch
 from torch import nn
-
-from mer_utils import MerError
 
 torch.set_num_threads(1)  # see mer_utils/__init__.py
 
 FUSIONS = ("attention", "concat", "mean")
 SE_PLACES = ("magnitude", "all", "none")
-STREAMS = ("u", "v", "magnitude")
 
 
 class Dropout(nn.Module):

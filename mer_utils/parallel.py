@@ -4,10 +4,9 @@ import logging
 import os
 from contextlib import contextmanager
 
-from joblib import Parallel, delayed, parallel_config
+from mer_utils import MerError, provenance
 
-from mer_utils import MerError
-from mer_utils.artifacts import PACKAGE, code_hash
+from joblib import Parallel, delayed, parallel_config
 
 DASK = "MER_DASK"  # environment variable with a scheduler's address; `mer run --dask` sets it for the notebooks
 PATIENCE = 20  # seconds in which a scheduler must answer
@@ -24,8 +23,8 @@ def run_jobs(function, arguments, jobs=1):
 
 def stream_jobs(function, arguments, jobs=1):
     """Yield what ``run_jobs`` returns, in its order, as soon as it is there: nothing piles up in memory."""
-    given = list(arguments)
-    calls = (delayed(_call)(function, tuple(one)) for one in given)
+    given, code = list(arguments), provenance.fingerprint(function)
+    calls = (delayed(_call)(function, tuple(one), code) for one in given)
     address = os.environ.get(DASK, "")
     if not address or not given:
         yield from Parallel(n_jobs=jobs or -1, return_as="generator")(calls)
@@ -34,14 +33,21 @@ def stream_jobs(function, arguments, jobs=1):
         yield from Parallel(n_jobs=-1, return_as="generator")(calls)
 
 
-def _call(function, given):
-    """Call it. A tuple has no weak references, so joblib's Dask backend does not park its arrays on one worker."""
+def _call(function, given, code):
+    """Call it, if this process has loaded the ``code`` of the one that asks: results are named by that.
+
+    A tuple has no weak references, so joblib's Dask backend does not park its arrays on one worker.
+    """
+    if (name := provenance.find_foreign(code)) is not None:
+        path = name.replace(".", "/")
+        raise MerError(f"{path}.py was edited after this session had loaded it; restart the kernel (or the command)")
     return function(*given)
 
 
-def package_hash():
-    """Return the hash of the whole package: workers elsewhere must run the same code."""
-    return code_hash(*(path.stem for path in PACKAGE.glob("*.py")))
+def describe_process():
+    """Return what this process computes with: the whole package's code, versions of packages, kernels."""
+    names = (path.relative_to(provenance.PACKAGE).with_suffix("") for path in provenance.PACKAGE.rglob("*.py"))
+    return provenance.code_of(*(".".join(name.parts) for name in names), loaded=False)
 
 
 def check_cluster(address):
@@ -67,10 +73,32 @@ def _cluster(address):
             raise MerError(
                 f"{address}: workers with several threads share one random state; start them with --nthreads 1"
             )
-        if set(client.run(package_hash).values()) != {package_hash()}:
-            raise MerError(f"{address}: workers have another version of mer_utils; install this one there")
+        try:
+            found = client.run(describe_process)
+        except (AttributeError, ImportError):
+            raise MerError(f"{address}: workers have another version of mer_utils; install this one there") from None
+        here = describe_process()
+        for there in found.values():
+            _check_worker(address, here, there)
         with parallel_config("dask", client=client):
             yield len(threads)
     finally:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a closing client mourns workers that left
         client.close()
+
+
+def _check_worker(address, here, there):
+    """Raise MerError if a worker computes with something else than this process: what is mixed would be no result."""
+    if there["modules"] != here["modules"]:
+        raise MerError(f"{address}: workers have another version of mer_utils; install this one there")
+    for name, version in here["packages"].items():
+        if there["packages"].get(name) != version:
+            raise MerError(
+                f"{address}: workers have {name} {there['packages'].get(name)}, this process has {version}; install "
+                "requirements.lock on both"
+            )
+    if there["kernels"] != here["kernels"]:
+        raise MerError(
+            f"{address}: workers compute with other kernels ({there['kernels']}) than this process "
+            f"({here['kernels']}), so their bits would not mix; start them by `mer worker {address}`"
+        )

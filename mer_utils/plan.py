@@ -3,20 +3,19 @@
 import ast
 import json
 import re
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
+
+from mer_utils import MerError
+from mer_utils.artifacts import read_json, sha256
+from mer_utils.provenance import code_of, key_of, read_source
+from mer_utils.study import read_suite
 
 import joblib
 import nbformat
 import yaml
 
-from mer_utils import MerError, artifacts
-from mer_utils.artifacts import key_of, read_json, sha256
-from mer_utils.study import read_suite
-
-PACKAGES = ("matplotlib", "numpy", "opencv-python-headless", "scikit-image", "scikit-learn", "torch")
 BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}  # parameters that `mer run` sets itself
 
 
@@ -30,6 +29,7 @@ class Job:
     parameters: dict  # the whole set, as the notebook will see it
     changed: dict  # those that differ from the notebook's own defaults
     inputs: dict
+    synthetic: bool  # whether the faces are
     folder: Path  # artifacts/<profile>/<number>
 
     @property
@@ -60,7 +60,8 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     settings = pick_profile(suite, profile)
     if settings.get("needs_data") and not data:
         raise MerError(f"the profile {profile} needs --data and the folder of a licensed dataset (see data/README.md)")
-    numbers = _choose(suite, select, Path(root) / data if data else None)
+    data = Path(data).resolve() if data else None  # as the command line means it: seen from the current folder
+    numbers = _choose(suite, select, data)
     notebooks = {number: _read_notebook(root, suite, number) for number in numbers}
     defaults = {number: parameters for number, (_, _, parameters) in notebooks.items()}
     layers = [
@@ -71,15 +72,25 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     values = _apply_layers(defaults, [*layers, *(_read_override(text, suite) for text in overrides)])
     fixed = {"profile": profile, "jobs": count_workers(workers)}
     if data:
-        fixed["data"] = str(Path(data).resolve())
-    prints, jobs = {}, []
+        fixed["data"] = str(data)
+    prints, jobs = {"": (True, "synthetic")}, []
     for number, (path, cells, given) in notebooks.items():
         values[number].update((key, value) for key, value in fixed.items() if key in given)
-        inputs = _read_inputs(root, suite["notebooks"][number]["figures"], cells, values[number], prints)
+        figures = suite["notebooks"][number]["figures"]
+        inputs = _read_inputs(root, figures, cells, values[number], prints)
+        synthetic = prints[values[number]["data"]][0]
         changed = {key: value for key, value in values[number].items() if value != given[key]}
         folder = Path(root) / "artifacts" / profile / number
-        jobs.append(Job(number, path, tuple(inputs["figures"]), values[number], changed, inputs, folder))
+        jobs.append(Job(number, path, tuple(figures), values[number], changed, inputs, synthetic, folder))
     return jobs
+
+
+def look_again(job):
+    """Return the Job with its inputs as they are by now: notebook or code may have been edited since it was planned."""
+    cells = nbformat.read(job.source, as_version=4).cells
+    known = {job.parameters["data"]: (job.synthetic, job.inputs["data"])}
+    inputs = _read_inputs(None, list(job.figures), cells, job.parameters, known)
+    return replace(job, inputs=inputs)
 
 
 def _choose(suite, select, data):
@@ -196,53 +207,41 @@ def _check(value, default, what):
 
 
 def _read_inputs(root, figures, cells, parameters, prints):
-    """Return all that a notebook's outputs depend on, as JSON values; workers and paths are no part of it."""
-    code = [re.sub(r"(?m)^\s*[%!].*$", "", cell.source) for cell in cells if cell.cell_type == "code"]
+    """Return all that a notebook's outputs depend on, as JSON values: of its text the code; no workers or paths."""
+    code = {cell.id: _read_cell(cell.source) for cell in cells if cell.cell_type == "code"}
     folder = parameters["data"]
-    if folder and folder not in prints:
+    if folder not in prints:
         from mer_utils.clips import open_dataset
 
-        prints[folder] = open_dataset(Path(root) / folder).fingerprint
+        dataset = open_dataset(Path(root) / folder)
+        prints[folder] = dataset.synthetic, dataset.fingerprint
+    synthetic, fingerprint = prints[folder]
     inputs = {
-        "notebook": key_of([[cell.cell_type, cell.source] for cell in cells]),
+        "notebook": key_of([[name, read_source(text).tree] for name, text in code.items()]),
         "figures": figures,
         "parameters": {key: value for key, value in parameters.items() if key not in BY_OPTION},
-        # synthetic faces follow from parameters and from modules, both listed here
-        "data": prints[folder] if folder else "synthetic",
-        "modules": hash_modules(code),
-        "packages": {name: version(name) for name in PACKAGES},
+        # synthetic faces that are made here follow from the parameters and from the generator's code
+        "data": fingerprint,
+        **code_of(*["generate"] * synthetic, cells=code.values(), loaded=False),
     }
     return json.loads(json.dumps(inputs))
 
 
-def hash_modules(sources):
-    """Return {file: sha256} of the mer_utils modules that the Python ``sources`` import, directly or through others."""
-    found, todo = {}, ["import mer_utils.__init__", *sources]
-    while todo:
-        for name in _find_imports(todo.pop()) - found.keys():
-            path = artifacts.PACKAGE / f"{name}.py"
-            if path.is_file():  # `from mer_utils import MerError` names no file
-                found[name] = sha256(path)
-                todo.append(path.read_text(encoding="utf-8"))
-    return {f"{name}.py": found[name] for name in sorted(found)}
-
-
-def _find_imports(source):
+def _read_cell(source):
+    """Return a code cell without lines for Jupyter alone; MerError if the rest is not Python."""
+    code = re.sub(r"(?m)^\s*[%!].*$", "", source)
     try:
-        nodes = list(ast.walk(ast.parse(source)))
+        read_source(code)
     except SyntaxError as error:
         line = (error.text or "").strip()
         raise MerError(f"a notebook cell is not Python: {error.msg} in {line!r}") from None
-    modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    modules += [f"{node.module}.{a.name}" for node in nodes if isinstance(node, ast.ImportFrom) for a in node.names]
-    names = {module.split(".")[1] for module in modules if module.startswith("mer_utils.")}
-    return {"study" if name == "suite" else name for name in names}  # suite hands on study; running changes no number
+    return code
 
 
 def find_reasons(job, out=None):
     """Return why a notebook must run again, none if it is fresh. With ``out``, its pictures there count too."""
     record = job.record()
-    if not record:
+    if not record or "kernels" not in record.get("inputs", {"kernels": ""}):  # none, or one of an older version
         return ["never run"]
     if record.get("unfinished"):
         return ["its last run did not finish"]
@@ -251,6 +250,8 @@ def find_reasons(job, out=None):
         reasons.append(f"notebooks/{job.source.name} changed")
     if old["figures"] != new["figures"]:
         reasons.append("its figures in notebooks/profiles.yml changed")
+    if old["kernels"] != new["kernels"]:
+        reasons.append(f"kernels: {old['kernels']} → {new['kernels']}")
     words = {"parameters": "parameter {}: {} → {}", "packages": "{}: {} → {}", "modules": "mer_utils/{} changed"}
     for kind, word in words.items():
         for name in sorted(old[kind].keys() | new[kind].keys()):

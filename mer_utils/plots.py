@@ -1,12 +1,12 @@
 """Pictures of faces, flow and networks as pure functions: data in, matplotlib Figure out. Charts are in charts.py."""
 
+from mer_utils import STREAMS
+
 import matplotlib
 import numpy as np
 from matplotlib.colors import hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
-
-from mer_utils.model import STREAMS
 
 matplotlib.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "figure.dpi": 80})
 

@@ -1,25 +1,21 @@
 """A trained ensemble on disk, and what it says of a clip that nobody has labelled: frames, a film, or meshes."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-
-from mer_utils import MerError
+from mer_utils import STREAMS, MerError
 from mer_utils.apex import joint_curve
-from mer_utils.artifacts import write_bytes
+from mer_utils.artifacts import read_arrays, write_arrays
 from mer_utils.clips import Clip, iterate_frames, list_frames
 from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.fitting import NetworkMember, Recipe, choose_maps, load_members, merge_views
 from mer_utils.images import VIDEO_TYPES, read_video
 from mer_utils.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils.metrics import decide
-from mer_utils.model import STREAMS
 from mer_utils.preprocessing import FaceFinder, load_crops, locate, split_views
+
+import numpy as np
 
 WEIGHTS = "weights.safetensors"
 LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression lasts half of one
@@ -119,8 +115,8 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
         "exclusive": features.exclusive,
     }
     tensors = {f"{n}.{name}": value for n, fold in enumerate(outcome.members) for name, value in fold.items()}
-    tensors["thresholds"] = np.median(outcome.thresholds, 0).round(6)
-    write_bytes(path, save(tensors, metadata={"mer": json.dumps(meta)}))
+    tensors["thresholds"] = np.median(outcome.fold_thresholds, 0).round(6)
+    write_arrays(path, tensors, meta)
 
 
 def find_weights(root):
@@ -139,9 +135,13 @@ def load_ensemble(path):
             f"{path}: no trained weights; `mer run --only 05` trains them (add --profile full for all folds)"
         )
     try:
-        with safe_open(path, framework="numpy") as file:
-            meta = json.loads((file.metadata() or {})["mer"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        tensors, meta = read_arrays(path)
+    except MerError as error:
+        raise MerError(f"{error}; train the weights anew with `mer run --only 05`") from None
+    for name, value in tensors.items():
+        if name != "thresholds" and not np.isfinite(value).all():
+            raise MerError(f"{path}: {name} holds values that are no numbers; train anew with `mer run --only 05`")
+    try:
         recipe, front_end = Recipe(**meta["recipe"]), FrontEnd(**meta["front_end"])
         shape = tuple(meta["shape"])
         seen = choose_maps(np.zeros((1, *shape), np.float32), recipe)[0].shape[1:]
@@ -149,7 +149,7 @@ def load_ensemble(path):
         for n in range(meta["folds"]):
             fold = {name.removeprefix(f"{n}."): value for name, value in tensors.items() if name.startswith(f"{n}.")}
             members += load_members(fold, recipe, seen, len(meta["labels"]), meta["exclusive"])
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
+    except (KeyError, TypeError, ValueError, RuntimeError):
         raise MerError(
             f"{path}: not weights that this version wrote; train them anew with `mer run --only 05`"
         ) from None

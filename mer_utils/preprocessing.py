@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from mer_utils import MerError
 from mer_utils.clips import format_boxes, iterate_frames, open_dataset
 from mer_utils.tables import read_table, write_table
+
+import cv2
+import numpy as np
 
 # The challenge entry's fallback box (0, 400, 1200, 1600) in its 1200 x 1600 px views, as fractions of width and height.
 FALLBACK = (0.0, 0.25, 1.0, 1.0)

@@ -6,9 +6,9 @@ classifier makes of it.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mer_utils import MerError
+
+import numpy as np
 
 LABELS = ("Negative", "Positive", "Repression", "Surprise", "Others")
 

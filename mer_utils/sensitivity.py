@@ -5,17 +5,19 @@ The networks are those of a finished run: trained on the clips as they are, each
 
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-
-from mer_utils.artifacts import code_hash, key_of, read_npz, write_npz
+from mer_utils.artifacts import recall, write_arrays
+from mer_utils.cameras import cameras
 from mer_utils.faces import AUS
 from mer_utils.features import FrontEnd, extract_clip
 from mer_utils.fitting import choose_maps, load_members, merge_views
 from mer_utils.metrics import decide
 from mer_utils.parallel import run_jobs
-from mer_utils.rendering import cameras, render_clip
+from mer_utils.provenance import code_of, key_of
+from mer_utils.rendering import render_clip
 from mer_utils.scenario import get_preset
 from mer_utils.synthetic import true_motion
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,18 @@ def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1
     """Film the clips ``rows`` of a synthetic Dataset under each Condition and run the front end; return for each
     condition the maps (R, V, P, 3, S, S) and the apex found (R,). Finished conditions are kept in ``cache``.
     """
-    code = code_hash("rendering", "synthetic", "sensitivity", "preprocessing", "flow", "apex", "features")
-    given = (dataset.fingerprint, asdict(options), code, [int(row) for row in rows])
-    paths = [None if cache is None else cache / f"filmed-{key_of(*given, asdict(c))}.npz" for c in conditions]
-    missing = [k for k, path in enumerate(paths) if path is None or not path.exists()]
+    given = (dataset.fingerprint, asdict(options), code_of("sensitivity"), [int(row) for row in rows])
+    names = [f"filmed-{key_of(*given, asdict(condition))}.safetensors" for condition in conditions]
+    paths = [None if cache is None else cache / name for name in names]
+    found = [None if path is None else recall(path) for path in paths]
+    missing = [k for k, arrays in enumerate(found) if arrays is None]
     wanted = [conditions[k] for k in missing]
     done = run_jobs(_film_clip, [(dataset, int(row), wanted, options) for row in rows], jobs if missing else 1)
-    made = {}
     for n, k in enumerate(missing):
         maps, apex = zip(*(clip[n] for clip in done), strict=True)
-        made[k] = {"maps": np.stack(maps), "apex": np.array(apex)}
+        found[k] = {"maps": np.stack(maps), "apex": np.array(apex)}
         if paths[k] is not None:
-            write_npz(paths[k], **made[k])
-    found = [made[k] if k in made else read_npz(path) for k, path in enumerate(paths)]
+            write_arrays(paths[k], found[k])
     return [(arrays["maps"], arrays["apex"]) for arrays in found]
 
 

@@ -6,12 +6,12 @@ Each network keeps its own clips, order, input scale, Adam state and early stopp
 
 import copy
 
+from mer_utils.fitting import Stopping, draw_epoch, flip, share_right
+from mer_utils.metrics import mean_precision
+
 import numpy as np
 import torch
 from torch.func import functional_call, stack_module_state, vmap
-
-from mer_utils.fitting import draw_epoch, flip, rate_epoch, share_right
-from mer_utils.metrics import mean_precision
 
 BETAS, TINY = (0.9, 0.999), 1e-8  # torch's defaults for Adam
 
@@ -28,21 +28,19 @@ def fit_stacked(members, x, y, jobs, device):
         return [m.fit(x[f], y[f], x[s], y[s]) for m, (f, s) in zip(members, jobs, strict=True)]
     stack = _Stack(members, x, y, jobs, "cpu" if device == "stacked" else device)
     curves = np.full((len(members), recipe.epochs, 4), np.nan, np.float32)
-    best, waited = [()] * len(members), np.zeros(len(members), int)
-    alive, kept = np.ones(len(members), bool), stack.copy()
+    stopping, alive, kept = [Stopping(recipe) for _ in members], np.ones(len(members), bool), stack.copy()
     for epoch in range(recipe.epochs):
         losses, better = stack.run_epoch(torch.as_tensor(alive)), np.zeros(len(members), bool)
         for index, found in enumerate(stack.score_stop()):
             if alive[index]:
                 curves[index, epoch] = losses[index], *found
-                quality = rate_epoch(recipe, *map(float, curves[index, epoch, 1:]))
-                better[index] = quality > best[index] or recipe.stop == "last"
-                best[index] = quality if better[index] else best[index]
-        waited = np.where(better, 0, waited + 1)
+                better[index] = stopping[index].take(*map(float, curves[index, epoch, 1:]))
+                alive[index] = not stopping[index].done
         stack.keep(kept, torch.as_tensor(better))
-        alive &= (waited < recipe.patience) | (recipe.stop != "inner")
         if not alive.any():
             break
+    for one in stopping:
+        one.check()
     for index, member in enumerate(members):
         member.network.load_state_dict({name: value[index].cpu() for name, value in kept.items()})
     return list(curves)

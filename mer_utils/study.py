@@ -3,12 +3,14 @@
 import io
 import math
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 
-import yaml
-
 from mer_utils import MerError
-from mer_utils.artifacts import key_of, read_json, write_bytes, write_json, write_text
+from mer_utils.artifacts import read_json, write_bytes, write_json, write_text
+from mer_utils.provenance import key_of
+
+import yaml
 
 DPI = 150
 OUTPUTS = ("figures.json", "results.json", "headline.txt")
@@ -77,13 +79,13 @@ class Study:
     @cached_property
     def dataset(self):
         """The dataset of this study: the folder ``data``, or synthetic faces that are made once and kept in data/."""
-        from mer_utils.clips import open_dataset
-        from mer_utils.generate import ensure_synthetic  # `mer` reads this file too, and starts faster so
+        from mer_utils.clips import open_dataset  # `mer` reads this file too, and starts faster so
 
         if self.params["data"]:
             return open_dataset(self.root / self.params["data"])
         recipe = (self.params[key] for key in ("subjects", "clips", "seed", "jobs"))
-        return open_dataset(ensure_synthetic(self.root / "data", *recipe))
+        generate = import_module("mer_utils.generate")  # by name: of real data it is no part (see plan.py)
+        return open_dataset(generate.ensure_synthetic(self.root / "data", *recipe))
 
     def banner(self):
         """Return one line: what is about to be measured on which data (opened here, and noted in the results)."""
@@ -91,7 +93,8 @@ class Study:
         # frames made by this code are known by their recipe; hashing hundreds of megabytes would tell nothing more
         fingerprint = key_of(data.info) if data.synthetic and not self.params["data"] else data.fingerprint
         counts = {"clips": len(data), "subjects": len(data.subjects)}
-        self.result(data={"name": data.name, "synthetic": data.synthetic, **counts, "fingerprint": fingerprint})
+        about = {"name": data.name, "synthetic": data.synthetic, "given": bool(self.params["data"]), **counts}
+        self.result(data={**about, "fingerprint": fingerprint})
         parts = [
             f"profile {self.profile}",
             f"seed {self.seed}",
@@ -130,15 +133,19 @@ class Study:
 
 
 def list_outputs(folder):
-    """Return the files that a notebook made in its folder by the helpers of Study."""
+    """Return the files that a notebook made in its folder by the helpers of Study, and trained weights."""
     folder = Path(folder)
-    return [*sorted(folder.glob("figures/*.png")), *(folder / name for name in OUTPUTS if (folder / name).is_file())]
+    return [*_list_pictures_and_numbers(folder), *sorted(folder.glob("*.safetensors"))]
 
 
 def clear_outputs(folder):
-    """Forget a notebook's earlier outputs."""
-    for path in list_outputs(folder):
+    """Forget a notebook's earlier figures and numbers; weights stay until there are better ones."""
+    for path in _list_pictures_and_numbers(Path(folder)):
         path.unlink()
+
+
+def _list_pictures_and_numbers(folder):
+    return [*sorted(folder.glob("figures/*.png")), *(folder / name for name in OUTPUTS if (folder / name).is_file())]
 
 
 def read_outputs(folder):

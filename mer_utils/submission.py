@@ -3,12 +3,12 @@
 import re
 from dataclasses import replace
 
-import numpy as np
-
 from mer_utils import MerError
 from mer_utils.features import extract_records
 from mer_utils.metrics import decide
 from mer_utils.tables import write_table
+
+import numpy as np
 
 EXCLUDED = ("Positive", "Negative")  # the first gives way to the second
 

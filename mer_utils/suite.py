@@ -4,24 +4,15 @@ import sys
 import time
 from pathlib import Path
 
+from mer_utils import KERNELS, MerError
+from mer_utils.artifacts import read_json, sha256, write_bytes, write_json, write_text
+from mer_utils.kernels import PINNED
+from mer_utils.plan import find_reasons, look_again, pick_number, pick_profile, plan_jobs
+from mer_utils.provenance import key_of
+from mer_utils.study import clear_outputs, find_root, list_outputs, merge, read_outputs, read_suite
+
 import nbformat
 from filelock import FileLock, Timeout
-
-from mer_utils import MerError
-from mer_utils.artifacts import key_of, read_json, sha256, write_bytes, write_json, write_text
-from mer_utils.plan import find_reasons, pick_number, pick_profile, plan_jobs
-from mer_utils.study import (
-    Study,
-    clear_outputs,
-    find_root,
-    list_outputs,
-    merge,
-    open_study,
-    read_outputs,
-    read_suite,
-)
-
-__all__ = ["Study", "open_study", "read_status", "run_suite"]
 
 
 def run_suite(
@@ -37,9 +28,11 @@ def run_suite(
     suite = read_suite(root)
     select = _select(suite, only, start)
     planned = plan_jobs(root, profile, data, overrides, select, jobs)
-    out = Path(out).resolve() if out else default_out(root, suite, profile, data)
+    out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
     rows = []
     with _one_run(root, profile):
+        if KERNELS != PINNED:
+            echo(f"this processor's own kernels are used ({KERNELS}): last digits differ from the committed figures")
         reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
         for index, job in enumerate(planned):
             record = job.record()
@@ -47,21 +40,25 @@ def run_suite(
             if reasons[job.number]:
                 later = [other for other in planned[index:] if reasons[other.number]]
                 echo(f"{label}: {reasons[job.number][0]}{_estimate(later)}")
-                record = _execute(job, root)
+                record = _execute(look_again(job), root, echo)
                 echo(f"      done in {record['seconds']:.1f} s")
             else:
                 echo(f"{label}: fresh")
             publish(job, record, out)
-            collect(root, suite, profile, {j.inputs["data"] for j in planned}, out)
+            collect(suite, planned[: index + 1], out, whole=select is None and index + 1 == len(planned))
             row = {"notebook": job.name, "seconds": record["seconds"], "figures": len(job.figures)}
             rows.append({**row, "fresh": not reasons[job.number], "headline": record["headline"]})
     echo(f"figures, figures.json and results.json: {out}")
     return rows
 
 
-def default_out(root, suite, profile, data):
-    """Return where figures go: the profile's ``out`` (committed), but pictures of given data stay in artifacts/."""
+def default_out(root, suite, profile, data, overrides=()):
+    """Return where figures go: the profile's ``out`` (committed), but pictures of given data or of changed parameters
+    stay in artifacts/.
+    """
     committed = pick_profile(suite, profile).get("out")
+    if overrides:
+        return Path(root) / f"artifacts/{profile}/figures-{key_of(sorted(overrides))[:8]}"
     return Path(root) / (committed if committed and not data else f"artifacts/{profile}/figures")
 
 
@@ -106,7 +103,7 @@ def _estimate(jobs):
     return f" (about {left:.0f} s left)" if left < 90 else f" (about {left / 60:.0f} min left)"
 
 
-def _execute(job, root):
+def _execute(job, root, echo):
     """Execute one notebook by papermill into its folder and return its new record (run.json)."""
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -137,6 +134,8 @@ def _execute(job, root):
             f"{job.name} failed: its kernel died, perhaps for want of memory (try --jobs 1); {where}"
         ) from None
     seconds = round(time.perf_counter() - began, 1)
+    for line in _read_notices(executed):
+        echo(f"      {line}")
     figures, results, headline = read_outputs(job.folder)
     missing = [name for name in job.figures if name not in figures]
     if missing:
@@ -145,8 +144,18 @@ def _execute(job, root):
         )
     outputs = {path.relative_to(job.folder).as_posix(): sha256(path) for path in list_outputs(job.folder)}
     record = {"inputs": job.inputs, "outputs": outputs, "seconds": seconds, "headline": headline}
+    if look_again(job).inputs != job.inputs:
+        echo("      its code was edited while it ran: it will run again")
+        record["unfinished"] = True
     write_json(path, {**record, "figures": figures, "results": results})
     return read_json(path)
+
+
+def _read_notices(executed):
+    """Return the lines that the package said on stderr in an executed notebook (see ``artifacts.say``)."""
+    outputs = [output for cell in nbformat.read(executed, as_version=4).cells for output in cell.get("outputs", [])]
+    lines = [line for output in outputs if output.get("name") == "stderr" for line in output["text"].splitlines()]
+    return [line for line in lines if line.startswith("mer: ")]
 
 
 def _escape(path):
@@ -161,33 +170,42 @@ def publish(job, record, out):
             write_bytes(target, (job.folder / "figures" / f"{name}.png").read_bytes())
 
 
-def collect(root, suite, profile, data, out):
-    """Write ``out``/figures.json and results.json from all notebooks of the profile that ran on these ``data``.
+def collect(suite, jobs, out, whole):
+    """Write ``out``/figures.json and results.json from the records of these ``jobs``.
 
-    figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data and code; results.json
-    merges the numbers in the notebooks' order. Neither holds a time or a path: equal runs give equal bytes.
+    figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data, code and kernels;
+    results.json merges the numbers in the notebooks' order. Entries of other notebooks stay, if they are of the same
+    data, unless the jobs are the ``whole`` suite. Neither file holds a time or a path: equal runs give equal bytes.
     """
+    paths = [Path(out) / f"{name}.json" for name in ("figures", "results")]
     figures, results, datasets = {}, {}, []
-    for number, entry in suite["notebooks"].items():
-        path = Path(root) / "artifacts" / profile / number / "run.json"
-        record = read_json(path) if path.is_file() else {}
-        inputs = record.get("inputs")
-        if not inputs or inputs["data"] not in data:
-            continue
-        dataset = record["results"].pop("data", None)
+    for job in jobs:
+        record = job.record()
+        inputs, dataset = record["inputs"], record["results"].pop("data", None)
         source = {key: dataset[key] for key in ("name", "fingerprint")} if dataset else None
         datasets += [dataset] if dataset else []
         merge(results, record["results"])
         for name, texts in record["figures"].items():
-            picture, digest = Path(out) / f"{name}.png", record["outputs"][f"figures/{name}.png"]
-            if picture.is_file() and sha256(picture) == digest:
-                code = key_of(inputs["notebook"], inputs["modules"])
-                origin = {"notebook": f"{entry['file']}.ipynb", "parameters": inputs["parameters"], "data": source}
-                figures[name] = {**texts, **origin, "code": code, "sha256": digest}
+            origin = {"notebook": job.source.name, "parameters": inputs["parameters"], "data": source}
+            code = {"code": key_of(inputs["notebook"], inputs["modules"]), "kernels": inputs["kernels"]}
+            figures[name] = {**texts, **origin, **code, "sha256": record["outputs"][f"figures/{name}.png"]}
+    old_figures, old_results = ({} if whole or not path.is_file() else read_json(path) for path in paths)
+    if datasets and _same_set(old_results.get("data"), datasets[0]):
+        datasets.append(old_results["data"])
+        merge(old_results, results)
+        results, figures = old_results, old_figures | figures
     if datasets:  # a notebook may look at a few clips of its own; the numbers come from the largest set
+        results.pop("data", None)
         results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
-    write_json(Path(out) / "figures.json", figures)
-    write_json(Path(out) / "results.json", results)
+    names = [name for entry in suite["notebooks"].values() for name in entry["figures"]]
+    write_json(paths[0], {name: figures[name] for name in names if name in figures})
+    write_json(paths[1], results)
+
+
+def _same_set(old, new):
+    """Return whether two notebooks' numbers may stand in one file: both of faces made here, or both of one folder."""
+    keys = ("name", "given") + ("fingerprint",) * new["given"]
+    return old is not None and all(old.get(key) == new[key] for key in keys)
 
 
 def keep_outputs(root=None):

@@ -4,11 +4,11 @@ picture. The levels come from the Preset (scenario.py)."""
 import functools
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from mer_utils import MerError
 from mer_utils.faces import AUS, make_face
 from mer_utils.scenario import get_preset
+
+import numpy as np
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,17 +2,16 @@
 
 from dataclasses import asdict, dataclass
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
-
 from mer_utils import MerError
-from mer_utils.artifacts import code_hash, key_of, sha256, write_bytes
+from mer_utils.artifacts import recall, sha256, write_arrays
 from mer_utils.fitting import Recipe, choose_maps, fit_scale, make_member, merge_views
 from mer_utils.metrics import decide, label_f1, macro_uf1, tune_thresholds, uar
 from mer_utils.parallel import run_jobs
+from mer_utils.provenance import code_of, key_of
 from mer_utils.stacked import fit_stacked
+
+import numpy as np
+import torch
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class Outcome:
     curves: np.ndarray
     subjects: tuple[str, ...]
     members: tuple[dict, ...]  # weights of each fold's networks
+    fold_thresholds: np.ndarray  # (F, L)
     exclusive: bool = False
 
     def uf1(self, truth):
@@ -186,7 +186,11 @@ def finish_fold(features, recipe, roles, trained):
         thresholds = Fitted.on(rows, tune_thresholds, features.y, held).apply_to(hidden, features, "thresholds")
     curves = np.stack([curve for _, curve in trained])
     out = {"scores": total, "thresholds": thresholds, "attention": looks, "curves": curves}
-    return {name: np.asarray(value, np.float32) for name, value in out.items()} | states
+    fold = {name: np.asarray(value, np.float32) for name, value in out.items()} | states
+    bad = [name for name in ("scores", *states) if not np.isfinite(fold[name]).all()]
+    if bad:
+        raise MerError(f"training diverged: {bad[0]} holds values that are no numbers; lower the rate")
+    return fold
 
 
 def run_fold(features, seen, hidden, recipe):
@@ -216,24 +220,11 @@ def pick_device(device="auto"):
     return ("cuda" if there else "cpu") if device == "auto" else device
 
 
-def read_fold(path):
-    """Return a finished fold, or None if it is not there or not whole: then it is made again."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError):
-        return None
-
-
-def write_fold(path, fold):
-    """Keep a finished fold, atomically."""
-    write_bytes(path, save({name: np.ascontiguousarray(value) for name, value in fold.items()}))
-
-
 def _finish_one(features, seen, hidden, recipe, path):
     """Run one fold in a worker; it is kept at once where the worker sees the folder, so that a stop loses nothing."""
     fold = run_fold(features, seen, hidden, recipe)
     if path is not None and path.parent.is_dir():
-        write_fold(path, fold)
+        write_arrays(path, fold)
     return fold
 
 
@@ -245,7 +236,7 @@ def run_grid(tasks, cache=None, jobs=1, device="auto"):
     stopped goes on where it was. On a GPU (``device``) all folds of a task train at once; its scores differ from a
     CPU's as far as rounding and other draws of dropout make them.
     """
-    device, code = pick_device(device), code_hash("training", "fitting", "stacked", "model", "baselines", "metrics")
+    device, code = pick_device(device), code_of("training")
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
     plans, todo, done = [], [], {}
@@ -255,7 +246,7 @@ def run_grid(tasks, cache=None, jobs=1, device="auto"):
             parts = (features.key, asdict(recipe), code, name, *([] if device == "cpu" else [device]))
             path = None if cache is None else cache / f"fold-{key_of(*parts)}.safetensors"
             plans.append((task, seen, hidden))
-            stored = None if path is None else read_fold(path)
+            stored = None if path is None else recall(path)
             if stored is None:
                 todo.append((len(plans) - 1, (features, seen, hidden, recipe, path)))
             else:
@@ -263,7 +254,7 @@ def run_grid(tasks, cache=None, jobs=1, device="auto"):
     made = run_jobs(_finish_one, [job for _, job in todo], jobs) if device == "cpu" else _run_stacked(todo, device)
     for (index, (*_, path)), fold in zip(todo, made, strict=True):
         if path is not None and not path.exists():  # made by a worker that does not see this disk
-            write_fold(path, fold)
+            write_arrays(path, fold)
         done[index] = fold
     return [
         _pool(*task, [(hidden, done[k]) for k, (n, _, hidden) in enumerate(plans) if n == number])
@@ -283,7 +274,7 @@ def _run_stacked(todo, device):
         for n, (index, (*_, path)) in enumerate(group):
             made[index] = finish_fold(features, recipe, roles[n], trained[n * size : (n + 1) * size])
             if path is not None:
-                write_fold(path, made[index])
+                write_arrays(path, made[index])
     return [made[index] for index, _ in todo]
 
 
@@ -301,6 +292,7 @@ def _pool(features, recipe, folds):
         curves=np.stack([fold["curves"] for _, fold in folds]),
         subjects=tuple(leave_one_subject_out(features.subjects)),
         members=tuple({k: v for k, v in fold.items() if k[0].isdigit()} for _, fold in folds),
+        fold_thresholds=np.stack([fold["thresholds"] for _, fold in folds]),
         exclusive=features.exclusive,
     )
 

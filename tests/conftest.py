@@ -1,7 +1,5 @@
 import sys
-
-import numpy as np
-import pytest
+from dataclasses import replace
 
 from mer_utils import cli
 from mer_utils.clips import open_dataset
@@ -10,6 +8,9 @@ from mer_utils.fitting import Recipe
 from mer_utils.generate import write_synthetic
 from mer_utils.prediction import WEIGHTS, save_ensemble
 from mer_utils.training import run_loso
+
+import numpy as np
+import pytest
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,7 @@ def trained(data, tmp_path_factory):
     front, recipe = FrontEnd(crop=64, size=12), Recipe(epochs=2, inner=2, width=4)
     features = extract(data, front)
     subjects = np.array([f"P{n % 4}" for n in range(len(features.y))])
-    features = type(features)(**vars(features) | {"subjects": subjects})
+    features = replace(features, subjects=subjects)
     outcome = run_loso(features, recipe)
     path = tmp_path_factory.mktemp("weights") / WEIGHTS
     save_ensemble(path, outcome, features, recipe, front, "tiny synthetic faces")

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-import pytest
-
 from mer_utils import MerError
+
+import pytest
 
 
 def plant(data, folder, k, name="{:04d}.png", first=0, count=None):

@@ -4,14 +4,14 @@ import os
 import shutil
 from dataclasses import replace
 
-import pytest
-from foreign import contents, plant, refuse, write_rows
-
 from mer_utils import MerError, adapters
 from mer_utils.adapters import Entry, copy_frames, describe, find_keys, regroup, sort_labels, write_set
 from mer_utils.clips import open_dataset
 from mer_utils.scenario import LABELS
 from mer_utils.tables import TABLES
+
+import pytest
+from foreign import contents, plant, refuse, write_rows
 
 INFO = describe("test", 2, LABELS, "a test")
 STEMS = ["img011", "img012", "img013", "img014", "img015", "img016"]

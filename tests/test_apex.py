@@ -1,8 +1,8 @@
-import numpy as np
-import pytest
-
 from mer_utils import MerError
 from mer_utils.apex import RULES, find_apex, joint_curve, motion_curve
+
+import numpy as np
+import pytest
 
 
 def bump(frames, peak, height=1.0):

@@ -6,15 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
-import pytest
-
 from mer_utils.clips import open_dataset, read_frames
 from mer_utils.features import FrontEnd, extract
 from mer_utils.generate import write_synthetic
 from mer_utils.study import read_suite
 from mer_utils.tables import write_table
+
+import cv2
+import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[1]
 DECLARED = [name for entry in read_suite(ROOT)["notebooks"].values() for name in entry["figures"]]

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 
+from mer_utils import cli, generate
+
 import pytest
 from test_suite import edit, make_suite
 from typer.testing import CliRunner
-
-from mer_utils import cli, generate
 
 
 @pytest.fixture

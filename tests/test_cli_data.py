@@ -5,14 +5,14 @@ import json
 import shutil
 from pathlib import Path
 
+from mer_utils import cli
+from mer_utils.clips import open_dataset
+from mer_utils.tables import write_table
+
 import cv2
 import pytest
 from typer.testing import CliRunner
 from yunet import write_model
-
-from mer_utils import cli
-from mer_utils.clips import open_dataset
-from mer_utils.tables import write_table
 
 
 @pytest.fixture

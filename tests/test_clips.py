@@ -2,16 +2,16 @@ import json
 import shutil
 import tracemalloc
 
+from mer_utils import MerError
+from mer_utils.clips import format_boxes, list_frames, open_dataset, read_boxes, read_frames, survey
+from mer_utils.images import encode_png
+from mer_utils.scenario import LABELS
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-
-from mer_utils import MerError
-from mer_utils.clips import format_boxes, list_frames, open_dataset, read_boxes, read_frames, survey
-from mer_utils.images import encode_png
-from mer_utils.scenario import LABELS
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from itertools import product
 
-import numpy as np
-import pytest
-
 from mer_utils import MerError
 from mer_utils.comparison import bootstrap, compare, draw_weights, holm, permutation_test
 from mer_utils.metrics import macro_uf1
+
+import numpy as np
+import pytest
 
 
 def simulate(rng, subjects=16, clips=10, seeds=2, skill=0.7, same=True, labels=3):

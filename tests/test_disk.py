@@ -4,12 +4,12 @@ import os
 import shutil
 from contextlib import contextmanager
 
+from mer_utils.images import encode_png
+from mer_utils.layouts import import_challenge
+
 import numpy as np
 import pytest
 from yunet import write_model
-
-from mer_utils.images import encode_png
-from mer_utils.layouts import import_challenge
 
 resource = pytest.importorskip("resource", reason="file sizes cannot be limited on Windows")
 

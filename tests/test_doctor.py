@@ -1,15 +1,15 @@
 import json
 import shutil
 
-import cv2
-import numpy as np
-import pytest
-
 from mer_utils import MerError
 from mer_utils.clips import open_dataset, read_frames
 from mer_utils.doctor import WIDTH, examine
 from mer_utils.images import encode_png
 from mer_utils.tables import read_table, write_table
+
+import cv2
+import numpy as np
+import pytest
 
 
 @pytest.fixture

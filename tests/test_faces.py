@@ -1,10 +1,10 @@
 """The face: closed skin, lids that shut over the eyeballs, AUs that move what they should, subjects that differ."""
 
-import numpy as np
-import pytest
-
 from mer_utils import MerError, anatomy
 from mer_utils.faces import AUS, deform, make_face
+
+import numpy as np
+import pytest
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
-
-import cv2
-import numpy as np
-import pytest
+from pathlib import Path
 
 import mer_utils.features
 from mer_utils import MerError
@@ -19,6 +18,11 @@ from mer_utils.features import (
     normalise,
     read_flow_images,
 )
+
+import cv2
+import numpy as np
+import pytest
+from toys import make_toy
 
 SMALL = FrontEnd(crop=64, size=16)
 
@@ -112,17 +116,119 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(data, tm
     assert not list((tmp_path / "cut").glob(".*.part"))
 
 
-def test_maps_are_mapped_from_disk_and_a_damaged_file_is_made_again(data, tmp_path):
+def test_maps_are_mapped_from_disk_and_a_damaged_file_is_made_again(data, tmp_path, capsys):
     first = extract(data, SMALL, tmp_path)
     (path,) = tmp_path.glob("features-*.npy")
     base = first.x
     while type(base) is np.ndarray:
         base = base.base
     assert isinstance(base, np.memmap)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    np.testing.assert_array_equal(extract(data, SMALL, tmp_path).x, extract(data, SMALL).x)
-    assert path.read_bytes() == whole
+    whole, expected, noise = path.read_bytes(), np.array(first.x), np.random.default_rng(0).bytes(400)
+    middle = len(whole) // 2
+    for damaged in (
+        whole[:middle],
+        b"",
+        b"nonsense",
+        whole[:-1] + bytes([whole[-1] ^ 1]),  # one bit of the last checksum
+        whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        whole[:middle] + noise + whole[middle + 400 :],
+    ):
+        path.write_bytes(damaged)
+        np.testing.assert_array_equal(extract(data, SMALL, tmp_path).x, expected)
+        assert path.read_bytes() == whole
+        assert capsys.readouterr().err.splitlines() == [f"mer: {path}: damaged; it is made again"]
+
+
+def test_a_damaged_left_over_is_not_trusted(data, tmp_path, capsys):
+    """Random bytes in the file of a stopped extraction: what stands before them is kept, the rest is made again."""
+    extract(data, SMALL, tmp_path)
+    (path,) = tmp_path.glob("features-*.npy")
+    whole, part = path.read_bytes(), path.with_name(f".{path.name}.part")
+    size = np.load(path, mmap_mode="r").dtype.itemsize
+    third = len(whole) - (len(data) - 2) * size  # where the third record begins
+    for left in (
+        whole[: third + 9] + b"?" * 50 + whole[third + 59 :],
+        whole[:third] + os.urandom(2 * size),
+        b"?" * 9999,
+    ):
+        path.unlink()
+        part.write_bytes(left)
+        extract(data, SMALL, tmp_path)
+        assert path.read_bytes() == whole and not part.exists()
+        assert ("damaged from clip 3 on" in capsys.readouterr().err) == (left[:9] == whole[:9])
+
+
+EDIT = """
+import sys
+from pathlib import Path
+package, root, cache = map(Path, sys.argv[1:])
+from mer_utils.clips import open_dataset
+from mer_utils.features import FrontEnd, extract
+import mer_utils
+assert Path(mer_utils.__file__).parent == package, mer_utils.__file__
+data = open_dataset(root)
+if sys.stdin.readline():  # a kernel that stays open while flow.py is edited
+    flow = package / "flow.py"
+    flow.write_text(flow.read_text() + "\\n_compute = compute_flow\\n\\n\\ndef compute_flow(*args, **more):\\n"
+                    "    return 3 * _compute(*args, **more)\\n")
+print(repr(extract(data, FrontEnd(crop=64, size=16), cache).x.tobytes()))
+"""
+
+
+def test_code_that_was_edited_while_a_kernel_is_open_gets_a_name_of_its_own(data, tmp_path):
+    package = shutil.copytree(Path(mer_utils.__file__).parent, tmp_path / "mer_utils")
+
+    def run(said):
+        command = [sys.executable, "-c", EDIT, *map(str, (package, data.root, tmp_path / "cache"))]
+        ended = subprocess.run(command, input=said, capture_output=True, text=True, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    loaded, edited = run("edit\n"), run("")
+    assert loaded == repr(extract(data, SMALL).x.tobytes()) + "\n" and edited != loaded
+    assert len(list((tmp_path / "cache").glob("features-*.npy"))) == 2
+
+
+def test_workers_that_would_run_edited_code_are_refused(tmp_path):
+    """A worker that starts now reads the file as it is now; the session has loaded it as it was."""
+    package = shutil.copytree(Path(mer_utils.__file__).parent, tmp_path / "mer_utils")
+    code = """
+from mer_utils import MerError
+from mer_utils.flow import magnitude
+from mer_utils.parallel import run_jobs
+import numpy as np
+with open("mer_utils/flow.py", "a") as file:
+    file.write("# a comment\\n")
+print(run_jobs(magnitude, [(np.ones((2, 1, 1)),)] * 2, 2))
+with open("mer_utils/flow.py", "a") as file:
+    file.write("EDITED = True\\n")
+from joblib.externals.loky import get_reusable_executor
+get_reusable_executor().shutdown()
+try:
+    run_jobs(magnitude, [(np.ones((2, 1, 1)),)] * 2, 2)
+except MerError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert package.is_dir() and ended.returncode == 0, ended.stderr
+    assert "mer_utils/flow.py was edited after this session had loaded it" in ended.stdout and "1.41" in ended.stdout
+
+
+def test_other_packages_and_kernels_get_names_of_their_own(data, tmp_path, monkeypatch):
+    extract(data, SMALL, tmp_path)
+    for change in ((cv2, "__version__", "99.0"), (mer_utils, "KERNELS", "another family")):
+        monkeypatch.setattr(*change)
+        before = len(list(tmp_path.glob("features-*.npy")))
+        extract(data, SMALL, tmp_path)
+        assert len(list(tmp_path.glob("features-*.npy"))) == before + 1
+
+
+def test_the_key_is_of_the_content():
+    features = make_toy()
+    assert features.key == make_toy().key != make_toy(seed=1).key
+    assert replace(features, x=features.x + 1).key != features.key
+    assert replace(features, y=1 - features.y).key != features.key
+    assert replace(features, apex=features.apex + 1).key == features.key  # learning does not see it
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(data, tmp_path):

@@ -1,10 +1,5 @@
 from dataclasses import replace
 
-import numpy as np
-import pytest
-import torch
-from toys import make_toy
-
 from mer_utils import MerError
 from mer_utils.fitting import (
     NetworkMember,
@@ -19,6 +14,11 @@ from mer_utils.fitting import (
     share_right,
 )
 from mer_utils.metrics import mean_precision
+
+import numpy as np
+import pytest
+import torch
+from toys import make_toy
 
 QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
 

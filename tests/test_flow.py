@@ -1,9 +1,9 @@
+from mer_utils import MerError
+from mer_utils.flow import BACKENDS, compensate, compute_flow, head_motion, magnitude, phase_flow
+
 import cv2
 import numpy as np
 import pytest
-
-from mer_utils import MerError
-from mer_utils.flow import BACKENDS, compensate, compute_flow, head_motion, magnitude, phase_flow
 
 
 def texture(size=128, seed=0):

@@ -1,10 +1,12 @@
 import json
-
-import pytest
+import subprocess
+import sys
 
 from mer_utils import MerError, generate
 from mer_utils.clips import open_dataset
 from mer_utils.generate import ensure_synthetic, write_synthetic
+
+import pytest
 
 
 def contents(root):
@@ -50,7 +52,7 @@ def test_a_dataset_of_other_code_is_made_again(tmp_path, monkeypatch):
 
     def pretend(root, *_, **__):
         calls.append(root)
-        root.mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
         (root / "dataset.json").write_text(json.dumps({"generator": generate.generator_hash()}))
         return root
 
@@ -60,3 +62,43 @@ def test_a_dataset_of_other_code_is_made_again(tmp_path, monkeypatch):
     assert ensure_synthetic(tmp_path, 2, 7, 0) != first and len(calls) == 2
     monkeypatch.setattr(generate, "generator_hash", lambda: "newer")
     assert ensure_synthetic(tmp_path, 2, 6, 0) == first and len(calls) == 3
+
+
+TWO_AT_ONCE = """
+import sys
+from mer_utils.generate import ensure_synthetic
+print(ensure_synthetic(sys.argv[1], 2, 4, 0))
+"""
+
+
+def test_two_processes_on_a_fresh_checkout_make_one_set(tmp_path):
+    """As two notebooks opened at once: the second waits for the first and takes what it made."""
+    command = [sys.executable, "-c", TWO_AT_ONCE, str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    said = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert said[0][0] == said[1][0]
+    assert len(open_dataset(said[0][0].strip())) == 4
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".lock")] == [
+        "synthetic-bench-v1-2x4-seed0"
+    ]
+
+
+def test_the_old_set_goes_only_when_the_new_one_is_whole(tmp_path, monkeypatch):
+    root = ensure_synthetic(tmp_path, 1, 1, 0)
+    before, real = contents(root), generate.write_npz
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(generate, "generator_hash", lambda: "newer")
+    monkeypatch.setattr(generate, "write_npz", fail)
+    with pytest.raises(MerError, match="nothing was kept"):
+        ensure_synthetic(tmp_path, 1, 1, 0)
+    assert contents(root) == before
+    monkeypatch.setattr(generate, "write_npz", real)
+    (tmp_path / f".{root.name}.x1").mkdir()  # what a killed process leaves
+    assert ensure_synthetic(tmp_path, 1, 1, 0) == root
+    assert json.loads((root / "dataset.json").read_text())["generator"] == "newer"
+    assert {path.name for path in tmp_path.iterdir()} == {root.name, f".lock-{root.name}"}

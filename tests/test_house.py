@@ -7,6 +7,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+from mer_utils.plan import plan_jobs
+from mer_utils.study import read_suite
+
 import nbformat
 import pytest
 import yaml
@@ -14,15 +17,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from mer_utils.plan import plan_jobs
-from mer_utils.study import read_suite
-
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "__init__ artifacts parallel tables images anatomy faces scenario synthetic rendering meshfiles meshes clips "
-    "generate adapters layouts sheets preprocessing flow apex features inspection doctor metrics comparison model "
-    "baselines fitting stacked training prediction submission sensitivity plots charts widgets study plan suite "
-    "cli_data cli"
+    "kernels provenance __init__ artifacts parallel tables images cameras anatomy faces scenario synthetic "
+    "rendering meshfiles meshes clips generate adapters layouts sheets preprocessing flow apex records features "
+    "inspection doctor metrics comparison model baselines fitting stacked training prediction submission "
+    "sensitivity plots charts widgets study plan suite cli_data cli"
 ).split()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = sorted((ROOT / "mer_utils").glob("*.py"))

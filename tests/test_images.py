@@ -4,13 +4,13 @@ import io
 import struct
 import zlib
 
+from mer_utils import MerError
+from mer_utils.images import encode_png, number_key, read_image, read_size, read_video, video_fps
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
-
-from mer_utils import MerError
-from mer_utils.images import encode_png, number_key, read_image, read_size, read_video, video_fps
 
 GREY = (np.add.outer(np.arange(30), np.arange(40)) * 3 % 256).astype(np.uint8)  # (H, W)
 

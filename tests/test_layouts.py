@@ -3,15 +3,15 @@ import os
 import shutil
 import time
 
-import cv2
-import numpy as np
-import pytest
-from foreign import plant, refuse, write_rows
-
 from mer_utils import MerError
 from mer_utils.clips import open_dataset, read_frames
 from mer_utils.layouts import import_challenge, import_flow_images, import_obj
 from mer_utils.rendering import write_obj
+
+import cv2
+import numpy as np
+import pytest
+from foreign import plant, refuse, write_rows
 
 HEADER = "Id,Negative,Positive,Repression,Surprise,Others"
 

@@ -5,16 +5,17 @@ import struct
 import time
 import tracemalloc
 
+from mer_utils import MerError, faces, meshfiles, rendering
+from mer_utils.cameras import AIM, BACKGROUND, cameras
+from mer_utils.meshes import film_meshes, list_meshes, read_mesh
+from mer_utils.rendering import place, render_frame, write_obj
+from mer_utils.synthetic import Motion
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from mer_utils import MerError, faces, meshfiles, rendering
-from mer_utils.meshes import film_meshes, list_meshes, read_mesh
-from mer_utils.rendering import AIM, BACKGROUND, cameras, place, render_frame, write_obj
-from mer_utils.synthetic import Motion
 
 FACE, SIZE = 1, 224
 VIEWS = cameras(SIZE)

@@ -1,7 +1,3 @@
-import numpy as np
-import pytest
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
-
 from mer_utils.metrics import (
     confusion,
     constant_answers,
@@ -12,6 +8,10 @@ from mer_utils.metrics import (
     tune_thresholds,
     uar,
 )
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 
 # the ten label sets of 4DME with their counts: Negative, Positive, Repression, Surprise, Others
 SETS = {

@@ -1,9 +1,9 @@
-import pytest
-import torch
-
 from mer_utils import MerError
 from mer_utils.baselines import PEERS, OffApexNet, SSSNet, STSTNet, build_peer
 from mer_utils.model import Dropout, MicroAttNet, count_macs, count_parameters, summarise
+
+import pytest
+import torch
 
 
 def maps(n=4, views=2, phases=2, size=28):

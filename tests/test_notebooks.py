@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mer_utils.study import read_suite
+
 import nbformat
 import pytest
-
-from mer_utils.study import read_suite
 
 ROOT = Path(__file__).parents[1]
 SUITE = read_suite(ROOT)["notebooks"]

@@ -9,14 +9,14 @@ import threading
 import time
 from contextlib import contextmanager
 
-import numpy as np
-import pytest
-from toys import make_toy
-
 from mer_utils import MerError
 from mer_utils.fitting import Recipe
 from mer_utils.parallel import DASK, check_cluster, run_jobs
 from mer_utils.training import run_loso
+
+import numpy as np
+import pytest
+from toys import make_toy
 
 LONG = Recipe(epochs=40, patience=40, inner=2)
 

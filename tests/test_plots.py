@@ -2,13 +2,13 @@
 
 from types import SimpleNamespace
 
-import numpy as np
-import pytest
-from matplotlib.figure import Figure
-
 from mer_utils import charts, plots
 from mer_utils.flow import magnitude
 from mer_utils.study import draw_png
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (40, 30)).astype(np.uint8)

@@ -1,10 +1,5 @@
 import shutil
 
-import cv2
-import numpy as np
-import pytest
-from yunet import write_model
-
 from mer_utils import MerError
 from mer_utils.clips import open_dataset, read_frames
 from mer_utils.preprocessing import (
@@ -21,6 +16,11 @@ from mer_utils.preprocessing import (
     split_views,
 )
 from mer_utils.rendering import true_flow
+
+import cv2
+import numpy as np
+import pytest
+from yunet import write_model
 
 
 def disc(height=120, width=90, centre=(60, 45), radius=25, background=200):

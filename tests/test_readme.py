@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from mer_utils.study import read_suite
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

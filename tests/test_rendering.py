@@ -2,13 +2,14 @@
 
 import dataclasses
 
+from mer_utils import MerError, anatomy, faces, rendering
+from mer_utils.cameras import BACKGROUND, Camera, cameras
+from mer_utils.rendering import place, render_clip, true_flow, write_obj
+from mer_utils.synthetic import Motion
+
 import cv2
 import numpy as np
 import pytest
-
-from mer_utils import MerError, anatomy, faces, rendering
-from mer_utils.rendering import BACKGROUND, Camera, cameras, place, render_clip, true_flow, write_obj
-from mer_utils.synthetic import Motion
 
 FACE = 1
 VIEWS = cameras()

@@ -1,19 +1,20 @@
 from dataclasses import replace
 
-import numpy as np
-import pytest
-
+from mer_utils.cameras import cameras
 from mer_utils.features import FrontEnd, extract
 from mer_utils.fitting import Recipe
-from mer_utils.rendering import cameras, render_clip
+from mer_utils.rendering import render_clip
 from mer_utils.sensitivity import Condition, answer_again, change_motion, film_again, measure_motion
 from mer_utils.synthetic import true_motion
 from mer_utils.training import run_loso
 
+import numpy as np
+import pytest
+
 SMALL = FrontEnd(crop=64, size=12)
 
 
-def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path):
+def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path, capsys):
     features = extract(data, SMALL)
     rows = np.array([1, 4])
     conditions = [Condition(), Condition(motion=2.0)]
@@ -21,12 +22,17 @@ def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path):
     np.testing.assert_array_equal(maps, features.x[rows])
     np.testing.assert_array_equal(apex, features.apex[rows])
     assert (doubled[:, :, 0, 2].mean((1, 2, 3)) > maps[:, :, 0, 2].mean((1, 2, 3))).all()  # more motion is seen
-    files = list(tmp_path.glob("filmed-*.npz"))
+    files = list(tmp_path.glob("filmed-*.safetensors"))
     assert len(files) == 2
     before = [path.stat().st_mtime_ns for path in files]
     again = film_again(data, rows, conditions, SMALL, tmp_path)
     np.testing.assert_array_equal(again[1][0], doubled)
     assert [path.stat().st_mtime_ns for path in files] == before
+    whole = [path.read_bytes() for path in files]
+    files[0].write_bytes(whole[0][: len(whole[0]) // 2])
+    files[1].write_bytes(whole[1][:-1] + bytes([whole[1][-1] ^ 1]))
+    np.testing.assert_array_equal(film_again(data, rows, conditions, SMALL, tmp_path)[1][0], doubled)
+    assert [path.read_bytes() for path in files] == whole and capsys.readouterr().err.count("made again") == 2
 
 
 def test_each_condition_changes_one_thing(data):

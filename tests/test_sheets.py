@@ -1,6 +1,12 @@
 import os
 import shutil
 
+from mer_utils import MerError
+from mer_utils.clips import open_dataset, read_frames
+from mer_utils.images import read_image
+from mer_utils.sheets import _read_template, import_frames, import_release, mend_rows, parse_aus
+from mer_utils.tables import Row, read_table
+
 import cv2
 import numpy as np
 import openpyxl
@@ -8,12 +14,6 @@ import pytest
 from foreign import plant, refuse, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
-
-from mer_utils import MerError
-from mer_utils.clips import open_dataset, read_frames
-from mer_utils.images import read_image
-from mer_utils.sheets import _read_template, import_frames, import_release, mend_rows, parse_aus
-from mer_utils.tables import Row, read_table
 
 COLUMNS = ("fold", "sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs", "AU1")
 ROWS = (

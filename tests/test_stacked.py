@@ -1,12 +1,12 @@
 """The GPU's way of training, checked on the CPU: without dropout it is the fold-by-fold way up to rounding."""
 
-import numpy as np
-import pytest
-from toys import make_toy
-
 from mer_utils import MerError
 from mer_utils.fitting import Recipe
 from mer_utils.training import run_loso
+
+import numpy as np
+import pytest
+from toys import make_toy
 
 # float32 sums in another order, and each training step amplifies the difference: after the few epochs below 2e-6 was
 # measured; after twice as many, up to 1e-3 where a ReLU or a maximum had switched over

@@ -3,12 +3,12 @@
 import csv
 from dataclasses import replace
 
-import numpy as np
-import pytest
-
 from mer_utils import MerError
 from mer_utils.features import FrontEnd, extract
 from mer_utils.submission import answer_clips, write_answers
+
+import numpy as np
+import pytest
 
 FRONT = FrontEnd(crop=64, size=12)
 

@@ -2,7 +2,10 @@
 
 import json
 import shutil
-from pathlib import Path
+
+import mer_utils
+from mer_utils import KERNELS, MerError, artifacts, provenance
+from mer_utils.suite import default_out, read_status, run_suite
 
 import cv2
 import nbformat
@@ -11,10 +14,6 @@ import pytest
 import yaml
 from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
-
-from mer_utils import MerError, artifacts, plan
-from mer_utils.plan import hash_modules
-from mer_utils.suite import default_out, read_status, run_suite
 
 LABELS = ["Negative", "Positive", "Repression", "Surprise", "Others"]
 PROFILES = {
@@ -42,7 +41,7 @@ study.figure(fig, "{0}", "caption {0}", "alt {0}")"""
 
 
 def write_notebook(path, number, figures, end=""):
-    imports = "from matplotlib.figure import Figure\nfrom mer_utils.suite import open_study\n"
+    imports = "from matplotlib.figure import Figure\nfrom mer_utils.study import open_study\n"
     opening = f'{imports}study = open_study("{number}", globals())'
     numbers = f'study.result(uf1={{"n{number}": rate / 3}}, last="{number}")\nstudy.headline("rate of {number}")'
     sources = [PARAMETERS, opening, *map(DRAW.format, figures), numbers, end]
@@ -79,8 +78,8 @@ def make_suite(root):
 def package(tmp_path_factory):
     """A copy of the package to be hashed, so that an edit made while the tests run makes no notebook stale."""
     with pytest.MonkeyPatch.context() as patch:
-        copy = shutil.copytree(artifacts.PACKAGE, tmp_path_factory.mktemp("copy") / "mer_utils")
-        patch.setattr(artifacts, "PACKAGE", copy)
+        copy = shutil.copytree(provenance.PACKAGE, tmp_path_factory.mktemp("copy") / "mer_utils")
+        patch.setattr(provenance, "PACKAGE", copy)
         yield copy
 
 
@@ -166,12 +165,17 @@ def test_status_names_what_changed(root, monkeypatch, tmp_path):
     assert status(root) == {"01": "notebooks/01_first.ipynb changed", "02": ""}
     edit(root, "rate = 0.5", "rate = 0.25", "02_second")
     assert "parameter rate: 0.5 → 0.25" in status(root)["02"]
-    changed = shutil.copytree(artifacts.PACKAGE, tmp_path / "package")
+    changed = shutil.copytree(provenance.PACKAGE, tmp_path / "package")
     with open(changed / "clips.py", "a") as file:
-        file.write("# changed\n")
-    monkeypatch.setattr(artifacts, "PACKAGE", changed)
+        file.write("# a comment\n")
+    monkeypatch.setattr(provenance, "PACKAGE", changed)
+    assert status(root)["01"] == "notebooks/01_first.ipynb changed"
+    with open(changed / "clips.py", "a") as file:
+        file.write("CHANGED = True\n")
     assert "mer_utils/clips.py changed" in status(root)["01"]
-    monkeypatch.setattr(plan, "version", lambda name: "0.0")
+    monkeypatch.setattr(mer_utils, "KERNELS", "another family")
+    assert f"kernels: {KERNELS} → another family" in status(root)["01"]
+    monkeypatch.setattr(provenance, "find_version", lambda name: "0.0")
     assert "→ 0.0" in status(root)["01"]
 
 
@@ -188,16 +192,83 @@ def test_status_sees_data_and_outputs(root):
     assert status(root)["01"] == "the data changed"
 
 
-def test_only_and_overrides_run_one_notebook_and_keep_the_others_entries(root):
-    rows, text = run(root, only=["02_second"], overrides=["02.rate=2", "all.name=1", "02.widths=[1]"])
-    assert [row["notebook"] for row in rows] == ["02_second"] and "parameter name: x → 1" in text
+def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
+    """Also where the others never ran: in a fresh clone, whose figures/ holds what was committed."""
     out = root / "artifacts" / "course" / "figures"
-    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667, "n02": 0.6667}
-    assert set(json.loads((out / "figures.json").read_text())) == {"fig01_a", "fig01_b", "fig02_a"}
+    before = outputs(out)
+    for folder in ("01", "02"):
+        shutil.rmtree(root / "artifacts" / "course" / folder)
+    rows, _ = run(root, only=["02_second"])
+    assert [row["notebook"] for row in rows] == ["02_second"] and outputs(out) == before
+    edit(root, "rate / 3", "rate / 9", "02_second")
+    run(root, only=["02"])
+    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667, "n02": 0.0556}
+    assert (out / "figures.json").read_bytes() != before["figures.json"]
     make_dataset(root / "data" / "other", clips=2)  # numbers of two datasets never stand in one file
-    run(root, only=["01"], data=root / "data" / "other", out=root / "elsewhere")
-    assert json.loads((root / "elsewhere" / "results.json").read_text())["uf1"] == {"n01": 0.1667}
-    assert set(json.loads((root / "elsewhere" / "figures.json").read_text())) == {"fig01_a", "fig01_b"}
+    run(root, only=["01"], data=root / "data" / "other", out=out)
+    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667}
+    assert set(json.loads((out / "figures.json").read_text())) == {"fig01_a", "fig01_b"}
+
+
+def test_changed_parameters_write_elsewhere(root):
+    run(root, profile="full")
+    places = [root / "figures", root / "artifacts" / "course" / "figures"]
+    before = list(map(outputs, places))
+    for profile in ("full", "course"):
+        _, text = run(root, profile=profile, only=["02"], overrides=["02.rate=2", "all.name=1", "02.widths=[1]"])
+        assert "parameter name: x → 1" in text
+        (out,) = (root / "artifacts" / profile).glob("figures-*")
+        assert json.loads((out / "results.json").read_text())["uf1"] == {"n02": 0.6667}
+        assert set(json.loads((out / "figures.json").read_text())) == {"fig02_a"}
+    assert list(map(outputs, places)) == before
+    run(root, profile="full")
+    assert outputs(places[0]) == before[0]
+
+
+def test_data_are_named_as_seen_from_the_current_folder(root, monkeypatch):
+    make_dataset(root / "data" / "other", clips=2)
+    make_dataset(root.parent / "data" / "other", clips=3)  # what "../data/other" would mean seen from the root
+    monkeypatch.chdir(root / "notebooks")
+    run(root, data="../data/other", only=["01"])
+    results = json.loads((root / "artifacts" / "course" / "figures" / "results.json").read_text())
+    assert results["data"]["clips"] == 2
+
+
+def test_code_that_is_edited_during_a_run_makes_its_notebook_run_again(root, monkeypatch, tmp_path):
+    changed = shutil.copytree(provenance.PACKAGE, tmp_path / "package")
+    monkeypatch.setattr(provenance, "PACKAGE", changed)
+    edit(root, "study.headline(", f"open({str(changed / 'study.py')!r}, 'a').write('EDITED = 1\\\\n'); study.headline(")
+    _, text = run(root, only=["01"])
+    assert "its code was edited while it ran" in text
+    assert status(root)["01"] == "its last run did not finish"
+
+
+def test_what_the_package_says_in_a_notebook_is_handed_on(root):
+    edit(root, "study.headline(", "from mer_utils.artifacts import say; say('a file was made again'); study.headline(")
+    assert "mer: a file was made again" in run(root, only=["01"])[1]
+
+
+def test_trained_weights_are_an_output_like_the_others(root):
+    write = "from mer_utils.artifacts import write_arrays; write_arrays(study.path('weights.safetensors'), {}); "
+    edit(root, "study.headline(", write + "study.headline(")
+    run(root, only=["01"])
+    assert status(root)["01"] == ""
+    with open(root / "artifacts" / "course" / "01" / "weights.safetensors", "ab") as file:
+        file.write(b"x")
+    assert "weights.safetensors changed" in status(root)["01"]
+
+
+def test_another_family_of_kernels_is_said_and_recorded(root, monkeypatch):
+    monkeypatch.setattr(mer_utils, "KERNELS", "another family")
+    monkeypatch.setattr("mer_utils.suite.KERNELS", "another family")
+    _, text = run(root, only=["02"])
+    assert text.count("last digits differ from the committed figures") == 1
+    figures = json.loads((root / "artifacts" / "course" / "figures" / "figures.json").read_text())
+    assert {name: entry["kernels"] for name, entry in figures.items()} == {
+        "fig01_a": KERNELS,
+        "fig01_b": KERNELS,
+        "fig02_a": "another family",
+    }
 
 
 @pytest.mark.parametrize(
@@ -284,10 +355,3 @@ def test_one_run_at_a_time(root):
     ):
         run(root)
     assert all(row["fresh"] for row in run(root)[0])  # the lock file stays, the lock does not
-
-
-def test_modules_are_followed_through_imports_and_the_runner_is_no_part_of_them():
-    found = hash_modules(["from mer_utils import MerError, artifacts\nfrom mer_utils.suite import open_study"])
-    assert {"__init__.py", "artifacts.py", "study.py", "clips.py", "faces.py"} <= set(found)
-    assert not {"suite.py", "plan.py", "cli.py"} & set(found)
-    assert Path(artifacts.PACKAGE, "plan.py").is_file()

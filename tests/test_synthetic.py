@@ -3,13 +3,13 @@
 import dataclasses
 from collections import Counter
 
-import numpy as np
-import pytest
-
-from mer_utils import MerError, artifacts, scenario
+from mer_utils import MerError, artifacts, provenance, scenario
 from mer_utils.faces import AUS, make_face
 from mer_utils.scenario import LABELS, PRESETS, Plan, label_of, plan_clips
 from mer_utils.synthetic import Motion, simulate
+
+import numpy as np
+import pytest
 
 LEVELS = PRESETS["bench-v1"]
 PX = LEVELS.crop_px / LEVELS.crop_units
@@ -187,7 +187,7 @@ def test_same_plan_same_motion_other_seed_other_motion():
 
 def test_every_level_is_explained_in_the_source():
     """A frozen preset with units and reasons: each field of Preset has a comment."""
-    source = (artifacts.PACKAGE / "scenario.py").read_text()
+    source = (provenance.PACKAGE / "scenario.py").read_text()
     body = source[source.index("class Preset") : source.index("PRESETS =")]
     bare = [
         line

@@ -3,13 +3,13 @@
 import io
 import zipfile
 
+from mer_utils import MerError
+from mer_utils.tables import TABLES, need_columns, read_table, write_table
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
-
-from mer_utils import MerError
-from mer_utils.tables import TABLES, need_columns, read_table, write_table
 
 
 def sheet(path, rows):

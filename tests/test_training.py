@@ -8,10 +8,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pytest
-from toys import make_toy
-
 from mer_utils import MerError
 from mer_utils.fitting import NETWORKS, Recipe
 from mer_utils.training import (
@@ -26,6 +22,10 @@ from mer_utils.training import (
     split_subjects,
     train_members,
 )
+
+import numpy as np
+import pytest
+from toys import make_toy
 
 QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
 

@@ -1,8 +1,8 @@
 """Features small enough to learn in a second."""
 
-import numpy as np
-
 from mer_utils.features import Features
+
+import numpy as np
 
 
 def make_toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0, exclusive=False):
@@ -23,6 +23,5 @@ def make_toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0,
         apex=np.zeros(clips, int),
         boxes=np.zeros((clips, views, 4), int),
         labels=tuple("ABCDEFG"[:labels]),
-        key=f"toy{seed}",
         exclusive=exclusive,
     )

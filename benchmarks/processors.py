@@ -1,0 +1,143 @@
+"""Whether every processor gives the same bits: each step of the suite here and on emulated processors, hash by hash.
+
+    python benchmarks/processors.py [--machines Haswell Skylake-Server EPYC]
+
+Needs qemu-x86_64 (Debian: `apt-get install qemu-user`), an x86-64 machine and three minutes on two cores. Runs each
+step here with the suite's kernels, here with this processor's own ("unpinned": what the pins are for), and under qemu
+as each of the machines; prints a table and writes benchmarks/processors.json. Exit code 1 if a pinned step differs.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from mer_utils import KERNELS
+from mer_utils.artifacts import read_npz, sha256, write_json, write_npz
+from mer_utils.cameras import cameras
+from mer_utils.charts import draw_lines
+from mer_utils.clips import Clip
+from mer_utils.comparison import compare
+from mer_utils.features import Features, FrontEnd, extract_clip
+from mer_utils.fitting import NETWORKS, Recipe
+from mer_utils.images import encode_png
+from mer_utils.kernels import CHOICE, PINS
+from mer_utils.rendering import render_clip, true_flow
+from mer_utils.scenario import plan_clips
+from mer_utils.study import draw_png
+from mer_utils.synthetic import simulate
+from mer_utils.training import run_fold
+
+import cv2
+import numpy as np
+
+MACHINES = ("Haswell", "Skylake-Server", "EPYC")
+SIZE = 160  # px, height of a view: emulated processors are about 20 times as slow
+
+
+def film():
+    """Return one synthetic clip (Clip, Motion, frames (V, T, H, W)), its films cut to what the front end needs."""
+    motion = simulate(plan_clips(2, 4, 5)[1])
+    frames = render_clip(motion, cameras(SIZE))
+    clip = Clip("c", "s", None, Path(), (), motion.onset, motion.apex, motion.offset)
+    return clip, motion, frames
+
+
+def make_features():
+    """Return Features of 36 random clips of 6 subjects in which each label is a bright patch."""
+    rng = np.random.default_rng(0)
+    y = (rng.random((36, 3)) < 0.4).astype(np.uint8)
+    y[:3] = np.eye(3, dtype=np.uint8)
+    x = 0.2 * rng.standard_normal((36, 2, 2, 3, 20, 20), np.float32)
+    for k in range(3):
+        x[..., 4 * k : 4 * k + 4, 4:8] += y[:, k, None, None, None, None, None]
+    clips, subjects = (np.array([f"{letter}{n % count}" for n in range(36)]) for letter, count in (("c", 36), ("s", 6)))
+    return Features(x, y, clips, subjects, np.zeros(36, int), np.zeros((36, 2, 4), int), ("A", "B", "C"))
+
+
+def take_steps():
+    """Return {step: array}: what each step of the suite computes on this processor."""
+    clip, motion, frames = film()
+    flow, visible = true_flow(motion, cameras(SIZE), 0, motion.onset, motion.apex)
+    jpeg = cv2.imencode(".jpg", frames[0, 0])[1]
+    made = {
+        "rendering": frames,
+        "true flow": np.stack([*flow, visible]),
+        "frame as PNG": np.frombuffer(encode_png(frames[0, 0]), np.uint8),
+        "frame from JPEG": cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE),
+    }
+    base = FrontEnd(crop=96)
+    for name, options in {
+        "front end, DIS": base,
+        "front end, Farnebäck": replace(base, backend="farneback", compensation="median", normalisation="robust"),
+        "front end, TV-L1": replace(base, backend="tvl1", compensation="none", normalisation="minmax"),
+    }.items():
+        maps, apex, curve, boxes = extract_clip(clip, 2, options, frames)
+        made[name] = np.concatenate([maps.ravel(), curve.ravel(), boxes.ravel(), [apex]])
+    features = make_features()
+    rows = np.arange(36)
+    seen, hidden = rows[rows % 6 > 0], rows[rows % 6 == 0]
+    for network in NETWORKS:
+        fold = run_fold(features, seen, hidden, Recipe(network=network, epochs=2, members=1))
+        made[f"{network}, two epochs"] = np.concatenate([np.ravel(fold[name]) for name in sorted(fold)])
+    answers = {f"shift{k}": np.roll(features.y, k, 0) for k in (6, 12)}  # of no network: for the statistics alone
+    found = compare(features.y, answers, "shift6", features.subjects, draws=200)
+    made["bootstrap, permutation test"] = np.array([list(vars(row).values()) for row in found.values()])
+    wave = np.sin(np.arange(9))
+    figure = draw_lines(np.arange(9), {"sin": wave}, "title", "x", "y")
+    made["a drawn figure"] = np.frombuffer(draw_png(figure, 150), np.uint8)
+    return made
+
+
+def run_elsewhere(machine, folder):
+    """Run the steps in a process of their own: "here", "unpinned", or emulated; return {step: array}."""
+    out = folder / f"{machine}.npz"
+    words = [sys.executable, str(Path(__file__).resolve()), "--steps", str(out)]
+    clean = {name: value for name, value in os.environ.items() if name not in PINS}
+    if machine == "unpinned":
+        clean |= {CHOICE: "native"}
+    elif machine != "here":
+        words = ["qemu-x86_64", "-cpu", machine, *words]
+    ended = subprocess.run(words, env=clean, capture_output=True, text=True)
+    if not out.is_file():
+        sys.exit(f"{machine}: {ended.stderr.strip().splitlines()[-1]}")
+    return read_npz(out)
+
+
+def describe(one, other):
+    """Return "equal", or how far two arrays differ."""
+    if one.shape != other.shape:
+        return f"{one.size} and {other.size} values"
+    if one.tobytes() == other.tobytes():
+        return "equal"
+    return f"differs by {np.nanmax(np.abs(one.astype(float) - other.astype(float))):.1e}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--machines", nargs="*", default=list(MACHINES), help="names that qemu-x86_64 -cpu knows")
+    parser.add_argument("--steps", metavar="FILE", help="run the steps in this process and write them to FILE")
+    args = parser.parse_args()
+    if args.steps:
+        return write_npz(args.steps, **take_steps())
+    if args.machines and not shutil.which("qemu-x86_64"):
+        sys.exit("qemu-x86_64 is not installed (Debian: apt-get install qemu-user)")
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        names = ["here", "unpinned", *args.machines]
+        found = dict(zip(names, pool.map(lambda name: run_elsewhere(name, Path(folder)), names), strict=True))
+    table = {step: {n: describe(found["here"][step], found[n][step]) for n in names[1:]} for step in found["here"]}
+    print(f"{'step':32}" + "".join(f"{name:>20}" for name in names[1:]))
+    for step, row in table.items():
+        print(f"{step:32}" + "".join(f"{text:>20}" for text in row.values()))
+    hashes = {step: sha256(array.tobytes())[:16] for step, array in found["here"].items()}
+    write_json(Path(__file__).with_suffix(".json"), {"kernels": KERNELS, "hashes": hashes, "against_here": table})
+    return int(any(text != "equal" for row in table.values() for name, text in row.items() if name != "unpinned"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

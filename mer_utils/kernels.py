@@ -1,0 +1,92 @@
+"""Which kernels the maths libraries compute with: equal ones on every x86-64 processor give equal bits.
+
+NumPy, OpenBLAS, OpenCV, torch, oneDNN and MKL look at the processor when they load and choose code that rounds
+differently; a last digit is enough to make a training end elsewhere. All of them read environment variables once, so
+``pin`` must act before they load: importing any part of ``mer_utils`` calls it first.
+"""
+
+import os
+import platform
+import sys
+import warnings
+from pathlib import Path
+
+LIBRARIES = ("numpy", "cv2", "torch", "scipy", "sklearn", "skimage")  # those that choose when they load
+CHOICE = "MER_KERNELS"  # environment variable: "native" leaves the choice to the processor, here and in child processes
+# one thread each: sums then have one order, and work is spread over processes instead
+COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+THREADS = dict.fromkeys(COUNTS, "1")
+# AVX2 is what every x86-64 processor since about 2015 has; MKL's AVX2 code still differs between makers
+PINS = {
+    "ATEN_CPU_CAPABILITY": "avx2",  # torch
+    "ONEDNN_MAX_CPU_ISA": "AVX2",  # torch: convolutions
+    "MKL_CBWR": "COMPATIBLE",  # torch: matrix products, dearer by a little
+    "NPY_ENABLE_CPU_FEATURES": "X86_V3",  # NumPy 2.4 or newer
+    "OPENBLAS_CORETYPE": "Haswell",  # the matrix products of NumPy and SciPy, and scikit-learn through them
+    "OPENCV_IPP": "avx2",  # the parts of OpenCV that Intel wrote
+}
+NOT_IN_OPENCV = {"OPENCV_CPU_DISABLE": "AVX512-SKX"}  # where the processor lacks it, OpenCV would complain
+PINNED = "x86-64 AVX2"
+
+
+def pin():
+    """Fix the kernels of all maths libraries, and one thread each; return the family that results are named by.
+
+    "x86-64 AVX2" is equal bits on every such processor. Elsewhere (another architecture, no AVX2, libraries that were
+    loaded before this package, or MER_KERNELS=native) the family names the processor, and results are kept apart.
+    """
+    os.environ.update(THREADS)
+    machine, flags = platform.machine().lower(), _read_flags()
+    early = [name for name in LIBRARIES if name in sys.modules]
+    if early:
+        _limit_threads()
+    if machine not in ("x86_64", "amd64"):
+        return f"{machine} native"
+    if not flags:  # no Linux: nobody to ask, and no new processor is without
+        pins = PINS | NOT_IN_OPENCV
+    elif {"avx2", "fma"} <= flags:
+        pins = PINS | (NOT_IN_OPENCV if {"avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags else {})
+    else:
+        pins = None
+    inherited = pins is not None and all(os.environ.get(name) == value for name, value in pins.items())
+    if pins is not None and os.environ.get(CHOICE) != "native" and (inherited or not early):
+        os.environ.update(pins)
+        return PINNED
+    if early and not inherited and os.environ.get(CHOICE) != "native":
+        warnings.warn(
+            f"{' and '.join(early)} loaded before mer_utils and follow{'s' * (len(early) == 1)} this processor, so "
+            "results are kept apart from those of other machines; import mer_utils first",
+            stacklevel=3,
+        )
+    os.environ[CHOICE] = "native"  # workers that start from here do the same
+    return f"x86-64 native, {_name_processor()}"
+
+
+def _limit_threads():
+    """Fix the libraries that are loaded already to one thread."""
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(1)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)
+
+
+def _read_flags():
+    """Return what this processor can do, as Linux lists it; an empty set elsewhere."""
+    return set(_read_cpuinfo().get("flags", "").split())
+
+
+def _name_processor():
+    """Return the processor's name and its widest vectors: what its own kernels depend on."""
+    found = [name for name in ("avx512f", "avx2", "avx") if name in _read_flags()]
+    name = _read_cpuinfo().get("model name", platform.processor() or "unknown processor")
+    return f"{name} {found[0] if found else ''}".strip()
+
+
+def _read_cpuinfo():
+    """Return the first processor's entries of /proc/cpuinfo, {} where there is none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
