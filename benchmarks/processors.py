@@ -109,6 +109,11 @@ def run_elsewhere(machine, folder):
     return read_npz(out)
 
 
+def hash_steps(arrays):
+    """Return {step: 16 hex digits} of what ``take_steps`` returned."""
+    return {step: sha256(array.tobytes())[:16] for step, array in arrays.items()}
+
+
 def describe(one, other):
     """Return "equal", or how far two arrays differ."""
     if one.shape != other.shape:
@@ -121,10 +126,13 @@ def describe(one, other):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--machines", nargs="*", default=list(MACHINES), help="names that qemu-x86_64 -cpu knows")
-    parser.add_argument("--steps", metavar="FILE", help="run the steps in this process and write them to FILE")
+    parser.add_argument("--steps", metavar="FILE", help="run the steps in this process alone, write them to FILE (npz)")
+    parser.add_argument("--hashes", metavar="FILE", help="the same, but write their hashes (JSON)")
     args = parser.parse_args()
     if args.steps:
         return write_npz(args.steps, **take_steps())
+    if args.hashes:
+        return write_json(args.hashes, hash_steps(take_steps()))
     if args.machines and not shutil.which("qemu-x86_64"):
         sys.exit("qemu-x86_64 is not installed (Debian: apt-get install qemu-user)")
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
@@ -134,8 +142,8 @@ def main():
     print(f"{'step':32}" + "".join(f"{name:>20}" for name in names[1:]))
     for step, row in table.items():
         print(f"{step:32}" + "".join(f"{text:>20}" for text in row.values()))
-    hashes = {step: sha256(array.tobytes())[:16] for step, array in found["here"].items()}
-    write_json(Path(__file__).with_suffix(".json"), {"kernels": KERNELS, "hashes": hashes, "against_here": table})
+    record = {"kernels": KERNELS, "hashes": hash_steps(found["here"]), "against_here": table}
+    write_json(Path(__file__).with_suffix(".json"), record)
     return int(any(text != "equal" for row in table.values() for name, text in row.items() if name != "unpinned"))
 
 

@@ -3,9 +3,12 @@ import shutil
 from dataclasses import replace
 
 from mer_utils import MerError
+from mer_utils.artifacts import read_arrays, write_arrays
 from mer_utils.clips import read_frames
+from mer_utils.features import FrontEnd
+from mer_utils.fitting import Recipe
 from mer_utils.images import encode_png
-from mer_utils.prediction import find_weights, load_ensemble, open_film, predict_clip
+from mer_utils.prediction import find_weights, load_ensemble, open_film, predict_clip, save_ensemble
 from mer_utils.rendering import write_obj
 
 import cv2
@@ -54,6 +57,27 @@ def test_bad_weights_and_bad_frames_are_one_sentence(trained, data, tmp_path):
             predict_clip(folder, ensemble, onset, offset)
     with pytest.raises(MerError, match="no such folder"):
         predict_clip(tmp_path / "nothing", ensemble)
+
+
+def test_damaged_weights_are_refused(trained, tmp_path):
+    whole, path = trained[0].read_bytes(), tmp_path / "weights.safetensors"
+    for at in (0, 9, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(MerError, match=r"weights\.safetensors: .*; train the weights anew"):
+            load_ensemble(path)
+    arrays, about = read_arrays(trained[0])
+    name = next(name for name in arrays if name.endswith("scale"))
+    write_arrays(path, arrays | {name: arrays[name] * np.nan}, about)  # whole, but made of no numbers
+    with pytest.raises(MerError, match=r"scale holds values that are no numbers"):
+        load_ensemble(path)
+
+
+def test_the_thresholds_of_an_ensemble_are_the_median_over_folds(trained, tmp_path):
+    path, features, outcome = trained
+    np.testing.assert_allclose(load_ensemble(path).thresholds, np.median(outcome.fold_thresholds, 0), atol=1e-6)
+    many = replace(outcome, fold_thresholds=np.array([[1.0], [2.0], [9.0]]), thresholds=np.full((90, 1), 9.0))
+    save_ensemble(tmp_path / "x", many, features, Recipe(epochs=2, inner=2, width=4), FrontEnd(crop=64, size=12), "x")
+    assert read_arrays(tmp_path / "x")[0]["thresholds"].tolist() == [2.0]
 
 
 def test_a_film_and_a_folder_of_the_same_frames_get_one_answer(trained, data, tmp_path):

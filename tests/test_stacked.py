@@ -1,7 +1,7 @@
 """The GPU's way of training, checked on the CPU: without dropout it is the fold-by-fold way up to rounding."""
 
 from mer_utils import MerError
-from mer_utils.fitting import Recipe
+from mer_utils.fitting import Recipe, Stopping
 from mer_utils.training import run_loso
 
 import numpy as np
@@ -42,6 +42,36 @@ def test_dropout_is_drawn_for_each_network():
     recipe = Recipe(epochs=6, inner=2, width=4, dropout=0.5, batch=16)
     stacked = run_loso(data, recipe, device="stacked")
     assert stacked.uf1(data.y)["macro"] > 0.5 and np.isfinite(stacked.scores).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "stacked"])
+def test_an_epoch_without_a_finite_loss_is_never_the_best(device, monkeypatch):
+    """One rule for both ways: a network whose loss is no number from the start is refused, not kept."""
+    data, recipe = make_toy(clips=72, subjects=4), Recipe(epochs=3, inner=2, width=4, batch=16)
+    data.x[0] = 3e38  # finite, as check_features wants it, but its square is not
+    monkeypatch.setattr("mer_utils.training.fit_scale", lambda x: np.full(3, 1e-3, np.float32))
+    with pytest.raises(MerError, match="training diverged"):
+        run_loso(data, recipe, device=device)
+
+
+def test_the_best_epoch():
+    epochs = [(0.5, 0.6, 0.7), (0.4, 0.6, 0.7), (np.nan, 0.9, 0.9), (0.6, 0.7, 0.5), (0.6, 0.7, 0.5), (0.7, 0.6, 0.9)]
+
+    def choose(**choice):
+        stopping, kept = Stopping(Recipe(patience=2, **choice)), None
+        for number, epoch in enumerate(epochs):
+            kept = number if stopping.take(*epoch) else kept
+            if stopping.done:
+                break
+        stopping.check()
+        return kept, number
+
+    assert choose() == (3, 5) and choose(monitor="loss") == (1, 3)
+    assert choose(stop="last") == (5, 5) and choose(stop="test") == (5, 5)
+    never = Stopping(Recipe(stop="last"))
+    assert not never.take(np.nan, 0.9, 0.9)
+    with pytest.raises(MerError, match="training diverged"):
+        never.check()
 
 
 def test_devices_are_checked():

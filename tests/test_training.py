@@ -8,8 +8,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mer_utils import MerError
-from mer_utils.fitting import NETWORKS, Recipe
+import mer_utils
+from mer_utils import MerError, provenance
+from mer_utils.features import FrontEnd
+from mer_utils.fitting import NETWORKS, NetworkMember, Recipe
+from mer_utils.prediction import save_ensemble
 from mer_utils.training import (
     Fitted,
     check_fold,
@@ -23,8 +26,10 @@ from mer_utils.training import (
     train_members,
 )
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from toys import make_toy
 
 QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
@@ -250,11 +255,68 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert all((killed / name).stat().st_mtime_ns == time_ for name, time_ in kept.items())  # not made again
 
 
-def test_a_broken_fold_file_is_made_again(tmp_path):
+def test_a_damaged_fold_is_made_again(tmp_path, capsys):
     data = make_toy()
     expected = run_loso(data, QUICK, cache=tmp_path)
     path = min(tmp_path.glob("fold-*"))
     whole = path.read_bytes()
+    for at in (0, 9, len(whole) // 3, len(whole) - 1):  # length, header, values
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        np.testing.assert_array_equal(run_loso(data, QUICK, cache=tmp_path).scores, expected.scores)
+        said = capsys.readouterr().err
+        assert said.startswith(f"mer: {path}: ") and said.endswith("; it is made again\n") and said.count("\n") == 1
+        assert path.read_bytes() == whole
     path.write_bytes(whole[: len(whole) // 2])
     np.testing.assert_array_equal(run_loso(data, QUICK, cache=tmp_path).scores, expected.scores)
     assert path.read_bytes() == whole
+
+
+def test_a_resumed_run_gives_the_same_weights_file(tmp_path):
+    data, front = make_toy(), FrontEnd(size=12)
+    for name in ("first", "again"):
+        outcome = run_loso(data, QUICK, cache=tmp_path)
+        save_ensemble(tmp_path / name, outcome, data, QUICK, front, "toys")
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
+    (member, *_) = outcome.members
+    assert any(name.endswith("num_batches_tracked") and value.shape == () for name, value in member.items())
+
+
+def test_folds_of_other_code_packages_and_kernels_get_names_of_their_own(tmp_path, monkeypatch):
+    data = make_toy()
+    run_loso(data, QUICK, cache=tmp_path)
+    for change in (
+        (torch, "__version__", "99.0"),
+        (mer_utils, "KERNELS", "another family"),
+        (provenance, "LOADED", provenance.LOADED | {"mer_utils.model": b"EDITED = True"}),
+    ):
+        before = len(list(tmp_path.glob("fold-*")))
+        with monkeypatch.context() as patch:
+            patch.setattr(*change)
+            run_loso(data, QUICK, cache=tmp_path)
+        assert len(list(tmp_path.glob("fold-*"))) == before + 6
+    monkeypatch.setattr(cv2, "__version__", "99.0")  # which training does not use
+    run_loso(data, QUICK, cache=tmp_path)
+    assert len(list(tmp_path.glob("fold-*"))) == before + 6
+
+
+def test_weights_that_are_no_numbers_are_never_kept(tmp_path, monkeypatch):
+    def spoil(self, x, y, x_stop, y_stop):
+        with torch.no_grad():
+            next(self.network.parameters())[:] = np.nan
+        return np.full((self.recipe.epochs, 4), np.nan, np.float32)
+
+    monkeypatch.setattr(NetworkMember, "fit", spoil)
+    with pytest.raises(MerError, match=r"training diverged: .* holds values that are no numbers"):
+        run_loso(make_toy(), QUICK, cache=tmp_path)
+    assert not list(tmp_path.glob("fold-*"))
+
+
+def test_thresholds_are_counted_once_a_fold():
+    """A subject with many clips weighs no more than one with few."""
+    data = make_toy(clips=40, subjects=4)
+    data.subjects[8:] = "S00"
+    data.subjects[:8] = [f"S0{1 + n % 3}" for n in range(8)]
+    outcome = run_loso(data, replace(QUICK, inner=2))
+    assert outcome.fold_thresholds.shape == (4, 3)
+    for subject, row in zip(outcome.subjects, outcome.fold_thresholds, strict=True):
+        np.testing.assert_array_equal(outcome.thresholds[data.subjects == subject][0], row)

@@ -1,0 +1,141 @@
+"""The same kernels everywhere: in this process, in workers, in kernels of notebooks, and as recorded elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mer_utils
+from mer_utils import kernels
+from mer_utils.kernels import CHOICE, PINNED, PINS, THREADS
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+
+ROOT = Path(__file__).parents[1]
+pinned = pytest.mark.skipif(mer_utils.KERNELS != PINNED, reason=f"kernels here: {mer_utils.KERNELS}")
+REPORT = """
+import json, threadpoolctl, cv2, scipy.linalg, torch, numpy
+from numpy._core import _multiarray_umath as umath
+pools = threadpoolctl.threadpool_info()
+print(json.dumps({
+    "family": mer_utils.KERNELS,
+    "torch": torch.backends.cpu.get_cpu_capability(),
+    "numpy": umath.__cpu_features__["X86_V4"],
+    "blas": sorted({pool["architecture"] for pool in pools if pool["internal_api"] == "openblas"}),
+    "threads": [*sorted({pool["num_threads"] for pool in pools}), cv2.getNumThreads(), torch.get_num_threads()],
+    "opencv": "*AVX512-SKX" in cv2.getCPUFeaturesLine().replace("*AVX512-SKX?", ""),
+    "ipp": cv2.ipp.getIppVersion().split("(")[0].strip(),
+}))
+"""
+SAME = {
+    "family": PINNED,
+    "torch": "AVX2",
+    "numpy": False,
+    "blas": ["Haswell"],
+    "threads": [1, 1, 1],
+    "opencv": False,
+    "ipp": "ippIP AVX2",
+}
+
+
+def clean():
+    """Return the environment as a shell has it that knows nothing of this package."""
+    return {
+        name: value for name, value in os.environ.items() if name not in {*PINS, *THREADS, CHOICE, "OPENCV_CPU_DISABLE"}
+    }
+
+
+def run_clean(code, **more):
+    ended = subprocess.run([sys.executable, "-c", code], env=clean() | more, capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout, ended.stderr
+
+
+@pinned
+def test_every_library_computes_with_the_pinned_kernels():
+    said, errors = run_clean("import mer_utils.model" + REPORT)
+    assert json.loads(said) == SAME and errors == ""
+
+
+@pinned
+def test_a_notebook_in_a_plain_kernel_is_pinned_too(monkeypatch):
+    """As JupyterLab or VS Code start it: nothing inherited. The committed notebooks import mer_utils first."""
+    for name in {*PINS, *THREADS, "OPENCV_CPU_DISABLE"} & os.environ.keys():
+        monkeypatch.delenv(name)
+    notebook = new_notebook(cells=[new_code_cell("import mer_utils.model\n" + REPORT)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    assert json.loads(notebook.cells[0].outputs[0].text) == SAME
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").rglob("[0-9]*.ipynb")), ids=lambda path: path.stem)
+def test_every_notebook_imports_the_package_before_any_other_library(path):
+    if ".ipynb_checkpoints" in path.parts:
+        pytest.skip("not ours")
+    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    first = [line.split()[1].split(".")[0] for line in code.splitlines() if line.startswith(("import ", "from "))]
+    assert next(name for name in first if name not in sys.stdlib_module_names) == "mer_utils"
+
+
+@pinned
+def test_workers_compute_like_the_process_that_asks():
+    code = """
+import mer_utils
+from mer_utils.parallel import run_jobs
+from mer_utils.parallel import describe_process
+workers = run_jobs(describe_process, [()] * 2, 2)
+print(mer_utils.KERNELS, *(worker["kernels"] for worker in workers), sep="|")
+"""
+    assert set(run_clean(code)[0].strip().split("|")) == {PINNED}
+    said, errors = run_clean("import numpy" + code)
+    (family,) = set(said.strip().split("|"))
+    assert family.startswith("x86-64 native, ") and errors.count("import mer_utils first") == 1
+
+
+@pinned
+def test_libraries_that_were_loaded_before_are_said_and_kept_apart():
+    code = """
+import cv2, numpy
+import mer_utils, threadpoolctl
+from mer_utils.provenance import code_of
+threads = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+print(code_of("flow")["kernels"], cv2.getNumThreads(), threads)
+"""
+    said, errors = run_clean(code)
+    assert said.startswith("x86-64 native, ") and said.endswith(" 1 {1}\n")
+    assert errors.count("\n") <= 2 and "numpy and cv2 loaded before mer_utils" in errors
+    assert run_clean("import mer_utils; print(mer_utils.KERNELS)", MER_KERNELS="native")[0].startswith("x86-64 native")
+
+
+def test_other_processors_are_named_and_left_alone(monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    for name in PINS:
+        os.environ.pop(name, None)
+    monkeypatch.setattr(kernels.platform, "machine", lambda: "arm64")
+    assert kernels.pin() == "arm64 native" and not PINS.keys() & os.environ.keys()
+    monkeypatch.setattr(kernels.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(kernels, "_read_cpuinfo", lambda: {"flags": "sse2 avx", "model name": "Old One"})
+    monkeypatch.setattr(kernels, "LIBRARIES", ())
+    assert kernels.pin() == "x86-64 native, Old One avx" and not PINS.keys() & os.environ.keys()
+
+
+@pinned
+def test_each_step_gives_the_bits_that_were_recorded(tmp_path):
+    """On another machine than this repository's: the hashes of rendering, front end and training, made anew here."""
+    script, out = ROOT / "benchmarks" / "processors.py", tmp_path / "steps.json"
+    command = [sys.executable, str(script), "--hashes", str(out)]
+    ended = subprocess.run(command, env=clean(), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(out.read_text()) == json.loads(script.with_suffix(".json").read_text())["hashes"]
+
+
+def test_emulated_processors_gave_equal_bits_and_pins_were_needed():
+    record = json.loads((ROOT / "benchmarks" / "processors.json").read_text())
+    table = record["against_here"]
+    assert {"Haswell", "Skylake-Server", "EPYC"} <= set(next(iter(table.values())))
+    for step, row in table.items():
+        assert {text for name, text in row.items() if name != "unpinned"} == {"equal"}, step
+    assert table["MicroAttNet, two epochs"]["unpinned"] != "equal"
