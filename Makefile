@@ -38,5 +38,5 @@ notebooks: .venv/built
 	@pwd -P > .venv/built
 
 clean:
-	rm -rf .venv artifacts data/synthetic-* build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv artifacts data/synthetic-* data/.lock-synthetic-* build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

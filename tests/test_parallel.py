@@ -11,11 +11,12 @@ from contextlib import contextmanager
 
 from mer_utils import MerError
 from mer_utils.fitting import Recipe
-from mer_utils.parallel import DASK, check_cluster, run_jobs
+from mer_utils.parallel import DASK, _check_worker, check_cluster, describe_process, run_jobs
 from mer_utils.training import run_loso
 
 import numpy as np
 import pytest
+from test_kernels import clean, pinned
 from toys import make_toy
 
 LONG = Recipe(epochs=40, patience=40, inner=2)
@@ -28,22 +29,23 @@ def free_port():
 
 
 @contextmanager
-def cluster(folder, threads=1, workers=2):
-    """Start a scheduler and workers as processes; give (address, processes of the workers)."""
+def cluster(folder, threads=1, workers=2, mer=False, env=None):
+    """Start a scheduler and workers (``mer``: by `mer worker`) as processes; give (address, the workers' processes)."""
     address = f"tcp://127.0.0.1:{free_port()}"
     started = []
 
     def start(*words):
         command = [sys.executable, "-m", *map(str, words)]
         log = open(folder / f"log{len(started)}", "w")
-        started.append(subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True))
+        started.append(subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True, env=env))
         return started[-1]
 
     try:
         start("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard", "--port", address.split(":")[-1])
         kept = ("--local-directory", folder, "--no-dashboard")
-        flags = ("--no-nanny", "--nthreads", threads, "--host", "127.0.0.1", *kept)
-        hands = [start("distributed.cli.dask_worker", address, *flags) for _ in range(workers)]
+        flags = ("--no-nanny", "--host", "127.0.0.1", *kept)
+        module = ("distributed.cli.dask_worker", "--nthreads", threads) if not mer else ("mer_utils.cli", "worker")
+        hands = [start(*module, address, *flags) for _ in range(workers)]
         wait_for_workers(address, workers)
         yield address, hands
     finally:
@@ -93,6 +95,26 @@ def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch)
     monkeypatch.setattr("mer_utils.parallel.PATIENCE", 1)
     with pytest.raises(MerError, match="no Dask scheduler answers"):
         check_cluster(f"tcp://127.0.0.1:{free_port()}")
+
+
+@pinned
+def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_ones(tmp_path, monkeypatch):
+    """`dask worker` loads NumPy before anything can fix its kernels; `mer worker` fixes them first."""
+    with cluster(tmp_path, workers=1, env=clean()) as (address, _):
+        with pytest.raises(MerError, match=r"other kernels \(x86-64 native, .*\) .* `mer worker"):
+            check_cluster(address)
+    with cluster(tmp_path, workers=1, mer=True, env=clean()) as (address, _):
+        assert check_cluster(address) == 1
+        monkeypatch.setenv(DASK, address)
+        assert run_jobs(describe_process, [()]) == [describe_process()]
+
+
+def test_workers_of_another_version_are_refused(monkeypatch):
+    here = describe_process()
+    with pytest.raises(MerError, match="another version of mer_utils"):
+        _check_worker("tcp://x", here, here | {"modules": {}})
+    with pytest.raises(MerError, match=r"workers have torch 1\.0, this process has"):
+        _check_worker("tcp://x", here, here | {"packages": here["packages"] | {"torch": "1.0"}})
 
 
 def test_jobs_keep_their_order_and_errors_come_through():

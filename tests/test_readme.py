@@ -1,16 +1,73 @@
-"""The README quotes figures/results.json and nothing else; its pictures and commands exist."""
+"""The README quotes the committed figures/results.json and nothing else; its pictures and commands exist.
+
+The record is what the pinned kernels of x86-64 made. Where `make figures` ran with other kernels, the README is held to
+the record as committed, and what this machine made is compared with it within the tolerances stated here.
+"""
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
+from mer_utils.kernels import PINNED
 from mer_utils.study import read_suite
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RESULTS = json.loads((ROOT / "figures" / "results.json").read_text())
+# What other kernels may change: a last digit before training, which is chaotic: the same 267 clips, trained unpinned on
+# two makers' processors, moved single scores by up to 0.05. p-values and verdicts of single runs are not compared.
+BEFORE_TRAINING, SCORES = 0.005, 0.10
+
+
+def read_made():
+    """Return this checkout's figures.json and results.json."""
+    return [json.loads((ROOT / "figures" / f"{name}.json").read_text()) for name in ("figures", "results")]
+
+
+def read_record(figures, results, show):
+    """Return the results to hold the README to: those given if pinned kernels made them, else as committed
+    (``show(path)`` gives a committed file's text, or None where that cannot be known).
+    """
+    if {entry.get("kernels") for entry in figures.values()} == {PINNED}:
+        return results
+    text = show("figures/results.json")
+    return None if text is None else json.loads(text)
+
+
+def show_committed(path):
+    command = ["git", "show", f"HEAD:{path}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    return ended.stdout if ended.returncode == 0 else None
+
+
+def compare_with_record(made, record):
+    """Return what differs beyond the tolerances, as sentences: numbers before training, and macro-UF1."""
+    wrong = []
+    for keys, tolerance in [
+        *((("apex", name), BEFORE_TRAINING) for name in ("median_abs_error_frames", "within_2_frames")),
+        *((("flow_epe_px", name), BEFORE_TRAINING) for name in record["flow_epe_px"]),
+        *((("expression_epe_px", name), BEFORE_TRAINING) for name in record["expression_epe_px"]),
+        *((("uf1", name), 0.0) for name in ("all_ones", "all_zeros", "majority")),
+        (("uf1", "MicroAttNet", "macro"), SCORES),
+        *((("ablations", name, "macro"), SCORES) for name in record["ablations"]),
+        *((("peers", name, "macro"), SCORES) for name in record["peers"]),
+    ]:
+        one, other = made, record
+        for key in keys:
+            one, other = one[key], other[key]
+        if not abs(one - other) <= tolerance:
+            wrong.append(f"{'.'.join(keys)}: {one} here, {other} in the record (tolerance {tolerance})")
+    return wrong
+
+
+MADE_FIGURES, MADE = read_made()
+RESULTS = read_record(MADE_FIGURES, MADE, show_committed)
+if RESULTS is None:
+    pytest.skip(
+        "figures/ was made by other kernels, and there is no git to ask for the record", allow_module_level=True
+    )
 GRID = json.loads((ROOT / "benchmarks" / "comparisons.json").read_text())
 NAMES = {  # how the README calls what results.json holds
     "MicroAttNet, three networks a fold": ("uf1", "MicroAttNet", "macro"),
@@ -29,6 +86,29 @@ NAMES = {  # how the README calls what results.json holds
     "flow error, TV-L1": ("flow_epe_px", "tvl1"),
     "flow error, no motion at all": ("flow_epe_px", "no_motion"),
 }
+
+
+def test_what_this_machine_made_is_the_record_within_the_tolerances():
+    assert compare_with_record(MADE, RESULTS) == []
+
+
+def test_the_readme_is_held_to_the_record_wherever_the_figures_were_made():
+    """As on a processor with other kernels: its own numbers are not those of the README, and need not be."""
+    figures = {name: entry | {"kernels": "arm64 native"} for name, entry in MADE_FIGURES.items()}
+    made = json.loads(json.dumps(RESULTS))
+    made["uf1"]["MicroAttNet"]["macro"] += 0.06
+    asked = []
+    record = read_record(figures, made, lambda path: asked.append(path) or json.dumps(RESULTS))
+    assert record == RESULTS and asked == ["figures/results.json"]
+    assert read_record(figures, made, lambda path: None) is None
+    assert read_record({"fig": {"kernels": PINNED}}, made, None) is made
+    assert compare_with_record(made, RESULTS) == []
+    made["uf1"]["MicroAttNet"]["macro"] += 0.06
+    made["flow_epe_px"]["dis"] += 0.01
+    assert [line.split(":")[0] for line in compare_with_record(made, RESULTS)] == [
+        "flow_epe_px.dis",
+        "uf1.MicroAttNet.macro",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
