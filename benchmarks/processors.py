@@ -27,6 +27,7 @@ from mer_utils.features import Features, FrontEnd, extract_clip
 from mer_utils.fitting import NETWORKS, Recipe
 from mer_utils.images import encode_png
 from mer_utils.kernels import CHOICE, PINS
+from mer_utils.preprocessing import crop_places
 from mer_utils.rendering import render_clip, true_flow
 from mer_utils.scenario import plan_clips
 from mer_utils.study import draw_png
@@ -71,6 +72,9 @@ def take_steps():
         "frame as PNG": np.frombuffer(encode_png(frames[0, 0]), np.uint8),
         "frame from JPEG": cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE),
     }
+    places = [(size, enlarge) for size in range(64, 161, 8) for enlarge in (1.0, 1.15)]
+    crops = crop_places(clip, 2, places, frames)
+    made["crops of 26 sizes"] = np.concatenate([np.ravel(found) for found, _ in crops])
     base = FrontEnd(crop=96)
     for name, options in {
         "front end, DIS": base,
