@@ -16,9 +16,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What other kernels may change: a last digit before training, which is chaotic: the same 267 clips, trained unpinned on
-# two makers' processors, moved single scores by up to 0.05. p-values and verdicts of single runs are not compared.
-BEFORE_TRAINING, SCORES = 0.005, 0.10
+# What other kernels may change. Before training: a pixel of a crop, hence the apex of a clip or two of 267. Training is
+# chaotic: the same folds on two makers' processors without pins moved single macro-UF1 by up to 0.044; twice that is
+# let pass. p-values and verdicts of single runs are not compared.
+BEFORE_TRAINING, SCORES = 0.01, 0.09
 
 
 def read_made():
@@ -104,7 +105,7 @@ def test_the_readme_is_held_to_the_record_wherever_the_figures_were_made():
     assert read_record({"fig": {"kernels": PINNED}}, made, None) is made
     assert compare_with_record(made, RESULTS) == []
     made["uf1"]["MicroAttNet"]["macro"] += 0.06
-    made["flow_epe_px"]["dis"] += 0.01
+    made["flow_epe_px"]["dis"] += 0.02
     assert [line.split(":")[0] for line in compare_with_record(made, RESULTS)] == [
         "flow_epe_px.dis",
         "uf1.MicroAttNet.macro",
