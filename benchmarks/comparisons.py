@@ -2,8 +2,7 @@
 
     python benchmarks/comparisons.py [--seeds 3]
 
-Writes benchmarks/comparisons.json. About twelve minutes for three seeds on two cores after `make figures`, whose folds
-it reuses.
+Writes benchmarks/comparisons.json. About 25 minutes for three seeds on two cores from nothing.
 """
 
 import argparse

@@ -4,7 +4,8 @@
 
 Needs qemu-x86_64 (Debian: `apt-get install qemu-user`), an x86-64 machine and three minutes on two cores. Runs each
 step here with the suite's kernels, here with this processor's own ("unpinned": what the pins are for), and under qemu
-as each of the machines; prints a table and writes benchmarks/processors.json. Exit code 1 if a pinned step differs.
+as each of the machines (whose AVX-512 qemu leaves out: run it on one that has it); prints a table and writes
+benchmarks/processors.json. Exit code 1 if a pinned step differs.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from mer_utils.comparison import compare
 from mer_utils.features import Features, FrontEnd, extract_clip
 from mer_utils.fitting import NETWORKS, Recipe
 from mer_utils.images import encode_png
-from mer_utils.kernels import CHOICE, PINS
+from mer_utils.kernels import CHOICE, NOT_IN_OPENCV, PINS, name_processor
 from mer_utils.preprocessing import crop_places
 from mer_utils.rendering import render_clip, true_flow
 from mer_utils.scenario import plan_clips
@@ -102,7 +103,7 @@ def run_elsewhere(machine, folder):
     """Run the steps in a process of their own: "here", "unpinned", or emulated; return {step: array}."""
     out = folder / f"{machine}.npz"
     words = [sys.executable, str(Path(__file__).resolve()), "--steps", str(out)]
-    clean = {name: value for name, value in os.environ.items() if name not in PINS}
+    clean = {name: value for name, value in os.environ.items() if name not in PINS | NOT_IN_OPENCV}
     if machine == "unpinned":
         clean |= {CHOICE: "native"}
     elif machine != "here":
@@ -146,7 +147,7 @@ def main():
     print(f"{'step':32}" + "".join(f"{name:>20}" for name in names[1:]))
     for step, row in table.items():
         print(f"{step:32}" + "".join(f"{text:>20}" for text in row.values()))
-    record = {"kernels": KERNELS, "hashes": hash_steps(found["here"]), "against_here": table}
+    record = {"kernels": KERNELS, "here": name_processor(), "hashes": hash_steps(found["here"]), "against_here": table}
     write_json(Path(__file__).with_suffix(".json"), record)
     return int(any(text != "equal" for row in table.values() for name, text in row.items() if name != "unpinned"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mer_utils import MerError, cli_data
-from mer_utils.parallel import DASK, check_cluster
+from mer_utils.parallel import DASK, DEVICE, check_cluster
 from mer_utils.plan import count_workers
 from mer_utils.suite import keep_outputs, read_status, run_suite
 
@@ -43,8 +43,15 @@ def run(
     dask: Annotated[
         str, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers compute (tcp://host:8786).")
     ] = "",
+    device: Annotated[
+        str,
+        typer.Option(help="What trains: cpu (equal bits everywhere), cuda (a GPU), or auto (a GPU if there is one)."),
+    ] = "cpu",
 ):
     """Run the notebooks of a profile in order; those that are fresh are skipped."""
+    if device not in ("cpu", "cuda", "auto"):
+        raise MerError(f"--device {device!r} is unknown; choose one of cpu, cuda, auto")
+    os.environ[DEVICE] = device  # notebooks inherit it
     if dask:
         check_cluster(dask)
         os.environ[DASK] = dask  # notebooks inherit it

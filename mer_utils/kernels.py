@@ -41,7 +41,7 @@ def pin():
     if early:
         _limit_threads()
     if machine not in ("x86_64", "amd64"):
-        return f"{machine} native"
+        return f"{machine} native, {name_processor()}"
     if not flags:  # no Linux: nobody to ask, and no new processor is without
         pins = PINS | NOT_IN_OPENCV
     elif {"avx2", "fma"} <= flags:
@@ -59,7 +59,10 @@ def pin():
             stacklevel=3,
         )
     os.environ[CHOICE] = "native"  # workers that start from here do the same
-    return f"x86-64 native, {_name_processor()}"
+    for name, value in (PINS | NOT_IN_OPENCV).items():
+        if os.environ.get(name) == value:
+            del os.environ[name]
+    return f"x86-64 native, {name_processor()}"
 
 
 def _limit_threads():
@@ -76,11 +79,13 @@ def _read_flags():
     return set(_read_cpuinfo().get("flags", "").split())
 
 
-def _name_processor():
+def name_processor():
     """Return the processor's name and its widest vectors: what its own kernels depend on."""
+    entries = _read_cpuinfo()
     found = [name for name in ("avx512f", "avx2", "avx") if name in _read_flags()]
-    name = _read_cpuinfo().get("model name", platform.processor() or "unknown processor")
-    return f"{name} {found[0] if found else ''}".strip()
+    part = " ".join(entries[key] for key in ("CPU implementer", "CPU part") if key in entries)  # ARM has no name there
+    name = entries.get("model name") or part or platform.processor() or "unknown processor"
+    return " ".join([name, *found[:1]])
 
 
 def _read_cpuinfo():

@@ -9,6 +9,7 @@ from mer_utils import MerError, provenance
 from joblib import Parallel, delayed, parallel_config
 
 DASK = "MER_DASK"  # environment variable with a scheduler's address; `mer run --dask` sets it for the notebooks
+DEVICE = "MER_DEVICE"  # the same for the device that trains: cpu, cuda or auto; `mer run --device` sets it
 PATIENCE = 20  # seconds in which a scheduler must answer
 
 
@@ -40,14 +41,16 @@ def _call(function, given, code):
     """
     if (name := provenance.find_foreign(code)) is not None:
         path = name.replace(".", "/")
-        raise MerError(f"{path}.py was edited after this session had loaded it; restart the kernel (or the command)")
+        raise MerError(
+            f"{path}.py was edited after this session had loaded it; restart the kernel, the command or the Dask worker"
+        )
     return function(*given)
 
 
 def describe_process():
     """Return what this process computes with: the whole package's code, versions of packages, kernels."""
     names = (path.relative_to(provenance.PACKAGE).with_suffix("") for path in provenance.PACKAGE.rglob("*.py"))
-    return provenance.code_of(*(".".join(name.parts) for name in names), loaded=False)
+    return provenance.code_of(*(".".join(name.parts) for name in names))
 
 
 def check_cluster(address):
@@ -68,10 +71,11 @@ def _cluster(address):
     try:
         threads = client.nthreads()
         if not threads:
-            raise MerError(f"{address}: the Dask scheduler has no workers; start some: dask worker {address}")
+            raise MerError(f"{address}: the Dask scheduler has no workers; start some: mer worker {address}")
         if max(threads.values()) > 1:
             raise MerError(
-                f"{address}: workers with several threads share one random state; start them with --nthreads 1"
+                f"{address}: workers with several threads share one random state; start them by `mer worker "
+                f"{address}` (--nthreads 1)"
             )
         try:
             found = client.run(describe_process)

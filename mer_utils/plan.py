@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from mer_utils import MerError
 from mer_utils.artifacts import read_json, sha256
+from mer_utils.parallel import DEVICE
 from mer_utils.provenance import code_of, key_of, read_source
 from mer_utils.study import read_suite
 
@@ -224,6 +226,8 @@ def _read_inputs(root, figures, cells, parameters, prints):
         "data": fingerprint,
         **code_of(*["generate"] * synthetic, cells=code.values(), loaded=False),
     }
+    if (device := os.environ.get(DEVICE, "cpu")) != "cpu":
+        inputs["kernels"] += f", trained on {device}"
     return json.loads(json.dumps(inputs))
 
 

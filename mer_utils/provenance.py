@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ COMPUTING = {
     "torch": "torch",
 }
 BRINGS = {"matplotlib": ("PIL",), "skimage": ("scipy",), "sklearn": ("scipy",)}  # what these compute with in turn
-LOADED = {}  # module name: its source, as it was when Python loaded it
+LOADED = {}  # module name: its source, as it was when Python loaded it (loaded anew: the old source and the new)
 
 
 class _Witness:
@@ -40,8 +40,15 @@ class _Witness:
     def find_spec(name, path=None, target=None):
         """Called by Python before it loads (or reloads) a module; None leaves that to the finders behind this one."""
         file = locate(name)
-        if file is not None:
-            LOADED[name] = file.read_bytes()
+        if file is None:
+            return
+        source, old = file.read_bytes(), LOADED.get(name, b"")
+        try:
+            ast.parse(source)
+        except SyntaxError:  # it will not be loaded
+            return
+        # who imported from a module that is now loaded anew goes on with the old names: no fresh process is like that
+        LOADED[name] = old if old.endswith(source) else old + b"\n" + source if old else source
 
 
 class Source(NamedTuple):
@@ -159,10 +166,12 @@ def find_version(name):
     """
     loaded = str(getattr(sys.modules.get(name), "__version__", "")).split("+")[0]
     try:
-        installed = version(COMPUTING[name]).split("+")[0]
+        installed = version(COMPUTING[name])
     except PackageNotFoundError:  # OpenCV goes by several names
-        return loaded or "unknown"
-    return installed if installed.startswith(loaded) else loaded
+        names = packages_distributions().get(name)
+        installed = version(names[0]) if names else "unknown"
+    installed = installed.split("+")[0]
+    return installed if not loaded or f"{installed}.".startswith(f"{loaded}.") else loaded
 
 
 def fingerprint(function):

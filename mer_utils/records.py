@@ -65,10 +65,11 @@ class Growing:
             self.file.seek(0, io.SEEK_END)
 
     def append(self, records):
-        """Take some records (maps, apex, boxes)."""
+        """Take some records, tuples of the values of all fields before ``check``."""
         block = np.zeros(len(records), self.array.dtype)
-        for row, (one, (maps, apex, boxes)) in enumerate(zip(block, records, strict=True), self.rows):
-            one["x"], one["apex"], one["boxes"] = maps, apex, boxes
+        for row, (one, values) in enumerate(zip(block, records, strict=True), self.rows):
+            for name, value in zip(one.dtype.names[:-1], values, strict=True):
+                one[name] = value
             one["check"] = _check_record(one, self.key, row)
         if self.path:
             self.file.write(block.tobytes())
@@ -95,6 +96,8 @@ def open_records(path, dtype, count, key):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.dtype == dtype and array.shape == (count,) and _count_whole(array, key) == count:
             return array
+    except PermissionError:
+        raise
     except (OSError, ValueError, EOFError):
         pass
     say(f"{path}: damaged; it is made again")

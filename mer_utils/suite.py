@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from mer_utils import KERNELS, MerError
+from mer_utils import MerError
 from mer_utils.artifacts import read_json, sha256, write_bytes, write_json, write_text
 from mer_utils.kernels import PINNED
 from mer_utils.plan import find_reasons, look_again, pick_number, pick_profile, plan_jobs
@@ -31,8 +31,11 @@ def run_suite(
     out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
     rows = []
     with _one_run(root, profile):
-        if KERNELS != PINNED:
-            echo(f"this processor's own kernels are used ({KERNELS}): last digits differ from the committed figures")
+        kernels = planned[0].inputs["kernels"]
+        if kernels != PINNED:
+            echo(
+                f"kernels here: {kernels}; last digits differ from those of {PINNED}, which made the committed figures"
+            )
         reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
         for index, job in enumerate(planned):
             record = job.record()

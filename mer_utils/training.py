@@ -1,12 +1,13 @@
 """Learning without peeking: folds by subject, a guard against leaks, leave-one-subject-out, and what is kept of it."""
 
+import os
 from dataclasses import asdict, dataclass
 
 from mer_utils import MerError
 from mer_utils.artifacts import recall, sha256, write_arrays
 from mer_utils.fitting import Recipe, choose_maps, fit_scale, make_member, merge_views
 from mer_utils.metrics import decide, label_f1, macro_uf1, tune_thresholds, uar
-from mer_utils.parallel import run_jobs
+from mer_utils.parallel import DEVICE, run_jobs
 from mer_utils.provenance import code_of, key_of
 from mer_utils.stacked import fit_stacked
 
@@ -208,10 +209,12 @@ def leave_one_subject_out(subjects):
     return {str(n): (np.flatnonzero(subjects != n), np.flatnonzero(subjects == n)) for n in np.unique(subjects)}
 
 
-def pick_device(device="auto"):
+def pick_device(device=""):
     """Return where to train: "cpu" (a fold a process), "cuda" (all folds of a task at once), or "stacked" (the GPU's
-    way on the CPU, to check it). "auto" is "cuda" where there is one. MerError for anything else.
+    way on the CPU, to check it). "auto" is "cuda" where there is one, and no word is what the environment variable
+    MER_DEVICE says, else "cpu": equal bits everywhere. MerError for anything else.
     """
+    device = device or os.environ.get(DEVICE) or "cpu"
     if device not in ("auto", "cpu", "cuda", "stacked"):
         raise MerError(f"device {device!r} is unknown; choose one of auto, cpu, cuda, stacked")
     there = torch.cuda.is_available()
@@ -228,7 +231,7 @@ def _finish_one(features, seen, hidden, recipe, path):
     return fold
 
 
-def run_grid(tasks, cache=None, jobs=1, device="auto"):
+def run_grid(tasks, cache=None, jobs=1, device=""):
     """Leave each subject out once in every task, a pair (Features, Recipe); return one pooled Outcome a task.
 
     All folds of all tasks are independent jobs in ``jobs`` processes of one thread (or on a Dask cluster, see
@@ -297,6 +300,6 @@ def _pool(features, recipe, folds):
     )
 
 
-def run_loso(features, recipe=Recipe(), cache=None, jobs=1, device="auto"):
+def run_loso(features, recipe=Recipe(), cache=None, jobs=1, device=""):
     """Leave each subject out once; return the pooled Outcome (see ``run_grid``, of which this is one task)."""
     return run_grid([(features, recipe)], cache, jobs, device)[0]

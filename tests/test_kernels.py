@@ -107,7 +107,9 @@ print(code_of("flow")["kernels"], cv2.getNumThreads(), threads)
     said, errors = run_clean(code)
     assert said.startswith("x86-64 native, ") and said.endswith(" 1 {1}\n")
     assert errors.count("\n") <= 2 and "numpy and cv2 loaded before mer_utils" in errors
-    assert run_clean("import mer_utils; print(mer_utils.KERNELS)", MER_KERNELS="native")[0].startswith("x86-64 native")
+    report = "import mer_utils, os; print(mer_utils.KERNELS, sorted(os.environ))"
+    said, _ = run_clean(report, **PINS, MER_KERNELS="native")  # also below a pinned process
+    assert said.startswith("x86-64 native") and not any(repr(name) in said for name in PINS)
 
 
 def test_other_processors_are_named_and_left_alone(monkeypatch):
@@ -115,7 +117,8 @@ def test_other_processors_are_named_and_left_alone(monkeypatch):
     for name in PINS:
         os.environ.pop(name, None)
     monkeypatch.setattr(kernels.platform, "machine", lambda: "arm64")
-    assert kernels.pin() == "arm64 native" and not PINS.keys() & os.environ.keys()
+    monkeypatch.setattr(kernels, "_read_cpuinfo", lambda: {"CPU implementer": "0x41", "CPU part": "0xd0c"})
+    assert kernels.pin() == "arm64 native, 0x41 0xd0c" and not PINS.keys() & os.environ.keys()
     monkeypatch.setattr(kernels.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(kernels, "_read_cpuinfo", lambda: {"flags": "sse2 avx", "model name": "Old One"})
     monkeypatch.setattr(kernels, "LIBRARIES", ())

@@ -2,7 +2,6 @@
 
 import shutil
 
-import mer_utils
 from mer_utils import provenance
 from mer_utils.plan import plan_jobs
 from mer_utils.provenance import PACKAGE, code_of, find_modules, read_source
@@ -95,6 +94,9 @@ def test_versions_are_those_that_are_loaded(monkeypatch):
     assert code_of("flow")["packages"]["opencv-python-headless"].startswith(cv2.__version__)
     monkeypatch.setattr(cv2, "__version__", "99.0")
     assert code_of("flow")["packages"]["opencv-python-headless"] == "99.0"
+    monkeypatch.setattr(cv2, "__version__", "5")
+    monkeypatch.setattr(provenance, "version", lambda name: "51.0")
+    assert provenance.find_version("cv2") == "5"  # no beginning of 51
     assert (
         "torch" not in code_of("features")["packages"] and "opencv-python-headless" not in code_of("model")["packages"]
     )
@@ -110,14 +112,21 @@ def test_every_import_within_the_package_is_followed():
     assert set(find_modules(["mer_utils.nothing", "numpy"])) == set(find_modules(["mer_utils"]))
 
 
-def test_a_module_that_is_loaded_again_is_described_as_it_is_now(tmp_path, monkeypatch):
+def test_a_module_that_is_loaded_anew_gets_a_description_of_its_own(tmp_path, monkeypatch):
     import importlib
 
     from mer_utils import apex
 
-    before = provenance.LOADED["mer_utils.apex"]
-    monkeypatch.setitem(provenance.LOADED, "mer_utils.apex", b"OLD = True")
-    assert code_of("apex")["modules"]["apex.py"] == read_source(b"OLD = True").tree
+    before, source = code_of("features"), provenance.LOADED["mer_utils.apex"]
     importlib.reload(apex)
-    assert provenance.LOADED["mer_utils.apex"] == before
-    assert mer_utils.KERNELS == code_of("apex")["kernels"]
+    assert code_of("features") == before and provenance.LOADED["mer_utils.apex"] == source
+    monkeypatch.setitem(provenance.LOADED, "mer_utils.apex", b"OLD = True")
+    old = code_of("features")
+    importlib.reload(apex)  # features.py goes on with the names that it imported: neither the old state nor the new
+    assert code_of("features") not in (old, before)
+    broken = tmp_path / "mer_utils" / "apex.py"
+    broken.parent.mkdir()
+    broken.write_text("def (")
+    monkeypatch.setattr(provenance, "PACKAGE", broken.parent)
+    provenance._Witness.find_spec("mer_utils.apex")
+    assert b"def (" not in provenance.LOADED["mer_utils.apex"]
