@@ -42,7 +42,7 @@ def _call(function, given, code):
     if (name := provenance.find_foreign(code)) is not None:
         path = name.replace(".", "/")
         raise MerError(
-            f"{path}.py was edited after this session had loaded it; restart the kernel, the command or the Dask worker"
+            f"{path}.py was edited after this process had loaded it; restart the kernel, the command or the Dask worker"
         )
     return function(*given)
 

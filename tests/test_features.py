@@ -211,7 +211,7 @@ except MerError as error:
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert package.is_dir() and ended.returncode == 0, ended.stderr
-    assert "mer_utils/flow.py was edited after this session had loaded it" in ended.stdout and "1.41" in ended.stdout
+    assert "mer_utils/flow.py was edited after this process had loaded it" in ended.stdout and "1.41" in ended.stdout
 
 
 def test_other_packages_and_kernels_get_names_of_their_own(data, tmp_path, monkeypatch):
