@@ -237,6 +237,8 @@ def _read_ply(path):
             vertices, faces = np.asarray(parts["vertices"], np.float64), np.asarray(parts["faces"])
             faces = np.concatenate([faces[:, [0, k - 1, k]] for k in range(2, faces.shape[1])])  # fans
             colour, uv = parts.get("vertex_colors"), getattr(parts.get("visual"), "uv", None)
+            if colour is not None and (colour.dtype.kind not in "uif" or colour.ndim < 2 or colour.shape[1] < 3):
+                raise ValueError  # a vertex with fewer numbers than the header says
         except Exception as error:  # trimesh, numpy and struct each raise their own
             raise MerError(f"{path}: not readable as PLY ({type(error).__name__}); export it again") from None
     if not whole or lengths.min() < 3 or len(faces) != (lengths - 2).sum():
