@@ -17,8 +17,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # What other kernels may change. Before training: a pixel of a crop, hence the apex of a clip or two of 267. Training is
-# chaotic: the same folds on two makers' processors without pins moved single macro-UF1 by up to 0.044; twice that is
-# let pass. p-values and verdicts of single runs are not compared.
+# chaotic: with the kernels of AVX-512 single macro-UF1 moved by up to 0.044; twice that is let pass. p-values and
+# verdicts of single runs are not compared.
 BEFORE_TRAINING, SCORES = 0.01, 0.09
 
 
