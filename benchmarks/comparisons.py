@@ -8,8 +8,8 @@ Writes benchmarks/comparisons.json. About 25 minutes for three seeds on two core
 import argparse
 from pathlib import Path
 
-from mer_utils.artifacts import write_json
-from mer_utils.study import find_root
+from mer_utils.core.files import write_json
+from mer_utils.suite.study import find_root
 
 from defaults import run_notebooks
 

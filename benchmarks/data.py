@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 from statistics import median
 
-from mer_utils.artifacts import sha256, write_json
-from mer_utils.clips import open_dataset, read_frames
-from mer_utils.features import FrontEnd, extract_records
-from mer_utils.generate import write_synthetic
-from mer_utils.images import encode_png, read_image
-from mer_utils.tables import write_table
+from mer_utils.core.files import sha256, write_json
+from mer_utils.core.png import encode_png
+from mer_utils.data.dataset import open_dataset, read_frames
+from mer_utils.data.images import read_image
+from mer_utils.data.tables import write_table
+from mer_utils.faces.generate import write_synthetic
+from mer_utils.method.features import FrontEnd, extract_records
 
 import cv2
 import numpy as np
@@ -74,8 +75,8 @@ def measure(*words, kill_after=None):
 FEATURES = """
 import sys
 from pathlib import Path
-from mer_utils.clips import open_dataset
-from mer_utils.features import FrontEnd, extract_records
+from mer_utils.data.dataset import open_dataset
+from mer_utils.method.features import FrontEnd, extract_records
 extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), int(sys.argv[3]))
 """
 

@@ -12,8 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mer_utils.artifacts import read_json, write_json
-from mer_utils.study import find_root
+from mer_utils.core.files import read_json, write_json
+from mer_utils.suite.study import find_root
 
 import numpy as np
 

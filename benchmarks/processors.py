@@ -19,21 +19,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from mer_utils import KERNELS
-from mer_utils.artifacts import read_npz, sha256, write_json, write_npz
-from mer_utils.cameras import cameras
-from mer_utils.charts import draw_lines
-from mer_utils.clips import Clip
-from mer_utils.comparison import compare
-from mer_utils.features import Features, FrontEnd, extract_clip
-from mer_utils.fitting import NETWORKS, Recipe
-from mer_utils.images import encode_png
-from mer_utils.kernels import CHOICE, NOT_IN_OPENCV, PINS, name_processor
-from mer_utils.preprocessing import crop_places
-from mer_utils.rendering import render_clip, true_flow
-from mer_utils.scenario import plan_clips
-from mer_utils.study import draw_png
-from mer_utils.synthetic import simulate
-from mer_utils.training import run_fold
+from mer_utils.core.files import read_npz, sha256, write_json, write_npz
+from mer_utils.core.kernels import CHOICE, NOT_IN_OPENCV, PINS, name_processor
+from mer_utils.core.png import encode_png
+from mer_utils.data.dataset import Clip
+from mer_utils.faces.cameras import cameras
+from mer_utils.faces.motion import simulate
+from mer_utils.faces.rendering import render_clip, true_flow
+from mer_utils.faces.scenario import plan_clips
+from mer_utils.figures.charts import draw_lines
+from mer_utils.learning.comparison import compare
+from mer_utils.learning.folds import run_fold
+from mer_utils.learning.recipe import NETWORKS, Recipe
+from mer_utils.method.features import Features, FrontEnd, extract_clip
+from mer_utils.method.preprocessing import crop_places
+from mer_utils.suite.study import draw_png
 
 import cv2
 import numpy as np

@@ -12,13 +12,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mer_utils.artifacts import write_json
-from mer_utils.clips import open_dataset
-from mer_utils.features import FrontEnd, extract
-from mer_utils.fitting import NetworkMember, Recipe, fit_scale, flip, focal_loss
-from mer_utils.generate import ensure_synthetic
-from mer_utils.model import Dropout, MicroAttNet
-from mer_utils.training import leave_one_subject_out, run_fold, run_loso
+from mer_utils.core.files import write_json
+from mer_utils.data.dataset import open_dataset
+from mer_utils.faces.generate import ensure_synthetic
+from mer_utils.learning.folds import leave_one_subject_out, run_fold, run_loso
+from mer_utils.learning.recipe import Recipe, fit_scale
+from mer_utils.learning.trainer import NetworkMember, flip, focal_loss
+from mer_utils.method.features import FrontEnd, extract
+from mer_utils.method.microattnet import Dropout, MicroAttNet
 
 import joblib
 import numpy as np

@@ -7,11 +7,11 @@ DIS flow and BLAS give bit-identical results so, and work is spread over process
 import os
 import warnings
 
-from mer_utils import kernels
+from mer_utils.core import kernels
 
 KERNELS = kernels.pin()  # first of all: the libraries look once, when they load
 
-from mer_utils import provenance  # noqa: E402, F401 (second: it keeps the source of every module that is loaded)
+from mer_utils.core import provenance  # noqa: E402, F401 (second: it keeps the source of every module that is loaded)
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, matrix products on a GPU vary from run to run
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # what cannot be read is said by us, in one sentence
@@ -21,6 +21,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
 
 __version__ = "0.1.0"
+LABELS = ("Negative", "Positive", "Repression", "Surprise", "Others")  # 4DME's, in the order used everywhere
 STREAMS = ("u", "v", "magnitude")  # what the three channels of a map hold, everywhere
 
 

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mer_utils.clips import open_dataset, read_frames
-from mer_utils.features import FrontEnd, extract
-from mer_utils.generate import write_synthetic
-from mer_utils.study import read_suite
-from mer_utils.tables import write_table
+from mer_utils.data.dataset import open_dataset, read_frames
+from mer_utils.data.tables import write_table
+from mer_utils.faces.generate import write_synthetic
+from mer_utils.method.features import FrontEnd, extract
+from mer_utils.suite.study import read_suite
 
 import cv2
 import numpy as np

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 
-from mer_utils import cli, generate
+from mer_utils.cli import __main__ as cli
+from mer_utils.faces import generate
 
 import pytest
-from test_suite import edit, make_suite
+from test_run import edit, make_suite
 from typer.testing import CliRunner
 
 
@@ -100,7 +101,7 @@ def test_help_names_every_command():
 
 
 def test_a_dask_scheduler_that_is_not_there_is_one_sentence(root, mer, monkeypatch):
-    monkeypatch.setattr("mer_utils.parallel.PATIENCE", 1)
+    monkeypatch.setattr("mer_utils.core.parallel.PATIENCE", 1)
     code, _, err = mer("run", "--dask", "tcp://127.0.0.1:9", cwd=root)
     assert code == 1 and err.startswith("mer: tcp://127.0.0.1:9: no Dask scheduler answers") and err.count("\n") == 1
     assert "MER_DASK" not in os.environ

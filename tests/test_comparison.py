@@ -3,8 +3,8 @@
 from itertools import product
 
 from mer_utils import MerError
-from mer_utils.comparison import bootstrap, compare, draw_weights, holm, permutation_test
-from mer_utils.metrics import macro_uf1
+from mer_utils.learning.comparison import bootstrap, compare, draw_weights, holm, permutation_test
+from mer_utils.learning.metrics import macro_uf1
 
 import numpy as np
 import pytest

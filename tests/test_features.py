@@ -8,8 +8,8 @@ from pathlib import Path
 
 import mer_utils.features
 from mer_utils import MerError
-from mer_utils.clips import open_dataset
-from mer_utils.features import (
+from mer_utils.data.dataset import open_dataset
+from mer_utils.method.features import (
     FrontEnd,
     extract,
     extract_clip,
@@ -95,7 +95,7 @@ def test_a_misspelt_choice_is_refused_when_it_is_made(bad):
 def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(data, tmp_path, monkeypatch):
     whole = extract(data, SMALL, tmp_path / "whole")
     name = next((tmp_path / "whole").glob("features-*.npy")).name
-    worked, real = [], mer_utils.features._extract_part
+    worked, real = [], mer_utils.method.features._extract_part
 
     def stop_at_second(clips, *rest):
         worked.append([clip.name for clip in clips])
@@ -162,8 +162,8 @@ EDIT = """
 import sys
 from pathlib import Path
 package, root, cache = map(Path, sys.argv[1:])
-from mer_utils.clips import open_dataset
-from mer_utils.features import FrontEnd, extract
+from mer_utils.data.dataset import open_dataset
+from mer_utils.method.features import FrontEnd, extract
 import mer_utils
 assert Path(mer_utils.__file__).parent == package, mer_utils.__file__
 data = open_dataset(root)
@@ -194,13 +194,13 @@ def test_workers_that_would_run_edited_code_are_refused(tmp_path):
     package = shutil.copytree(Path(mer_utils.__file__).parent, tmp_path / "mer_utils")
     code = """
 from mer_utils import MerError
-from mer_utils.flow import magnitude
-from mer_utils.parallel import run_jobs
+from mer_utils.method.flow import magnitude
+from mer_utils.core.parallel import run_jobs
 import numpy as np
-with open("mer_utils/flow.py", "a") as file:
+with open("mer_utils/method/flow.py", "a") as file:
     file.write("# a comment\\n")
 print(run_jobs(magnitude, [(np.ones((2, 1, 1)),)] * 2, 2))
-with open("mer_utils/flow.py", "a") as file:
+with open("mer_utils/method/flow.py", "a") as file:
     file.write("EDITED = True\\n")
 from joblib.externals.loky import get_reusable_executor
 get_reusable_executor().shutdown()
@@ -211,7 +211,10 @@ except MerError as error:
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert package.is_dir() and ended.returncode == 0, ended.stderr
-    assert "mer_utils/flow.py was edited after this process had loaded it" in ended.stdout and "1.41" in ended.stdout
+    assert (
+        "mer_utils/method/flow.py was edited after this process had loaded it" in ended.stdout
+        and "1.41" in ended.stdout
+    )
 
 
 def test_other_packages_and_kernels_get_names_of_their_own(data, tmp_path, monkeypatch):
@@ -238,8 +241,8 @@ import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 from pathlib import Path
 from mer_utils import MerError
-from mer_utils.clips import open_dataset
-from mer_utils.features import FrontEnd, extract
+from mer_utils.data.dataset import open_dataset
+from mer_utils.method.features import FrontEnd, extract
 try:
     extract(open_dataset({str(data.root)!r}), FrontEnd(crop=64, size=16), Path({str(tmp_path)!r}))
 except MerError as error:

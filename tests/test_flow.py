@@ -1,5 +1,5 @@
 from mer_utils import MerError
-from mer_utils.flow import BACKENDS, compensate, compute_flow, head_motion, magnitude, phase_flow
+from mer_utils.method.flow import BACKENDS, compensate, compute_flow, head_motion, magnitude, phase_flow
 
 import cv2
 import numpy as np

@@ -2,9 +2,10 @@ import json
 import subprocess
 import sys
 
-from mer_utils import MerError, generate
-from mer_utils.clips import open_dataset
-from mer_utils.generate import ensure_synthetic, write_synthetic
+from mer_utils import MerError
+from mer_utils.data.dataset import open_dataset
+from mer_utils.faces import generate
+from mer_utils.faces.generate import ensure_synthetic, write_synthetic
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_a_dataset_of_other_code_is_made_again(tmp_path, monkeypatch):
 
 TWO_AT_ONCE = """
 import sys
-from mer_utils.generate import ensure_synthetic
+from mer_utils.faces.generate import ensure_synthetic
 print(ensure_synthetic(sys.argv[1], 2, 4, 0))
 """
 

@@ -5,7 +5,8 @@ import struct
 import zlib
 
 from mer_utils import MerError
-from mer_utils.images import encode_png, number_key, read_image, read_size, read_video, video_fps
+from mer_utils.core.png import encode_png
+from mer_utils.data.images import number_key, read_image, read_size, read_video, video_fps
 
 import cv2
 import numpy as np

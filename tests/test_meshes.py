@@ -5,11 +5,13 @@ import struct
 import time
 import tracemalloc
 
-from mer_utils import MerError, faces, meshfiles, rendering
-from mer_utils.cameras import AIM, BACKGROUND, cameras
-from mer_utils.meshes import film_meshes, list_meshes, read_mesh
-from mer_utils.rendering import place, render_frame, write_obj
-from mer_utils.synthetic import Motion
+from mer_utils import MerError
+from mer_utils.data import meshfiles
+from mer_utils.data.meshes import film_meshes, list_meshes, read_mesh
+from mer_utils.faces import head, rendering
+from mer_utils.faces.cameras import AIM, BACKGROUND, cameras
+from mer_utils.faces.motion import Motion
+from mer_utils.faces.rendering import place, render_frame, write_obj
 
 import cv2
 import numpy as np
@@ -24,8 +26,8 @@ VIEWS = cameras(SIZE)
 def a_motion():
     """Three frames: at rest, moved towards the viewer and up, and further so: each view sees another flow."""
     step = np.arange(3, dtype=np.float32)[:, None]
-    weights = np.zeros((3, len(faces.AUS), 2), np.float32)
-    weights[1:, faces.AUS.index(12)] = 0.1
+    weights = np.zeros((3, len(head.AUS), 2), np.float32)
+    weights[1:, head.AUS.index(12)] = 0.1
     still, gain = np.zeros((3, 3), np.float32), np.ones(3, np.float32)
     shift = step * np.array([[0.01, 0.03, 0.12]], np.float32)
     return Motion(FACE, weights, still, shift, gain, 7, 0.0, 0, 1, 2, 60, (12,))
@@ -102,7 +104,7 @@ def test_a_filmed_scan_shows_the_head_as_its_camera_sees_it(film, view):
 @pytest.mark.parametrize("view", [0, 1])
 def test_the_film_moves_as_the_mesh_does(film, view):
     """Flow measured between filmed frames against the vertices' own motion, projected; cameras stand still."""
-    camera, face = VIEWS[view], faces.make_face(FACE)
+    camera, face = VIEWS[view], head.make_face(FACE)
     start, end = (camera.project(fitted(frame)) for frame in (0, 2))
     measured = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(film[view, 0], film[view, 2], None)
     side = fitted(0)[:, 0] * np.sign(camera.yaw)
@@ -115,7 +117,7 @@ def test_the_film_moves_as_the_mesh_does(film, view):
 
 
 def test_what_is_read_is_what_was_written(scan):
-    face, mesh = faces.make_face(FACE), read_mesh(scan / "frame_0001.obj")
+    face, mesh = head.make_face(FACE), read_mesh(scan / "frame_0001.obj")
     assert (mesh.look, mesh.note) == ("texture", "") and mesh.grey is None
     used = np.unique(face.triangles)
     np.testing.assert_allclose(mesh.vertices, place(a_motion(), 1)[used], atol=1e-5)
@@ -125,7 +127,7 @@ def test_what_is_read_is_what_was_written(scan):
 
 
 def test_light_shades_a_scan_without_its_texture_and_says_so(scan, tmp_path):
-    face, notes = faces.make_face(FACE), []
+    face, notes = head.make_face(FACE), []
     for frame in range(3):
         write_obj(tmp_path, a_motion(), frame)
     (tmp_path / "face.png").unlink()

@@ -1,4 +1,4 @@
-from mer_utils.metrics import (
+from mer_utils.learning.metrics import (
     confusion,
     constant_answers,
     decide,

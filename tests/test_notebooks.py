@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from mer_utils import KERNELS
-from mer_utils.kernels import PINNED
-from mer_utils.study import read_suite
+from mer_utils.core.kernels import PINNED
+from mer_utils.suite.study import read_suite
 
 import nbformat
 import pytest

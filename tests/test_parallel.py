@@ -10,9 +10,9 @@ import time
 from contextlib import contextmanager
 
 from mer_utils import MerError
-from mer_utils.fitting import Recipe
-from mer_utils.parallel import DASK, _check_worker, check_cluster, describe_process, run_jobs
-from mer_utils.training import run_loso
+from mer_utils.core.parallel import DASK, _check_worker, check_cluster, describe_process, run_jobs
+from mer_utils.learning.folds import run_loso
+from mer_utils.learning.recipe import Recipe
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch)
     with cluster(tmp_path, workers=0) as (address, _):
         with pytest.raises(MerError, match="no workers"):
             check_cluster(address)
-    monkeypatch.setattr("mer_utils.parallel.PATIENCE", 1)
+    monkeypatch.setattr("mer_utils.core.parallel.PATIENCE", 1)
     with pytest.raises(MerError, match="no Dask scheduler answers"):
         check_cluster(f"tcp://127.0.0.1:{free_port()}")
 

@@ -3,13 +3,13 @@ import shutil
 from dataclasses import replace
 
 from mer_utils import MerError
-from mer_utils.artifacts import read_arrays, write_arrays
-from mer_utils.clips import read_frames
-from mer_utils.features import FrontEnd
-from mer_utils.fitting import Recipe
-from mer_utils.images import encode_png
-from mer_utils.prediction import find_weights, load_ensemble, open_film, predict_clip, save_ensemble
-from mer_utils.rendering import write_obj
+from mer_utils.core.files import read_arrays, write_arrays
+from mer_utils.core.png import encode_png
+from mer_utils.data.dataset import read_frames
+from mer_utils.faces.rendering import write_obj
+from mer_utils.learning.recipe import Recipe
+from mer_utils.method.features import FrontEnd
+from mer_utils.suite.prediction import find_weights, load_ensemble, open_film, predict_clip, save_ensemble
 
 import cv2
 import numpy as np

@@ -1,8 +1,9 @@
 import shutil
 
 from mer_utils import MerError
-from mer_utils.clips import open_dataset, read_frames
-from mer_utils.preprocessing import (
+from mer_utils.data.dataset import open_dataset, read_frames
+from mer_utils.faces.rendering import true_flow
+from mer_utils.method.preprocessing import (
     FaceFinder,
     crop,
     crop_flow,
@@ -15,7 +16,6 @@ from mer_utils.preprocessing import (
     silhouette,
     split_views,
 )
-from mer_utils.rendering import true_flow
 
 import cv2
 import numpy as np

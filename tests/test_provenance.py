@@ -2,9 +2,9 @@
 
 import shutil
 
-from mer_utils import provenance
-from mer_utils.plan import plan_jobs
-from mer_utils.provenance import PACKAGE, code_of, find_modules, read_source
+from mer_utils.core import provenance
+from mer_utils.core.provenance import PACKAGE, code_of, find_modules, read_source
+from mer_utils.suite.plan import plan_jobs
 
 import pytest
 from test_house import ROOT
@@ -33,27 +33,27 @@ def stale(before, after):
 
 
 def test_comments_docstrings_and_layout_cost_nothing(edit):
-    before = describe("cli", "features", "training")
-    edit("flow.py", '"""', '"""Another docstring.')
-    edit("model.py", "import torch\n", "# a comment\n\n\nimport torch  # another\n")
-    edit("faces.py", "(", "(  # here\n")
+    before = describe("cli.__main__", "method.features", "learning.folds")
+    edit("method/flow.py", '"""', '"""Another docstring.')
+    edit("method/microattnet.py", "import torch\n", "# a comment\n\n\nimport torch  # another\n")
+    edit("faces/head.py", "(", "(  # here\n")
     assert describe(*before) == before
 
 
 def test_a_change_is_seen_by_all_that_use_it_and_by_no_other(edit):
-    before = describe("features", "training", "generate", "plots", "sensitivity")
-    edit("faces.py", "0.06 * grain", "0.07 * grain")  # the colour of lips
-    assert stale(before, describe(*before)) == {"generate", "sensitivity"}
+    before = describe("method.features", "learning.folds", "faces.generate", "figures.pictures", "learning.sensitivity")
+    edit("faces/head.py", "0.06 * grain", "0.07 * grain")  # the colour of lips
+    assert stale(before, describe(*before)) == {"faces.generate", "learning.sensitivity"}
     middle = describe(*before)
-    edit("model.py", "import torch\n", "import torch\n\nEDITED = True\n")
-    assert stale(middle, describe(*before)) == {"training", "sensitivity"}
-    edit("flow.py", "import cv2\n", "import cv2\n\nEDITED = True\n")
-    assert stale(middle, describe(*before)) == {"features", "training", "sensitivity"}
+    edit("method/microattnet.py", "import torch\n", "import torch\n\nEDITED = True\n")
+    assert stale(middle, describe(*before)) == {"learning.folds", "learning.sensitivity"}
+    edit("method/flow.py", "import cv2\n", "import cv2\n\nEDITED = True\n")
+    assert stale(middle, describe(*before)) == {"method.features", "learning.folds", "learning.sensitivity"}
 
 
 def test_editing_the_network_does_not_touch_the_notebooks_before_it(edit):
     before = {job.number: job.inputs for job in plan_jobs(ROOT, "course")}
-    edit("model.py", "import torch\n", "import torch\n\nEDITED = True\n")
+    edit("method/microattnet.py", "import torch\n", "import torch\n\nEDITED = True\n")
     after = {job.number: job.inputs for job in plan_jobs(ROOT, "course")}
     assert stale(before, after) == {"04", "05", "06", "07", "08"}
 
@@ -67,7 +67,7 @@ def test_a_lips_colour_does_not_touch_what_rests_on_real_data(edit, data, tmp_pa
         return {job.number: job.inputs for job in plan_jobs(ROOT, "course", **given)}
 
     before, made = inputs(data=real), inputs()
-    edit("faces.py", "0.06 * grain", "0.07 * grain")
+    edit("faces/head.py", "0.06 * grain", "0.07 * grain")
     changed = stale(before, inputs(data=real))
     assert stale(made, inputs()) == set(made)
     # the notebooks that draw synthetic faces, or ask them for the truth, whatever the data
@@ -75,10 +75,12 @@ def test_a_lips_colour_does_not_touch_what_rests_on_real_data(edit, data, tmp_pa
 
 
 def test_data_tables_belong_to_the_modules_that_name_them(edit):
-    before = describe("doctor", "sheets", "features")
-    assert "tables/published_counts.csv" in before["doctor"]["modules"]
-    edit("tables/published_counts.csv", "1", "2")
-    assert "doctor" in stale(before, describe(*before)) and "features" not in stale(before, describe(*before))
+    before = describe("suite.doctor", "data.sources.release", "method.features")
+    assert "data/published/published_counts.csv" in before["suite.doctor"]["modules"]
+    edit("data/published/published_counts.csv", "1", "2")
+    assert "suite.doctor" in stale(before, describe(*before)) and "method.features" not in stale(
+        before, describe(*before)
+    )
 
 
 def test_a_table_is_no_comment():
@@ -91,14 +93,15 @@ def test_a_table_is_no_comment():
 def test_versions_are_those_that_are_loaded(monkeypatch):
     import cv2
 
-    assert code_of("flow")["packages"]["opencv-python-headless"].startswith(cv2.__version__)
+    assert code_of("method.flow")["packages"]["opencv-python-headless"].startswith(cv2.__version__)
     monkeypatch.setattr(cv2, "__version__", "99.0")
-    assert code_of("flow")["packages"]["opencv-python-headless"] == "99.0"
+    assert code_of("method.flow")["packages"]["opencv-python-headless"] == "99.0"
     monkeypatch.setattr(cv2, "__version__", "5")
     monkeypatch.setattr(provenance, "version", lambda name: "51.0")
     assert provenance.find_version("cv2") == "5"  # no beginning of 51
     assert (
-        "torch" not in code_of("features")["packages"] and "opencv-python-headless" not in code_of("model")["packages"]
+        "torch" not in code_of("method.features")["packages"]
+        and "opencv-python-headless" not in code_of("method.microattnet")["packages"]
     )
     monkeypatch.setattr(provenance, "version", lambda name: "1.2+cpu" if name == "torch" else "3")
     monkeypatch.setitem(provenance.sys.modules, "torch", None)
@@ -106,27 +109,33 @@ def test_versions_are_those_that_are_loaded(monkeypatch):
 
 
 def test_every_import_within_the_package_is_followed():
-    found = find_modules(["mer_utils.cli"])
-    assert {"mer_utils", "mer_utils.kernels", "mer_utils.provenance", "mer_utils.flow", "mer_utils.model"} <= set(found)
-    assert not {"mer_utils.suite", "mer_utils.cli"} & set(find_modules(["mer_utils.study"]))
+    found = find_modules(["mer_utils.cli.__main__"])
+    assert {
+        "mer_utils",
+        "mer_utils.core.kernels",
+        "mer_utils.core.provenance",
+        "mer_utils.method.flow",
+        "mer_utils.method.microattnet",
+    } <= set(found)
+    assert not {"mer_utils.suite.run", "mer_utils.cli"} & set(find_modules(["mer_utils.suite.study"]))
     assert set(find_modules(["mer_utils.nothing", "numpy"])) == set(find_modules(["mer_utils"]))
 
 
 def test_a_module_that_is_loaded_anew_gets_a_description_of_its_own(tmp_path, monkeypatch):
     import importlib
 
-    from mer_utils import apex
+    from mer_utils.method import apex
 
-    before, source = code_of("features"), provenance.LOADED["mer_utils.apex"]
+    before, source = code_of("method.features"), provenance.LOADED["mer_utils.method.apex"]
     importlib.reload(apex)
-    assert code_of("features") == before and provenance.LOADED["mer_utils.apex"] == source
-    monkeypatch.setitem(provenance.LOADED, "mer_utils.apex", b"OLD = True")
-    old = code_of("features")
+    assert code_of("method.features") == before and provenance.LOADED["mer_utils.method.apex"] == source
+    monkeypatch.setitem(provenance.LOADED, "mer_utils.method.apex", b"OLD = True")
+    old = code_of("method.features")
     importlib.reload(apex)  # features.py goes on with the names that it imported: neither the old state nor the new
-    assert code_of("features") not in (old, before)
-    broken = tmp_path / "mer_utils" / "apex.py"
-    broken.parent.mkdir()
+    assert code_of("method.features") not in (old, before)
+    broken = tmp_path / "mer_utils" / "method" / "apex.py"
+    broken.parent.mkdir(parents=True)
     broken.write_text("def (")
-    monkeypatch.setattr(provenance, "PACKAGE", broken.parent)
-    provenance._Witness.find_spec("mer_utils.apex")
-    assert b"def (" not in provenance.LOADED["mer_utils.apex"]
+    monkeypatch.setattr(provenance, "PACKAGE", broken.parents[1])
+    provenance._Witness.find_spec("mer_utils.method.apex")
+    assert b"def (" not in provenance.LOADED["mer_utils.method.apex"]

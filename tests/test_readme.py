@@ -9,8 +9,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from mer_utils.kernels import PINNED
-from mer_utils.study import read_suite
+from mer_utils.core.kernels import PINNED
+from mer_utils.suite.study import read_suite
 
 import pytest
 

@@ -2,10 +2,11 @@
 
 import dataclasses
 
-from mer_utils import MerError, anatomy, faces, rendering
-from mer_utils.cameras import BACKGROUND, Camera, cameras
-from mer_utils.rendering import place, render_clip, true_flow, write_obj
-from mer_utils.synthetic import Motion
+from mer_utils import MerError
+from mer_utils.faces import anatomy, head, rendering
+from mer_utils.faces.cameras import BACKGROUND, Camera, cameras
+from mer_utils.faces.motion import Motion
+from mer_utils.faces.rendering import place, render_clip, true_flow, write_obj
 
 import cv2
 import numpy as np
@@ -25,16 +26,16 @@ def a_motion(weights=None, rotation=None, translation=None, frames=2, sigma=0.0,
         return array
 
     return Motion(
-        FACE, later(weights, (len(faces.AUS), 2)), later(rotation, (3,)), later(translation, (3,)),
+        FACE, later(weights, (len(head.AUS), 2)), later(rotation, (3,)), later(translation, (3,)),
         np.full(frames, gain, np.float32), 7, sigma, 0, 1, frames - 1, 60, (12,),
     )  # fmt: skip
 
 
 def acting(**activations):
     """AU weights (A, 2) from au12=0.3, ..."""
-    weights = np.zeros((len(faces.AUS), 2))
+    weights = np.zeros((len(head.AUS), 2))
     for name, value in activations.items():
-        weights[faces.AUS.index(int(name[2:]))] = value
+        weights[head.AUS.index(int(name[2:]))] = value
     return weights
 
 
@@ -48,7 +49,7 @@ def moving():
 
 def front_mask(motion, camera, border=4):
     """Pixels (H, W) of the face's front, ``border`` px inside its outline."""
-    points = camera.project(place(motion, 0)[faces.make_face(FACE).front])
+    points = camera.project(place(motion, 0)[head.make_face(FACE).front])
     mask = np.zeros((camera.height, camera.width), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
     return cv2.erode(mask, np.ones((2 * border + 1,) * 2)) > 0
@@ -99,8 +100,8 @@ def test_rendering_is_deterministic_and_noise_and_gain_are_as_told():
 
 def test_light_stays_in_the_world_when_the_head_turns():
     """A head turned to the left and one turned to the right are lit differently: the key light stands at the left."""
-    vertices = faces.make_face(FACE).vertices
-    front = faces.make_face(FACE).front
+    vertices = head.make_face(FACE).vertices
+    front = head.make_face(FACE).front
     light = []
     for yaw in (-0.5, 0.5):
         turn = cv2.Rodrigues(np.array([0, yaw, 0]))[0].astype(np.float32)
@@ -113,7 +114,7 @@ def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
     """Independent of the rasteriser's interpolation: vertices seen in frame i, projected at i and at j."""
     camera = VIEWS[view]
     flow, visible = true_flow(moving, VIEWS, view, 0, 1)
-    face = faces.make_face(FACE)
+    face = head.make_face(FACE)
     start, end = place(moving, 0), place(moving, 1)
     towards = np.linalg.inv(camera.pose)[:3, 3] - start
     normals = np.zeros_like(start)
@@ -136,7 +137,7 @@ def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
 @pytest.mark.parametrize("camera", VIEWS)
 def test_the_rasteriser_samples_where_the_camera_projects(camera):
     """Points of the surface found at a pixel project back onto that pixel's centre."""
-    vertices, triangles = place(a_motion(), 0), faces.make_face(FACE).triangles
+    vertices, triangles = place(a_motion(), 0), head.make_face(FACE).triangles
     values, depth = rendering.rasterise(camera, vertices, triangles, vertices / 4 + 0.5)  # into 0..1
     rows, columns = np.nonzero(depth < rendering.FAR)
     back = camera.project((values[rows, columns].astype(float) - 0.5) * 4)
@@ -186,7 +187,7 @@ def test_what_turns_away_behind_the_nose_is_not_visible():
 def test_there_are_no_holes_in_the_head(face_seed):
     """With eyes wide open the background is one piece: nothing shines through lids, corners of eyes or lips."""
     motion = dataclasses.replace(a_motion(acting(au5=1, au12=1)), face_seed=face_seed)
-    vertices, triangles = place(motion, 1), faces.make_face(face_seed).triangles
+    vertices, triangles = place(motion, 1), head.make_face(face_seed).triangles
     for camera in (*VIEWS, Camera(0, 224, 168)):
         _, depth = rendering.rasterise(camera, vertices, triangles, np.zeros_like(vertices), 2)
         pieces = cv2.connectedComponentsWithStats((depth == rendering.FAR).astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
@@ -221,7 +222,7 @@ def test_a_blink_changes_the_eyes_only():
 def test_obj_is_textured_and_complete(tmp_path, moving):
     path = write_obj(tmp_path, moving, 1)
     assert write_obj(tmp_path, moving, 0) != path
-    face = faces.make_face(FACE)
+    face = head.make_face(FACE)
     lines = [line.split() for line in path.read_text().splitlines()]
     count = {kind: [line[1:] for line in lines if line[0] == kind] for kind in ("v", "vt", "f", "mtllib", "usemtl")}
     np.testing.assert_allclose(np.array(count["v"], float), place(moving, 1), atol=1e-5)

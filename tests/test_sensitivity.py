@@ -1,12 +1,12 @@
 from dataclasses import replace
 
-from mer_utils.cameras import cameras
-from mer_utils.features import FrontEnd, extract
-from mer_utils.fitting import Recipe
-from mer_utils.rendering import render_clip
-from mer_utils.sensitivity import Condition, answer_again, change_motion, film_again, measure_motion
-from mer_utils.synthetic import true_motion
-from mer_utils.training import run_loso
+from mer_utils.faces.cameras import cameras
+from mer_utils.faces.motion import true_motion
+from mer_utils.faces.rendering import render_clip
+from mer_utils.learning.folds import run_loso
+from mer_utils.learning.recipe import Recipe
+from mer_utils.learning.sensitivity import Condition, answer_again, change_motion, film_again, measure_motion
+from mer_utils.method.features import FrontEnd, extract
 
 import numpy as np
 import pytest

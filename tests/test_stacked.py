@@ -1,8 +1,9 @@
 """The GPU's way of training, checked on the CPU: without dropout it is the fold-by-fold way up to rounding."""
 
 from mer_utils import MerError
-from mer_utils.fitting import Recipe, Stopping
-from mer_utils.training import run_loso
+from mer_utils.learning.folds import run_loso
+from mer_utils.learning.recipe import Recipe
+from mer_utils.learning.trainer import Stopping
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_an_epoch_without_a_finite_loss_is_never_the_best(device, monkeypatch):
     """One rule for both ways: a network whose loss is no number from the start is refused, not kept."""
     data, recipe = make_toy(clips=72, subjects=4), Recipe(epochs=3, inner=2, width=4, batch=16)
     data.x[0] = 3e38  # finite, as check_features wants it, but its square is not
-    monkeypatch.setattr("mer_utils.training.fit_scale", lambda x: np.full(3, 1e-3, np.float32))
+    monkeypatch.setattr("mer_utils.learning.folds.fit_scale", lambda x: np.full(3, 1e-3, np.float32))
     with pytest.raises(MerError, match="training diverged"):
         run_loso(data, recipe, device=device)
 

@@ -2,14 +2,16 @@
 
 import json
 
-from mer_utils import MerError, generate, study
-from mer_utils.artifacts import sha256
-from mer_utils.study import SYNTHETIC_LINE, find_root, open_study, read_suite
+from mer_utils import MerError
+from mer_utils.core.files import sha256
+from mer_utils.faces import generate
+from mer_utils.suite import study
+from mer_utils.suite.study import SYNTHETIC_LINE, find_root, open_study, read_suite
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from test_suite import PROFILES, make_suite
+from test_run import PROFILES, make_suite
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import csv
 from dataclasses import replace
 
 from mer_utils import MerError
-from mer_utils.features import FrontEnd, extract
-from mer_utils.submission import answer_clips, write_answers
+from mer_utils.method.features import FrontEnd, extract
+from mer_utils.suite.submission import answer_clips, write_answers
 
 import numpy as np
 import pytest

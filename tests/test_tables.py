@@ -4,7 +4,7 @@ import io
 import zipfile
 
 from mer_utils import MerError
-from mer_utils.tables import TABLES, need_columns, read_table, write_table
+from mer_utils.data.tables import PUBLISHED, need_columns, read_table, write_table
 
 import pytest
 from hypothesis import given, settings
@@ -94,9 +94,9 @@ def test_what_was_written_is_read_back(tmp_path):
 
 
 def test_the_tables_that_come_along_can_be_read():
-    names = {path.name for path in TABLES.glob("*.csv")}
+    names = {path.name for path in PUBLISHED.glob("*.csv")}
     assert names == {"4dme_faults.csv", "published_counts.csv", "three_classes.csv"}
-    counts = {row.cells["what"]: int(row.cells["count"]) for row in read_table(TABLES / "published_counts.csv")}
+    counts = {row.cells["what"]: int(row.cells["count"]) for row in read_table(PUBLISHED / "published_counts.csv")}
     assert counts["clips"] == 267 and sum(counts[label] for label in ("Negative", "Positive", "Others")) == 228
 
 

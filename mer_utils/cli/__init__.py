@@ -1,0 +1,4 @@
+"""The command `mer`.
+
+In: words of a command line. Out: the rooms' work, tables, and one sentence per error.
+"""

@@ -1,0 +1,137 @@
+"""The command `mer`: run the notebooks, see what is stale, make synthetic faces; datasets adds what concerns data."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from mer_utils import MerError
+from mer_utils.cli import datasets
+from mer_utils.core.parallel import DASK, DEVICE, check_cluster
+from mer_utils.suite.plan import count_workers
+from mer_utils.suite.run import keep_outputs, read_status, run_suite
+
+import typer
+
+commands = typer.Typer(
+    help="Dual-view optical flow for 4D micro-expression recognition: runs the notebooks and what surrounds them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Profile = Annotated[
+    str, typer.Option(help="course (small, minutes), full (the README's figures) or paper (full on a set of your own).")
+]
+Data = Annotated[str, typer.Option(metavar="DIR", help="A dataset folder instead of synthetic faces.")]
+Jobs = Annotated[int, typer.Option(min=0, help="Worker processes; 0 is one a core. Changes no number.")]
+
+
+@commands.command()
+def run(
+    profile: Profile = "course",
+    data: Data = "",
+    only: Annotated[list[str], typer.Option(metavar="NN", help="Run this notebook alone (may be repeated).")] = (),
+    start: Annotated[str, typer.Option("--from", metavar="NN", help="Start at this notebook.")] = "",
+    jobs: Jobs = 0,
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where figures, figures.json and results.json go.")] = "",
+    overrides: Annotated[
+        list[str], typer.Option("-p", metavar="NN.NAME=VALUE", help="Set a parameter, as in 05.epochs=3 or all.seed=1.")
+    ] = (),
+    force: Annotated[bool, typer.Option("--force", help="Run notebooks that are fresh, too.")] = False,
+    dask: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers compute (tcp://host:8786).")
+    ] = "",
+    device: Annotated[
+        str,
+        typer.Option(help="What trains: cpu (equal bits everywhere), cuda (a GPU), or auto (a GPU if there is one)."),
+    ] = "cpu",
+):
+    """Run the notebooks of a profile in order; those that are fresh are skipped."""
+    if device not in ("cpu", "cuda", "auto"):
+        raise MerError(f"--device {device!r} is unknown; choose one of cpu, cuda, auto")
+    os.environ[DEVICE] = device  # notebooks inherit it
+    if dask:
+        check_cluster(dask)
+        os.environ[DASK] = dask  # notebooks inherit it
+    logging.disable(logging.CRITICAL)  # what fails is said in one sentence; libraries would add pages to a Ctrl-C
+    try:
+        _print_table(run_suite(profile, data, only, start, jobs, out, overrides, typer.echo, force))
+    except KeyboardInterrupt:
+        typer.echo("mer: stopped; the notebooks that were finished stay", err=True)
+        raise typer.Exit(130) from None
+
+
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def worker(
+    context: typer.Context,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The scheduler's address (tcp://host:8786).")],
+):
+    """Start a Dask worker that computes the same bits as `mer run`: one thread, the suite's kernels. Further options
+    go to `dask worker`.
+    """
+    words = ["-m", "distributed.cli.dask_worker", address, "--nthreads", "1", *context.args]
+    os.execv(sys.executable, [sys.executable, *words])  # this process has set what the new one inherits
+
+
+@commands.command()
+def status(profile: Profile = "course", data: Data = ""):
+    """Say of each notebook whether its outputs are fresh, and if not, what changed."""
+    for name, reasons in read_status(profile, data):
+        if reasons in (["never run"], []):
+            typer.echo(f"{name:22} {reasons[0] if reasons else 'fresh'}")
+        else:
+            typer.echo(f"{name:22} stale: {'; '.join(reasons)}")
+
+
+@commands.command()
+def keep():
+    """Write the outputs of the last course run into notebooks/ (for those who edit and commit them)."""
+    for name in keep_outputs():
+        typer.echo(f"{name}: outputs kept")
+
+
+@commands.command()
+def synth(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    subjects: Annotated[int, typer.Option(min=1)] = 24,
+    clips: Annotated[int, typer.Option(min=1)] = 267,
+    seed: int = 0,
+    preset: str = "bench-v1",
+    size: Annotated[int, typer.Option(help="Height of one view in px.")] = 224,
+    meshes: Annotated[bool, typer.Option("--meshes", help="Write each frame's textured OBJ, too.")] = False,
+    jobs: Jobs = 0,
+):
+    """Make a dataset of synthetic 4D faces."""
+    from mer_utils.faces.generate import write_synthetic
+
+    write_synthetic(folder, subjects, clips, seed, preset, size, meshes, count_workers(jobs))
+    typer.echo(f"{folder}: {clips} clips of {subjects} subjects; use it with `mer run --data {folder}`")
+
+
+commands.add_typer(datasets.imports, name="import")
+for command in (datasets.doctor, datasets.boxes, datasets.predict, datasets.submit):
+    commands.command()(command)
+
+
+def _print_table(rows):
+    width = max(len(row["headline"]) for row in rows)
+    typer.echo(f"\n{'notebook':22} {'seconds':>8} {'figures':>8}  headline")
+    for row in rows:
+        seconds = "fresh" if row["fresh"] else f"{row['seconds']:.1f}"
+        typer.echo(f"{row['notebook']:22} {seconds:>8} {row['figures']:>8}  {row['headline']:{width}}".rstrip())
+
+
+def app():
+    """Run the command line: bad input is one sentence on stderr and exit code 1, Ctrl-C exit code 130."""
+    try:
+        commands()
+    except MerError as error:
+        print(f"mer: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    app()

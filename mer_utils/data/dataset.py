@@ -1,0 +1,294 @@
+"""The dataset on disk: dataset.json, manifest.csv, frames in clips/<clip>/, and (synthetic only) truth/<clip>.npz."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+
+from mer_utils import MerError
+from mer_utils.core.files import read_json, read_npz
+from mer_utils.data.images import FRAME_TYPES, check_inside, find_inside, number_key, read_image
+from mer_utils.data.tables import need_columns, read_table
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of the manifest. Frame numbers count the clip's own frames from 0; ``labels`` (of an unlabelled clip),
+    ``apex``, ``fps`` and ``boxes`` may be None. In a set of flow images the frames are these, one a phase.
+    """
+
+    name: str
+    subject: str
+    labels: tuple[int, ...] | None
+    folder: Path
+    names: tuple[str, ...]  # of the frames' files in ``folder``
+    onset: int
+    apex: int | None
+    offset: int
+    fps: float | None = None
+    boxes: tuple[tuple[int, int, int, int], ...] | None = None  # one (x0, y0, x1, y1) a view, px
+
+    @property
+    def frames(self):
+        """The frames' files, in order."""
+        return tuple(self.folder / name for name in self.names)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset: ``info`` is dataset.json, ``clips`` the manifest's rows in its order."""
+
+    root: Path
+    info: dict
+    clips: tuple[Clip, ...]
+
+    def __len__(self):
+        return len(self.clips)
+
+    @property
+    def name(self):
+        return self.info["name"]
+
+    @property
+    def views(self):
+        return self.info["views"]
+
+    @property
+    def labels(self):
+        return tuple(self.info["labels"])
+
+    @property
+    def exclusive(self):
+        """Whether each clip has exactly one label."""
+        return bool(self.info["exclusive"])
+
+    @property
+    def synthetic(self):
+        return bool(self.info["synthetic"])
+
+    @property
+    def subjects(self):
+        return sorted({clip.subject for clip in self.clips})
+
+    @property
+    def channels(self):
+        """What red, green and blue hold in a set of ready-made flow images; None where the set has frames."""
+        return self.info.get("channels")
+
+    def label_matrix(self):
+        """Return the labels as (N, L) uint8; MerError if a clip has none."""
+        for clip in self.clips:
+            if clip.labels is None:
+                raise MerError(f"clip {clip.name}: has no labels; training needs them (`mer submit` answers without)")
+        return np.array([clip.labels for clip in self.clips], np.uint8)
+
+    def truth(self, clip):
+        """Return the Motion that made a synthetic clip: AU curves, head motion and what recomputes the true flow."""
+        if not self.synthetic:
+            raise MerError(f"{self.root}: true motion is known for synthetic clips only")
+        # by name: what runs on real data must not depend on the code that makes synthetic faces (see provenance.py)
+        synthetic = import_module("mer_utils.faces.motion")
+        return synthetic.Motion.load(read_npz(self.root / "truth" / f"{clip.name}.npz"))
+
+    def cameras(self):
+        """Return the two cameras that rendered a synthetic dataset."""
+        return import_module("mer_utils.faces.cameras").cameras(self.info["size"])
+
+    @cached_property
+    def fingerprint(self):
+        """A hash of all that the steps read: dataset.json, manifest.csv, each frame's name, size, first and last 64
+        KiB.
+        """
+        digest = hashlib.sha256()
+        for name in ("dataset.json", "manifest.csv"):
+            digest.update((self.root / name).read_bytes())
+        for clip in self.clips:
+            for path in clip.frames:
+                with open(path, "rb") as file:
+                    size = path.stat().st_size
+                    digest.update(f"{clip.name}/{path.name}:{size}".encode())
+                    digest.update(file.read(1 << 16))
+                    if size > 1 << 16:
+                        file.seek(max(1 << 16, size - (1 << 16)))
+                        digest.update(file.read())
+        return digest.hexdigest()
+
+
+def list_frames(folder, root=None):
+    """Return the image files of a folder, sorted by the integers in their names (first the first: the challenge's
+    order). Raises MerError where there are none, or where one is a link that leaves ``root`` (default: ``folder``).
+    """
+    folder, frames = Path(folder), []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if Path(entry.name).suffix.lower() in FRAME_TYPES:
+                    if entry.is_symlink():
+                        check_inside(Path(entry.path), root or folder)
+                    frames.append(Path(entry.path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise MerError(f"{folder}: no such folder of frames") from None
+    except OSError as error:
+        raise MerError(f"{folder}: cannot be read ({error.strerror})") from None
+    if not frames:
+        raise MerError(f"{folder}: holds no frames (.png, .jpg or .jpeg)")
+    return tuple(sorted(frames, key=number_key))
+
+
+def iterate_frames(clip):
+    """Yield a clip's raw frames one by one as they lie on disk, views still side by side: (H, W) uint8 grey.
+
+    ``clip`` is a Clip or a list of paths. Raises MerError for a frame that cannot be read or differs in size from the
+    first.
+    """
+    first = None
+    for path in clip.frames if isinstance(clip, Clip) else clip:
+        image = read_image(path)
+        first = image.shape if first is None else first
+        if image.shape != first:
+            raise MerError(
+                f"{path}: {image.shape[1]} x {image.shape[0]} px, but the clip's first frame is "
+                f"{first[1]} x {first[0]} px; all frames of a clip must have one size"
+            )
+        yield image
+
+
+def read_frames(clip):
+    """Read all raw frames of a Clip or of a list of paths: (T, H, W) uint8 grey (see ``iterate_frames``)."""
+    return np.stack(list(iterate_frames(clip)))
+
+
+def open_dataset(root):
+    """Open a dataset folder and check its manifest; raise MerError (file, row, what to do) for anything that cannot
+    be used.
+    """
+    info, clips = survey(root)
+    for clip in clips:
+        if isinstance(clip, MerError):
+            raise clip
+    return Dataset(Path(root), info, tuple(clips))
+
+
+def survey(root):
+    """Return dataset.json's content and for each row of the manifest its Clip, or the MerError that says what is
+    wrong with it. Raises MerError for what concerns the whole: the two files, their keys and columns.
+    """
+    root = Path(root)
+    info, path = _read_info(root / "dataset.json"), root / "manifest.csv"
+    rows = read_table(path)
+    need_columns(path, rows, ["clip", "subject", *(label.lower() for label in info["labels"])])
+    frames = root / info.get("frames", "clips")
+    if not frames.is_dir():
+        raise MerError(f"{frames}: no such folder; {root / 'dataset.json'} says that the frames lie there")
+    clips, seen = [], {}
+    for number, cells in rows:
+        try:
+            name = cells["clip"]
+            if name in seen:
+                raise MerError(f"{path}, row {number}: the clip {name!r} is listed twice (first in row {seen[name]})")
+            seen[name] = number
+            clips.append(_read_row(f"{path}, row {number}", info, frames, cells))
+        except MerError as error:
+            clips.append(error)
+    return info, clips
+
+
+def _read_info(path):
+    """Read and check dataset.json."""
+    info = read_json(path)
+    keys = ("name", "views", "labels", "exclusive", "synthetic")
+    missing = [key for key in keys if key not in info] if isinstance(info, dict) else keys
+    if missing:
+        raise MerError(f"{path}: lacks {', '.join(missing)}")
+    if info["views"] not in (1, 2):
+        raise MerError(f"{path}: views is {info['views']!r}, but must be 1 or 2")
+    labels, texts = info["labels"], [info["name"], info.get("frames", "clips")]
+    if not isinstance(labels, list) or not labels or not all(isinstance(text, str) and text for text in labels + texts):
+        raise MerError(f"{path}: labels must be a list of names, and name and frames texts")
+    if len({label.lower() for label in labels}) < len(labels):
+        raise MerError(f"{path}: two labels have the same name")
+    if not isinstance(info["exclusive"], bool) or not isinstance(info["synthetic"], bool):
+        raise MerError(f"{path}: exclusive and synthetic must be true or false")
+    if "channels" in info and (not isinstance(info["channels"], list) or len(set(info["channels"])) != 3):
+        raise MerError(f"{path}: channels must name what red, green and blue hold, as in ['u', 'v', 'magnitude']")
+    return info
+
+
+def _read_row(where, info, root, cells):
+    """Return the Clip of one row of the manifest; ``root`` is the folder that its frames lie in."""
+    name, subject = cells["clip"], cells["subject"]
+    if not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
+        raise MerError(f"{where}: the clip name {name!r} must be a plain folder name")
+    if not subject:
+        raise MerError(f"{where}: the subject is empty")
+    labels = _read_labels(where, info, cells)
+    try:
+        if "channels" in info:
+            files = [find_inside(root, part.strip(), where) for part in cells.get("frames", "").split(";")]
+            folder, names = root, tuple(file.relative_to(root).as_posix() for file in files)
+            return Clip(name, subject, labels, folder, names, 0, None, 0)
+        folder = find_inside(root, cells.get("frames") or name, where)
+        names = tuple(path.name for path in list_frames(folder, root))
+    except MerError as error:
+        raise error if where in str(error) else MerError(f"{where}: {error}") from None
+    onset, apex, offset = (_read_number(where, cells, key, int) for key in ("onset", "apex", "offset"))
+    onset, offset = 0 if onset is None else onset, len(names) - 1 if offset is None else offset
+    if not 0 <= onset < offset - 1 or offset >= len(names) or (apex is not None and not onset < apex < offset):
+        raise MerError(
+            f"{where}: onset {onset}, apex {apex if apex is not None else '(empty)'}, offset {offset} must satisfy "
+            f"0 <= onset < apex < offset < {len(names)} (the number of frames)"
+        )
+    boxes = read_boxes(where, cells.get("box", ""), info["views"])
+    fps = _read_number(where, cells, "fps", float)
+    if fps is not None and not 0 < fps < 1e6:
+        raise MerError(f"{where}: fps is {fps}, but must be above 0 (leave it empty if it is not known)")
+    return Clip(name, subject, labels, folder, names, onset, apex, offset, fps, boxes)
+
+
+def _read_labels(where, info, cells):
+    """Return the labels of a row as 0 and 1, or None where all cells are empty."""
+    texts = [cells[label.lower()] for label in info["labels"]]
+    if not any(texts):
+        return None
+    for label, text in zip(info["labels"], texts, strict=True):
+        if text not in ("0", "1"):
+            raise MerError(f"{where}: {label.lower()} is {text!r}, but must be 0 or 1 (all empty: not labelled)")
+    if info["exclusive"] and texts.count("1") != 1:
+        raise MerError(f"{where}: exactly one label must be 1 in a set of exclusive labels")
+    return tuple(map(int, texts))
+
+
+def _read_number(where, cells, name, kind):
+    """Return a cell as a number, or None where it is empty."""
+    text = cells.get(name, "")
+    try:
+        return kind(text) if text else None
+    except ValueError:
+        raise MerError(f"{where}: {name} is {text!r}, but must be a {'whole ' * (kind is int)}number") from None
+
+
+def read_boxes(where, text, views):
+    """Return boxes written as ``x0 y0 x1 y1`` px for each view, separated by ``;``; None for an empty text. ``where``
+    begins the MerError that a wrong one raises.
+    """
+    if not text.strip():
+        return None
+    try:
+        boxes = tuple(tuple(int(value) for value in part.split()) for part in text.split(";"))
+        if len(boxes) != views or any(len(box) != 4 or box[0] >= box[2] or box[1] >= box[3] for box in boxes):
+            raise ValueError
+    except ValueError:
+        raise MerError(
+            f"{where}: box is {text!r}, but must be 'x0 y0 x1 y1' for each of {views} views, separated by ';'"
+        ) from None
+    return boxes
+
+
+def format_boxes(boxes):
+    """Return boxes (x0, y0, x1, y1) px, one a view, as the manifest's column ``box`` holds them."""
+    return "; ".join(" ".join(str(int(value)) for value in box) for box in boxes)

@@ -1,0 +1,4 @@
+"""Pictures, charts and sliders as pure functions.
+
+In: arrays. Out: matplotlib Figures in one style.
+"""

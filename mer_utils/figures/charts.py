@@ -1,0 +1,182 @@
+"""Charts of numbers as pure functions: data in, matplotlib Figure out. Pictures of faces and flow are in plots.py."""
+
+from mer_utils import STREAMS
+from mer_utils.figures.style import BLUE, GREEN, GREY, ORANGE, RED, grid
+
+import numpy as np
+
+
+def draw_dataset(labels, matrix, subjects):
+    """Show clips a label (bars) from the label matrix (N, L) and clips a subject (sorted bars) from the names (N,)."""
+    figure, ((left, right),) = grid(1, 2, 9, 2.8)
+    counts = matrix.sum(0)
+    left.barh(labels[::-1], counts[::-1], color=BLUE)
+    for k, count in enumerate(counts[::-1]):
+        left.text(count, k, f" {count} ({count / len(matrix):.0%})", va="center")
+    left.set(title=f"clips a label (of {len(matrix)}; a clip may have two)", xlim=(0, counts.max() * 1.3))
+    names, sizes = np.unique(subjects, return_counts=True)
+    order = np.argsort(-sizes, kind="stable")
+    right.bar(names[order], sizes[order], color=GREY)
+    right.set(title="clips a subject", ylabel="clips")
+    right.tick_params(axis="x", rotation=90)
+    return figure
+
+
+def draw_counts(groups, title, xlabel):
+    """Show how often each whole number occurs in named groups {name: (N,)}, side by side, with their medians."""
+    figure, ((axis,),) = grid(1, 1, 7, 2.8)
+    values = np.concatenate(list(groups.values()))
+    numbers, width = np.arange(values.min(), values.max() + 1), 0.8 / len(groups)
+    for k, ((name, given), colour) in enumerate(zip(groups.items(), (BLUE, GREY, ORANGE), strict=False)):
+        counts, place = [(np.asarray(given) == n).sum() for n in numbers], (k - (len(groups) - 1) / 2) * width
+        axis.bar(numbers + place, counts, width, color=colour, label=f"{name}: median {np.median(given):g}")
+    axis.set(title=title, xlabel=xlabel, ylabel="clips")
+    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.legend(frameon=False)
+    return figure
+
+
+def draw_spread(groups, title, ylabel):
+    """Show values of named groups {name: (N,)} as boxes with their points, the median written above each."""
+    figure, ((axis,),) = grid(1, 1, 1.8 + 1.3 * len(groups), 3.2)
+    data = list(groups.values())
+    axis.boxplot(data, tick_labels=list(groups), showfliers=False, medianprops={"color": RED})
+    for k, values in enumerate(data, 1):
+        axis.scatter(k + np.linspace(-0.16, 0.16, len(values)), values, s=5, color=BLUE, alpha=0.5)
+        axis.annotate(f"median {np.median(values):.3f}", (k, max(map(max, data)) * 1.04), ha="center", fontsize=8)
+    axis.set(title=title, ylabel=ylabel, ylim=(0, max(map(max, data)) * 1.14))
+    return figure
+
+
+def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=None):
+    """Show {name: number} as horizontal bars with numbers; ``highlight`` names stand out; ``reference`` is a line;
+    ``intervals`` {name: (low, high)} adds whiskers.
+    """
+    figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
+    names, numbers = list(values)[::-1], list(values.values())[::-1]
+    ends = [(intervals or {}).get(name, (number, number)) for name, number in zip(names, numbers, strict=True)]
+    axis.barh(names, numbers, color=[BLUE if name in highlight else GREY for name in names])
+    for k, (number, (low, high)) in enumerate(zip(numbers, ends, strict=True)):
+        if high > low:
+            axis.plot([low, high], [k, k], color="black", linewidth=1, marker="|", markersize=6)
+        axis.text(max(number, high, 0), k, f" {number:.3f}", va="center")
+    if reference is not None:
+        axis.axvline(reference, color=RED, linestyle="--", linewidth=1)
+    most = max(max(numbers), *(high for _, high in ends))
+    axis.set(title=title, xlabel=xlabel, xlim=(min(0, *numbers), most * 1.15))
+    return figure
+
+
+def draw_differences(values, title, xlabel, intervals=None, sure=()):
+    """Show {name: difference} as points with their ``intervals`` {name: (low, high)} around zero; those in ``sure``
+    stand out (blue gains, orange losses), the others are grey.
+    """
+    figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + 0.27 * len(values))
+    names = list(values)[::-1]
+    ends = [(intervals or {}).get(name, (values[name],) * 2) for name in names]
+    for k, (name, (low, high)) in enumerate(zip(names, ends, strict=True)):
+        colour = GREY if name not in sure else BLUE if values[name] > 0 else ORANGE
+        axis.plot([low, high], [k, k], color=colour, linewidth=2)
+        axis.plot(values[name], k, "o", color=colour, markersize=5)
+        axis.text(1.01, k, f"{values[name]:+.3f}", va="center", transform=axis.get_yaxis_transform())
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(names)), names)
+    axis.set(title=title, xlabel=xlabel, ylim=(-0.6, len(names) - 0.4))
+    return figure
+
+
+def draw_sensitivity(axes, rows):
+    """Show how measurements change along several axes: ``axes`` {axis title: (R,) settings}, ``rows`` {y label:
+    {axis title: (values (R,), low (R,), high (R,))}}; one column an axis, one row a measurement, bands for the
+    intervals.
+    """
+    figure, table = grid(len(rows), len(axes), 2.6 * len(axes), 2.2 * len(rows))
+    for number, (label, measured) in enumerate(rows.items()):
+        top = max(np.nanmax(high) for _, _, high in measured.values())
+        for axis, (title, settings) in zip(table[number], axes.items(), strict=True):
+            values, low, high = measured[title]
+            axis.fill_between(settings, low, high, color=BLUE, alpha=0.2, linewidth=0)
+            axis.plot(settings, values, "o-", color=BLUE, markersize=4)
+            axis.set(ylim=(0, 1.05 * top), ylabel=label if axis is table[number, 0] else "")
+            axis.xaxis.get_major_locator().set_params(nbins=5)
+            if number == len(rows) - 1:
+                axis.set_xlabel(title)
+    return figure
+
+
+def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
+    """Show named curves {name: (N,)} over ``x`` (N,); ``marks`` are (x, text) pairs drawn as vertical lines."""
+    figure, ((axis,),) = grid(1, 1, 7, 2.9)
+    for name, values in curves.items():
+        axis.plot(x, values, label=name)
+    for k, (place, text) in enumerate(marks):
+        axis.axvline(place, color=(RED, GREY, GREEN, ORANGE)[k % 4], linestyle="--", linewidth=1, label=text)
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure
+
+
+def draw_table(values, rows, columns, title, low=0.0, high=1.0):
+    """Show numbers (R, C) as a heat map with each number written in its cell."""
+    figure, ((axis,),) = grid(1, 1, 2.2 + 0.95 * len(columns), 0.9 + 0.36 * len(rows))
+    axis.imshow(values, cmap="Blues", vmin=low, vmax=high, aspect="auto")
+    for (r, c), number in np.ndenumerate(np.asarray(values, float)):
+        dark = (number - low) / (high - low) > 0.6
+        axis.text(c, r, f"{number:.2f}", ha="center", va="center", color="white" if dark else "black")
+    axis.set_xticks(range(len(columns)), columns)
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_title(title)
+    return figure
+
+
+def draw_confusion(counts, labels):
+    """Show one 2 x 2 table a label from counts (L, 2, 2): rows truth, columns answer."""
+    figure, axes = grid(1, len(labels), 1.9 * len(labels), 2.2)
+    for axis, table, label in zip(axes[0], counts, labels, strict=True):
+        axis.imshow(table / table.sum(1, keepdims=True).clip(1), cmap="Blues", vmin=0, vmax=1)
+        for (t, p), count in np.ndenumerate(table):
+            share = count / max(table[t].sum(), 1)
+            axis.text(
+                p, t, f"{count}\n{share:.0%}", ha="center", va="center", color="white" if share > 0.6 else "black"
+            )
+        axis.set_xticks([0, 1], ["no", "yes"])
+        axis.set_yticks([0, 1], ["no", "yes"])
+        axis.set(title=label, xlabel="answer")
+    axes[0, 0].set_ylabel("truth")
+    return figure
+
+
+def draw_learning_curves(curves, title):
+    """Show training loss, inner-validation loss and inner-validation precision (F, K, E, 4; NaN after the stop): each
+    run thin, the median thick.
+    """
+    figure, axes = grid(1, 3, 9.5, 2.7)
+    runs = curves.reshape(-1, *curves.shape[-2:])
+    alive = np.isfinite(runs[:, :, 0]).sum(0)
+    shown = max(1, int((alive >= len(runs) / 2).sum()))  # a median of few survivors would mislead
+    names = (("training part", "loss"), ("inner subjects", "loss"), ("inner subjects", "mean average precision"))
+    for k, (axis, (name, label)) in enumerate(zip(axes[0], names, strict=True)):
+        axis.plot(runs[:, :, k].T, color=GREY, alpha=0.25, linewidth=0.6)
+        axis.plot(
+            np.nanmedian(runs[:, :shown, k], 0), color=BLUE, linewidth=2, label="median while half of the runs go on"
+        )
+        axis.set(title=name, xlabel="epoch", ylabel=label)
+    axes[0, 0].legend(frameon=False, fontsize=7)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_attention(weights, matrix, labels):
+    """Show how far each stream's mean weight is from 1/3 for the clips of each label; weights (N, 3), labels (N, L)."""
+    figure, ((axis,),) = grid(1, 1, 7, 2.9)
+    means = np.array([weights[matrix[:, k] == 1].mean(0) for k in range(len(labels))])  # (L, 3)
+    for k, (name, colour) in enumerate(zip(STREAMS, (BLUE, ORANGE, GREEN), strict=True)):
+        places = np.arange(len(labels)) + 0.27 * (k - 1)
+        axis.bar(places, means[:, k] - 1 / 3, 0.25, bottom=1 / 3, color=colour, label=name)
+    axis.axhline(1 / 3, color="black", linestyle=":", linewidth=1, label="equal (1/3)")
+    reach = max(0.01, 1.1 * np.nanmax(np.abs(means - 1 / 3)))
+    axis.set_xticks(range(len(labels)), labels)
+    title = "fusion attention: how much each stream counts"
+    axis.set(ylabel="mean weight", title=title, ylim=(1 / 3 - reach, 1 / 3 + reach))
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure

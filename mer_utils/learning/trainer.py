@@ -1,0 +1,224 @@
+"""One network from a Recipe: losses, mirrored samples, early stopping; and an SVM behind the same calls."""
+
+from mer_utils import STREAMS, MerError
+from mer_utils.learning.metrics import mean_precision
+from mer_utils.learning.peers import PcaSvm, build_peer
+from mer_utils.method.microattnet import MicroAttNet
+
+import numpy as np
+import torch
+from torch import nn
+
+torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which takes a second to import
+
+
+def focal_loss(logits, target, gamma=2.0, alpha=None, exclusive=False):
+    """Return the mean of -w (1 - p)^gamma log p over samples and labels, p the probability given to the true answer
+    (Lin et al. 2017).
+
+    logits and target (B, L); ``alpha`` (L,) weighs positives by alpha and negatives by 1 - alpha; None weighs both 1.
+    gamma 0 is plain binary cross-entropy. Of ``exclusive`` labels p is the softmax at the one true label, the mean is
+    over samples, and w is its alpha.
+    """
+    if exclusive:
+        entropy = -(torch.log_softmax(logits, 1) * target).sum(1)
+        weight = 1.0 if alpha is None else (alpha * target).sum(1)
+    else:
+        entropy = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        weight = 1.0 if alpha is None else torch.where(target > 0.5, alpha, 1 - alpha)
+    return (weight * (1 - torch.exp(-entropy)) ** gamma * entropy).mean()
+
+
+def flip(x):
+    """Mirror maps (N, V, P, 2 or 3, S, S): columns reversed, u negated, left and right view exchanged (the face's
+    right is then its left).
+    """
+    sign = torch.tensor([-1.0, 1.0, 1.0])[: x.shape[3], None, None]
+    return torch.flip(x, (1, -1)) * sign
+
+
+def build_network(recipe, shape, labels, seed):
+    """Return the untrained network of a Recipe for samples of ``shape`` (V, P, 3, S, S)."""
+    views, phases, maps, size, _ = shape
+    if recipe.network == "MicroAttNet":
+        switches = (recipe.fusion, recipe.se, recipe.width, recipe.dropout)
+        return MicroAttNet(views, phases, labels, size, *switches, seed, maps)
+    return build_peer(recipe.network, shape, labels, recipe.dropout, seed)
+
+
+def draw_epoch(count, size, flips, generator):
+    """Return which samples make up one epoch (steps, B) in random order: all full batches of ``size`` (what is left
+    over has its turn in another epoch), or one smaller batch. With ``flips``, index n + ``count`` is n mirrored.
+    """
+    size = min(size, count)
+    order = torch.randperm(count, generator=generator)
+    if flips:
+        order = order + count * (torch.rand(count, generator=generator) < 0.5)
+    return order[: count // size * size].view(-1, size)
+
+
+def rate_epoch(recipe, loss, precision, right):
+    """Return what makes an epoch better than another, a tuple: what ``monitor`` says; of ``stop="test"`` the share of
+    right answers, as in the published code that looks at the test subject's accuracy, then the loss.
+    """
+    if recipe.stop == "test":
+        return right, -loss
+    return (precision, -loss) if recipe.monitor == "precision" else (-loss,)
+
+
+class Stopping:
+    """The one rule for the best epoch: ``take`` says of each whether its weights are to be kept, ``done`` when nothing
+    better has come for ``patience`` epochs. An epoch whose loss is no number is never the best.
+    """
+
+    def __init__(self, recipe):
+        self.recipe, self.best, self.waited = recipe, None, 0
+
+    def take(self, loss, precision, right):
+        """Return whether this epoch's weights are the best so far (with ``stop="last"``: the last usable ones)."""
+        rating = rate_epoch(self.recipe, loss, precision, right)
+        better = np.isfinite(loss) and (self.best is None or rating > self.best or self.recipe.stop == "last")
+        if better:
+            self.best = rating
+        self.waited = 0 if better else self.waited + 1
+        return bool(better)
+
+    @property
+    def done(self):
+        """Whether training may end."""
+        return self.recipe.stop == "inner" and self.waited >= self.recipe.patience
+
+    def check(self):
+        """Raise MerError if no epoch was usable."""
+        if self.best is None:
+            raise MerError("training diverged: the loss is not a number from the first epoch on; lower the rate")
+
+
+def share_right(logits, target, exclusive=False):
+    """Return the share of right answers at the natural threshold: of labels, or of clips if labels are exclusive."""
+    if exclusive:
+        return float((logits.argmax(1) == target.argmax(1)).float().mean())
+    return float(((logits >= 0) == (target > 0.5)).float().mean())
+
+
+class NetworkMember:
+    """One network with the ``scale`` (3,) its inputs are divided by; ``fit`` trains it, ``score`` asks it."""
+
+    natural = 0.5  # threshold on a probability
+
+    def __init__(self, recipe, shape, labels, seed, scale=(1.0, 1.0, 1.0), exclusive=False):
+        self.recipe, self.seed, self.exclusive = recipe, seed, exclusive
+        self.network = build_network(recipe, shape, labels, seed)
+        self.scale = torch.tensor(np.asarray(scale, np.float32))
+
+    def losses(self, y):
+        """Return the loss function (logits, target) for training labels y (N, L): alpha is counted in them."""
+        alpha = 1 - y.mean(0).clamp(0.02, 0.98) if self.recipe.alpha == "balanced" else None
+        gamma = self.recipe.gamma if self.recipe.loss == "focal" else 0.0
+        return lambda logits, target: focal_loss(logits, target, gamma, alpha, self.exclusive)
+
+    def prepare(self, x):
+        """Return maps as a float tensor, scaled."""
+        return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[: x.shape[3], None, None]
+
+    def fit(self, x, y, x_stop, y_stop):
+        """Train on (x, y), stop on (x_stop, y_stop) and keep the epoch that ``rate_epoch`` likes best there (with
+        ``stop="last"`` the last one). Return for each epoch the loss on the first, and on the second the loss, the
+        mean precision and the share of right answers: (epochs, 4), NaN after the end.
+
+        Everything lies in memory as two tensors: the samples, and the samples mirrored.
+        """
+        recipe, network = self.recipe, self.network
+        count, y, y_stop = len(x), torch.as_tensor(y, dtype=torch.float32), torch.as_tensor(y_stop, dtype=torch.float32)
+        x, x_stop, loss_of = self.prepare(x), self.prepare(x_stop), self.losses(y)
+        if recipe.flip:
+            x, y = torch.cat([x, flip(x)]), torch.cat([y, y])
+        optimiser = torch.optim.Adam(network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
+        order = torch.Generator().manual_seed(self.seed)  # of samples
+        torch.manual_seed(self.seed)  # dropout
+        curve = np.full((recipe.epochs, 4), np.nan, np.float32)
+        stopping = Stopping(recipe)
+        for epoch in range(recipe.epochs):
+            network.train()
+            losses = []
+            for rows in draw_epoch(count, recipe.batch, recipe.flip, order):
+                loss = loss_of(network(x.index_select(0, rows)), y.index_select(0, rows))
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                losses.append(loss.detach())
+            network.eval()
+            with torch.no_grad():
+                answer = network(x_stop)
+            loss, right = float(loss_of(answer, y_stop)), share_right(answer, y_stop, self.exclusive)
+            curve[epoch] = torch.stack(losses).mean(), loss, mean_precision(y_stop, answer), right
+            if stopping.take(*map(float, curve[epoch, 1:])):
+                kept = {k: v.clone() for k, v in network.state_dict().items()}
+            if stopping.done:
+                break
+        stopping.check()
+        network.load_state_dict(kept)
+        return curve
+
+    def score(self, x):
+        """Return probabilities (N, L) and attention weights (N, 3; NaN without streams) for maps (N, V, P, 3, S, S)."""
+        self.network.eval()
+        looks = np.full((len(x), len(STREAMS)), np.nan, np.float32)
+        with torch.no_grad():
+            x = self.prepare(x)
+            if isinstance(self.network, MicroAttNet):
+                logits, weights = self.network(x, return_attention=True)
+                looks[:, : weights.shape[1]] = weights.numpy()
+            else:
+                logits = self.network(x)
+            return (torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)).numpy(), looks
+
+    def state(self):
+        """Return MicroAttNet's weights and the input scale as named arrays; peers are scored, not kept."""
+        if self.recipe.network != "MicroAttNet":
+            return {}
+        return {"scale": self.scale.numpy(), **{k: v.numpy() for k, v in self.network.state_dict().items()}}
+
+    def load(self, state):
+        """Take over what ``state`` returned."""
+        self.scale = torch.from_numpy(state["scale"].copy())
+        self.network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state.items() if k != "scale"})
+        return self
+
+
+class SvmMember:
+    """PCA+SVM behind the same calls; its scores are distances to the border, and the maps keep their px."""
+
+    natural = 0.0  # threshold on a distance
+
+    def __init__(self):
+        self.model = PcaSvm()
+
+    def fit(self, x, y, x_stop, y_stop):
+        """Fit on (x, y); nothing is stopped, so (x_stop, y_stop) go unused."""
+        self.model.fit(x, y)
+        return np.full((1, 4), np.nan, np.float32)
+
+    def score(self, x):
+        """Return distances (N, L) and no attention (NaN)."""
+        return self.model.score(x), np.full((len(x), len(STREAMS)), np.nan, np.float32)
+
+    def state(self):
+        """Return nothing: an SVM is refitted, not stored."""
+        return {}
+
+
+def make_member(recipe, shape, labels, seed, scale, exclusive=False):
+    """Return the untrained member of a Recipe: a network, or an SVM."""
+    if recipe.network == "PCA+SVM":
+        return SvmMember()
+    return NetworkMember(recipe, shape, labels, seed, scale, exclusive)
+
+
+def load_members(state, recipe, shape, labels, exclusive=False):
+    """Return the NetworkMembers of one fold from their named arrays ("0.scale", "1.head.2.weight", ...)."""
+    members = []
+    for k in range(recipe.members or recipe.inner):
+        own = {name.removeprefix(f"{k}."): value for name, value in state.items() if name.startswith(f"{k}.")}
+        members.append(NetworkMember(recipe, shape, labels, 0, exclusive=exclusive).load(own))
+    return members

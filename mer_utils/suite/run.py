@@ -1,0 +1,237 @@
+"""The runner: executes notebooks in order, skips what is fresh, and keeps for every figure where it came from."""
+
+import sys
+import time
+from pathlib import Path
+
+from mer_utils import MerError
+from mer_utils.core.files import read_json, sha256, write_bytes, write_json, write_text
+from mer_utils.core.kernels import PINNED
+from mer_utils.core.provenance import key_of
+from mer_utils.suite.plan import find_reasons, look_again, pick_number, pick_profile, plan_jobs
+from mer_utils.suite.study import clear_outputs, find_root, list_outputs, merge, read_outputs, read_suite
+
+import nbformat
+from filelock import FileLock, Timeout
+
+
+def run_suite(
+    profile="course", data="", only=(), start="", jobs=0, out="", overrides=(), echo=print, force=False, root=None
+):
+    """Run a profile's notebooks, collect their figures in ``out`` and return one dict a notebook for the table.
+
+    ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a core; it changes no
+    number), ``overrides`` are texts like "05.epochs=3", ``echo`` prints a line, ``force`` runs fresh notebooks too.
+    Everything is checked before anything runs. Raises MerError at the first notebook that fails; all made before stays.
+    """
+    root = Path(root or find_root())
+    suite = read_suite(root)
+    select = _select(suite, only, start)
+    planned = plan_jobs(root, profile, data, overrides, select, jobs)
+    out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
+    rows = []
+    with _one_run(root, profile):
+        kernels = planned[0].inputs["kernels"]
+        if kernels != PINNED:
+            echo(
+                f"kernels here: {kernels}; last digits differ from those of {PINNED}, which made the committed figures"
+            )
+        reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
+        for index, job in enumerate(planned):
+            record = job.record()
+            label = f"[{index + 1}/{len(planned)}] {job.name}"
+            if reasons[job.number]:
+                later = [other for other in planned[index:] if reasons[other.number]]
+                echo(f"{label}: {reasons[job.number][0]}{_estimate(later)}")
+                record = _execute(look_again(job), root, echo)
+                echo(f"      done in {record['seconds']:.1f} s")
+            else:
+                echo(f"{label}: fresh")
+            publish(job, record, out)
+            collect(suite, planned[: index + 1], out, whole=select is None and index + 1 == len(planned))
+            row = {"notebook": job.name, "seconds": record["seconds"], "figures": len(job.figures)}
+            rows.append({**row, "fresh": not reasons[job.number], "headline": record["headline"]})
+    echo(f"figures, figures.json and results.json: {out}")
+    return rows
+
+
+def default_out(root, suite, profile, data, overrides=()):
+    """Return where figures go: the profile's ``out`` (committed), but pictures of given data or of changed parameters
+    stay in artifacts/.
+    """
+    committed = pick_profile(suite, profile).get("out")
+    if overrides:
+        return Path(root) / f"artifacts/{profile}/figures-{key_of(sorted(overrides))[:8]}"
+    return Path(root) / (committed if committed and not data else f"artifacts/{profile}/figures")
+
+
+def read_status(profile="course", data="", root=None):
+    """Yield (notebook, reasons) for each notebook of a profile; no reasons means fresh."""
+    root = Path(root or find_root())
+    suite = read_suite(root)
+    out = default_out(root, suite, profile, data)
+    for job in plan_jobs(root, profile, data):
+        yield job.name, find_reasons(job, out)
+
+
+def _select(suite, only, start):
+    if not only and not start:
+        return None
+    wanted = {pick_number(suite, text) for text in only} or set(suite["notebooks"])
+    first = pick_number(suite, start) if start else ""
+    chosen = [number for number in suite["notebooks"] if number in wanted and number >= first]
+    if not chosen:
+        raise MerError(f"--only and --from leave no notebook to run: {start} comes after {', '.join(sorted(wanted))}")
+    return chosen
+
+
+def _one_run(root, profile):
+    """Take the profile's lock, which the system frees when its holder ends in whatever way."""
+    path = Path(root) / "artifacts" / f".{profile}.lock"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        return FileLock(path).acquire(timeout=0)
+    except Timeout:
+        raise MerError(f"another run of the profile {profile} is at work in {root}; wait for it or stop it") from None
+    except OSError as error:
+        raise MerError(f"{path}: cannot be written ({error.strerror}); choose a checkout you may write to") from None
+
+
+def _estimate(jobs):
+    """Return the time left as text, from the seconds of earlier runs (their mean where there was none)."""
+    known = [seconds for seconds in (job.record().get("seconds") for job in jobs) if seconds]
+    if not known:
+        return ""
+    left = sum(known) / len(known) * len(jobs)
+    return f" (about {left:.0f} s left)" if left < 90 else f" (about {left / 60:.0f} min left)"
+
+
+def _execute(job, root, echo):
+    """Execute one notebook by papermill into its folder and return its new record (run.json)."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    executed = job.folder / job.source.name
+    path = job.folder / "run.json"
+    # figures and numbers of the last good run stay in the record until this run has better ones
+    write_json(path, {**job.record(), "unfinished": True})
+    clear_outputs(job.folder)
+    bar = {"desc": "  cells", "leave": False} if sys.stderr.isatty() else False
+    where = f"the executed notebook lies in {executed.relative_to(root)}"
+    began = time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            _escape(job.source),
+            _escape(executed),
+            job.changed,
+            kernel_name="python3",
+            cwd=job.source.parent,
+            progress_bar=bar,
+            extra_arguments=["--log-level=CRITICAL"],  # what fails comes as an exception
+        )
+    except papermill.PapermillExecutionError as error:
+        message = " ".join(str(error.evalue).split())
+        raise MerError(f"{job.name} failed in cell [{error.exec_count}]: {error.ename}: {message}; {where}") from None
+    except DeadKernelError:
+        raise MerError(
+            f"{job.name} failed: its kernel died, perhaps for want of memory (try --jobs 1); {where}"
+        ) from None
+    seconds = round(time.perf_counter() - began, 1)
+    for line in _read_notices(executed):
+        echo(f"      {line}")
+    figures, results, headline = read_outputs(job.folder)
+    missing = [name for name in job.figures if name not in figures]
+    if missing:
+        raise MerError(
+            f"{job.name} ran, but did not make {', '.join(missing)} listed in notebooks/profiles.yml; {where}"
+        )
+    outputs = {path.relative_to(job.folder).as_posix(): sha256(path) for path in list_outputs(job.folder)}
+    record = {"inputs": job.inputs, "outputs": outputs, "seconds": seconds, "headline": headline}
+    if look_again(job).inputs != job.inputs:
+        echo("      its code was edited while it ran: it will run again")
+        record["unfinished"] = True
+    write_json(path, {**record, "figures": figures, "results": results})
+    return read_json(path)
+
+
+def _read_notices(executed):
+    """Return the lines that the package said on stderr in an executed notebook (see ``artifacts.say``)."""
+    outputs = [output for cell in nbformat.read(executed, as_version=4).cells for output in cell.get("outputs", [])]
+    lines = [line for output in outputs if output.get("name") == "stderr" for line in output["text"].splitlines()]
+    return [line for line in lines if line.startswith("mer: ")]
+
+
+def _escape(path):
+    return str(path).replace("{", "{{").replace("}", "}}")  # papermill fills in what stands in braces
+
+
+def publish(job, record, out):
+    """Copy a notebook's figures to ``out``, leaving alone those that are the same already."""
+    for name in job.figures:
+        target, digest = Path(out) / f"{name}.png", record["outputs"][f"figures/{name}.png"]
+        if not target.is_file() or sha256(target) != digest:
+            write_bytes(target, (job.folder / "figures" / f"{name}.png").read_bytes())
+
+
+def collect(suite, jobs, out, whole):
+    """Write ``out``/figures.json and results.json from the records of these ``jobs``.
+
+    figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data, code and kernels;
+    results.json merges the numbers in the notebooks' order. Entries of other notebooks stay, if they are of the same
+    data, unless the jobs are the ``whole`` suite. Neither file holds a time or a path: equal runs give equal bytes.
+    """
+    paths = [Path(out) / f"{name}.json" for name in ("figures", "results")]
+    figures, results, datasets = {}, {}, []
+    for job in jobs:
+        record = job.record()
+        inputs, dataset = record["inputs"], record["results"].pop("data", None)
+        source = {key: dataset[key] for key in ("name", "fingerprint")} if dataset else None
+        datasets += [dataset] if dataset else []
+        merge(results, record["results"])
+        for name, texts in record["figures"].items():
+            origin = {"notebook": job.source.name, "parameters": inputs["parameters"], "data": source}
+            code = {"code": key_of(inputs["notebook"], inputs["modules"]), "kernels": inputs["kernels"]}
+            figures[name] = {**texts, **origin, **code, "sha256": record["outputs"][f"figures/{name}.png"]}
+    old_figures, old_results = ({} if whole or not path.is_file() else read_json(path) for path in paths)
+    if datasets and _same_set(old_results.get("data"), datasets[0]):
+        datasets.append(old_results["data"])
+        merge(old_results, results)
+        results, figures = old_results, old_figures | figures
+    if datasets:  # a notebook may look at a few clips of its own; the numbers come from the largest set
+        results.pop("data", None)
+        results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
+    names = [name for entry in suite["notebooks"].values() for name in entry["figures"]]
+    write_json(paths[0], {name: figures[name] for name in names if name in figures})
+    write_json(paths[1], results)
+
+
+def _same_set(old, new):
+    """Return whether two notebooks' numbers may stand in one file: both of faces made here, or both of one folder."""
+    keys = ("name", "given") + ("fingerprint",) * new["given"]
+    return old is not None and all(old.get(key) == new[key] for key in keys)
+
+
+def keep_outputs(root=None):
+    """Write the outputs of the last course run into notebooks/, as they are committed; return the notebooks' names.
+
+    Widgets, time stamps and whatever papermill adds stay behind. Raises MerError unless every course notebook is fresh.
+    """
+    root = Path(root or find_root())
+    planned = plan_jobs(root, "course")
+    stale = [job.name for job in planned if find_reasons(job)]
+    if stale:
+        raise MerError(f"{', '.join(stale)}: not fresh in the course profile; `mer run` first")
+    for job in planned:
+        notebook = nbformat.read(job.source, as_version=4)
+        executed = nbformat.read(job.folder / job.source.name, as_version=4)
+        done = {cell.id: cell for cell in executed.cells}
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.execution_count = done[cell.id].execution_count
+                cell.outputs = [output for output in done[cell.id].outputs if not _is_widget(output)]
+        write_text(job.source, nbformat.writes(notebook) + "\n")
+    return [job.name for job in planned]
+
+
+def _is_widget(output):
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})

@@ -1,0 +1,112 @@
+"""The commands about data, from a foreign folder to an answer."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+from mer_utils.cli import __main__ as cli
+from mer_utils.data.dataset import open_dataset
+from mer_utils.data.tables import write_table
+
+import cv2
+import pytest
+from typer.testing import CliRunner
+from yunet import write_model
+
+
+@pytest.fixture
+def sequences(data, tmp_path):
+    """The challenge's layout: numbered folders; labels of the first four, the other two are the test part."""
+    root = tmp_path / "challenge"
+    rows = []
+    for n, clip in enumerate(data.clips):
+        shutil.copytree(clip.folder, root / f"seq{n}")
+        if n < 4:
+            rows.append({"Id": n, **dict(zip(data.labels, clip.labels, strict=True)), "Subject": clip.subject})
+    write_table(root / "labels.csv", rows)
+    return root
+
+
+def test_from_the_challenge_s_folders_to_its_answer_sheet(mer, sequences, trained, tmp_path):
+    data, out = tmp_path / "set", tmp_path / "out.csv"
+    code, text, err = mer("import", "4dme-challenge", sequences, data, "--labels", sequences / "labels.csv")
+    assert (code, err) == (0, "") and text.startswith("6 clips of") and "without labels: 2" in text
+    assert f"mer run --profile paper --data {data}" in text and not (data / "clips").exists()
+    assert "import the others as a set of their own" in text
+    bare = mer("import", "4dme-challenge", sequences, tmp_path / "bare")[1]
+    assert f"then mer submit {tmp_path / 'bare'} OUT.csv" in bare and "mer run" not in bare
+    code, text, err = mer("doctor", data, "--jobs", 1)
+    assert err == "" and "6" in text
+    told = json.loads(mer("doctor", data, "--json")[1])
+    assert isinstance(told, dict)
+    code, text, err = mer("submit", data, out, "--weights", trained[0], "--exclude", "--jobs", 1)
+    assert (code, err) == (0, "") and "trained on tiny synthetic faces" in text and "2 clips answered" in text
+    with open(out, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["Id"] for row in rows] == ["4", "5"] and all(
+        row["Positive"] == "0" or row["Negative"] == "0" for row in rows
+    )
+
+
+def test_the_doctor_ends_with_1_when_something_must_be_mended(mer, data, tmp_path):
+    root = shutil.copytree(data.root, tmp_path / "set")
+    frame = open_dataset(root).clips[2].frames[4]
+    frame.write_bytes(frame.read_bytes()[:200])
+    code, text, err = mer("doctor", root, "--jobs", 1)
+    assert code == 1 and err == "" and "0004.png" in text
+    told = json.loads(mer("doctor", root, "--json")[1])
+    assert "0004.png" in json.dumps(told)
+
+
+def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained):
+    clip = data.clips[0]
+    code, text, err = mer(
+        "predict", clip.folder, "--weights", trained[0], "--onset", clip.onset, "--offset", clip.offset
+    )
+    assert (code, err) == (0, "")
+    assert "8 networks, trained on tiny synthetic faces" in text and "views: 2 of 168 x 224 px" in text
+    for word in (*data.labels, "attention: u 0.3", f"onset {clip.onset}", "found by the head's outline"):
+        assert word in text
+    told = json.loads(Path(f"predictions/{clip.name}.json").read_text())
+    assert told["source"] == clip.name and set(told["labels"]) == set(data.labels)
+    assert cv2.imread(f"predictions/{clip.name}.png").shape[1] > 1000
+
+
+def test_boxes_are_filled_by_the_model_that_is_named(mer, data, tmp_path):
+    root = shutil.copytree(data.root, tmp_path / "set")
+    code, text, err = mer("boxes", root, "--face-model", write_model(tmp_path / "stand-in.onnx"))
+    assert (code, err) == (0, "") and text == "6 clips stand before a plain background and need none\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "4dme-challenge", "nowhere", "new"),
+        ("import", "4dme-release", "nowhere", "new"),
+        ("import", "obj", "nowhere", "new"),
+        ("import", "frames", "nowhere", "new", "--table", "none.csv"),
+        ("import", "flow-images", "nowhere", "new"),
+        ("doctor", "nowhere"),
+        ("boxes", "nowhere", "--face-model", "none.onnx"),
+        ("predict", "nowhere", "--weights", "none.safetensors"),
+        ("submit", "nowhere", "out.csv", "--weights", "none.safetensors"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_there_is_one_sentence(mer, words, tmp_path):
+    code, out, err = mer(*words)
+    assert (code, out) == (1, "") and err.startswith("mer: ") and err.count("\n") == 1
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_a_badly_written_option_is_named(mer, data, tmp_path):
+    code, _, err = mer("import", "frames", data.root, tmp_path / "new", "--table", "t.csv", "--columns", "subject")
+    assert code == 2 and "--columns" in err
+    code, _, err = mer("predict", data.clips[0].folder, "--weights", "none", "--box", "1 2 3")
+    assert code == 1
+
+
+def test_help_tells_each_kind_of_import():
+    text = CliRunner().invoke(cli.commands, ["import", "--help"]).output
+    assert all(kind in text for kind in ("4dme-challenge", "4dme-release", "obj", "frames", "flow-images"))

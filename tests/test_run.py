@@ -1,0 +1,361 @@
+"""The runner, on a suite of two tiny notebooks and a dataset of three tiny clips."""
+
+import json
+import shutil
+
+import mer_utils
+from mer_utils import KERNELS, MerError
+from mer_utils.core import files, provenance
+from mer_utils.suite.run import default_out, read_status, run_suite
+
+import cv2
+import nbformat
+import numpy as np
+import pytest
+import yaml
+from filelock import FileLock
+from nbformat.v4 import new_code_cell, new_notebook
+
+LABELS = ["Negative", "Positive", "Repression", "Surprise", "Others"]
+PROFILES = {
+    "notebooks": {
+        "01": {"file": "01_first", "figures": ["fig01_a", "fig01_b"]},
+        "02": {"file": "02_second", "figures": ["fig02_a"]},
+    },
+    "profiles": {
+        "course": {"parameters": {}},
+        "full": {"out": "figures", "parameters": {"all": {"seed": 1}, "02": {"rate": 1}}},
+        "paper": {"needs_data": True, "parameters": {}},
+    },
+}
+PARAMETERS = """profile = "course"
+data = "data/tiny"
+seed = 0
+jobs = 1
+rate = 0.5
+widths = [8, 16]
+name = "x"
+on = True"""
+DRAW = """fig = Figure(figsize=(2, 1))
+fig.add_subplot().plot([seed, rate])
+study.figure(fig, "{0}", "caption {0}", "alt {0}")"""
+
+
+def write_notebook(path, number, figures, end=""):
+    imports = "from matplotlib.figure import Figure\nfrom mer_utils.study import open_study\n"
+    opening = f'{imports}study = open_study("{number}", globals())'
+    numbers = f'study.result(uf1={{"n{number}": rate / 3}}, last="{number}")\nstudy.headline("rate of {number}")'
+    sources = [PARAMETERS, opening, *map(DRAW.format, figures), numbers, end]
+    cells = [new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+def make_dataset(root, clips=3):
+    """Write the smallest dataset there can be: 8 x 12 px frames, four a clip."""
+    rows = ["clip,subject," + ",".join(LABELS).lower()]
+    for number in range(clips):
+        folder = root / "clips" / f"c{number}"
+        folder.mkdir(parents=True)
+        for t in range(4):
+            cv2.imwrite(str(folder / f"{t}.png"), np.full((8, 12), 10 * number + t, np.uint8))
+        rows.append(f"c{number},s{number % 2},1,0,0,0,0")
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
+    info = {"name": root.name, "views": 2, "labels": LABELS, "exclusive": True, "synthetic": False}
+    (root / "dataset.json").write_text(json.dumps(info))
+
+
+def make_suite(root):
+    (root / "notebooks").mkdir(parents=True)
+    (root / "notebooks" / "profiles.yml").write_text(yaml.safe_dump(PROFILES))
+    for number, entry in PROFILES["notebooks"].items():
+        write_notebook(root / "notebooks" / f"{entry['file']}.ipynb", number, entry["figures"])
+    make_dataset(root / "data" / "tiny")
+    return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def package(tmp_path_factory):
+    """A copy of the package to be hashed, so that an edit made while the tests run makes no notebook stale."""
+    with pytest.MonkeyPatch.context() as patch:
+        copy = shutil.copytree(provenance.PACKAGE, tmp_path_factory.mktemp("copy") / "mer_utils")
+        patch.setattr(provenance, "PACKAGE", copy)
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def finished(package, tmp_path_factory):
+    """A suite that ran once, in a folder whose name holds what papermill and shells trip over."""
+    root = make_suite(tmp_path_factory.mktemp("suite") / "with space {and} braces")
+    lines = []
+    rows = run_suite(root=root, echo=lines.append)
+    return root, rows, lines
+
+
+@pytest.fixture
+def root(finished, tmp_path):
+    """A copy of the finished suite, to be spoilt."""
+    return shutil.copytree(finished[0], tmp_path / "copy")
+
+
+def run(root, **options):
+    lines = []
+    rows = run_suite(root=root, echo=lines.append, **options)
+    return rows, "\n".join(lines)
+
+
+def status(root, **options):
+    return {name[:2]: " ".join(reasons) for name, reasons in read_status(root=root, **options)}
+
+
+def outputs(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def edit(root, old, new, name="01_first"):
+    path = root / "notebooks" / f"{name}.ipynb"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_run_collects_figures_and_numbers(finished):
+    root, rows, lines = finished
+    out = root / "artifacts" / "course" / "figures"
+    assert sorted(outputs(out)) == ["fig01_a.png", "fig01_b.png", "fig02_a.png", "figures.json", "results.json"]
+    assert cv2.imread(str(out / "fig01_a.png")).shape == (150, 300, 3)
+    results = json.loads((out / "results.json").read_text())
+    assert results["uf1"] == {"n01": 0.1667, "n02": 0.1667} and results["last"] == "02"
+    assert {key: results["data"][key] for key in ("name", "clips", "subjects")} == {
+        "name": "tiny",
+        "clips": 3,
+        "subjects": 2,
+    }
+    figure = json.loads((out / "figures.json").read_text())["fig02_a"]
+    assert figure["notebook"] == "02_second.ipynb" and figure["caption"] == "caption fig02_a"
+    assert figure["sha256"] == files.sha256(out / "fig02_a.png") and figure["data"]["name"] == "tiny"
+    assert figure["parameters"] == {"seed": 0, "rate": 0.5, "widths": [8, 16], "name": "x", "on": True}
+    assert [row["headline"] for row in rows] == ["rate of 01", "rate of 02"] and not any(row["fresh"] for row in rows)
+    assert "[2/2] 02_second: never run" in "\n".join(lines)
+
+
+def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finished, tmp_path):
+    root = finished[0]
+    write_notebook(tmp_path / "x.ipynb", "01", ["fig01_a", "fig01_b"])
+    assert (root / "notebooks" / "01_first.ipynb").read_bytes() == (tmp_path / "x.ipynb").read_bytes()
+    executed = nbformat.read(root / "artifacts" / "course" / "01" / "01_first.ipynb", as_version=4)
+    shown = [out for cell in executed.cells if "study.figure" in cell.source for out in cell.outputs]
+    assert len(shown) == 2 and all("image/png" in out.data for out in shown)
+    assert {out.data["text/plain"] for out in shown} == {"<Figure size 200x100 with 1 Axes>"}
+
+
+def test_what_is_fresh_is_skipped_and_a_run_from_nothing_gives_equal_bytes(root):
+    before = outputs(root / "artifacts" / "course" / "figures")
+    rows, text = run(root, jobs=7)  # the number of workers is no reason to run again
+    assert all(row["fresh"] for row in rows) and rows[0]["headline"] == "rate of 01" and "01_first: fresh" in text
+    shutil.rmtree(root / "artifacts")
+    run(root)
+    assert outputs(root / "artifacts" / "course" / "figures") == before
+
+
+def test_status_names_what_changed(root, monkeypatch, tmp_path):
+    assert status(root) == {"01": "", "02": ""}
+    assert status(root, profile="full") == {"01": "never run", "02": "never run"}
+    edit(root, "caption fig01_a", "another")
+    assert status(root) == {"01": "notebooks/01_first.ipynb changed", "02": ""}
+    edit(root, "rate = 0.5", "rate = 0.25", "02_second")
+    assert "parameter rate: 0.5 → 0.25" in status(root)["02"]
+    changed = shutil.copytree(provenance.PACKAGE, tmp_path / "package")
+    with open(changed / "data" / "dataset.py", "a") as file:
+        file.write("# a comment\n")
+    monkeypatch.setattr(provenance, "PACKAGE", changed)
+    assert status(root)["01"] == "notebooks/01_first.ipynb changed"
+    with open(changed / "data" / "dataset.py", "a") as file:
+        file.write("CHANGED = True\n")
+    assert "mer_utils/data/dataset.py changed" in status(root)["01"]
+    monkeypatch.setattr(mer_utils, "KERNELS", "another family")
+    assert f"kernels: {KERNELS} → another family" in status(root)["01"]
+    monkeypatch.setattr(provenance, "find_version", lambda name: "0.0")
+    assert "→ 0.0" in status(root)["01"]
+
+
+def test_status_sees_data_and_outputs(root):
+    folder = root / "artifacts" / "course"
+    (folder / "figures" / "fig01_b.png").unlink()
+    (folder / "02" / "results.json").write_text("{}")
+    assert status(root)["01"].startswith("fig01_b.png is missing") and status(root)["02"].startswith(
+        "results.json changed"
+    )
+    rows, _ = run(root, only=["01"])  # the notebook's own picture is there still: it is put back without a run
+    assert rows[0]["fresh"] and status(root)["01"] == ""
+    cv2.imwrite(str(root / "data" / "tiny" / "clips" / "c1" / "2.png"), np.zeros((8, 12), np.uint8))
+    assert status(root)["01"] == "the data changed"
+
+
+def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
+    """Also where the others never ran: in a fresh clone, whose figures/ holds what was committed."""
+    out = root / "artifacts" / "course" / "figures"
+    before = outputs(out)
+    for folder in ("01", "02"):
+        shutil.rmtree(root / "artifacts" / "course" / folder)
+    rows, _ = run(root, only=["02_second"])
+    assert [row["notebook"] for row in rows] == ["02_second"] and outputs(out) == before
+    edit(root, "rate / 3", "rate / 9", "02_second")
+    run(root, only=["02"])
+    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667, "n02": 0.0556}
+    assert (out / "figures.json").read_bytes() != before["figures.json"]
+    make_dataset(root / "data" / "other", clips=2)  # numbers of two datasets never stand in one file
+    run(root, only=["01"], data=root / "data" / "other", out=out)
+    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667}
+    assert set(json.loads((out / "figures.json").read_text())) == {"fig01_a", "fig01_b"}
+
+
+def test_changed_parameters_write_elsewhere(root):
+    run(root, profile="full")
+    places = [root / "figures", root / "artifacts" / "course" / "figures"]
+    before = list(map(outputs, places))
+    for profile in ("full", "course"):
+        _, text = run(root, profile=profile, only=["02"], overrides=["02.rate=2", "all.name=1", "02.widths=[1]"])
+        assert "parameter name: x → 1" in text
+        (out,) = (root / "artifacts" / profile).glob("figures-*")
+        assert json.loads((out / "results.json").read_text())["uf1"] == {"n02": 0.6667}
+        assert set(json.loads((out / "figures.json").read_text())) == {"fig02_a"}
+    assert list(map(outputs, places)) == before
+    run(root, profile="full")
+    assert outputs(places[0]) == before[0]
+
+
+def test_data_are_named_as_seen_from_the_current_folder(root, monkeypatch):
+    make_dataset(root / "data" / "other", clips=2)
+    make_dataset(root.parent / "data" / "other", clips=3)  # what "../data/other" would mean seen from the root
+    monkeypatch.chdir(root / "notebooks")
+    run(root, data="../data/other", only=["01"])
+    results = json.loads((root / "artifacts" / "course" / "figures" / "results.json").read_text())
+    assert results["data"]["clips"] == 2
+
+
+def test_code_that_is_edited_during_a_run_makes_its_notebook_run_again(root, monkeypatch, tmp_path):
+    changed = shutil.copytree(provenance.PACKAGE, tmp_path / "package")
+    monkeypatch.setattr(provenance, "PACKAGE", changed)
+    edit(
+        root,
+        "study.headline(",
+        f"open({str(changed / 'suite' / 'study.py')!r}, 'a').write('EDITED = 1\\\\n'); study.headline(",
+    )
+    _, text = run(root, only=["01"])
+    assert "its code was edited while it ran" in text
+    assert status(root)["01"] == "its last run did not finish"
+
+
+def test_what_the_package_says_in_a_notebook_is_handed_on(root):
+    edit(root, "study.headline(", "from mer_utils.artifacts import say; say('a file was made again'); study.headline(")
+    assert "mer: a file was made again" in run(root, only=["01"])[1]
+
+
+def test_trained_weights_are_an_output_like_the_others(root):
+    write = "from mer_utils.artifacts import write_arrays; write_arrays(study.path('weights.safetensors'), {}); "
+    edit(root, "study.headline(", write + "study.headline(")
+    run(root, only=["01"])
+    assert status(root)["01"] == ""
+    with open(root / "artifacts" / "course" / "01" / "weights.safetensors", "ab") as file:
+        file.write(b"x")
+    assert "weights.safetensors changed" in status(root)["01"]
+
+
+def test_another_family_of_kernels_is_said_and_recorded(root, monkeypatch):
+    monkeypatch.setattr(mer_utils, "KERNELS", "another family")
+    _, text = run(root, only=["02"])
+    assert text.count("kernels here: another family; last digits differ") == 1
+    figures = json.loads((root / "artifacts" / "course" / "figures" / "figures.json").read_text())
+    assert {name: entry["kernels"] for name, entry in figures.items()} == {
+        "fig01_a": KERNELS,
+        "fig01_b": KERNELS,
+        "fig02_a": "another family",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"profile": "all"}, "there is no profile 'all'; choose from course, full, paper"),
+        ({"profile": "paper"}, "the profile paper needs --data"),
+        ({"data": "nowhere"}, "nowhere/dataset.json: no such file"),
+        ({"only": ["7"]}, "there is no notebook '7'; choose from 01, 02"),
+        ({"only": ["01"], "start": "02"}, "leave no notebook to run"),
+        ({"overrides": ["seed=1"]}, "must look like 05.epochs=3"),
+        ({"overrides": ["03.seed=1"]}, "there is no notebook '03'"),
+        ({"overrides": ["01.sead=1"]}, "there is no parameter 'sead' in notebook 01; it has profile, data, seed"),
+        ({"overrides": ["all.sead=1"]}, "there is no parameter 'sead' in any notebook"),
+        ({"overrides": ["01.seed=True"]}, "seed of notebook 01 is True, but must be of type int like 0"),
+        ({"overrides": ["01.seed=0.5"]}, "must be of type int"),
+        ({"overrides": ["01.on=1"]}, "must be of type bool"),
+        ({"overrides": ["01.rate=fast"]}, "must be of type float"),
+        ({"overrides": ["01.widths=[8, 0.5]"]}, "must be of type int"),
+        ({"overrides": ["01.widths=8"]}, "must be of type list"),
+        ({"overrides": ["01.jobs=2"]}, "use --jobs instead"),
+        ({"overrides": ["02.seed=1"], "only": ["01"]}, "notebook 02 is not among those of this run"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_runs(root, options, sentence):
+    before = outputs(root / "artifacts" / "course" / "figures")
+    with pytest.raises(MerError) as error:
+        run(root, force=True, **options)
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+    assert outputs(root / "artifacts" / "course" / "figures") == before and not (root / "figures").exists()
+
+
+def test_a_broken_notebook_or_list_is_one_sentence(root):
+    edit(root, "seed = 0", "seed = max(1, 2)")
+    with pytest.raises(MerError, match=r"01_first\.ipynb: the parameters cell may hold lines 'name = literal' only"):
+        run(root)
+    (root / "notebooks" / "01_first.ipynb").write_text("{")
+    with pytest.raises(MerError, match=r"01_first\.ipynb: not readable as a notebook"):
+        run(root)
+    (root / "notebooks" / "01_first.ipynb").unlink()
+    with pytest.raises(MerError, match="no such notebook, though"):
+        run(root)
+    (root / "notebooks" / "profiles.yml").write_text("notebooks: [")
+    with pytest.raises(MerError, match=r"profiles\.yml: not readable as YAML"):
+        run(root)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "rate / 3",
+            "1 / 0",
+            r"01_first failed in cell \[6\]: ZeroDivisionError: division by zero; .*01/01_first.ipynb",
+        ),
+        ("study.headline(", "import os; os.kill(os.getpid(), 9); (", "01_first failed: its kernel died"),
+        ('study.figure(fig, \\"fig01_b\\"', 'print(fig, \\"fig01_b\\"', "01_first ran, but did not make fig01_b"),
+    ],
+)
+def test_a_failing_notebook_leaves_earlier_figures_alone(root, old, new, sentence):
+    out = root / "artifacts" / "course" / "figures"
+    before = outputs(out)
+    edit(root, "caption", "other caption")
+    edit(root, "[seed, rate]", "[rate, seed]")
+    edit(root, old, new)
+    with pytest.raises(MerError, match=sentence):
+        run(root)
+    assert outputs(out) == before
+    assert status(root) == {"01": "its last run did not finish", "02": ""}
+
+
+def test_pictures_of_given_data_stay_out_of_the_committed_folder(tmp_path):
+    places = [
+        default_out(tmp_path, PROFILES, *c) for c in (("full", ""), ("full", "d"), ("paper", "d"), ("course", ""))
+    ]
+    kept = [f"artifacts/{profile}/figures" for profile in ("full", "paper", "course")]
+    assert [str(path.relative_to(tmp_path)) for path in places] == ["figures", *kept]
+
+
+def test_one_run_at_a_time(root):
+    with (
+        FileLock(root / "artifacts" / ".course.lock"),
+        pytest.raises(MerError, match="another run of the profile course"),
+    ):
+        run(root)
+    assert all(row["fresh"] for row in run(root)[0])  # the lock file stays, the lock does not

@@ -1,0 +1,146 @@
+from dataclasses import replace
+
+from mer_utils import MerError
+from mer_utils.learning.metrics import mean_precision
+from mer_utils.learning.recipe import Recipe, choose_maps, fit_scale, merge_views
+from mer_utils.learning.trainer import NetworkMember, draw_epoch, flip, focal_loss, rate_epoch, share_right
+
+import numpy as np
+import pytest
+import torch
+from toys import make_toy
+
+QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
+
+
+def test_focal_loss_by_hand():
+    logits, target = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+    p = torch.sigmoid(torch.tensor([0.0, -2.0]))  # probability of the true answer
+    expected = -((1 - p) ** 2 * p.log()).mean()
+    torch.testing.assert_close(focal_loss(logits, target, 2.0), expected)
+    alpha = torch.tensor([0.9, 0.8])
+    weighted = -(torch.tensor([0.9, 0.2]) * (1 - p) ** 2 * p.log()).mean()
+    torch.testing.assert_close(focal_loss(logits, target, 2.0, alpha), weighted)
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+    torch.testing.assert_close(focal_loss(logits, target, 0.0), plain)
+
+
+def test_softmax_focal_loss_by_hand():
+    logits, target = torch.tensor([[1.0, 0.0, -1.0], [0.0, 0.0, 0.0]]), torch.eye(3)[:2]
+    p = torch.softmax(logits, 1)[[0, 1], [0, 1]]
+    alpha = torch.tensor([0.2, 0.9, 0.9])
+    expected = -(torch.tensor([0.2, 0.9]) * (1 - p) ** 2 * p.log()).mean()
+    torch.testing.assert_close(focal_loss(logits, target, 2.0, alpha, exclusive=True), expected)
+    plain = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]))
+    torch.testing.assert_close(focal_loss(logits, target, 0.0, exclusive=True), plain)
+
+
+def test_flip_mirrors_space_negates_u_and_swaps_views():
+    x = torch.randn(2, 2, 1, 3, 4, 4)
+    y = flip(x)
+    torch.testing.assert_close(y[:, 0, :, 0], -x[:, 1, :, 0].flip(-1))
+    torch.testing.assert_close(y[:, 1, :, 1], x[:, 0, :, 1].flip(-1))
+    torch.testing.assert_close(y[:, 1, :, 2], x[:, 0, :, 2].flip(-1))
+    torch.testing.assert_close(flip(y), x)
+    torch.testing.assert_close(flip(x[:, :, :, :2]), y[:, :, :, :2])
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 64, 65])
+def test_an_epoch_is_full_batches_of_different_samples(count):
+    rows = draw_epoch(count, 32, True, torch.Generator().manual_seed(0))
+    assert rows.shape == (max(1, count // 32), min(count, 32))
+    plain = rows.flatten() % count
+    assert len(plain.unique()) == rows.numel() and rows.max() < 2 * count
+    assert not (draw_epoch(count, 32, False, torch.Generator().manual_seed(0)) >= count).any()
+
+
+def test_mirrored_samples_keep_their_labels():
+    """A network that may look at mirrored samples learns a label that mirroring does not change."""
+    data = make_toy(clips=60)
+    member = NetworkMember(replace(QUICK, epochs=30, dropout=0.0), data.x.shape[1:], 3, 0, fit_scale(data.x))
+    curve = member.fit(data.x, data.y, data.x, data.y)
+    assert np.nanmin(curve[:, 0]) < 0.5 * curve[0, 0]
+
+
+def test_views_can_be_channels_samples_or_one_alone():
+    x = np.arange(2 * 2 * 2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 2, 2, 3, 4, 4)
+    assert choose_maps(x, Recipe())[0].shape == x.shape
+    samples, count = choose_maps(x, Recipe(views="samples"))
+    assert samples.shape == (4, 1, 2, 3, 4, 4) and count == 2
+    np.testing.assert_array_equal(samples[2, 0], x[1, 0])
+    np.testing.assert_array_equal(choose_maps(x, Recipe(views="right", phases=1))[0], x[:, 1:, :1])
+    np.testing.assert_array_equal(choose_maps(x, Recipe(magnitude=False))[0], x[:, :, :, :2])
+    scores = np.array([[0.2], [0.6], [0.1], [0.3]])
+    np.testing.assert_allclose(merge_views(scores, 2), [[0.4], [0.2]])
+    np.testing.assert_allclose(merge_views(scores, 2, "or"), [[0.6], [0.3]])
+
+
+def test_scale_is_the_root_mean_square_of_each_map():
+    x = np.random.default_rng(0).normal(0, 1, (5, 2, 2, 3, 8, 8)) * np.array([1, 2, 3])[:, None, None]
+    np.testing.assert_allclose(fit_scale(x), [1, 2, 3], rtol=0.05)
+    assert (fit_scale(np.zeros_like(x)) > 0).all()
+
+
+@pytest.mark.parametrize("monitor", ["loss", "precision"])
+def test_the_best_epoch_is_kept_and_waiting_ends(monitor):
+    data = make_toy()
+    recipe = replace(QUICK, epochs=40, patience=3, rate=5e-2, monitor=monitor)
+    member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
+    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])  # wrong answers: stopping must set in
+    ran = np.isfinite(curve[:, 1]).sum()
+    best = max(range(ran), key=lambda epoch: rate_epoch(recipe, *curve[epoch, 1:]))
+    assert ran < 40 and ran - 1 - best == 3
+    assert mean_precision(1 - data.y[24:], member.score(data.x[24:])[0]) == pytest.approx(curve[best, 2], abs=1e-6)
+    reloaded = NetworkMember(member.recipe, data.x.shape[1:], 3, 7).load(member.state())
+    np.testing.assert_array_equal(member.score(data.x)[0], reloaded.score(data.x)[0])
+
+
+def test_the_last_epoch_can_be_kept_instead():
+    data = make_toy()
+    member = NetworkMember(replace(QUICK, epochs=30, patience=3, rate=5e-2, stop="last"), data.x.shape[1:], 3, 0)
+    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])
+    assert np.isfinite(curve).all()
+    with torch.no_grad():
+        final = focal_loss(member.network(member.prepare(data.x[24:])), torch.tensor(1.0 - data.y[24:]), 2.0)
+    assert np.isfinite(float(final)) and member.score(data.x)[0].shape == (36, 3)
+
+
+def test_peeking_keeps_the_epoch_with_the_most_right_answers_of_all():
+    data = make_toy()
+    recipe = replace(QUICK, epochs=12, patience=1, stop="test")
+    member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
+    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], data.y[24:])
+    assert np.isfinite(curve).all()  # no patience
+    right = ((member.score(data.x[24:])[0] >= 0.5) == data.y[24:]).mean()
+    for epochs in range(1, 13):  # no epoch would have been better
+        other = NetworkMember(replace(recipe, epochs=epochs, stop="last"), data.x.shape[1:], 3, 0)
+        other.fit(data.x[:24], data.y[:24], data.x[24:], data.y[24:])
+        assert ((other.score(data.x[24:])[0] >= 0.5) == data.y[24:]).mean() <= right
+    answer = torch.tensor([[2.0, -1.0], [0.5, 1.0]])
+    assert share_right(answer, torch.eye(2)) == 0.75 and share_right(answer, torch.eye(2), True) == 1.0
+
+
+def test_a_loss_that_is_no_number_is_an_error():
+    data = make_toy()
+    member = NetworkMember(QUICK, data.x.shape[1:], 3, 0)
+    with pytest.raises(MerError, match="diverged"):
+        member.fit(data.x, data.y, np.full_like(data.x, np.nan), data.y)
+
+
+BAD = {"loss": "focl", "network": "ResNet", "views": "both", "alpha": "half", "merge": "and", "stop": "best"}
+BAD |= {
+    "monitor": "f1",
+    "thresholds": "0.5",
+    "fusion": "sum",
+    "se": "u",
+    "epochs": 0,
+    "inner": 1,
+    "members": 4,
+    "rate": 0.0,
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_misspelt_choice_is_refused_when_it_is_made(name):
+    with pytest.raises(MerError, match=name):
+        Recipe(**{name: BAD[name]})
