@@ -1,4 +1,5 @@
-"""The README's tables of peers and ablations: notebooks 06 and 07 on the benchmark set with several training seeds.
+"""The README's tables of peers and ablations: notebooks 06 and 07 on the benchmark set with several
+training seeds.
 
     python benchmarks/comparisons.py [--seeds 3]
 

@@ -1,7 +1,9 @@
-"""Data at size: import, doctor and features over up to 10,000 clips, what a kill costs, and large frames against the
-decode-only limit. About a quarter of an hour on two cores: `.venv/bin/python benchmarks/data.py`; writes data.json.
+"""Data at size: import, doctor and features over up to 10,000 clips, what a kill costs, and large
+frames against the decode-only limit. About a quarter of an hour on two cores: `.venv/bin/python
+benchmarks/data.py`; writes data.json.
 
-Each step runs in a process of its own, whose memory (proportional set size of the whole tree) is sampled meanwhile.
+Each step runs in a process of its own, whose memory (proportional set size of the whole tree) is
+sampled meanwhile.
 """
 
 import json
@@ -32,7 +34,9 @@ JOBS = 2
 
 
 def write_sequences(root, base, count):
-    """Write ``count`` sequences in the challenge's layout: clips of ``base``, few frames each, each with noise."""
+    """Write ``count`` sequences in the challenge's layout: clips of ``base``, few frames each, each
+    with noise.
+    """
     rng = np.random.default_rng(0)
     rows = []
     raws = [read_frames(clip) for clip in base.clips]
@@ -43,16 +47,24 @@ def write_sequences(root, base, count):
         folder.mkdir(parents=True)
         for t, frame in enumerate(picked):
             noise = rng.integers(-1, 2, frame.shape)
-            (folder / f"{t}.png").write_bytes(encode_png(np.clip(frame + noise, 0, 255).astype(np.uint8)))
+            (folder / f"{t}.png").write_bytes(
+                encode_png(np.clip(frame + noise, 0, 255).astype(np.uint8))
+            )
         subject = f"{clip.subject}x{n // len(base)}"
-        rows.append({"Id": n, **dict(zip(base.labels, clip.labels, strict=True)), "Subject": subject})
+        rows.append(
+            {"Id": n, **dict(zip(base.labels, clip.labels, strict=True)), "Subject": subject}
+        )
     write_table(root / "labels.csv", rows)
 
 
 def measure(*words, kill_after=None):
-    """Return (seconds, peak MiB of the process and its children) of a Python command in a process of its own."""
+    """Return (seconds, peak MiB of the process and its children) of a Python command in a process
+    of its own.
+    """
     start, peak = time.perf_counter(), 0.0
-    process = subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        [sys.executable, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     tree = psutil.Process(process.pid)
     while process.poll() is None:
         total = 0
@@ -82,7 +94,9 @@ extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]
 
 
 def measure_sizes(folder):
-    """Return {clips: {step: seconds, MiB}} and what a kill in the middle of the smaller extraction costs."""
+    """Return {clips: {step: seconds, MiB}} and what a kill in the middle of the smaller extraction
+    costs.
+    """
     base = open_dataset(write_synthetic(folder / "base", 24, 96, seed=7, size=64, jobs=JOBS))
     write_sequences(folder / "all", base, max(SIZES))
     rows = {}
@@ -95,12 +109,24 @@ def measure_sizes(folder):
         (source / "labels.csv").write_text("\n".join([header, *lines[:size]]) + "\n")
         data, cache = folder / f"data{size}", folder / f"cache{size}"
         steps = {
-            "import": (*MER, "import", "4dme-challenge", source, data, "--labels", source / "labels.csv"),
+            "import": (
+                *MER,
+                "import",
+                "4dme-challenge",
+                source,
+                data,
+                "--labels",
+                source / "labels.csv",
+            ),
             "doctor": (*MER, "doctor", data, "--jobs", JOBS),
             "features": ("-c", FEATURES, data, cache, JOBS),
         }
         rows[size] = {name: measure(*step) for name, step in steps.items()}
-        print(f"{size:6} clips: " + ", ".join(f"{k} {s} s, {m} MiB" for k, (s, m) in rows[size].items()), flush=True)
+        print(
+            f"{size:6} clips: "
+            + ", ".join(f"{k} {s} s, {m} MiB" for k, (s, m) in rows[size].items()),
+            flush=True,
+        )
         if size == min(SIZES):
             cut = measure_kill(data, cache, rows[size]["features"][0])
         for n in range(size):
@@ -109,18 +135,27 @@ def measure_sizes(folder):
 
 
 def measure_kill(data, cache, whole):
-    """Kill an extraction half way, let it go on; return the seconds of both and whether the bytes are the same."""
+    """Kill an extraction half way, let it go on; return the seconds of both and whether the bytes
+    are the same.
+    """
     again = cache.with_name("again")
     first, _ = measure("-c", FEATURES, data, again, JOBS, kill_after=whole / 2)
     second, _ = measure("-c", FEATURES, data, again, JOBS)
     names = [next(place.glob("features-*.npy")) for place in (cache, again)]
-    result = {"killed_after_s": first, "went_on_s": second, "whole_s": whole, "same": len(set(map(sha256, names))) == 1}
+    result = {
+        "killed_after_s": first,
+        "went_on_s": second,
+        "whole_s": whole,
+        "same": len(set(map(sha256, names))) == 1,
+    }
     print(result, flush=True)
     return result
 
 
 def enlarge_frames(base, root, kind, frames):
-    """Write clips of ``base`` with ``frames`` frames of 2400 x 1600 px each, with camera noise, as PNG or JPEG."""
+    """Write clips of ``base`` with ``frames`` frames of 2400 x 1600 px each, with camera noise, as
+    PNG or JPEG.
+    """
     rng, rows = np.random.default_rng(1), []
     for clip in base.clips:
         raw = read_frames(clip)
@@ -128,11 +163,19 @@ def enlarge_frames(base, root, kind, frames):
         folder.mkdir(parents=True)
         for t, k in enumerate(np.linspace(clip.onset, clip.offset, frames).round().astype(int)):
             large = cv2.resize(raw[k], (2400, 1600), interpolation=cv2.INTER_CUBIC).astype(np.int16)
-            large = np.clip(large + rng.integers(-2, 3, large.shape, np.int16), 0, 255).astype(np.uint8)
+            large = np.clip(large + rng.integers(-2, 3, large.shape, np.int16), 0, 255).astype(
+                np.uint8
+            )
             cv2.imwrite(str(folder / f"{t}{kind}"), large)
         rows.append({"clip": clip.name, "subject": clip.subject, "moved": 1})
     write_table(root / "manifest.csv", rows)
-    keys = {"name": "large", "views": 2, "labels": ["Moved"], "exclusive": False, "synthetic": False}
+    keys = {
+        "name": "large",
+        "views": 2,
+        "labels": ["Moved"],
+        "exclusive": False,
+        "synthetic": False,
+    }
     write_json(root / "dataset.json", keys)
     return open_dataset(root)
 
@@ -144,14 +187,18 @@ def decode_all(dataset):
 
 
 def measure_large(folder, clips=8, frames=15):
-    """Return clips a second for frames of 2400 x 1600 px: decoding alone, and the front end with 1 and 2 jobs."""
+    """Return clips a second for frames of 2400 x 1600 px: decoding alone, and the front end with 1
+    and 2 jobs.
+    """
     base, result = open_dataset(write_synthetic(folder / "large", 4, clips, seed=8, jobs=JOBS)), {}
     for kind in (".png", ".jpg"):
         dataset = enlarge_frames(base, folder / f"large{kind}", kind, frames)
         steps = {
             "decoding alone": lambda dataset=dataset: decode_all(dataset),
             "front end": lambda dataset=dataset: extract_records(dataset, [FrontEnd()]),
-            "front end, 2 jobs": lambda dataset=dataset: extract_records(dataset, [FrontEnd()], None, 2),
+            "front end, 2 jobs": lambda dataset=dataset: extract_records(
+                dataset, [FrontEnd()], None, 2
+            ),
         }
         times = {name: [] for name in steps}
         for _ in range(3):  # side by side, in turn
@@ -172,9 +219,16 @@ def main():
         large = measure_large(folder)
         rows, cut = measure_sizes(folder)
     table = {
-        str(size): {k: {"seconds": s, "peak_mib": m} for k, (s, m) in steps.items()} for size, steps in rows.items()
+        str(size): {k: {"seconds": s, "peak_mib": m} for k, (s, m) in steps.items()}
+        for size, steps in rows.items()
     }
-    result = {"clips": table, "frames_a_clip": FRAMES, "jobs": JOBS, "killed": cut, "large_frames": large}
+    result = {
+        "clips": table,
+        "frames_a_clip": FRAMES,
+        "jobs": JOBS,
+        "killed": cut,
+        "large_frames": large,
+    }
     write_json(Path(__file__).with_suffix(".json"), result)
     print(json.dumps(result, indent=2))
 

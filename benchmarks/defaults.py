@@ -1,10 +1,12 @@
-"""How the defaults were chosen: notebook 06's grid on development sets, whose people no reported number ever sees.
+"""How the defaults were chosen: notebook 06's grid on development sets, whose people no reported
+number ever sees.
 
     python benchmarks/defaults.py [--sets 1001 1002] [--seeds 2]
 
-Runs `mer run --profile full --only 06` with each set's seed into artifacts/, prints the table and writes
-benchmarks/defaults.json. A choice is "better" (or "worse") here only where it is so beyond chance, corrected for the
-number of variants, on every development set. About ten minutes a set on two cores.
+Runs `mer run --profile full --only 06` with each set's seed into artifacts/, prints the table and
+writes benchmarks/defaults.json. A choice is "better" (or "worse") here only where it is so beyond
+chance, corrected for the number of variants, on every development set. About ten minutes a set on
+two cores.
 """
 
 import argparse
@@ -19,7 +21,9 @@ import numpy as np
 
 
 def run_notebooks(root, numbers, data_seed, seeds):
-    """Run notebooks 06 and 07 (``numbers``) on the set of seed ``data_seed``, the whole grid; return their results."""
+    """Run notebooks 06 and 07 (``numbers``) on the set of seed ``data_seed``, the whole grid;
+    return their results.
+    """
     out = root / "artifacts" / "comparisons" / str(data_seed)
     settings = [f"all.seed={data_seed}", f"all.seeds={seeds}", "06.whole_grid=True"]
     words = [word for setting in settings for word in ("-p", setting)]
@@ -41,7 +45,13 @@ def main():
         rows = [ablations[name] for ablations in found]
         p = max(row["p_corrected"] for row in rows)
         signs = {bool(row["difference"] > 0) for row in rows}
-        verdict = "within noise" if p >= 0.05 or len(signs) > 1 else "better" if signs == {True} else "worse"
+        verdict = (
+            "within noise"
+            if p >= 0.05 or len(signs) > 1
+            else "better"
+            if signs == {True}
+            else "worse"
+        )
         variants[name] = {
             "macro": [row["macro"] for row in rows],
             "difference": round(float(np.mean([row["difference"] for row in rows])), 4),
@@ -49,7 +59,10 @@ def main():
             "verdict": verdict,
         }
         print(f"{name:24} {variants[name]['difference']:+.3f}   corrected p {p:.3f}   {verdict}")
-    write_json(Path(__file__).with_suffix(".json"), {"sets": args.sets, "seeds": args.seeds, "variants": variants})
+    write_json(
+        Path(__file__).with_suffix(".json"),
+        {"sets": args.sets, "seeds": args.seeds, "variants": variants},
+    )
 
 
 if __name__ == "__main__":

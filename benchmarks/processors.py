@@ -1,11 +1,13 @@
-"""Whether every processor gives the same bits: each step of the suite here and on emulated processors, hash by hash.
+"""Whether every processor gives the same bits: each step of the suite here and on emulated
+processors, hash by hash.
 
     python benchmarks/processors.py [--machines Haswell Skylake-Server EPYC]
 
-Needs qemu-x86_64 (Debian: `apt-get install qemu-user`), an x86-64 machine and three minutes on two cores. Runs each
-step here with the suite's kernels, here with this processor's own ("unpinned": what the pins are for), and under qemu
-as each of the machines (whose AVX-512 qemu leaves out: run it on one that has it); prints a table and writes
-benchmarks/processors.json. Exit code 1 if a pinned step differs.
+Needs qemu-x86_64 (Debian: `apt-get install qemu-user`), an x86-64 machine and three minutes on two
+cores. Runs each step here with the suite's kernels, here with this processor's own ("unpinned":
+what the pins are for), and under qemu as each of the machines (whose AVX-512 qemu leaves out: run
+it on one that has it); prints a table and writes benchmarks/processors.json. Exit code 1 if a
+pinned step differs.
 """
 
 import argparse
@@ -43,7 +45,9 @@ SIZE = 160  # px, height of a view: emulated processors are about 20 times as sl
 
 
 def film():
-    """Return one synthetic clip (Clip, Motion, frames (V, T, H, W)), its films cut to what the front end needs."""
+    """Return one synthetic clip (Clip, Motion, frames (V, T, H, W)), its films cut to what the
+    front end needs.
+    """
     motion = simulate(plan_clips(2, 4, 5)[1])
     frames = render_clip(motion, cameras(SIZE))
     clip = Clip("c", "s", None, Path(), (), motion.onset, motion.apex, motion.offset)
@@ -58,8 +62,13 @@ def make_features():
     x = 0.2 * rng.standard_normal((36, 2, 2, 3, 20, 20), np.float32)
     for k in range(3):
         x[..., 4 * k : 4 * k + 4, 4:8] += y[:, k, None, None, None, None, None]
-    clips, subjects = (np.array([f"{letter}{n % count}" for n in range(36)]) for letter, count in (("c", 36), ("s", 6)))
-    return Features(x, y, clips, subjects, np.zeros(36, int), np.zeros((36, 2, 4), int), ("A", "B", "C"))
+    clips, subjects = (
+        np.array([f"{letter}{n % count}" for n in range(36)])
+        for letter, count in (("c", 36), ("s", 6))
+    )
+    return Features(
+        x, y, clips, subjects, np.zeros(36, int), np.zeros((36, 2, 4), int), ("A", "B", "C")
+    )
 
 
 def take_steps():
@@ -79,8 +88,12 @@ def take_steps():
     base = FrontEnd(crop=96)
     for name, options in {
         "front end, DIS": base,
-        "front end, Farnebäck": replace(base, backend="farneback", compensation="median", normalisation="robust"),
-        "front end, TV-L1": replace(base, backend="tvl1", compensation="none", normalisation="minmax"),
+        "front end, Farnebäck": replace(
+            base, backend="farneback", compensation="median", normalisation="robust"
+        ),
+        "front end, TV-L1": replace(
+            base, backend="tvl1", compensation="none", normalisation="minmax"
+        ),
     }.items():
         maps, apex, curve, boxes = extract_clip(clip, 2, options, frames)
         made[name] = np.concatenate([maps.ravel(), curve.ravel(), boxes.ravel(), [apex]])
@@ -89,10 +102,15 @@ def take_steps():
     seen, hidden = rows[rows % 6 > 0], rows[rows % 6 == 0]
     for network in NETWORKS:
         fold = run_fold(features, seen, hidden, Recipe(network=network, epochs=2, members=1))
-        made[f"{network}, two epochs"] = np.concatenate([np.ravel(fold[name]) for name in sorted(fold)])
-    answers = {f"shift{k}": np.roll(features.y, k, 0) for k in (6, 12)}  # of no network: for the statistics alone
+        made[f"{network}, two epochs"] = np.concatenate(
+            [np.ravel(fold[name]) for name in sorted(fold)]
+        )
+    # of no network: for the statistics alone
+    answers = {f"shift{k}": np.roll(features.y, k, 0) for k in (6, 12)}
     found = compare(features.y, answers, "shift6", features.subjects, draws=200)
-    made["bootstrap, permutation test"] = np.array([list(vars(row).values()) for row in found.values()])
+    made["bootstrap, permutation test"] = np.array(
+        [list(vars(row).values()) for row in found.values()]
+    )
     wave = np.sin(np.arange(9))
     figure = draw_lines(np.arange(9), {"sin": wave}, "title", "x", "y")
     made["a drawn figure"] = np.frombuffer(draw_png(figure, 150), np.uint8)
@@ -100,7 +118,9 @@ def take_steps():
 
 
 def run_elsewhere(machine, folder):
-    """Run the steps in a process of their own: "here", "unpinned", or emulated; return {step: array}."""
+    """Run the steps in a process of their own: "here", "unpinned", or emulated; return {step:
+    array}.
+    """
     out = folder / f"{machine}.npz"
     words = [sys.executable, str(Path(__file__).resolve()), "--steps", str(out)]
     clean = {name: value for name, value in os.environ.items() if name not in PINS | NOT_IN_OPENCV}
@@ -130,8 +150,14 @@ def describe(one, other):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--machines", nargs="*", default=list(MACHINES), help="names that qemu-x86_64 -cpu knows")
-    parser.add_argument("--steps", metavar="FILE", help="run the steps in this process alone, write them to FILE (npz)")
+    parser.add_argument(
+        "--machines", nargs="*", default=list(MACHINES), help="names that qemu-x86_64 -cpu knows"
+    )
+    parser.add_argument(
+        "--steps",
+        metavar="FILE",
+        help="run the steps in this process alone, write them to FILE (npz)",
+    )
     parser.add_argument("--hashes", metavar="FILE", help="the same, but write their hashes (JSON)")
     args = parser.parse_args()
     if args.steps:
@@ -142,14 +168,31 @@ def main():
         sys.exit("qemu-x86_64 is not installed (Debian: apt-get install qemu-user)")
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         names = ["here", "unpinned", *args.machines]
-        found = dict(zip(names, pool.map(lambda name: run_elsewhere(name, Path(folder)), names), strict=True))
-    table = {step: {n: describe(found["here"][step], found[n][step]) for n in names[1:]} for step in found["here"]}
+        found = dict(
+            zip(names, pool.map(lambda name: run_elsewhere(name, Path(folder)), names), strict=True)
+        )
+    table = {
+        step: {n: describe(found["here"][step], found[n][step]) for n in names[1:]}
+        for step in found["here"]
+    }
     print(f"{'step':32}" + "".join(f"{name:>20}" for name in names[1:]))
     for step, row in table.items():
         print(f"{step:32}" + "".join(f"{text:>20}" for text in row.values()))
-    record = {"kernels": KERNELS, "here": name_processor(), "hashes": hash_steps(found["here"]), "against_here": table}
+    record = {
+        "kernels": KERNELS,
+        "here": name_processor(),
+        "hashes": hash_steps(found["here"]),
+        "against_here": table,
+    }
     write_json(Path(__file__).with_suffix(".json"), record)
-    return int(any(text != "equal" for row in table.values() for name, text in row.items() if name != "unpinned"))
+    return int(
+        any(
+            text != "equal"
+            for row in table.values()
+            for name, text in row.items()
+            if name != "unpinned"
+        )
+    )
 
 
 if __name__ == "__main__":

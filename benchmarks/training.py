@@ -1,9 +1,10 @@
-"""What training costs, side by side in one run: each number is the median of rounds in which all candidates take turns.
+"""What training costs, side by side in one run: each number is the median of rounds in which all
+candidates take turns.
 
     python benchmarks/training.py WORK [--rounds 7]
 
-Makes a development set in the folder WORK, prints a table and writes benchmarks/training.json. About six minutes on
-two cores, which should have nothing else to do.
+Makes a development set in the folder WORK, prints a table and writes benchmarks/training.json.
+About six minutes on two cores, which should have nothing else to do.
 """
 
 import argparse
@@ -41,16 +42,24 @@ class ThreeStreams(nn.Module):
             if isinstance(layer, nn.Conv2d):
                 sizes = (layer.in_channels // 3, layer.out_channels // 3, 3)
                 return nn.Conv2d(*sizes, stride=2, padding=1, bias=False)
-            return nn.BatchNorm2d(layer.num_features // 3) if isinstance(layer, nn.BatchNorm2d) else layer
+            return (
+                nn.BatchNorm2d(layer.num_features // 3)
+                if isinstance(layer, nn.BatchNorm2d)
+                else layer
+            )
 
         self.streams = nn.ModuleList(nn.Sequential(*map(third, grouped)) for _ in range(3))
 
     def forward(self, x):
-        return torch.cat([layers(part) for layers, part in zip(self.streams, x.chunk(3, 1), strict=True)], 1)
+        return torch.cat(
+            [layers(part) for layers, part in zip(self.streams, x.chunk(3, 1), strict=True)], 1
+        )
 
 
 def fit_ours(x, y, change=lambda network: network):
-    """Train as the suite does, with a change to the network; return sample passes (training and stopping)."""
+    """Train as the suite does, with a change to the network; return sample passes (training and
+    stopping).
+    """
     member = NetworkMember(FIXED, x.shape[1:], y.shape[1], 0, fit_scale(x))
     change(member.network)
     member.fit(x, y, x[:80], y[:80])
@@ -58,7 +67,9 @@ def fit_ours(x, y, change=lambda network: network):
 
 
 def fit_plain(x, y):
-    """Train the same network as a tutorial would: Dataset, DataLoader, the same loss, no other difference."""
+    """Train the same network as a tutorial would: Dataset, DataLoader, the same loss, no other
+    difference.
+    """
     network = MicroAttNet(*x.shape[1:3], y.shape[1], x.shape[-1])
     for name, layer in list(network.named_modules()):
         if isinstance(layer, Dropout):
@@ -82,7 +93,10 @@ def fit_plain(x, y):
             optimiser.step()
         network.eval()
         with torch.no_grad():
-            sum(float(focal_loss(network(batch), target, FIXED.gamma, alpha)) for batch, target in stop)
+            sum(
+                float(focal_loss(network(batch), target, FIXED.gamma, alpha))
+                for batch, target in stop
+            )
     return EPOCHS * (len(x) // FIXED.batch * FIXED.batch + 80)
 
 
@@ -92,7 +106,9 @@ def set_three(network):
 
 def set_channels_last(network):
     network.streams = network.streams.to(memory_format=torch.channels_last)
-    network.streams.register_forward_pre_hook(lambda _, given: given[0].contiguous(memory_format=torch.channels_last))
+    network.streams.register_forward_pre_hook(
+        lambda _, given: given[0].contiguous(memory_format=torch.channels_last)
+    )
 
 
 def set_torch_dropout(network):
@@ -127,21 +143,30 @@ def compare_loops(features, rounds):
 
 
 def compare_workers(features):
-    """Return seconds of a whole LOSO run, one network a fold, with one and with two workers, once they are running."""
+    """Return seconds of a whole LOSO run, one network a fold, with one and with two workers, once
+    they are running.
+    """
     seconds = {1: [], 2: []}
     for number in range(4):
         for jobs in seconds:
-            run = clock(lambda jobs=jobs: run_loso(features, Recipe(members=1), jobs=jobs, device="cpu"))[0]
+            run = clock(
+                lambda jobs=jobs: run_loso(features, Recipe(members=1), jobs=jobs, device="cpu")
+            )[0]
             if number:
                 seconds[jobs].append(run)
     return {str(jobs): round(float(np.median(values)), 2) for jobs, values in seconds.items()}
 
 
 def measure_growth(features, rounds):
-    """Return seconds of one fold with 267 clips and with ten times as many (noise added: no clip stands twice)."""
+    """Return seconds of one fold with 267 clips and with ten times as many (noise added: no clip
+    stands twice).
+    """
     rng = np.random.default_rng(0)
     x = np.concatenate(
-        [features.x + 0.01 * rng.standard_normal(features.x.shape).astype(np.float32) for _ in range(10)]
+        [
+            features.x + 0.01 * rng.standard_normal(features.x.shape).astype(np.float32)
+            for _ in range(10)
+        ]
     )
     many = replace(
         features,
@@ -154,7 +179,9 @@ def measure_growth(features, rounds):
     for number in range(max(3, rounds // 2) + 1):
         for count, data in ((267, features), (2670, many)):
             fold = leave_one_subject_out(data.subjects)[str(data.subjects[0])]
-            run = clock(lambda data=data, fold=fold: run_fold(data, *fold, replace(FIXED, members=1)))[0]
+            run = clock(
+                lambda data=data, fold=fold: run_fold(data, *fold, replace(FIXED, members=1))
+            )[0]
             if number:
                 seconds[count].append(run)
     return {str(count): round(float(np.median(values)), 3) for count, values in seconds.items()}
@@ -176,12 +203,22 @@ def main():
     print(f"LOSO: 1 worker {one:.1f} s, 2 workers {two:.1f} s: {one / two:.2f} x", flush=True)
     growth = measure_growth(features, args.rounds)
     few, many = growth.values()
-    print(f"one fold: {few:.2f} s with 267 clips, {many:.2f} s with 2,670: {many / few:.1f} x", flush=True)
+    print(
+        f"one fold: {few:.2f} s with 267 clips, {many:.2f} s with 2,670: {many / few:.1f} x",
+        flush=True,
+    )
     seconds, outcome = clock(lambda: run_loso(features, Recipe(), jobs=2, device="cpu"))
     score = outcome.uf1(features.y)["macro"]
-    print(f"default recipe, 72 networks: macro-UF1 {score:.3f} (development set) after {seconds:.0f} s, 2 workers")
+    print(
+        f"default recipe, 72 networks: macro-UF1 {score:.3f} (development set) after "
+        f"{seconds:.0f} s, 2 workers"
+    )
     record = {
-        "machine": {"processor": platform.machine(), "cores": joblib.cpu_count(), "torch": torch.__version__},
+        "machine": {
+            "processor": platform.machine(),
+            "cores": joblib.cpu_count(),
+            "torch": torch.__version__,
+        },
         "sample_passes_per_second": loops,
         "loso_seconds_by_workers": workers,
         "fold_seconds_by_clips": growth,

@@ -1,7 +1,8 @@
 """Dual-view optical flow for 4D micro-expression recognition: the code that the notebooks share.
 
-Importing the package fixes the kernels of every maths library (see kernels.py), and one thread each: torch, OpenCV's
-DIS flow and BLAS give bit-identical results so, and work is spread over processes instead. Import it before NumPy.
+Importing the package fixes the kernels of every maths library (see kernels.py), and one thread
+each: torch, OpenCV's DIS flow and BLAS give bit-identical results so, and work is spread over
+processes instead. Import it before NumPy.
 """
 
 import os
@@ -13,24 +14,43 @@ KERNELS = kernels.pin()  # first of all: the libraries look once, when they load
 
 from mer_utils.core import provenance  # noqa: E402, F401 (second: it keeps the source of every module that is loaded)
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, matrix products on a GPU vary from run to run
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # what cannot be read is said by us, in one sentence
+# without it, matrix products on a GPU vary from run to run
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+# what cannot be read is said by us, in one sentence
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-# a worker that imports torch grows by hundreds of MB; joblib takes that for a leak, starts a new one, and says so
+# a worker that imports torch grows by hundreds of MB; joblib takes that for a leak, starts a new
+# one, and says so
 warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
 
 __version__ = "0.1.0"
-LABELS = ("Negative", "Positive", "Repression", "Surprise", "Others")  # 4DME's, in the order used everywhere
+# 4DME's, in the order used everywhere
+LABELS = ("Negative", "Positive", "Repression", "Surprise", "Others")
 STREAMS = ("u", "v", "magnitude")  # what the three channels of a map hold, everywhere
 
 
 class MerError(ValueError):
-    """Input that cannot be used: one sentence that says which file, row or frame, what is wrong, and what to do."""
+    """Input that cannot be used: ``where`` (a file, row, frame or clip; "" for no place), what is
+    wrong there and what to do. It reads as one sentence, "where: what".
+    """
+
+    def __init__(self, *parts):
+        self.where, self.what = map(str, parts if len(parts) == 2 else ("", *parts))
+        super().__init__(self.where, self.what)
+
+    def __str__(self):
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+    def seen_from(self, where):
+        """Return the error begun by ``where`` (a row, a folder), unless its own place begins so."""
+        return self if self.where.startswith(str(where)) else MerError(where, self)
 
 
 def check_choices(options, **allowed):
-    """Raise MerError for a field of ``options`` (a dataclass) whose value is none of those ``allowed`` for it."""
+    """Raise MerError for a field of ``options`` (a dataclass) whose value is none of those
+    ``allowed`` for it.
+    """
     for name, values in allowed.items():
         given = getattr(options, name)
         if given not in values:

@@ -15,14 +15,18 @@ import pytest
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """A small synthetic dataset, made once: 2 subjects, 6 clips. Tests read it; who changes it works on a copy."""
-    return open_dataset(write_synthetic(tmp_path_factory.mktemp("data") / "tiny", 2, 6, seed=3, jobs=2))
+    """A small synthetic dataset, made once: 2 subjects, 6 clips. Tests read it; who changes it
+    works on a copy.
+    """
+    return open_dataset(
+        write_synthetic(tmp_path_factory.mktemp("data") / "tiny", 2, 6, seed=3, jobs=2)
+    )
 
 
 @pytest.fixture(scope="session")
 def trained(data, tmp_path_factory):
-    """Weights of folds of the small set, whose two subjects are dealt into four so that there is something to split:
-    (path, features, outcome).
+    """Weights of folds of the small set, whose two subjects are dealt into four so that there is
+    something to split: (path, features, outcome).
     """
     front, recipe = FrontEnd(crop=64, size=12), Recipe(epochs=2, inner=2, width=4)
     features = extract(data, front)
@@ -36,7 +40,9 @@ def trained(data, tmp_path_factory):
 
 @pytest.fixture
 def mer(monkeypatch, capsys, tmp_path):
-    """Run the command `mer` in this process, in an empty folder: returns (exit code, stdout, stderr)."""
+    """Run the command `mer` in this process, in an empty folder: returns (exit code, stdout,
+    stderr).
+    """
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 

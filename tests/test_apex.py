@@ -11,7 +11,8 @@ def bump(frames, peak, height=1.0):
 
 def test_both_views_decide_together():
     curve = np.stack([bump(30, 10), bump(30, 16)])
-    assert find_apex(curve, 2, 27) == 13  # the mean of two equal bumps, 6 frames apart, peaks half way
+    # the mean of two equal bumps, 6 frames apart, peaks half way
+    assert find_apex(curve, 2, 27) == 13
     assert find_apex(curve[:1], 2, 27) == 10
     assert find_apex(np.stack([bump(30, 10, 3.0), bump(30, 16)]), 2, 27, rule="max") == 10
 
@@ -41,7 +42,9 @@ def test_unknown_rule_is_refused():
 
 
 def moving(shifts):
-    """Two views of blocks that flow can follow, moved right by ``shifts`` px frame by frame: (2, T, 70, 70)."""
+    """Two views of blocks that flow can follow, moved right by ``shifts`` px frame by frame: (2, T,
+    70, 70).
+    """
     image = np.random.default_rng(0).integers(0, 255, (10, 10)).astype(np.uint8)
     image = np.kron(image, np.ones((7, 7), np.uint8))
     return np.stack([np.roll(image, shift, 1) for shift in shifts])[None].repeat(2, 0)
@@ -54,8 +57,12 @@ def test_motion_curve_is_zero_at_the_onset_and_grows_with_motion():
 
 
 def test_detrending_finds_the_bump_on_top_of_a_drift():
-    frames = moving([0, 5, 5, 6, 8])  # 2 px a frame of drift, and an expression of 3 px that fades from frame 1 on
-    assert find_apex(motion_curve(frames, 0, 4, compensation="none", detrend=False), 0, 4, smoothing=0) == 3
+    # 2 px a frame of drift, and an expression of 3 px that fades from frame 1 on
+    frames = moving([0, 5, 5, 6, 8])
+    assert (
+        find_apex(motion_curve(frames, 0, 4, compensation="none", detrend=False), 0, 4, smoothing=0)
+        == 3
+    )
     curve = motion_curve(frames, 0, 4, compensation="none")
     assert find_apex(curve, 0, 4, smoothing=0) == 1
     assert (curve[:, 4] == 0).all()

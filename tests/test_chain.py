@@ -1,4 +1,6 @@
-"""The real notebooks run by the real command, on a copy of them, so that no artifact of this checkout is touched."""
+"""The real notebooks run by the real command, on a copy of them, so that no artifact of this
+checkout is touched.
+"""
 
 import json
 import shutil
@@ -32,28 +34,48 @@ def checkout(tmp_path):
 
 def run_mer(root, *words):
     ended = subprocess.run(
-        [sys.executable, "-m", "mer_utils.cli", *map(str, words)], cwd=root, capture_output=True, text=True
+        [sys.executable, "-m", "mer_utils.cli", *map(str, words)],
+        cwd=root,
+        capture_output=True,
+        text=True,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
 def test_a_licensed_folder_gives_every_figure_with_one_command(checkout, tmp_path):
-    """The challenge's layout as a laboratory has it: numbered folders and a label table; no truth, no apex."""
-    made, source = open_dataset(write_synthetic(tmp_path / "made", 4, 14, seed=5, jobs=2)), tmp_path / "licensed set"
+    """The challenge's layout as a laboratory has it: numbered folders and a label table; no truth,
+    no apex.
+    """
+    made, source = (
+        open_dataset(write_synthetic(tmp_path / "made", 4, 14, seed=5, jobs=2)),
+        tmp_path / "licensed set",
+    )
     rows = []
     for n, clip in enumerate(made.clips):
         shutil.copytree(clip.folder, source / f"seq{n}")
-        rows.append({"Id": n, **dict(zip(made.labels, clip.labels, strict=True)), "Subject": clip.subject})
+        rows.append(
+            {"Id": n, **dict(zip(made.labels, clip.labels, strict=True)), "Subject": clip.subject}
+        )
     write_table(source / "labels.csv", rows)
     root = checkout("laboratory")
-    words = ["import", "4dme-challenge", source, root / "data" / "4dme", "--labels", source / "labels.csv", "--figures"]
+    words = [
+        "import",
+        "4dme-challenge",
+        source,
+        root / "data" / "4dme",
+        "--labels",
+        source / "labels.csv",
+        "--figures",
+    ]
     printed = run_mer(root, *words)
     out = root / "artifacts" / "paper" / "figures"
     assert sorted(path.stem for path in out.glob("*.png")) == sorted(DECLARED)
     results = json.loads((out / "results.json").read_text())
     assert results["data"]["synthetic"] is False and results["data"]["clips"] == 14
-    assert not results.get("flow_epe_px") and "median_abs_error_frames" not in results.get("apex", {})
+    assert not results.get("flow_epe_px") and "median_abs_error_frames" not in results.get(
+        "apex", {}
+    )
     assert 0 <= results["uf1"]["MicroAttNet"]["macro"] <= 1
     assert "SYNTHETIC" not in printed and not (root / "figures").exists()
     assert "doctor" not in printed and "14 clips of 4 subjects" in printed
@@ -61,17 +83,28 @@ def test_a_licensed_folder_gives_every_figure_with_one_command(checkout, tmp_pat
 
 
 def test_a_set_of_one_view_and_exclusive_labels_runs_too(checkout, tmp_path):
-    """One label a clip, one camera, three classes, key frames by the numbers in file names, as in CASME II."""
-    made, source = open_dataset(write_synthetic(tmp_path / "made", 5, 18, seed=6, jobs=2)), tmp_path / "casme"
+    """One label a clip, one camera, three classes, key frames by the numbers in file names, as in
+    CASME II.
+    """
+    made, source = (
+        open_dataset(write_synthetic(tmp_path / "made", 5, 18, seed=6, jobs=2)),
+        tmp_path / "casme",
+    )
     emotions, rows = ["disgust", "happiness", "surprise"], []
     for n, clip in enumerate(made.clips):
         folder = source / f"sub{int(clip.subject[1:]):02d}" / f"EP{n:02d}"
         folder.mkdir(parents=True)
         for t, frame in enumerate(read_frames(clip)):
             cv2.imwrite(str(folder / f"reg_img{t + 40}.png"), frame[:, : frame.shape[1] // 2])
-        emotion = emotions[n] if n < 3 else emotions[int(np.argmax([clip.labels[0], clip.labels[1], clip.labels[3]]))]
+        emotion = (
+            emotions[n]
+            if n < 3
+            else emotions[int(np.argmax([clip.labels[0], clip.labels[1], clip.labels[3]]))]
+        )
         keys = {"OnsetFrame": clip.onset + 40, "ApexFrame": "/", "OffsetFrame": clip.offset + 40}
-        rows.append({"Subject": int(clip.subject[1:]), "Filename": f"EP{n:02d}", **keys, "Emotion": emotion})
+        rows.append(
+            {"Subject": int(clip.subject[1:]), "Filename": f"EP{n:02d}", **keys, "Emotion": emotion}
+        )
     write_table(tmp_path / "coding.csv", rows)
     classes = [
         {"label": label, "class": name}
@@ -80,11 +113,33 @@ def test_a_set_of_one_view_and_exclusive_labels_runs_too(checkout, tmp_path):
     write_table(tmp_path / "classes.csv", classes)
     columns = "subject=Subject,label=Emotion,onset=OnsetFrame,apex=ApexFrame,offset=OffsetFrame"
     root, data = checkout("single"), tmp_path / "single"
-    words = ["--columns", columns, "--folder", "sub{Subject:0>2}/{Filename}", "--classes", tmp_path / "classes.csv"]
+    words = [
+        "--columns",
+        columns,
+        "--folder",
+        "sub{Subject:0>2}/{Filename}",
+        "--classes",
+        tmp_path / "classes.csv",
+    ]
     run_mer(root, "import", "frames", source, data, "--table", tmp_path / "coding.csv", *words)
-    run_mer(root, "run", "--profile", "paper", "--data", data, "--only", "05", "--only", "08", "--jobs", 2)
+    run_mer(
+        root,
+        "run",
+        "--profile",
+        "paper",
+        "--data",
+        data,
+        "--only",
+        "05",
+        "--only",
+        "08",
+        "--jobs",
+        2,
+    )
     out = root / "artifacts" / "paper" / "figures"
-    assert {path.stem for path in out.glob("*.png")} == {name for name in DECLARED if name[3:5] in ("05", "08")}
+    assert {path.stem for path in out.glob("*.png")} == {
+        name for name in DECLARED if name[3:5] in ("05", "08")
+    }
     results = json.loads((out / "results.json").read_text())
     assert results["data"]["clips"] == 18 and "all_ones" not in results["uf1"]
     assert 0 <= results["uf1"]["MicroAttNet"]["uar"] <= 1
@@ -93,7 +148,9 @@ def test_a_set_of_one_view_and_exclusive_labels_runs_too(checkout, tmp_path):
 
 
 def test_ready_made_flow_images_give_the_figures_that_need_no_frames(checkout, tmp_path):
-    """The layout that published code starts from: a folder a left-out subject, a folder a class, PNGs of u, v, M."""
+    """The layout that published code starts from: a folder a left-out subject, a folder a class,
+    PNGs of u, v, M.
+    """
     made = open_dataset(write_synthetic(tmp_path / "made", 5, 18, seed=6, jobs=2))
     features = extract(made, FrontEnd(size=28, phases=1), jobs=2)
     for n, maps in enumerate(features.x[:, 0, 0]):  # (3, S, S) of the left view
@@ -101,15 +158,22 @@ def test_ready_made_flow_images_give_the_figures_that_need_no_frames(checkout, t
         folder = tmp_path / "flows" / features.subjects[n] / "u_test" / str(kind)
         folder.mkdir(parents=True, exist_ok=True)
         scaled = [maps[0] * 40 + 127.5, maps[1] * 40 + 127.5, maps[2] * 80]
-        cv2.imwrite(str(folder / f"clip{n}.png"), np.clip(np.stack(scaled[::-1], -1), 0, 255).astype(np.uint8))
+        cv2.imwrite(
+            str(folder / f"clip{n}.png"),
+            np.clip(np.stack(scaled[::-1], -1), 0, 255).astype(np.uint8),
+        )
     root = checkout("flows")
     words = ["--labels", "0=Negative,1=Positive,2=Surprise", "--figures"]
     printed = run_mer(root, "import", "flow-images", tmp_path / "flows", tmp_path / "set", *words)
     out = root / "artifacts" / "paper" / "figures"
     wanted = {name for name in DECLARED if name[3:5] in ("05", "06", "07")}
-    assert {path.stem for path in out.glob("*.png")} == wanted and "18 clips of 5 subjects" in printed
+    assert {
+        path.stem for path in out.glob("*.png")
+    } == wanted and "18 clips of 5 subjects" in printed
     words = ["run", "--profile", "paper", "--data", str(tmp_path / "set"), "--only", "02"]
-    ended = subprocess.run([sys.executable, "-m", "mer_utils.cli", *words], cwd=root, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-m", "mer_utils.cli", *words], cwd=root, capture_output=True, text=True
+    )
     assert ended.returncode == 1 and "notebook 02 needs frames" in ended.stderr
 
 
@@ -117,11 +181,26 @@ def test_two_runs_from_nothing_are_equal_to_the_byte_whatever_the_workers(checko
     outs = []
     for name, jobs in (("first", 1), ("second", 2)):
         root = checkout(name)
-        words = ["--only", "02", "--only", "05", "-p", "all.subjects=4", "-p", "all.clips=14", "-p", "all.seed=2"]
+        words = [
+            "--only",
+            "02",
+            "--only",
+            "05",
+            "-p",
+            "all.subjects=4",
+            "-p",
+            "all.clips=14",
+            "-p",
+            "all.seed=2",
+        ]
         run_mer(root, "run", *words, "--jobs", jobs)
         outs.append(root / "artifacts")
     names = [
-        sorted(p.relative_to(out) for p in out.rglob("*") if p.suffix in (".png", ".npy", ".safetensors"))
+        sorted(
+            p.relative_to(out)
+            for p in out.rglob("*")
+            if p.suffix in (".png", ".npy", ".safetensors")
+        )
         for out in outs
     ]
     assert names[0] == names[1]

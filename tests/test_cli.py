@@ -45,11 +45,17 @@ def test_run_ends_with_a_table_and_status_says_fresh(root, mer):
     assert table[1].startswith("02_second") and table[1].endswith("1  rate of 02")
     lines = mer("status", cwd=root)[1].splitlines()
     assert lines[0] == f"{'01_first':22} never run"
-    assert lines[1].startswith(f"{'02_second':22} stale: parameter rate: 0.25 → 0.5; fig02_a.png is missing in ")
+    assert lines[1].startswith(
+        f"{'02_second':22} stale: parameter rate: 0.25 → 0.5; fig02_a.png is missing in "
+    )
 
 
 def test_bad_input_is_one_sentence_on_stderr(root, mer, tmp_path):
-    for args in (("run", "--profile", "paper"), ("status", "--data", "nowhere"), ("run", "-p", "01.x=1")):
+    for args in (
+        ("run", "--profile", "paper"),
+        ("status", "--data", "nowhere"),
+        ("run", "-p", "01.x=1"),
+    ):
         code, out, err = mer(*args, cwd=root)
         assert (code, out) == (1, "") and err.startswith("mer: ") and err.count("\n") == 1
     code, _, err = mer("run", "--nonsense", cwd=root)
@@ -57,24 +63,38 @@ def test_bad_input_is_one_sentence_on_stderr(root, mer, tmp_path):
     assert "go to the repository's folder first" in mer("status", cwd=tmp_path)[2]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process on Windows")
+@pytest.mark.skipif(
+    os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process on Windows"
+)
 def test_ctrl_c_ends_the_kernel_too(root, mer):
-    edit(root, "study.headline(", "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60); (")
+    edit(
+        root,
+        "study.headline(",
+        "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60); (",
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "mer_utils.cli", "run"],
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        # a shell's background jobs ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     pid = root / "notebooks" / "pid"
     deadline = time.monotonic() + 40
-    while not (pid.exists() and pid.read_text()) and process.poll() is None and time.monotonic() < deadline:
+    while (
+        not (pid.exists() and pid.read_text())
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130 and errors == "mer: stopped; the notebooks that were finished stay\n"
+    assert (
+        process.returncode == 130
+        and errors == "mer: stopped; the notebooks that were finished stay\n"
+    )
     for _ in range(50):  # the kernel has been told; it may take a moment
         try:
             os.kill(int(pid.read_text()), 0)
@@ -89,7 +109,19 @@ def test_ctrl_c_ends_the_kernel_too(root, mer):
 def test_synth_passes_its_options_on(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(generate, "write_synthetic", lambda *args: calls.append(args))
-    options = ["--subjects", "2", "--clips", "3", "--seed", "4", "--size", "96", "--meshes", "--jobs", "5"]
+    options = [
+        "--subjects",
+        "2",
+        "--clips",
+        "3",
+        "--seed",
+        "4",
+        "--size",
+        "96",
+        "--meshes",
+        "--jobs",
+        "5",
+    ]
     ended = CliRunner().invoke(cli.commands, ["synth", str(tmp_path / "new"), *options])
     assert ended.exit_code == 0 and "mer run --data" in ended.output
     assert calls == [(tmp_path / "new", 2, 3, 4, "bench-v1", 96, True, 5)]
@@ -103,5 +135,9 @@ def test_help_names_every_command():
 def test_a_dask_scheduler_that_is_not_there_is_one_sentence(root, mer, monkeypatch):
     monkeypatch.setattr("mer_utils.core.parallel.PATIENCE", 1)
     code, _, err = mer("run", "--dask", "tcp://127.0.0.1:9", cwd=root)
-    assert code == 1 and err.startswith("mer: tcp://127.0.0.1:9: no Dask scheduler answers") and err.count("\n") == 1
+    assert (
+        code == 1
+        and err.startswith("mer: tcp://127.0.0.1:9: no Dask scheduler answers")
+        and err.count("\n") == 1
+    )
     assert "MER_DASK" not in os.environ

@@ -17,20 +17,30 @@ from yunet import write_model
 
 @pytest.fixture
 def sequences(data, tmp_path):
-    """The challenge's layout: numbered folders; labels of the first four, the other two are the test part."""
+    """The challenge's layout: numbered folders; labels of the first four, the other two are the
+    test part.
+    """
     root = tmp_path / "challenge"
     rows = []
     for n, clip in enumerate(data.clips):
         shutil.copytree(clip.folder, root / f"seq{n}")
         if n < 4:
-            rows.append({"Id": n, **dict(zip(data.labels, clip.labels, strict=True)), "Subject": clip.subject})
+            rows.append(
+                {
+                    "Id": n,
+                    **dict(zip(data.labels, clip.labels, strict=True)),
+                    "Subject": clip.subject,
+                }
+            )
     write_table(root / "labels.csv", rows)
     return root
 
 
 def test_from_the_challenge_s_folders_to_its_answer_sheet(mer, sequences, trained, tmp_path):
     data, out = tmp_path / "set", tmp_path / "out.csv"
-    code, text, err = mer("import", "4dme-challenge", sequences, data, "--labels", sequences / "labels.csv")
+    code, text, err = mer(
+        "import", "4dme-challenge", sequences, data, "--labels", sequences / "labels.csv"
+    )
     assert (code, err) == (0, "") and text.startswith("6 clips of") and "without labels: 2" in text
     assert f"mer run --profile paper --data {data}" in text and not (data / "clips").exists()
     assert "import the others as a set of their own" in text
@@ -41,7 +51,11 @@ def test_from_the_challenge_s_folders_to_its_answer_sheet(mer, sequences, traine
     told = json.loads(mer("doctor", data, "--json")[1])
     assert isinstance(told, dict)
     code, text, err = mer("submit", data, out, "--weights", trained[0], "--exclude", "--jobs", 1)
-    assert (code, err) == (0, "") and "trained on tiny synthetic faces" in text and "2 clips answered" in text
+    assert (
+        (code, err) == (0, "")
+        and "trained on tiny synthetic faces" in text
+        and "2 clips answered" in text
+    )
     with open(out, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["Id"] for row in rows] == ["4", "5"] and all(
@@ -62,11 +76,25 @@ def test_the_doctor_ends_with_1_when_something_must_be_mended(mer, data, tmp_pat
 def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained):
     clip = data.clips[0]
     code, text, err = mer(
-        "predict", clip.folder, "--weights", trained[0], "--onset", clip.onset, "--offset", clip.offset
+        "predict",
+        clip.folder,
+        "--weights",
+        trained[0],
+        "--onset",
+        clip.onset,
+        "--offset",
+        clip.offset,
     )
     assert (code, err) == (0, "")
-    assert "8 networks, trained on tiny synthetic faces" in text and "views: 2 of 168 x 224 px" in text
-    for word in (*data.labels, "attention: u 0.3", f"onset {clip.onset}", "found by the head's outline"):
+    assert (
+        "8 networks, trained on tiny synthetic faces" in text and "views: 2 of 168 x 224 px" in text
+    )
+    for word in (
+        *data.labels,
+        "attention: u 0.3",
+        f"onset {clip.onset}",
+        "found by the head's outline",
+    ):
         assert word in text
     told = json.loads(Path(f"predictions/{clip.name}.json").read_text())
     assert told["source"] == clip.name and set(told["labels"]) == set(data.labels)
@@ -76,7 +104,10 @@ def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained):
 def test_boxes_are_filled_by_the_model_that_is_named(mer, data, tmp_path):
     root = shutil.copytree(data.root, tmp_path / "set")
     code, text, err = mer("boxes", root, "--face-model", write_model(tmp_path / "stand-in.onnx"))
-    assert (code, err) == (0, "") and text == "6 clips stand before a plain background and need none\n"
+    assert (code, err) == (
+        0,
+        "",
+    ) and text == "6 clips stand before a plain background and need none\n"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +132,9 @@ def test_what_is_not_there_is_one_sentence(mer, words, tmp_path):
 
 
 def test_a_badly_written_option_is_named(mer, data, tmp_path):
-    code, _, err = mer("import", "frames", data.root, tmp_path / "new", "--table", "t.csv", "--columns", "subject")
+    code, _, err = mer(
+        "import", "frames", data.root, tmp_path / "new", "--table", "t.csv", "--columns", "subject"
+    )
     assert code == 2 and "--columns" in err
     code, _, err = mer("predict", data.clips[0].folder, "--weights", "none", "--box", "1 2 3")
     assert code == 1
@@ -109,4 +142,6 @@ def test_a_badly_written_option_is_named(mer, data, tmp_path):
 
 def test_help_tells_each_kind_of_import():
     text = CliRunner().invoke(cli.commands, ["import", "--help"]).output
-    assert all(kind in text for kind in ("4dme-challenge", "4dme-release", "obj", "frames", "flow-images"))
+    assert all(
+        kind in text for kind in ("4dme-challenge", "4dme-release", "obj", "frames", "flow-images")
+    )

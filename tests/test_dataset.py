@@ -4,7 +4,14 @@ import tracemalloc
 
 from mer_utils import MerError
 from mer_utils.core.png import encode_png
-from mer_utils.data.dataset import format_boxes, list_frames, open_dataset, read_boxes, read_frames, survey
+from mer_utils.data.dataset import (
+    format_boxes,
+    list_frames,
+    open_dataset,
+    read_boxes,
+    read_frames,
+    survey,
+)
 from mer_utils.faces.scenario import LABELS
 
 import cv2
@@ -28,7 +35,12 @@ def edit(root, row, column, value):
 
 
 def test_what_was_written_is_read_back(data):
-    assert len(data) == 6 and data.subjects == ["S01", "S02"] and data.views == 2 and data.labels == LABELS
+    assert (
+        len(data) == 6
+        and data.subjects == ["S01", "S02"]
+        and data.views == 2
+        and data.labels == LABELS
+    )
     assert data.label_matrix().shape == (6, 5) and data.label_matrix().sum(1).min() >= 1
     for clip in data.clips:
         raw = read_frames(clip)
@@ -55,7 +67,11 @@ def test_a_bad_row_is_named(copy, column, value, message):
     edit(copy, 1, column, value)
     with pytest.raises(MerError, match=message) as caught:
         open_dataset(copy)
-    assert "nowhere" in str(caught.value) or "row 2" in str(caught.value) or "row 3" in str(caught.value)
+    assert (
+        "nowhere" in str(caught.value)
+        or "row 2" in str(caught.value)
+        or "row 3" in str(caught.value)
+    )
     assert "\n" not in str(caught.value)
 
 
@@ -102,7 +118,11 @@ def test_a_manifest_with_a_byte_order_mark_and_boxes(copy):
 def test_frames_are_sorted_by_their_first_number(tmp_path):
     for name in ("img10_2.png", "img9_7.png", "img100.jpg", "notes.txt"):
         (tmp_path / name).write_bytes(encode_png(np.zeros((4, 4), np.uint8)))
-    assert [path.name for path in list_frames(tmp_path)] == ["img9_7.png", "img10_2.png", "img100.jpg"]
+    assert [path.name for path in list_frames(tmp_path)] == [
+        "img9_7.png",
+        "img10_2.png",
+        "img100.jpg",
+    ]
     (tmp_path / "cover.png").write_bytes(b"")
     with pytest.raises(MerError, match="needs a number"):
         list_frames(tmp_path)
@@ -111,7 +131,9 @@ def test_frames_are_sorted_by_their_first_number(tmp_path):
 def test_unreadable_and_unequal_frames_are_named(copy):
     clip = open_dataset(copy).clips[0]
     cv2.imwrite(str(clip.frames[3]), np.zeros((10, 12), np.uint8))
-    with pytest.raises(MerError, match=r"0003\.png: 12 x 10 px, but the clip's first frame is 336 x 224"):
+    with pytest.raises(
+        MerError, match=r"0003\.png: 12 x 10 px, but the clip's first frame is 336 x 224"
+    ):
         read_frames(clip)
     clip.frames[3].write_text("not a picture")
     with pytest.raises(MerError, match=r"0003\.png: not readable as an image"):
@@ -163,7 +185,9 @@ def test_frames_may_lie_elsewhere_under_other_names(copy, data, tmp_path):
         assert [clip.name for clip in found.clips] == names
 
 
-@pytest.mark.parametrize("path", ["../copy/clips/S01_001", "/etc", "C:\\x", "a/../../b", "..", "S01_001\\..\\..", "\0"])
+@pytest.mark.parametrize(
+    "path", ["../copy/clips/S01_001", "/etc", "C:\\x", "a/../../b", "..", "S01_001\\..\\..", "\0"]
+)
 def test_a_path_never_leads_out_of_the_folder(copy, path):
     add_column(copy, "frames", [path, *[""] * 5])
     refuse(copy, "row 2: the path .* must lead downwards")
@@ -201,7 +225,14 @@ def test_a_row_without_any_label_is_unlabelled(copy):
     for label in LABELS:
         edit(copy, 2, label.lower(), "")
     found = open_dataset(copy)
-    assert [clip.labels is None for clip in found.clips] == [False, True, False, False, False, False]
+    assert [clip.labels is None for clip in found.clips] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     with pytest.raises(MerError, match="S01_002: has no labels"):
         found.label_matrix()
     edit(copy, 2, "negative", "1")
@@ -244,16 +275,42 @@ def test_boxes_are_written_as_they_are_read():
 
 
 CELL = st.one_of(
-    st.sampled_from(["0", "1", "", "S01", "S01_001", "..", "/", "999999999999999999999", "nan", "1e9", "-1", "=1+1"]),
+    st.sampled_from(
+        [
+            "0",
+            "1",
+            "",
+            "S01",
+            "S01_001",
+            "..",
+            "/",
+            "999999999999999999999",
+            "nan",
+            "1e9",
+            "-1",
+            "=1+1",
+        ]
+    ),
     st.text(max_size=8),
 )
 
 
-@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.lists(CELL, min_size=1, max_size=12), min_size=1, max_size=4), st.booleans())
 @example([["x" * 300, "S01", "1", "0", "0", "0", "0", "", "", ""]], True)
 def test_any_manifest_is_a_dataset_or_one_sentence(copy, rows, header):
-    columns = ["clip", "subject", *(label.lower() for label in LABELS), "onset", "apex", "offset", "fps", "box"]
+    columns = [
+        "clip",
+        "subject",
+        *(label.lower() for label in LABELS),
+        "onset",
+        "apex",
+        "offset",
+        "fps",
+        "box",
+    ]
     lines = [",".join(columns)] * header + [",".join(row) for row in rows]
     (copy / "manifest.csv").write_text("\n".join(lines), encoding="utf-8", errors="surrogatepass")
     tracemalloc.start()

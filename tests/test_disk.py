@@ -44,7 +44,21 @@ def commands(data, trained, tmp_path):
         return {
             "import": (("import", "4dme-challenge", challenge, place / "set", "--copy"), 4_000),
             "import beside": (("import", "4dme-challenge", challenge, place / "away"), 100),
-            "synth": (("synth", place / "faces", "--subjects", 1, "--clips", 2, "--size", 64, "--jobs", 1), 1_000),
+            "synth": (
+                (
+                    "synth",
+                    place / "faces",
+                    "--subjects",
+                    1,
+                    "--clips",
+                    2,
+                    "--size",
+                    64,
+                    "--jobs",
+                    1,
+                ),
+                1_000,
+            ),
             "predict": (("predict", data.clips[0].folder, *weights, "--out", place / "out"), 9_000),
             "submit": (("submit", bare, place / "out.csv", *weights, "--jobs", 1), 20),
             "boxes": (("boxes", wild, "--face-model", model), 60),
@@ -66,8 +80,14 @@ def test_a_full_disk_leaves_nothing_half_written(mer, commands, tmp_path, name):
     before, manifest = list_all(tmp_path), (tmp_path / "wild" / "manifest.csv").read_bytes()
     with full_disk(room):
         code, _, err = mer(*words)
-    assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1 and "cannot be written" in err, err
-    after = [path for path in list_all(tmp_path) if path not in ("out",)]  # an empty folder for answers may stay
+    assert (
+        code == 1
+        and err.startswith("mer: ")
+        and err.count("\n") == 1
+        and "cannot be written" in err
+    ), err
+    # an empty folder for answers may stay
+    after = [path for path in list_all(tmp_path) if path not in ("out",)]
     assert after == before and (tmp_path / "wild" / "manifest.csv").read_bytes() == manifest
     assert mer(*words)[0] == 0
 
@@ -78,7 +98,12 @@ def test_a_place_that_is_no_folder_is_one_sentence(mer, commands, tmp_path, name
     words, _ = commands(tmp_path / "file")[name]
     before = list_all(tmp_path)
     code, _, err = mer(*words)
-    assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1 and "cannot be written" in err, err
+    assert (
+        code == 1
+        and err.startswith("mer: ")
+        and err.count("\n") == 1
+        and "cannot be written" in err
+    ), err
     assert list_all(tmp_path) == before
 
 
@@ -88,5 +113,10 @@ def test_a_read_only_folder_is_one_sentence(mer, commands, tmp_path, name):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     code, _, err = mer(*commands(locked)[name][0])
-    assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1 and "cannot be written" in err, err
+    assert (
+        code == 1
+        and err.startswith("mer: ")
+        and err.count("\n") == 1
+        and "cannot be written" in err
+    ), err
     assert not list(locked.iterdir())

@@ -30,7 +30,11 @@ SMALL = FrontEnd(crop=64, size=16)
 def test_shapes_apex_and_cache(data, tmp_path):
     features = extract(data, SMALL, tmp_path, jobs=2)
     assert features.x.shape == (6, 2, 2, 3, 16, 16) and features.x.dtype == np.float32
-    assert features.y.shape == (6, 5) and features.boxes.shape == (6, 2, 4) and features.labels == data.labels
+    assert (
+        features.y.shape == (6, 5)
+        and features.boxes.shape == (6, 2, 4)
+        and features.labels == data.labels
+    )
     assert all(c.onset < apex < c.offset for c, apex in zip(data.clips, features.apex, strict=True))
     stored = list(tmp_path.glob("features-*.npy"))
     assert len(stored) == 1
@@ -38,13 +42,15 @@ def test_shapes_apex_and_cache(data, tmp_path):
     again = extract(data, SMALL, tmp_path)
     np.testing.assert_array_equal(again.x, features.x)
     assert stored[0].stat().st_mtime_ns == before
-    np.testing.assert_array_equal(extract(data, SMALL).x, features.x)  # one worker, no cache: the same bits
+    # one worker, no cache: the same bits
+    np.testing.assert_array_equal(extract(data, SMALL).x, features.x)
     assert extract(data, replace(SMALL, backend="farneback"), tmp_path).key != features.key
 
 
 def test_magnitude_is_that_of_the_flow_before_it_was_made_smaller(data):
     maps = extract_clip(data.clips[0], 2, SMALL)[0]
-    # averaging vectors shortens them: the averaged magnitude is never smaller than that of the averaged flow
+    # averaging vectors shortens them: the averaged magnitude is never smaller than that of the
+    # averaged flow
     assert (maps[:, :, 2] >= np.hypot(maps[:, :, 0], maps[:, :, 1]) - 1e-5).all()
 
 
@@ -65,7 +71,8 @@ def test_normalisations():
     assert np.allclose(unit[:, :, 2].min((-1, -2)), 0)
     robust = normalise(maps, "robust")
     assert np.percentile(robust[:, :, 2], 99) == pytest.approx(1, rel=1e-5)
-    np.testing.assert_allclose(robust / maps, robust.flat[0] / maps.flat[0], rtol=1e-4)  # one factor for the whole clip
+    # one factor for the whole clip
+    np.testing.assert_allclose(robust / maps, robust.flat[0] / maps.flat[0], rtol=1e-4)
     assert np.isfinite(normalise(np.zeros_like(maps), "minmax")).all()
     assert np.isfinite(normalise(np.zeros_like(maps), "robust")).all()
     with pytest.raises(MerError, match="unknown"):
@@ -73,10 +80,22 @@ def test_normalisations():
 
 
 def test_variants_together_are_what_each_is_alone(data, tmp_path):
-    changes = ({}, {"backend": "farneback"}, {"compensation": "none"}, {"normalisation": "robust", "size": 20})
-    variants = [replace(SMALL, **change) for change in (*changes, {"apex": "manifest", "curve_backend": "farneback"})]
+    changes = (
+        {},
+        {"backend": "farneback"},
+        {"compensation": "none"},
+        {"normalisation": "robust", "size": 20},
+    )
+    variants = [
+        replace(SMALL, **change)
+        for change in (*changes, {"apex": "manifest", "curve_backend": "farneback"})
+    ]
     together = extract_variants(data, variants, tmp_path, jobs=2)
-    assert len(list(tmp_path.glob("features-*.npy"))) == len(variants) == len({f.key for f in together})
+    assert (
+        len(list(tmp_path.glob("features-*.npy")))
+        == len(variants)
+        == len({f.key for f in together})
+    )
     for options, features in zip(variants, together, strict=True):
         alone = extract(data, options)
         np.testing.assert_array_equal(features.x, alone.x)
@@ -85,14 +104,17 @@ def test_variants_together_are_what_each_is_alone(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"backend": "horn"}, {"apex": "middle"}, {"rule": "sum"}, {"normalisation": "z"}, {"size": 4}]
+    "bad",
+    [{"backend": "horn"}, {"apex": "middle"}, {"rule": "sum"}, {"normalisation": "z"}, {"size": 4}],
 )
 def test_a_misspelt_choice_is_refused_when_it_is_made(bad):
     with pytest.raises(MerError, match=next(iter(bad))):
         FrontEnd(**bad)
 
 
-def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(data, tmp_path, monkeypatch):
+def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(
+    data, tmp_path, monkeypatch
+):
     whole = extract(data, SMALL, tmp_path / "whole")
     name = next((tmp_path / "whole").glob("features-*.npy")).name
     worked, real = [], mer_utils.method.features._extract_part
@@ -110,7 +132,11 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(data, tm
     with open(tmp_path / "cut" / f".{name}.part", "ab") as file:
         file.write(b"half a record")  # what a kill in the middle of a write leaves
     again = extract(data, SMALL, tmp_path / "cut")
-    assert len(worked) == 3 and worked[2] == worked[1] and worked[0] == [clip.name for clip in data.clips[:4]]
+    assert (
+        len(worked) == 3
+        and worked[2] == worked[1]
+        and worked[0] == [clip.name for clip in data.clips[:4]]
+    )
     np.testing.assert_array_equal(again.x, whole.x)
     assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not list((tmp_path / "cut").glob(".*.part"))
@@ -123,7 +149,11 @@ def test_maps_are_mapped_from_disk_and_a_damaged_file_is_made_again(data, tmp_pa
     while type(base) is np.ndarray:
         base = base.base
     assert isinstance(base, np.memmap)
-    whole, expected, noise = path.read_bytes(), np.array(first.x), np.random.default_rng(0).bytes(400)
+    whole, expected, noise = (
+        path.read_bytes(),
+        np.array(first.x),
+        np.random.default_rng(0).bytes(400),
+    )
     middle = len(whole) // 2
     for damaged in (
         whole[:middle],
@@ -140,7 +170,9 @@ def test_maps_are_mapped_from_disk_and_a_damaged_file_is_made_again(data, tmp_pa
 
 
 def test_a_damaged_left_over_is_not_trusted(data, tmp_path, capsys):
-    """Random bytes in the file of a stopped extraction: what stands before them is kept, the rest is made again."""
+    """Random bytes in the file of a stopped extraction: what stands before them is kept, the rest
+    is made again.
+    """
     extract(data, SMALL, tmp_path)
     (path,) = tmp_path.glob("features-*.npy")
     whole, part = path.read_bytes(), path.with_name(f".{path.name}.part")
@@ -168,9 +200,9 @@ import mer_utils
 assert Path(mer_utils.__file__).parent == package, mer_utils.__file__
 data = open_dataset(root)
 if sys.stdin.readline():  # a kernel that stays open while flow.py is edited
-    flow = package / "flow.py"
-    flow.write_text(flow.read_text() + "\\n_compute = compute_flow\\n\\n\\ndef compute_flow(*args, **more):\\n"
-                    "    return 3 * _compute(*args, **more)\\n")
+    flow = package / "method" / "flow.py"
+    more = "\\n_compute = compute_flow\\n\\n\\ndef compute_flow(*args, **more):\\n"
+    flow.write_text(flow.read_text() + more + "    return 3 * _compute(*args, **more)\\n")
 print(repr(extract(data, FrontEnd(crop=64, size=16), cache).x.tobytes()))
 """
 
@@ -209,7 +241,9 @@ try:
 except MerError as error:
     print(error)
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
     assert package.is_dir() and ended.returncode == 0, ended.stderr
     assert (
         "mer_utils/method/flow.py was edited after this process had loaded it" in ended.stdout
@@ -249,7 +283,9 @@ except MerError as error:
     print(error)
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.stderr == "" and ended.stdout.count("\n") == 1 and "cannot be written" in ended.stdout
+    assert (
+        ended.stderr == "" and ended.stdout.count("\n") == 1 and "cannot be written" in ended.stdout
+    )
     assert not list(tmp_path.glob("features-*.npy"))
     np.testing.assert_array_equal(extract(data, SMALL, tmp_path).x, extract(data, SMALL).x)
 
@@ -268,13 +304,26 @@ def pictures(tmp_path):
     """A set of flow images: two clips of two phases, red v, green third, blue u."""
     root = tmp_path / "flows"
     (root / "png").mkdir(parents=True)
-    info = {"name": "flows", "views": 1, "labels": ["A", "B"], "exclusive": True, "synthetic": False}
-    (root / "dataset.json").write_text(json.dumps(info | {"frames": "png", "channels": ["v", "strain", "u"]}))
+    info = {
+        "name": "flows",
+        "views": 1,
+        "labels": ["A", "B"],
+        "exclusive": True,
+        "synthetic": False,
+    }
+    (root / "dataset.json").write_text(
+        json.dumps(info | {"frames": "png", "channels": ["v", "strain", "u"]})
+    )
     for n in range(4):
         image = np.zeros((28, 28, 3), np.uint8)
-        image[..., 0], image[..., 1], image[..., 2] = 255, 51, 10 * n  # BGR: u is 1, third 0.2, v varies
+        # BGR: u is 1, third 0.2, v varies
+        image[..., 0], image[..., 1], image[..., 2] = 255, 51, 10 * n
         cv2.imwrite(str(root / "png" / f"c{n // 2}_{n % 2}.png"), image)
-    rows = ["clip,subject,a,b,frames", "c0,s0,1,0,c0_0.png;c0_1.png", "c1,s1,0,1,c1_0.png; c1_1.png"]
+    rows = [
+        "clip,subject,a,b,frames",
+        "c0,s0,1,0,c0_0.png;c0_1.png",
+        "c1,s1,0,1,c1_0.png; c1_1.png",
+    ]
     (root / "manifest.csv").write_text("\n".join(rows) + "\n")
     return root
 
@@ -287,7 +336,11 @@ def test_flow_images_become_maps_in_the_order_u_v_third(pictures, tmp_path):
     np.testing.assert_allclose(maps[0, :, 2], 0.2, rtol=1e-6)
     np.testing.assert_allclose(maps[0, :, 1, 0, 0], np.array([20, 30]) / 127.5 - 1, rtol=1e-6)
     made = extract(dataset, FrontEnd(size=12), tmp_path / "cache", jobs=2)
-    assert made.x.shape == (2, 1, 2, 3, 12, 12) and made.y.tolist() == [[1, 0], [0, 1]] and made.exclusive
+    assert (
+        made.x.shape == (2, 1, 2, 3, 12, 12)
+        and made.y.tolist() == [[1, 0], [0, 1]]
+        and made.exclusive
+    )
     assert extract(dataset, FrontEnd(phases=1)).x.shape[2] == 1
     with pytest.raises(MerError, match="flow images and no frames: backend"):
         extract(dataset, FrontEnd(backend="farneback"))

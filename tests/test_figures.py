@@ -1,4 +1,6 @@
-"""Every public draw_ function of pictures.py and charts.py draws, deterministically, for two views and for one."""
+"""Every public draw_ function of pictures.py and charts.py draws, deterministically, for two views
+and for one.
+"""
 
 from types import SimpleNamespace
 
@@ -25,9 +27,12 @@ def maps(views=2, phases=2):
 def draw_prediction(views, phases):
     scores, thresholds = RNG.random((6, 3)), np.array([0.2, 0.5, 0.7])
     prediction = SimpleNamespace(
-        onset=1, apex=4, offset=8, curve=CURVE[:views], joint=CURVE[0], maps=maps(views, phases), labels=LABELS,
-        scores=scores, thresholds=thresholds, answers=scores.mean(0) >= thresholds, attention=np.array([0.3, 0.3, 0.4]),
-        first=(GREY,) * views, crops=np.stack([[GREY[:30]] * 9] * views), boxes=((2, 3, 20, 21),) * views,
+        onset=1, apex=4, offset=8, curve=CURVE[:views], joint=CURVE[0], maps=maps(views, phases),
+        labels=LABELS,
+        scores=scores, thresholds=thresholds, answers=scores.mean(0) >= thresholds,
+        attention=np.array([0.3, 0.3, 0.4]),
+        first=(GREY,) * views, crops=np.stack([[GREY[:30]] * 9] * views),
+        boxes=((2, 3, 20, 21),) * views,
     )  # fmt: skip
     return pictures.draw_prediction(prediction)
 
@@ -39,11 +44,15 @@ def draw_hero(views):
         np.stack([FLOW[:, :30, :30]] * views),
     )
     truth = (np.arange(9.0), 4)
-    return pictures.draw_hero(raw, [(2, 2, 20, 20)] * views, CURVE[:views], CURVE[0], (1, 4, 8), flows, crops, truth)
+    return pictures.draw_hero(
+        raw, [(2, 2, 20, 20)] * views, CURVE[:views], CURVE[0], (1, 4, 8), flows, crops, truth
+    )
 
 
 CALLS = {
-    "draw_images": lambda: pictures.draw_images([GREY, GREY], ["a", "b"], boxes=[(1, 2, 9, 9), None], heading="h"),
+    "draw_images": lambda: pictures.draw_images(
+        [GREY, GREY], ["a", "b"], boxes=[(1, 2, 9, 9), None], heading="h"
+    ),
     "draw_views_and_crop": lambda: pictures.draw_views_and_crop(
         np.hstack([GREY, GREY]), [(2, 2, 20, 20)] * 2, np.stack([GREY[:20, :20]] * 2)
     ),
@@ -55,9 +64,15 @@ CALLS = {
     ),
     "draw_counts": lambda: charts.draw_counts({"a": [0, 1, 1, 4], "b": [2, 2]}, "t", "x"),
     "draw_spread": lambda: charts.draw_spread({"a": np.arange(4.0), "b": np.ones(3)}, "t", "y"),
-    "draw_bars": lambda: charts.draw_bars({"a": 0.2, "b": 0.5}, "t", "x", ["a"], 0.3, {"a": (0.1, 0.3)}),
-    "draw_differences": lambda: charts.draw_differences({"a": 0.02, "b": -0.05}, "t", "x", {"b": (-0.1, 0.1)}, ["a"]),
-    "draw_sensitivity": lambda: charts.draw_sensitivity({"px": [1, 2]}, {"error": {"px": ([1, 2], [0, 1], [2, 3])}}),
+    "draw_bars": lambda: charts.draw_bars(
+        {"a": 0.2, "b": 0.5}, "t", "x", ["a"], 0.3, {"a": (0.1, 0.3)}
+    ),
+    "draw_differences": lambda: charts.draw_differences(
+        {"a": 0.02, "b": -0.05}, "t", "x", {"b": (-0.1, 0.1)}, ["a"]
+    ),
+    "draw_sensitivity": lambda: charts.draw_sensitivity(
+        {"px": [1, 2]}, {"error": {"px": ([1, 2], [0, 1], [2, 3])}}
+    ),
     "draw_lines": lambda: charts.draw_lines(
         np.arange(3), {"a": np.ones(3)}, "t", "x", "y", [(1, "here"), (2, "there")]
     ),
@@ -70,7 +85,9 @@ CALLS = {
     "draw_hero": lambda: draw_hero(2),
 }
 ONE_VIEW = {
-    "draw_views_and_crop": lambda: pictures.draw_views_and_crop(GREY, [(2, 2, 20, 20)], GREY[None, :20, :20]),
+    "draw_views_and_crop": lambda: pictures.draw_views_and_crop(
+        GREY, [(2, 2, 20, 20)], GREY[None, :20, :20]
+    ),
     "draw_maps": lambda: pictures.draw_maps(maps(1, 1)),
     "draw_motion_curve": lambda: pictures.draw_motion_curve(CURVE[:1], CURVE[0], 1, 5, 8),
     "draw_prediction": lambda: draw_prediction(1, 1),
@@ -79,11 +96,15 @@ ONE_VIEW = {
 
 
 def test_every_draw_function_is_tried_here():
-    names = {name for module in (pictures, charts) for name in vars(module) if name.startswith("draw_")}
+    names = {
+        name for module in (pictures, charts) for name in vars(module) if name.startswith("draw_")
+    }
     assert names == set(CALLS)
 
 
-@pytest.mark.parametrize("call", [*CALLS.values(), *ONE_VIEW.values()], ids=[*CALLS, *(f"{n}-one" for n in ONE_VIEW)])
+@pytest.mark.parametrize(
+    "call", [*CALLS.values(), *ONE_VIEW.values()], ids=[*CALLS, *(f"{n}-one" for n in ONE_VIEW)]
+)
 def test_draws_something_and_the_same_thing_twice(call):
     state = RNG.bit_generator.state
     first = call()
@@ -98,8 +119,10 @@ def test_draws_something_and_the_same_thing_twice(call):
 
 def test_flow_colours_tell_direction_and_speed():
     still, right, left = (
-        pictures.flow_to_rgb(np.full((2, 1, 1), 0.0) + np.array([[[u]], [[0.0]]]), 1)[0, 0] for u in (0, 1, -1)
+        pictures.flow_to_rgb(np.full((2, 1, 1), 0.0) + np.array([[[u]], [[0.0]]]), 1)[0, 0]
+        for u in (0, 1, -1)
     )
-    assert still.tolist() == [1, 1, 1] and right.tolist() == [1, 0, 0]  # white: no motion; red: to the right
+    # white: no motion; red: to the right
+    assert still.tolist() == [1, 1, 1] and right.tolist() == [1, 0, 0]
     assert left.tolist() == [0, 1, 1]  # the opposite hue
     assert magnitude(np.array([[[3.0]], [[4.0]]]))[0, 0] == 5

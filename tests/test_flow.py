@@ -1,5 +1,12 @@
 from mer_utils import MerError
-from mer_utils.method.flow import BACKENDS, compensate, compute_flow, head_motion, magnitude, phase_flow
+from mer_utils.method.flow import (
+    BACKENDS,
+    compensate,
+    compute_flow,
+    head_motion,
+    magnitude,
+    phase_flow,
+)
 
 import cv2
 import numpy as np
@@ -15,7 +22,9 @@ def texture(size=128, seed=0):
 def shifted(image, u, v):
     """Move the picture's content by (u, v) px: right and down where positive."""
     matrix = np.float32([[1, 0, u], [0, 1, v]])
-    return cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return cv2.warpAffine(
+        image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -25,7 +34,8 @@ def test_a_known_shift_is_found_with_its_signs(backend):
     flow = compute_flow(first.astype(np.uint8), second.astype(np.uint8), backend)
     assert flow.shape == (2, 128, 128) and flow.dtype == np.float32
     inner = np.median(flow[:, 16:-16, 16:-16], axis=(1, 2))
-    # a quarter of the shift: enough to tell the signs and u from v, and looser than any backend needs
+    # a quarter of the shift: enough to tell the signs and u from v, and looser than any backend
+    # needs
     np.testing.assert_allclose(inner, (0.8, -0.5), atol=0.2)
 
 
@@ -39,12 +49,14 @@ def test_unknown_backend_and_unequal_frames_are_refused():
 
 def test_similarity_takes_out_head_motion_and_leaves_the_expression():
     y, x = np.mgrid[:128, :128].astype(np.float32)
-    head = np.stack([0.6 - 0.004 * (y - 63.5), -0.3 + 0.004 * (x - 63.5)]).astype(np.float32)  # a shift and a turn
+    # a shift and a turn
+    head = np.stack([0.6 - 0.004 * (y - 63.5), -0.3 + 0.004 * (x - 63.5)]).astype(np.float32)
     brow = np.zeros_like(head)
     brow[1] = -np.exp(-(((x - 40) / 10) ** 2) - ((y - 40) / 8) ** 2)
     np.testing.assert_allclose(head_motion(head), head, atol=1e-3)
     left = compensate(head + brow)
-    # the fit must not be dragged along: less than a tenth of the brow's 1 px is lost or spread anywhere
+    # the fit must not be dragged along: less than a tenth of the brow's 1 px is lost or spread
+    # anywhere
     np.testing.assert_allclose(left, brow, atol=0.1)
     assert np.abs(compensate(head + brow, "none") - brow).max() > 0.5
 
@@ -63,4 +75,6 @@ def test_phases_run_onset_apex_and_back():
     assert flow.shape == (2, 2, 128, 128)
     assert np.median(flow[0, 0]) > 0.5 and np.median(flow[1, 0]) < -0.5
     assert phase_flow(frames, 0, 1, 2, phases=1).shape == (1, 2, 128, 128)
-    np.testing.assert_allclose(magnitude(flow), np.sqrt(flow[:, 0] ** 2 + flow[:, 1] ** 2), rtol=1e-5)
+    np.testing.assert_allclose(
+        magnitude(flow), np.sqrt(flow[:, 0] ** 2 + flow[:, 1] ** 2), rtol=1e-5
+    )

@@ -1,4 +1,6 @@
-"""The protocol: what a fold may see, what it refuses to see, and that stopping and spreading the work change no bit."""
+"""The protocol: what a fold may see, what it refuses to see, and that stopping and spreading the
+work change no bit.
+"""
 
 import os
 import signal
@@ -47,8 +49,11 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
     for name in np.unique(subjects):
         assert len(set(part[subjects == name])) == 1
     counts = np.bincount(part)
-    assert len(counts) == 3 and counts.max() - counts.min() <= 10  # at most the largest subject apart
-    assert (split_subjects(subjects, 3, 0) == part).all() and (split_subjects(subjects, 3, 1) != part).any()
+    # at most the largest subject apart
+    assert len(counts) == 3 and counts.max() - counts.min() <= 10
+    assert (split_subjects(subjects, 3, 0) == part).all() and (
+        split_subjects(subjects, 3, 1) != part
+    ).any()
     with pytest.raises(MerError, match="inner parts"):
         split_subjects(np.array(["S1", "S1"]), 2, 0)
 
@@ -56,7 +61,14 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_visible_label_is_learned(network):
     data = make_toy(clips=60, size=16)
-    recipe = Recipe(network=network, epochs=40, inner=2, width=4, dropout=0.2, rate=1e-3 if "Apex" in network else 1e-2)
+    recipe = Recipe(
+        network=network,
+        epochs=40,
+        inner=2,
+        width=4,
+        dropout=0.2,
+        rate=1e-3 if "Apex" in network else 1e-2,
+    )
     # a guess by prevalence scores about 0.4-0.57; the patches are plain to see
     assert run_loso(data, recipe).uf1(data.y)["macro"] > 0.8
 
@@ -109,8 +121,9 @@ def test_one_recording_under_two_names_and_two_subjects_is_refused():
 
 
 def test_a_statistic_of_test_subjects_is_refused():
-    """Normalisation and thresholds know the clips they come from: with one clip of the test subject among them, they
-    are not handed out for that subject."""
+    """Normalisation and thresholds know the clips they come from: with one clip of the test subject
+    among them, they are not handed out for that subject.
+    """
     data = make_toy()
     seen, hidden = fold_of(data, "S02")
     roles = plan_fold(data, seen, hidden, QUICK)
@@ -121,7 +134,8 @@ def test_a_statistic_of_test_subjects_is_refused():
     greedy = [replace(role, held=np.append(role.held, hidden[0])) for role in roles]
     with pytest.raises(MerError, match=r"leak: the thresholds .* test subject S02"):
         finish_fold(data, QUICK, greedy, trained)
-    finish_fold(data, replace(QUICK, thresholds="fixed"), greedy, trained)  # nothing was computed, nothing leaks
+    # nothing was computed, nothing leaks
+    finish_fold(data, replace(QUICK, thresholds="fixed"), greedy, trained)
     assert Fitted.on(seen, np.mean, data.y).apply_to(hidden, data, "mean") == data.y[seen].mean()
 
 
@@ -171,7 +185,9 @@ def test_exclusive_labels_are_learned():
     assert score["macro"] > 0.8 and score["uar"] > 0.8  # one class for all: 0.17 and 0.33
 
 
-@pytest.mark.parametrize("shape", [{"views": 1, "phases": 1}, {"views": 1, "phases": 2}, {"labels": 2}])
+@pytest.mark.parametrize(
+    "shape", [{"views": 1, "phases": 1}, {"views": 1, "phases": 2}, {"labels": 2}]
+)
 def test_one_view_one_phase_other_labels(shape):
     data = make_toy(**shape)
     outcome = run_loso(data, QUICK)
@@ -183,13 +199,18 @@ def test_one_view_one_phase_other_labels(shape):
 def test_fixed_thresholds_are_the_natural_ones():
     data = make_toy()
     assert (run_loso(data, replace(QUICK, thresholds="fixed")).thresholds == 0.5).all()
-    assert (run_loso(data, replace(QUICK, thresholds="fixed", network="PCA+SVM")).thresholds == 0).all()
+    assert (
+        run_loso(data, replace(QUICK, thresholds="fixed", network="PCA+SVM")).thresholds == 0
+    ).all()
 
 
 def test_one_member_a_fold_is_the_first_of_the_ensemble():
     data = make_toy()
     fold = fold_of(data, "S02")
-    alone, all_of_them = run_fold(data, *fold, replace(QUICK, members=1)), run_fold(data, *fold, QUICK)
+    alone, all_of_them = (
+        run_fold(data, *fold, replace(QUICK, members=1)),
+        run_fold(data, *fold, QUICK),
+    )
     first = {name for name in all_of_them if name.startswith("0.")}
     assert first == {name for name in alone if name[0].isdigit()}
     assert all(np.array_equal(alone[name], all_of_them[name]) for name in first)
@@ -229,7 +250,9 @@ def start_run(folder, **environment):
     env = os.environ | environment
     command = [sys.executable, "-c", LONG_RUN, str(folder)]
     where = {"cwd": Path(__file__).parent, "env": env, "start_new_session": True}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **where)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **where
+    )
 
 
 def wait_for_folds(folder, count, process, seconds=120):
@@ -243,7 +266,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     first = start_run(killed)
     wait_for_folds(killed, 2, first)
-    os.killpg(first.pid, signal.SIGKILL)  # workers too: what is half written stays under another name
+    # workers too: what is half written stays under another name
+    os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     kept = {path.name: path.stat().st_mtime_ns for path in killed.glob("fold-*")}
     assert 2 <= len(kept) < 8
@@ -254,7 +278,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     names = sorted(path.name for path in whole.iterdir())
     assert names == sorted(path.name for path in killed.glob("fold-*")) and len(names) == 8
     assert all((killed / name).read_bytes() == (whole / name).read_bytes() for name in names)
-    assert all((killed / name).stat().st_mtime_ns == time_ for name, time_ in kept.items())  # not made again
+    # not made again
+    assert all((killed / name).stat().st_mtime_ns == time_ for name, time_ in kept.items())
 
 
 def test_a_damaged_fold_is_made_again(tmp_path, capsys):
@@ -266,7 +291,11 @@ def test_a_damaged_fold_is_made_again(tmp_path, capsys):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         np.testing.assert_array_equal(run_loso(data, QUICK, cache=tmp_path).scores, expected.scores)
         said = capsys.readouterr().err
-        assert said.startswith(f"mer: {path}: ") and said.endswith("; it is made again\n") and said.count("\n") == 1
+        assert (
+            said.startswith(f"mer: {path}: ")
+            and said.endswith("; it is made again\n")
+            and said.count("\n") == 1
+        )
         assert path.read_bytes() == whole
     path.write_bytes(whole[: len(whole) // 2])
     np.testing.assert_array_equal(run_loso(data, QUICK, cache=tmp_path).scores, expected.scores)
@@ -280,7 +309,9 @@ def test_a_resumed_run_gives_the_same_weights_file(tmp_path):
         save_ensemble(tmp_path / name, outcome, data, QUICK, front, "toys")
     assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
     (member, *_) = outcome.members
-    assert any(name.endswith("num_batches_tracked") and value.shape == () for name, value in member.items())
+    assert any(
+        name.endswith("num_batches_tracked") and value.shape == () for name, value in member.items()
+    )
 
 
 def test_folds_of_other_code_packages_and_kernels_get_names_of_their_own(tmp_path, monkeypatch):
@@ -289,7 +320,11 @@ def test_folds_of_other_code_packages_and_kernels_get_names_of_their_own(tmp_pat
     for change in (
         (torch, "__version__", "99.0"),
         (mer_utils, "KERNELS", "another family"),
-        (provenance, "LOADED", provenance.LOADED | {"mer_utils.method.microattnet": b"EDITED = True"}),
+        (
+            provenance,
+            "LOADED",
+            provenance.LOADED | {"mer_utils.method.microattnet": b"EDITED = True"},
+        ),
     ):
         before = len(list(tmp_path.glob("fold-*")))
         with monkeypatch.context() as patch:

@@ -11,7 +11,11 @@ import pytest
 
 
 def contents(root):
-    return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(root): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_the_number_of_workers_changes_no_byte(data, tmp_path):
@@ -43,7 +47,9 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(data, tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(generate, "write_npz", fail)
-    with pytest.raises(MerError, match=r"half: cannot be written \(No space left on device\); nothing was kept"):
+    with pytest.raises(
+        MerError, match=r"half: cannot be written \(No space left on device\); nothing was kept"
+    ):
         write_synthetic(tmp_path / "half", 1, 1)
     assert list(tmp_path.iterdir()) == []
 

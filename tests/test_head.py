@@ -1,4 +1,6 @@
-"""The face: closed skin, lids that shut over the eyeballs, AUs that move what they should, subjects that differ."""
+"""The face: closed skin, lids that shut over the eyeballs, AUs that move what they should, subjects
+that differ.
+"""
 
 from mer_utils import MerError
 from mer_utils.faces import anatomy
@@ -28,7 +30,8 @@ def near(face, x, y, radius=0.06):
 
 def test_arrays_have_the_promised_shapes(face):
     count = len(face.vertices)
-    assert 20_000 <= count <= 28_000  # the brief: enough for a smooth face, few enough for 8 ms a picture
+    # the brief: enough for a smooth face, few enough for 8 ms a picture
+    assert 20_000 <= count <= 28_000
     assert face.vertices.dtype == face.uv.dtype == face.fields.dtype == np.float32
     assert face.triangles.dtype == np.int32 and face.texture.dtype == np.uint8
     assert face.fields.shape == (len(AUS), 2, count, 3) and face.uv.shape == (count, 2)
@@ -38,10 +41,14 @@ def test_arrays_have_the_promised_shapes(face):
 
 
 def test_skin_is_a_closed_sheet_with_two_slits(face):
-    """Edges of one triangle only are the sheet's border; inside the face these are the rims of the two eyes."""
+    """Edges of one triangle only are the sheet's border; inside the face these are the rims of the
+    two eyes.
+    """
     skin = face.triangles[(face.triangles < np.flatnonzero(face.front).max() + 1).all(1)]
     edges, uses = np.unique(
-        np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0, return_counts=True
+        np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1),
+        axis=0,
+        return_counts=True,
     )
     rim = np.unique(edges[uses == 1])
     rim = rim[face.front[rim] & (face.vertices[rim, 1] > -0.5)]
@@ -52,7 +59,9 @@ def test_skin_is_a_closed_sheet_with_two_slits(face):
 
 def test_same_seed_same_face_other_seed_other_face(face):
     again, other = make_face.__wrapped__(1), make_face(2)
-    assert np.array_equal(again.vertices, face.vertices) and np.array_equal(again.texture, face.texture)
+    assert np.array_equal(again.vertices, face.vertices) and np.array_equal(
+        again.texture, face.texture
+    )
     assert np.array_equal(again.fields, face.fields)
     assert np.abs(other.vertices - face.vertices).max() > 0.02  # 2 mm: another person
     assert np.abs(other.texture.astype(int) - face.texture).mean() > 3
@@ -70,14 +79,17 @@ def test_deform_is_linear_and_refuses_a_wrong_shape(face):
 @pytest.mark.parametrize("au, x, y, axis, sign", [
     (1, 0.13, 0.38, 1, 1), (2, 0.43, 0.38, 1, 1), (4, 0.13, 0.37, 1, -1), (4, 0.13, 0.37, 0, -1),
     (6, 0.40, -0.08, 1, 1),
-    (9, 0.09, -0.05, 1, 1), (10, 0.11, -0.50, 1, 1), (12, 0.25, -0.56, 1, 1), (12, 0.25, -0.56, 0, 1),
+    (9, 0.09, -0.05, 1, 1), (10, 0.11, -0.50, 1, 1), (12, 0.25, -0.56, 1, 1),
+    (12, 0.25, -0.56, 0, 1),
     (14, 0.26, -0.56, 2, -1),
-    (15, 0.25, -0.58, 1, -1), (17, 0.05, -0.88, 1, 1), (24, 0.05, -0.50, 1, -1), (24, 0.05, -0.64, 1, 1),
+    (15, 0.25, -0.58, 1, -1), (17, 0.05, -0.88, 1, 1), (24, 0.05, -0.50, 1, -1),
+    (24, 0.05, -0.64, 1, 1),
 ])  # fmt: skip
 def test_each_au_moves_its_place_its_way(face, au, x, y, axis, sign):
     for mirror in (-1, 1):
         moved = act(face, au)[near(face, mirror * x, y), axis].mean()
-        assert moved * sign * (mirror if axis == 0 else 1) > 0.01  # 1 mm, far below a macro-expression
+        # 1 mm, far below a macro-expression
+        assert moved * sign * (mirror if axis == 0 else 1) > 0.01
 
 
 def test_smile_moves_the_mouth_corners_by_a_macro_expression(face):
@@ -90,12 +102,15 @@ def test_sides_are_separate_and_add_up(face):
     for au in AUS:
         left, right, both = act(face, au, side=0), act(face, au, side=1), act(face, au)
         np.testing.assert_allclose(left + right, both, atol=1e-5)
-        assert np.abs(left[x > 0.15]).max() == 0 and np.abs(right[x < -0.15]).max() == 0  # blend is 0.12 to each side
+        # blend is 0.12 to each side
+        assert np.abs(left[x > 0.15]).max() == 0 and np.abs(right[x < -0.15]).max() == 0
         assert np.abs(left).max() > 0.01 and np.abs(right).max() > 0.01
 
 
 def lid_gap(face, *aus):
-    """Height (units) of the eye's opening at x > 0: between the two rims at the middle of the eye."""
+    """Height (units) of the eye's opening at x > 0: between the two rims at the middle of the
+    eye.
+    """
     moved = face.vertices + act(face, *aus)
     ball = eyeball(face)
     rim = np.flatnonzero(np.isin(np.arange(len(moved)), ball["rim"]))
@@ -105,14 +120,18 @@ def lid_gap(face, *aus):
 
 
 def eyeball(face):
-    """Centre and lid rims of the eye at x > 0, found from the mesh: the half sphere is what has uv in its disc."""
+    """Centre and lid rims of the eye at x > 0, found from the mesh: the half sphere is what has uv
+    in its disc.
+    """
     disc = np.hypot(face.uv[:, 0] - 0.075, face.uv[:, 1] - 0.925) < 0.0705
     ball = face.vertices[disc & (face.vertices[:, 0] > 0)]
     centre = (ball[:, :2].max(0) + ball[:, :2].min(0)) / 2
     last = np.flatnonzero(face.front).max()
     skin = face.triangles[(face.triangles <= last).all(1)]
     edges, uses = np.unique(
-        np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0, return_counts=True
+        np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1),
+        axis=0,
+        return_counts=True,
     )
     rim = np.unique(edges[uses == 1])
     rim = rim[np.hypot(*(face.vertices[rim, :2] - centre).T) < 0.2]

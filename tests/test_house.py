@@ -20,7 +20,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("core", "faces", "data", "method", "learning", "figures", "suite", "cli")  # from the ground up
+# from the ground up
+ROOMS = ("core", "faces", "data", "method", "learning", "figures", "suite", "cli")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = sorted((ROOT / "mer_utils").rglob("*.py"))
 
@@ -46,7 +47,9 @@ def test_every_dependency_is_locked_within_its_bounds():
         wanted = Requirement(text)
         assert any(spec.operator == "<" for spec in wanted.specifier), f"{text} has no upper cap"
         (exact,) = lock[canonicalize_name(wanted.name)].specifier
-        assert exact.operator == "==" and wanted.specifier.contains(exact.version), f"{text} is locked at {exact}"
+        assert exact.operator == "==" and wanted.specifier.contains(exact.version), (
+            f"{text} is locked at {exact}"
+        )
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     for text in build:  # `make` builds without isolation
         (exact,) = lock[canonicalize_name(Requirement(text).name)].specifier
@@ -55,14 +58,23 @@ def test_every_dependency_is_locked_within_its_bounds():
 
 def test_the_lock_is_exact_and_portable():
     lock = read_lock()
-    assert len({canonicalize_name(line.name) for line in lock}) == len(lock) > len(PROJECT["dependencies"])
+    assert (
+        len({canonicalize_name(line.name) for line in lock})
+        == len(lock)
+        > len(PROJECT["dependencies"])
+    )
     for line in lock:
         (exact,) = line.specifier
-        assert exact.operator == "==" and "*" not in exact.version and "+" not in exact.version and not line.url, line
+        assert (
+            exact.operator == "=="
+            and "*" not in exact.version
+            and "+" not in exact.version
+            and not line.url
+        ), line
     marked = {line.name: line.marker for line in lock if line.marker}
-    assert not marked["pexpect"].evaluate({"sys_platform": "win32"}) and marked["pywinpty"].evaluate(
-        {"sys_platform": "win32"}
-    )
+    assert not marked["pexpect"].evaluate({"sys_platform": "win32"}) and marked[
+        "pywinpty"
+    ].evaluate({"sys_platform": "win32"})
 
 
 def test_conda_installs_the_lock():
@@ -73,7 +85,9 @@ def test_conda_installs_the_lock():
 
 
 def list_imports(path):
-    """Yield (line, module of the package) for each import in a file, wherever in the file it stands."""
+    """Yield (line, module of the package) for each import in a file, wherever in the file it
+    stands.
+    """
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -84,7 +98,9 @@ def list_imports(path):
 
 
 def name_of(path):
-    """Return the full name of a module of the package: "mer_utils.method.flow", "mer_utils.method"."""
+    """Return the full name of a module of the package: "mer_utils.method.flow",
+    "mer_utils.method".
+    """
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -96,13 +112,23 @@ def test_a_room_imports_only_rooms_below_it():
         for line, name in list_imports(path):
             room = name.split(".")[1] if name.startswith("mer_utils.") else None
             if own in ROOMS and room in ROOMS:
-                assert ROOMS.index(room) <= ROOMS.index(own), f"{path}:{line} imports {name}, a room above"
+                assert ROOMS.index(room) <= ROOMS.index(own), (
+                    f"{path}:{line} imports {name}, a room above"
+                )
 
 
 def test_no_module_imports_itself_in_a_circle():
-    root = {"mer_utils", "mer_utils.core.kernels", "mer_utils.core.provenance"}  # the first loads the others
-    needs = {name_of(path): {name for _, name in list_imports(path) if locate(name)} - root for path in MODULES}
-    list(TopologicalSorter({name: found for name, found in needs.items() if name not in root}).static_order())
+    # the first loads the others
+    root = {"mer_utils", "mer_utils.core.kernels", "mer_utils.core.provenance"}
+    needs = {
+        name_of(path): {name for _, name in list_imports(path) if locate(name)} - root
+        for path in MODULES
+    }
+    list(
+        TopologicalSorter(
+            {name: found for name, found in needs.items() if name not in root}
+        ).static_order()
+    )
 
 
 def test_every_room_says_what_comes_in_and_goes_out():
@@ -113,7 +139,9 @@ def test_every_room_says_what_comes_in_and_goes_out():
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
 def test_ruff_is_content(command):
-    ended = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -129,8 +157,15 @@ def test_nothing_tracked_is_large_or_tells_of_one_machine():
 
 
 def test_every_notebook_is_there_and_clean():
-    listed = {ROOT / "notebooks" / f"{entry['file']}.ipynb" for entry in read_suite(ROOT)["notebooks"].values()}
-    paths = {path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts}
+    listed = {
+        ROOT / "notebooks" / f"{entry['file']}.ipynb"
+        for entry in read_suite(ROOT)["notebooks"].values()
+    }
+    paths = {
+        path
+        for path in (ROOT / "notebooks").rglob("*.ipynb")
+        if ".ipynb_checkpoints" not in path.parts
+    }
     assert listed and listed == {path for path in paths if path.parent == ROOT / "notebooks"}
     for path in paths:
         notebook = nbformat.read(path, as_version=4)

@@ -1,4 +1,6 @@
-"""Pictures and films that people might bring: read, or refused in one sentence that names the file."""
+"""Pictures and films that people might bring: read, or refused in one sentence that names the
+file.
+"""
 
 import io
 import struct
@@ -38,7 +40,9 @@ def test_grey_and_colour_come_back(tmp_path):
     colour = np.stack([GREY, 255 - GREY, np.zeros_like(GREY)], -1)
     path.write_bytes(save(colour))
     np.testing.assert_array_equal(read_image(path, colour=True), colour)  # red first
-    assert np.abs(read_image(path).astype(int) - cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).max() <= 1
+    assert (
+        np.abs(read_image(path).astype(int) - cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).max() <= 1
+    )
     jpeg = tmp_path / "1.jpg"
     jpeg.write_bytes(save(GREY // 8 + 100, "JPEG", quality=95))
     assert np.abs(read_image(jpeg).astype(int) - (GREY // 8 + 100)).max() <= 6
@@ -64,7 +68,8 @@ def test_what_is_no_frame_is_refused(tmp_path):
     refuse(path, encode_png(np.stack([GREY.astype(np.uint16)] * 3, -1)), "16 bits")
     refuse(path, encode_png(GREY)[:-30], "cut off")
     refuse(path, save(GREY, "GIF"), "not readable as an image")
-    whole = save(GREY, "JPEG", exif=b"Exif\0\0" + save(GREY, "JPEG"))  # a thumbnail has an end mark of its own
+    # a thumbnail has an end mark of its own
+    whole = save(GREY, "JPEG", exif=b"Exif\0\0" + save(GREY, "JPEG"))
     assert whole.count(b"\xff\xd9") == 2
     refuse(path, whole[:-40], "cut off")
     with pytest.raises(MerError, match="cannot be read"):
@@ -77,11 +82,17 @@ def test_a_bomb_is_refused_by_its_header(tmp_path):
     """20,000 x 20,000 px in some kilobytes: nothing of it is unpacked."""
 
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     for side in (20_000, 8_000, 2**31 - 1):
         header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9000)))
+        data = (
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", header)
+            + chunk(b"IDAT", zlib.compress(bytes(9000)))
+        )
         refuse(tmp_path / "1.png", data + chunk(b"IEND", b""), "pixels|not readable")
     with pytest.raises(MerError, match=r"pixels|not readable"):
         read_size(tmp_path / "1.png")

@@ -1,4 +1,6 @@
-"""The same kernels everywhere: in this process, in workers, in kernels of notebooks, and as recorded elsewhere."""
+"""The same kernels everywhere: in this process, in workers, in kernels of notebooks, and as
+recorded elsewhere.
+"""
 
 import json
 import os
@@ -16,7 +18,9 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[1]
-pinned = pytest.mark.skipif(mer_utils.KERNELS != PINNED, reason=f"kernels here: {mer_utils.KERNELS}")
+pinned = pytest.mark.skipif(
+    mer_utils.KERNELS != PINNED, reason=f"kernels here: {mer_utils.KERNELS}"
+)
 REPORT = """
 import json, threadpoolctl, cv2, scipy.linalg, torch, numpy
 from numpy._core import _multiarray_umath as umath
@@ -26,7 +30,10 @@ print(json.dumps({
     "torch": torch.backends.cpu.get_cpu_capability(),
     "numpy": umath.__cpu_features__["X86_V4"],
     "blas": sorted({pool["architecture"] for pool in pools if pool["internal_api"] == "openblas"}),
-    "threads": [*sorted({pool["num_threads"] for pool in pools}), cv2.getNumThreads(), torch.get_num_threads()],
+    "threads": [
+        *sorted({pool["num_threads"] for pool in pools}),
+        cv2.getNumThreads(), torch.get_num_threads(),
+    ],
     "opencv": "*AVX512-SKX" in cv2.getCPUFeaturesLine().replace("*AVX512-SKX?", ""),
     "ipp": cv2.ipp.getIppVersion().split("(")[0].strip(),
 }))
@@ -45,12 +52,16 @@ SAME = {
 def clean():
     """Return the environment as a shell has it that knows nothing of this package."""
     return {
-        name: value for name, value in os.environ.items() if name not in {*PINS, *THREADS, CHOICE, "OPENCV_CPU_DISABLE"}
+        name: value
+        for name, value in os.environ.items()
+        if name not in {*PINS, *THREADS, CHOICE, "OPENCV_CPU_DISABLE"}
     }
 
 
 def run_clean(code, **more):
-    ended = subprocess.run([sys.executable, "-c", code], env=clean() | more, capture_output=True, text=True, cwd=ROOT)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=clean() | more, capture_output=True, text=True, cwd=ROOT
+    )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout, ended.stderr
 
@@ -63,7 +74,9 @@ def test_every_library_computes_with_the_pinned_kernels():
 
 @pinned
 def test_a_notebook_in_a_plain_kernel_is_pinned_too(monkeypatch):
-    """As JupyterLab or VS Code start it: nothing inherited. The committed notebooks import mer_utils first."""
+    """As JupyterLab or VS Code start it: nothing inherited. The committed notebooks import
+    mer_utils first.
+    """
     for name in {*PINS, *THREADS, "OPENCV_CPU_DISABLE"} & os.environ.keys():
         monkeypatch.delenv(name)
     notebook = new_notebook(cells=[new_code_cell("import mer_utils.method.microattnet\n" + REPORT)])
@@ -71,12 +84,20 @@ def test_a_notebook_in_a_plain_kernel_is_pinned_too(monkeypatch):
     assert json.loads(notebook.cells[0].outputs[0].text) == SAME
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").rglob("[0-9]*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "notebooks").rglob("[0-9]*.ipynb")), ids=lambda path: path.stem
+)
 def test_every_notebook_imports_the_package_before_any_other_library(path):
     if ".ipynb_checkpoints" in path.parts:
         pytest.skip("not ours")
-    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
-    first = [line.split()[1].split(".")[0] for line in code.splitlines() if line.startswith(("import ", "from "))]
+    code = "\n".join(
+        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+    )
+    first = [
+        line.split()[1].split(".")[0]
+        for line in code.splitlines()
+        if line.startswith(("import ", "from "))
+    ]
     assert next(name for name in first if name not in sys.stdlib_module_names) == "mer_utils"
 
 
@@ -117,22 +138,30 @@ def test_other_processors_are_named_and_left_alone(monkeypatch):
     for name in PINS:
         os.environ.pop(name, None)
     monkeypatch.setattr(kernels.platform, "machine", lambda: "arm64")
-    monkeypatch.setattr(kernels, "_read_cpuinfo", lambda: {"CPU implementer": "0x41", "CPU part": "0xd0c"})
+    monkeypatch.setattr(
+        kernels, "_read_cpuinfo", lambda: {"CPU implementer": "0x41", "CPU part": "0xd0c"}
+    )
     assert kernels.pin() == "arm64 native, 0x41 0xd0c" and not PINS.keys() & os.environ.keys()
     monkeypatch.setattr(kernels.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(kernels, "_read_cpuinfo", lambda: {"flags": "sse2 avx", "model name": "Old One"})
+    monkeypatch.setattr(
+        kernels, "_read_cpuinfo", lambda: {"flags": "sse2 avx", "model name": "Old One"}
+    )
     monkeypatch.setattr(kernels, "LIBRARIES", ())
     assert kernels.pin() == "x86-64 native, Old One avx" and not PINS.keys() & os.environ.keys()
 
 
 @pinned
 def test_each_step_gives_the_bits_that_were_recorded(tmp_path):
-    """On another machine than this repository's: the hashes of rendering, front end and training, made anew here."""
+    """On another machine than this repository's: the hashes of rendering, front end and training,
+    made anew here.
+    """
     script, out = ROOT / "benchmarks" / "processors.py", tmp_path / "steps.json"
     command = [sys.executable, str(script), "--hashes", str(out)]
     ended = subprocess.run(command, env=clean(), capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(out.read_text()) == json.loads(script.with_suffix(".json").read_text())["hashes"]
+    assert (
+        json.loads(out.read_text()) == json.loads(script.with_suffix(".json").read_text())["hashes"]
+    )
 
 
 def test_emulated_processors_gave_equal_bits_and_pins_were_needed():

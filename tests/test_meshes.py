@@ -1,4 +1,6 @@
-"""Scanned heads: files written from the synthetic faces come back as frames that show the same head and its motion."""
+"""Scanned heads: files written from the synthetic faces come back as frames that show the same head
+and its motion.
+"""
 
 import os
 import struct
@@ -24,7 +26,9 @@ VIEWS = cameras(SIZE)
 
 
 def a_motion():
-    """Three frames: at rest, moved towards the viewer and up, and further so: each view sees another flow."""
+    """Three frames: at rest, moved towards the viewer and up, and further so: each view sees
+    another flow.
+    """
     step = np.arange(3, dtype=np.float32)[:, None]
     weights = np.zeros((3, len(head.AUS), 2), np.float32)
     weights[1:, head.AUS.index(12)] = 0.1
@@ -48,7 +52,9 @@ def film(scan):
 
 
 def fitted(frame):
-    """The head's vertices as the fitted cameras should see them: the first mesh fills 80 % of the height."""
+    """The head's vertices as the fitted cameras should see them: the first mesh fills 80 % of the
+    height.
+    """
     first = place(a_motion(), 0).astype(float)
     low, high = first.min(0), first.max(0)
     scale = 0.8 * 2 * 6.2 * np.tan(np.deg2rad(26.1 / 2)) / (high - low)[1]
@@ -57,16 +63,24 @@ def fitted(frame):
 
 def write_mesh(path, vertices, triangles, uv=None, head="", unit=1.0):
     """Write a plain OBJ; ``uv`` counts v from the top, as Face does."""
-    lines = [head] + ["v {!r} {!r} {!r}".format(*row) for row in (np.asarray(vertices, float) * unit).tolist()]
+    lines = [head] + [
+        "v {!r} {!r} {!r}".format(*row) for row in (np.asarray(vertices, float) * unit).tolist()
+    ]
     corner = "{0}" if uv is None else "{0}/{0}"
-    lines += [] if uv is None else [f"vt {u!r} {1 - v!r}" for u, v in np.asarray(uv, float).tolist()]
-    lines += ["f " + " ".join(corner.format(i + 1) for i in row) for row in np.asarray(triangles).tolist()]
+    lines += (
+        [] if uv is None else [f"vt {u!r} {1 - v!r}" for u, v in np.asarray(uv, float).tolist()]
+    )
+    lines += [
+        "f " + " ".join(corner.format(i + 1) for i in row) for row in np.asarray(triangles).tolist()
+    ]
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
 def a_dome(n=12):
-    """Half a ball (M, 3) with its triangles and quads, round towards the viewer and wound towards him."""
+    """Half a ball (M, 3) with its triangles and quads, round towards the viewer and wound towards
+    him.
+    """
     x, y = np.meshgrid(np.linspace(-1, 1, n), np.linspace(1, -1, n))
     points = np.stack([x, y * 1.3, 1 - 0.4 * (x**2 + y**2) + 0.1 * x], -1).reshape(-1, 3)
     i = np.arange(n * n).reshape(n, n)
@@ -92,23 +106,35 @@ def test_a_filmed_scan_shows_the_head_as_its_camera_sees_it(film, view):
     assert film.shape == (2, 3, 224, 168) and film.dtype == np.uint8
     for frame in (0, 2):
         vertices = fitted(frame)
-        wanted = render_frame(a_motion(), VIEWS[view], frame, vertices, np.ones(len(vertices), np.float32))
-        head, outline = (np.abs(picture - BACKGROUND) > 10 for picture in (film[view, frame].astype(float), wanted))
+        wanted = render_frame(
+            a_motion(), VIEWS[view], frame, vertices, np.ones(len(vertices), np.float32)
+        )
+        head, outline = (
+            np.abs(picture - BACKGROUND) > 10
+            for picture in (film[view, frame].astype(float), wanted)
+        )
         assert (head & outline).sum() / (head | outline).sum() > 0.99
         assert np.corrcoef(film[view, frame][outline], wanted[outline])[0, 1] > 0.98
-        other = render_frame(a_motion(), VIEWS[1 - view], frame, vertices, np.ones(len(vertices), np.float32))
+        other = render_frame(
+            a_motion(), VIEWS[1 - view], frame, vertices, np.ones(len(vertices), np.float32)
+        )
         assert np.corrcoef(film[view, frame].ravel(), other.ravel())[0, 1] < 0.9
     assert 0.75 < np.ptp(np.flatnonzero((film[view, 0] != BACKGROUND).any(1))) / 224 < 0.85
 
 
 @pytest.mark.parametrize("view", [0, 1])
 def test_the_film_moves_as_the_mesh_does(film, view):
-    """Flow measured between filmed frames against the vertices' own motion, projected; cameras stand still."""
+    """Flow measured between filmed frames against the vertices' own motion, projected; cameras
+    stand still.
+    """
     camera, face = VIEWS[view], head.make_face(FACE)
     start, end = (camera.project(fitted(frame)) for frame in (0, 2))
-    measured = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(film[view, 0], film[view, 2], None)
+    measured = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(
+        film[view, 0], film[view, 2], None
+    )
     side = fitted(0)[:, 0] * np.sign(camera.yaw)
-    chosen = face.front & (side > 0) & (side < 0.4) & (fitted(0)[:, 1] > 0)  # brow to nose, turned to this camera
+    # brow to nose, turned to this camera
+    chosen = face.front & (side > 0) & (side < 0.4) & (fitted(0)[:, 1] > 0)
     found = cv2.remap(measured, *start[chosen].T.astype(np.float32)[:, None], cv2.INTER_LINEAR)[0]
     true = (end - start)[chosen]
     assert chosen.sum() > 300 and np.hypot(*true.T).mean() > 5
@@ -135,7 +161,9 @@ def test_light_shades_a_scan_without_its_texture_and_says_so(scan, tmp_path):
     assert len(notes) == 1 and "face.png is missing" in notes[0] and "normals" in notes[0]
     light = rendering._shade(FACE, fitted(0))
     for k, camera in enumerate(VIEWS):
-        seen, depth = rendering.rasterise(camera, fitted(0), face.triangles, np.repeat(light[:, None], 3, 1) / 2)
+        seen, depth = rendering.rasterise(
+            camera, fitted(0), face.triangles, np.repeat(light[:, None], 3, 1) / 2
+        )
         there = cv2.erode((depth < rendering.FAR).astype(np.uint8), np.ones((7, 7))) > 0
         assert np.corrcoef(lit[k][there], seen[there][:, 0])[0, 1] > 0.97
         assert lit[k][there].max() < BACKGROUND - 24  # the silhouette stays visible
@@ -145,24 +173,33 @@ def test_unit_winding_polygons_and_vertex_counts_do_not_matter(tmp_path):
     points, triangles, quads = a_dome()
     centres = points[triangles].mean(1)
     finer = np.concatenate(
-        [np.c_[triangles[:, [k, (k + 1) % 3]], len(points) + np.arange(len(centres))] for k in range(3)]
+        [
+            np.c_[triangles[:, [k, (k + 1) % 3]], len(points) + np.arange(len(centres))]
+            for k in range(3)
+        ]
     )
     kinds = {
-        "plain": (points, triangles, 1), "mm": (points, triangles, 1000), "turned": (points, triangles[:, ::-1], 1),
+        "plain": (points, triangles, 1), "mm": (points, triangles, 1000),
+        "turned": (points, triangles[:, ::-1], 1),
         "quads": (points, quads, 1), "finer": (np.r_[points, centres], finer, 1),
     }  # fmt: skip
     films = {}
     for name, (vertices, polygons, unit) in kinds.items():
         paths = [
-            write_mesh(tmp_path / f"{name}{t}.obj", np.add(vertices, [0, 0.05 * t, 0]), polygons, unit=unit)
+            write_mesh(
+                tmp_path / f"{name}{t}.obj", np.add(vertices, [0, 0.05 * t, 0]), polygons, unit=unit
+            )
             for t in range(3)
         ]
         films[name] = a_film(paths).astype(int)
     assert films["plain"].std() > 20 and np.abs(np.diff(films["plain"], axis=0)).max() > 50
     for name in ("mm", "turned", "quads"):
         assert np.abs(films[name] - films["plain"]).max() <= 1, name
-    assert np.abs(films["finer"] - films["plain"]).max() <= 12  # flat triangles, but normals of other neighbours
-    mixed = a_film([tmp_path / "plain0.obj", tmp_path / "finer1.obj", tmp_path / "quads2.obj"]).astype(int)
+    # flat triangles, but normals of other neighbours
+    assert np.abs(films["finer"] - films["plain"]).max() <= 12
+    mixed = a_film(
+        [tmp_path / "plain0.obj", tmp_path / "finer1.obj", tmp_path / "quads2.obj"]
+    ).astype(int)
     assert np.abs(mixed - films["plain"]).max() <= 12
 
 
@@ -170,7 +207,12 @@ def test_all_ways_to_write_a_face_mean_the_same(tmp_path):
     path = tmp_path / "a.obj"
     vertices = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nv 0.5 2 0\nv 9 9 9\n"
     want = [[0, 1, 2], [0, 2, 4], [0, 4, 3]]
-    for line in ("1 2 3 5 4", "1//1 2//1 3//1 5//1 4//1", "-6 -5 -4 -2 -3", "1/-1 2/1 3/1/7 5/1/ 4/1"):
+    for line in (
+        "1 2 3 5 4",
+        "1//1 2//1 3//1 5//1 4//1",
+        "-6 -5 -4 -2 -3",
+        "1/-1 2/1 3/1/7 5/1/ 4/1",
+    ):
         path.write_text(f"\ufeff{vertices}vt 0 0\nvn 0 0 1\nf {line}\n", encoding="utf-8")
         mesh = read_mesh(path)
         assert mesh.faces.tolist() == want and len(mesh.vertices) == 5  # nothing uses the sixth
@@ -180,9 +222,13 @@ def test_all_ways_to_write_a_face_mean_the_same(tmp_path):
 
 
 def test_a_seam_splits_vertices_and_a_texture_repeats(tmp_path):
-    """A square of two triangles, each with texture points of its own: left half dark, right half bright."""
+    """A square of two triangles, each with texture points of its own: left half dark, right half
+    bright.
+    """
     cv2.imwrite(str(tmp_path / "two words ä.png"), np.repeat([[40, 200]], 2, 0).astype(np.uint8))
-    (tmp_path / "m.mtl").write_text("newmtl a\nKd 1 1 1\n\tmap_Kd two words ä.png\n", encoding="utf-8")
+    (tmp_path / "m.mtl").write_text(
+        "newmtl a\nKd 1 1 1\n\tmap_Kd two words ä.png\n", encoding="utf-8"
+    )
     for t in range(3):
         corners = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nmtllib m.mtl\n"
         points = "".join(f"vt {u} 0.5\n" for u in (0.25, 0.25, 0.25, -0.25, -0.25, -0.25))
@@ -201,15 +247,26 @@ def write_ply(path, points, quads, form, colour=None, uv=None):
     head = [f"ply\nformat {form} 1.0\ncomment TextureFile skin.png\nelement vertex {len(points)}"]
     head += [f"property {name}" for name in names]
     head += [f"element face {len(quads)}", "property list uchar int vertex_indices", "end_header\n"]
-    extra = [[c] * 3 for c in colour] if colour is not None else uv if uv is not None else [[]] * len(points)
+    extra = (
+        [[c] * 3 for c in colour]
+        if colour is not None
+        else uv
+        if uv is not None
+        else [[]] * len(points)
+    )
     rows = [[*point, *more] for point, more in zip(points.tolist(), extra, strict=True)]
     if form == "ascii":
         body = (
-            "\n".join(" ".join(map(str, row)) for row in [*rows, *([len(q), *q] for q in quads.tolist())]).encode()
+            "\n".join(
+                " ".join(map(str, row)) for row in [*rows, *([len(q), *q] for q in quads.tolist())]
+            ).encode()
             + b"\n"
         )
     else:
-        order, kinds = "<" if "little" in form else ">", "fff" + "BBB" * (colour is not None) + "ff" * (uv is not None)
+        order, kinds = (
+            "<" if "little" in form else ">",
+            "fff" + "BBB" * (colour is not None) + "ff" * (uv is not None),
+        )
         body = b"".join(struct.pack(order + kinds, *row) for row in rows)
         body += b"".join(struct.pack(f"{order}B{len(q)}i", len(q), *q) for q in quads.tolist())
     path.write_bytes("\n".join(head).encode() + body)
@@ -223,30 +280,46 @@ def test_ply_in_text_and_binary_with_colours_and_textures(tmp_path):
     films = {}
     for form in ("ascii", "binary_little_endian", "binary_big_endian"):
         for polygons in (triangles, quads):
-            paths = [write_ply(tmp_path / f"{form}{t}.ply", points, polygons, form, colour) for t in range(3)]
+            paths = [
+                write_ply(tmp_path / f"{form}{t}.ply", points, polygons, form, colour)
+                for t in range(3)
+            ]
             films[form, polygons.shape[1]] = a_film(paths)
     np.testing.assert_allclose(read_mesh(paths[0]).grey, colour, atol=1e-3)
     first = films["ascii", 3][0, 0]
     assert first[32, 36] > first[32, 24] + 30 > first[32, 15] + 60  # dark at the left
     assert all(np.abs(film.astype(int) - films["ascii", 3]).max() <= 1 for film in films.values())
-    cv2.imwrite(str(tmp_path / "skin.png"), np.linspace(0, 220, 64)[:, None].repeat(64, 1).astype(np.uint8))
-    uv = np.c_[(points[:, 0] + 1) / 2, (points[:, 1] / 1.3 + 1) / 2].tolist()  # v from the bottom: dark at the top
-    first = a_film([write_ply(tmp_path / f"t{t}.ply", points, quads, "ascii", None, uv) for t in range(3)])[0, 0]
+    cv2.imwrite(
+        str(tmp_path / "skin.png"), np.linspace(0, 220, 64)[:, None].repeat(64, 1).astype(np.uint8)
+    )
+    # v from the bottom: dark at the top
+    uv = np.c_[(points[:, 0] + 1) / 2, (points[:, 1] / 1.3 + 1) / 2].tolist()
+    first = a_film(
+        [write_ply(tmp_path / f"t{t}.ply", points, quads, "ascii", None, uv) for t in range(3)]
+    )[0, 0]
     assert first[18, 24] < first[32, 24] - 30 < first[46, 24] - 60
     assert "skin.png" not in (read_mesh(paths[0]).note) and "colours" in read_mesh(paths[0]).note
 
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
 BAD_OBJ = {
-    "empty": ("", "empty"), "no vertices": ("# nothing\n", "no vertices"), "no faces": (TRIANGLE, "no faces"),
-    "nan": (TRIANGLE + "v 0 nan 0\nf 1 2 3\n", "line 4"), "inf": (TRIANGLE + "v 0 0 -inf\nf 1 2 3\n", "line 4"),
-    "huge": ("v 0 0 1e9\n" + TRIANGLE + "f 1 2 3\n", "line 1"), "overflow": (TRIANGLE + "v 0 0 1e999\n", "line 4"),
-    "out of range": (TRIANGLE + "f 1 2 3\nf 1 2 4\n", "line 5"), "zero": (TRIANGLE + "f 0 1 2\n", "line 4"),
-    "too far back": (TRIANGLE + "f -4 1 2\n", "line 4"), "giant": (TRIANGLE + "f 1 2 99999999999999999999\n", "line 4"),
-    "texture point": (TRIANGLE + "vt 0 0\nf 1/1 2/2 3/1\n", "line 5"), "vt zero": (TRIANGLE + "f 1/0 2 3\n", "line 4"),
-    "vt nan": (TRIANGLE + "vt nan 0\nf 1/1 2/1 3/1\n", "line 4"), "word": ("v 0 zero 0\n", "line 1"),
+    "empty": ("", "empty"), "no vertices": ("# nothing\n", "no vertices"),
+    "no faces": (TRIANGLE, "no faces"),
+    "nan": (TRIANGLE + "v 0 nan 0\nf 1 2 3\n", "line 4"),
+    "inf": (TRIANGLE + "v 0 0 -inf\nf 1 2 3\n", "line 4"),
+    "huge": ("v 0 0 1e9\n" + TRIANGLE + "f 1 2 3\n", "line 1"),
+    "overflow": (TRIANGLE + "v 0 0 1e999\n", "line 4"),
+    "out of range": (TRIANGLE + "f 1 2 3\nf 1 2 4\n", "line 5"),
+    "zero": (TRIANGLE + "f 0 1 2\n", "line 4"),
+    "too far back": (TRIANGLE + "f -4 1 2\n", "line 4"),
+    "giant": (TRIANGLE + "f 1 2 99999999999999999999\n", "line 4"),
+    "texture point": (TRIANGLE + "vt 0 0\nf 1/1 2/2 3/1\n", "line 5"),
+    "vt zero": (TRIANGLE + "f 1/0 2 3\n", "line 4"),
+    "vt nan": (TRIANGLE + "vt nan 0\nf 1/1 2/1 3/1\n", "line 4"),
+    "word": ("v 0 zero 0\n", "line 1"),
     "short": (TRIANGLE + "v 1 2\n", "line 4"), "two corners": (TRIANGLE + "f 1 2\n", "line 4"),
-    "half": (TRIANGLE + "f 1.5 2 3\n", "line 4"), "slashes": (TRIANGLE + "f 1/1/1/1 2 3\n", "line 4"),
+    "half": (TRIANGLE + "f 1.5 2 3\n", "line 4"),
+    "slashes": (TRIANGLE + "f 1/1/1/1 2 3\n", "line 4"),
     "binary": ("v 0 0 0\n\0\1\2", "line 2"), "one line": ("v " + "1 " * 100_000, "line 1"),
     "colour": ("".join(f"v {x} {x} 0 nan 1 1\n" for x in range(3)) + "f 1 2 3\n", "colour"),
     "mtl up": ("mtllib ../m.mtl\n" + TRIANGLE + "f 1 2 3\n", "line 1"),
@@ -266,15 +339,19 @@ def test_a_bad_obj_is_refused_in_one_sentence(tmp_path, name):
 
 
 GOOD_PLY = (
-    "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
-    "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
+    "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty "
+    "float z\n"
+    "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 "
+    "0 1 2\n"
 )
 BAD_PLY = {
-    "empty": ("", "empty"), "no ply": ("solid cube", "header"), "cut header": (GOOD_PLY[:80], "header"),
+    "empty": ("", "empty"), "no ply": ("solid cube", "header"),
+    "cut header": (GOOD_PLY[:80], "header"),
     "no end": (GOOD_PLY.replace("end_header\n", "") + "comment\n" * 500, "header"),
     "vertices": (GOOD_PLY.replace("vertex 3", "vertex 4000000000000"), "vertex"),
     "claims": (GOOD_PLY.replace("vertex 3", "vertex 4000000"), "claims more"),
-    "list claims": (GOOD_PLY.replace("ascii", "binary_little_endian").replace("uchar int", "uint int"), "not readable"),
+    "list claims": (GOOD_PLY.replace("ascii", "binary_little_endian").replace("uchar int",
+        "uint int"), "not readable"),
     "negative count": (GOOD_PLY.replace("face 1", "face 1\nelement x -9"), "claims"),
     "no faces": (GOOD_PLY.replace("face 1", "face 0")[:-8], "face"),
     "no vertices": (GOOD_PLY.replace("x 3", "x 0"), "vertex"),
@@ -288,7 +365,8 @@ BAD_PLY = {
     "short row": (GOOD_PLY.replace("1 0 0", "1 0"), "not readable"),
     "type": (GOOD_PLY.replace("float y", "quadruple y"), "not readable"),
     "count": (GOOD_PLY.replace("x 3", "x three"), "x three"),
-    "texture": (GOOD_PLY.replace("element v", "comment TextureFile ../a.png\nelement v"), "own folder"),
+    "texture": (GOOD_PLY.replace("element v", "comment TextureFile ../a.png\nelement v"),
+        "own folder"),
 }  # fmt: skip
 
 
@@ -313,8 +391,12 @@ def test_mixed_polygons_in_a_ply_are_read_or_refused_never_cut(tmp_path):
     )
     path.write_text(text)
     assert len(read_mesh(path).faces) == 3
-    head, points = text[: text.index("0 0 0\n")].replace("ascii", "binary_little_endian").encode(), [0] * 12
-    # counts 4 and 2: as many bytes as two faces of four and three corners would take if the first count held for both
+    head, points = (
+        text[: text.index("0 0 0\n")].replace("ascii", "binary_little_endian").encode(),
+        [0] * 12,
+    )
+    # counts 4 and 2: as many bytes as two faces of four and three corners would take if the first
+    # count held for both
     body = struct.pack("<12f", *points) + struct.pack("<B4iB4i", 4, 0, 1, 2, 3, 2, 0, 1, 2, 3)
     path.write_bytes(head + body)
     with pytest.raises(MerError) as error:
@@ -326,7 +408,11 @@ def test_textures_stay_in_the_mesh_folder(tmp_path):
     folder = tmp_path / "clip"
     (folder / "sub").mkdir(parents=True)
     path = write_mesh(
-        folder / "a.obj", [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], [[0, 0]] * 3, "mtllib sub/m.mtl"
+        folder / "a.obj",
+        [[0, 0, 0], [1, 0, 0], [0, 1, 0]],
+        [[0, 1, 2]],
+        [[0, 0]] * 3,
+        "mtllib sub/m.mtl",
     )
     cv2.imwrite(str(tmp_path / "out.png"), np.full((4, 4), 9, np.uint8))
     cv2.imwrite(str(folder / "sub" / "in.png"), np.full((4, 4), 9, np.uint8))
@@ -387,7 +473,11 @@ def test_meshes_are_listed_by_number_and_folders_checked(tmp_path):
         list_meshes(tmp_path)
     for name in ("frame 10.obj", "frame 2.OBJ", "frame 1.obj", "notes.txt"):
         (tmp_path / name).write_text(TRIANGLE)
-    assert [path.name for path in list_meshes(tmp_path)] == ["frame 1.obj", "frame 2.OBJ", "frame 10.obj"]
+    assert [path.name for path in list_meshes(tmp_path)] == [
+        "frame 1.obj",
+        "frame 2.OBJ",
+        "frame 10.obj",
+    ]
     (tmp_path / "3.ply").write_text(GOOD_PLY)
     with pytest.raises(MerError, match=r"both \.obj and \.ply"):
         list_meshes(tmp_path)
@@ -439,7 +529,9 @@ def test_a_wider_view_and_another_yaw_change_the_picture_as_they_should(tmp_path
         rows = np.flatnonzero((a_film(paths, fov=fov)[0, 0] != BACKGROUND).any(1))
         assert 0.7 < len(rows) / 64 < 0.98  # it fills the picture at any distance
     narrow, wide = (a_film(paths, yaw=yaw)[0] for yaw in (0, 60))
-    assert np.array_equal(narrow[0], narrow[1]) and np.abs(wide[0].astype(int) - wide[1]).mean() > 10
+    assert (
+        np.array_equal(narrow[0], narrow[1]) and np.abs(wide[0].astype(int) - wide[1]).mean() > 10
+    )
 
 
 LINES = st.one_of(
@@ -449,14 +541,18 @@ LINES = st.one_of(
         st.sampled_from(["v", "vt", "f", "vn", "mtllib", "usemtl", "#", "v\t"]),
         st.lists(
             st.one_of(
-                st.integers(-5, 9).map(str), st.floats().map(str), st.text("0123456789/-.e", max_size=8),
-                st.sampled_from(["1/1", "2//2", "3/3/3", "-1/-1", "../a.mtl", "m.mtl", "a.obj", ".", "~"]),
+                st.integers(-5, 9).map(str), st.floats().map(str),
+                st.text("0123456789/-.e", max_size=8),
+                st.sampled_from(["1/1", "2//2", "3/3/3", "-1/-1", "../a.mtl", "m.mtl", "a.obj", ".",
+                    "~"]),
             ),
             max_size=6,
         ),
     ),
 )  # fmt: skip
-FAST = settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(
+    max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def read_or_refuse(path, data):
@@ -471,7 +567,9 @@ def read_or_refuse(path, data):
     else:
         assert np.isfinite(mesh.vertices).all() and mesh.faces.shape[1] == 3 and len(mesh.faces)
         assert 0 <= mesh.faces.min() and mesh.faces.max() == len(mesh.vertices) - 1
-        assert mesh.uv is None or (mesh.uv.shape == (len(mesh.vertices), 2) and np.isfinite(mesh.uv).all())
+        assert mesh.uv is None or (
+            mesh.uv.shape == (len(mesh.vertices), 2) and np.isfinite(mesh.uv).all()
+        )
     assert time.perf_counter() - started < 2
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -484,7 +582,9 @@ def test_any_text_is_a_mesh_or_refused(tmp_path, lines):
     read_or_refuse(tmp_path / "a.obj", "\n".join(lines).encode("utf-8", "surrogatepass"))
 
 
-EDITS = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 3), st.binary(max_size=6)), max_size=5)
+EDITS = st.lists(
+    st.tuples(st.integers(0, 500), st.integers(0, 3), st.binary(max_size=6)), max_size=5
+)
 
 
 @FAST

@@ -69,7 +69,9 @@ def test_exclusive_labels_are_decided_by_the_largest_score_and_scored_by_uf1_and
     assert (answers.sum(1) == 1).all() and (answers.argmax(1) == scores.argmax(1)).all()
     truth = np.random.default_rng(1).integers(3, size=200)
     one_hot = np.eye(3, dtype=np.uint8)[truth]
-    assert macro_uf1(one_hot, answers) == pytest.approx(f1_score(truth, answers.argmax(1), average="macro"))
+    assert macro_uf1(one_hot, answers) == pytest.approx(
+        f1_score(truth, answers.argmax(1), average="macro")
+    )
     assert uar(one_hot, answers) == pytest.approx(balanced_accuracy_score(truth, answers.argmax(1)))
     assert list(constant_answers(one_hot, np.arange(200) % 4, exclusive=True)) == ["majority"]
 
@@ -98,8 +100,15 @@ def test_thresholds_reach_the_best_f1_there_is():
 
 def test_mean_precision_agrees_with_scikit_learn(labels):
     scores = np.random.default_rng(0).random(labels.shape)
-    assert mean_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores, average="macro"))
-    assert mean_precision(labels, labels + 0.1 * scores) == 1 and mean_precision(0 * labels, scores) == 0
+    assert mean_precision(labels, scores) == pytest.approx(
+        average_precision_score(labels, scores, average="macro")
+    )
+    assert (
+        mean_precision(labels, labels + 0.1 * scores) == 1
+        and mean_precision(0 * labels, scores) == 0
+    )
     missing = labels * [1, 1, 0, 1, 1]  # a label that does not occur is left out
-    some = average_precision_score(labels[:, [0, 1, 3, 4]], scores[:, [0, 1, 3, 4]], average="macro")
+    some = average_precision_score(
+        labels[:, [0, 1, 3, 4]], scores[:, [0, 1, 3, 4]], average="macro"
+    )
     assert mean_precision(missing, scores) == pytest.approx(some)

@@ -1,6 +1,12 @@
 from mer_utils import MerError
 from mer_utils.learning.peers import PEERS, OffApexNet, SSSNet, STSTNet, build_peer
-from mer_utils.method.microattnet import Dropout, MicroAttNet, count_macs, count_parameters, summarise
+from mer_utils.method.microattnet import (
+    Dropout,
+    MicroAttNet,
+    count_macs,
+    count_parameters,
+    summarise,
+)
 
 import pytest
 import torch
@@ -11,7 +17,8 @@ def maps(n=4, views=2, phases=2, size=28):
 
 
 @pytest.mark.parametrize(
-    ("views", "phases", "labels", "size"), [(2, 2, 5, 28), (1, 1, 3, 28), (1, 2, 7, 21), (3, 1, 5, 40)]
+    ("views", "phases", "labels", "size"),
+    [(2, 2, 5, 28), (1, 1, 3, 28), (1, 2, 7, 21), (3, 1, 5, 40)],
 )
 @pytest.mark.parametrize("fusion", ["attention", "concat", "mean"])
 def test_nothing_assumes_two_views_two_phases_or_five_labels(views, phases, labels, size, fusion):
@@ -23,7 +30,10 @@ def test_nothing_assumes_two_views_two_phases_or_five_labels(views, phases, labe
 
 @pytest.mark.parametrize("switch", [{"fusion": "concat"}, {"se": "none"}, {"se": "all"}])
 def test_a_switch_changes_nothing_else_at_the_start(switch):
-    default, other = MicroAttNet(2, 2, 5, 28, seed=3).eval(), MicroAttNet(2, 2, 5, 28, seed=3, **switch).eval()
+    default, other = (
+        MicroAttNet(2, 2, 5, 28, seed=3).eval(),
+        MicroAttNet(2, 2, 5, 28, seed=3, **switch).eval(),
+    )
     assert torch.equal(default(maps()), other(maps()))
     shared, values = default.state_dict(), other.state_dict()
     assert all(torch.equal(shared[name], values[name]) for name in shared.keys() & values.keys())
@@ -42,7 +52,9 @@ def test_attention_and_se_take_part_in_learning():
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     for _ in range(5):
         optimiser.zero_grad()
-        torch.nn.functional.binary_cross_entropy_with_logits(network(maps()), torch.ones(4, 5)).backward()
+        torch.nn.functional.binary_cross_entropy_with_logits(
+            network(maps()), torch.ones(4, 5)
+        ).backward()
         optimiser.step()
     assert network.attention.score.weight.abs().max() > 0
     assert network.gates[2].up.weight.abs().max() > 0
@@ -51,7 +63,9 @@ def test_attention_and_se_take_part_in_learning():
 
 def test_parameters_and_macs_are_counted():
     assert count_parameters(STSTNet(1, 1, 3, 28)) == 1683  # Liong et al. 2019
-    small = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.Flatten(), torch.nn.Linear(4 * 25, 3))
+    small = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.Flatten(), torch.nn.Linear(4 * 25, 3)
+    )
     assert count_macs(small, (2, 5, 5)) == 2 * 4 * 9 * 25 + 300
     assert summarise(small, (2, 5, 5)) == "Sequential: 379 parameters, 2,100 MACs a sample"
 
@@ -71,14 +85,18 @@ def test_peers_have_the_parameters_of_their_layer_tables():
 
 
 @pytest.mark.parametrize("name", PEERS)
-@pytest.mark.parametrize(("views", "phases", "size", "labels"), [(2, 2, 20, 5), (1, 1, 28, 3), (1, 2, 28, 3)])
+@pytest.mark.parametrize(
+    ("views", "phases", "size", "labels"), [(2, 2, 20, 5), (1, 1, 28, 3), (1, 2, 28, 3)]
+)
 def test_peers_take_any_views_phases_sizes_and_labels(name, views, phases, size, labels):
     before = torch.get_rng_state()
     network = build_peer(name, (views, phases, 3, size, size), labels, seed=1).eval()
     assert torch.equal(before, torch.get_rng_state())
     x = maps(4, views, phases, size)
     assert network(x).shape == (4, labels)
-    assert torch.equal(network(x), build_peer(name, (views, phases, 3, size, size), labels, seed=1).eval()(x))
+    assert torch.equal(
+        network(x), build_peer(name, (views, phases, 3, size, size), labels, seed=1).eval()(x)
+    )
 
 
 def test_off_apex_looks_at_no_magnitude_and_phases_look_at_each_other():
@@ -107,5 +125,7 @@ def test_dropout_drops_the_share_it_is_told_and_keeps_the_mean():
     x = torch.ones(100, 40, 3, 3)
     y, whole = Dropout(0.3)(x), Dropout(0.3, whole=True)(x)
     assert abs((y == 0).float().mean() - 0.3) < 0.01 and abs(y.mean() - 1) < 0.01
-    assert ((whole == 0).all((2, 3)) | (whole != 0).all((2, 3))).all() and abs(whole.mean() - 1) < 0.05
+    assert ((whole == 0).all((2, 3)) | (whole != 0).all((2, 3))).all() and abs(
+        whole.mean() - 1
+    ) < 0.05
     assert Dropout(0.3).eval()(x) is x

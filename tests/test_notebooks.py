@@ -1,4 +1,6 @@
-"""The committed notebooks: their anatomy, their stored outputs, and (nbval) that these outputs come again."""
+"""The committed notebooks: their anatomy, their stored outputs, and (nbval) that these outputs come
+again.
+"""
 
 import re
 import subprocess
@@ -16,8 +18,9 @@ ROOT = Path(__file__).parents[1]
 SUITE = read_suite(ROOT)["notebooks"]
 PATHS = [ROOT / "notebooks" / f"{entry['file']}.ipynb" for entry in SUITE.values()]
 SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
-# 07 prints times: there only cells tagged nbval-check-output are compared. Everywhere else every output is, where the
-# kernels are those that made the stored outputs; with others, notebooks are only run.
+# 07 prints times: there only cells tagged nbval-check-output are compared. Everywhere else every
+# output is, where the kernels are those that made the stored outputs; with others, notebooks are
+# only run.
 LAX = {"07"}
 
 
@@ -43,7 +46,8 @@ class TestAnatomy:
         (cell,) = [cell for cell in read(path).cells if tagged(cell, "parameters")]
         names = [line.split(" = ")[0] for line in cell.source.splitlines()]
         assert names[:6] == ["profile", "data", "subjects", "clips", "seed", "jobs"]
-        assert all(line.count("=") == 1 for line in cell.source.splitlines())  # papermill drops any other line
+        # papermill drops any other line
+        assert all(line.count("=") == 1 for line in cell.source.splitlines())
 
     def test_code_cells_are_short_and_paths_and_installs_stay_out(self, path):
         for cell in read(path).cells:
@@ -67,7 +71,14 @@ class TestAnatomy:
             assert not re.search(r"(^|[\s'\"(])/(work|root|home|tmp|Users)/", text), text
 
     def test_checks_are_asserted(self, path):
-        assert sum(cell.source.count("assert ") for cell in read(path).cells if cell.cell_type == "code") >= 3
+        assert (
+            sum(
+                cell.source.count("assert ")
+                for cell in read(path).cells
+                if cell.cell_type == "code"
+            )
+            >= 3
+        )
 
 
 def test_there_are_at_least_fourteen_numbered_figures():
@@ -82,9 +93,19 @@ def test_outputs_come_again(path, tmp_path):
     compared = [c for c in read(path).cells if c.cell_type == "code" and c.outputs]
     compared = [c for c in compared if tagged(c, "nbval-check-output") or mode == "--nbval"]
     assert compared, "nothing would be compared"
-    command = [sys.executable, "-m", "pytest", mode, "--nbval-current-env", "--nbval-cell-timeout=600"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        mode,
+        "--nbval-current-env",
+        "--nbval-cell-timeout=600",
+    ]
     ended = subprocess.run(
-        [*command, "-p", "no:cacheprovider", path.name], cwd=path.parent, capture_output=True, text=True
+        [*command, "-p", "no:cacheprovider", path.name],
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
     )
     assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
     assert "passed" in ended.stdout
@@ -97,7 +118,16 @@ def test_solutions_run(path, tmp_path):
 
 def run_through(path, tmp_path):
     """Run all cells of a notebook; nothing is compared."""
-    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "nbconvert",
+        "--to",
+        "notebook",
+        "--execute",
+        "--output-dir",
+        str(tmp_path),
+    ]
     ended = subprocess.run([*command, path.name], cwd=path.parent, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-4000:]
 

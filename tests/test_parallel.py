@@ -30,21 +30,38 @@ def free_port():
 
 @contextmanager
 def cluster(folder, threads=1, workers=2, mer=False, env=None):
-    """Start a scheduler and workers (``mer``: by `mer worker`) as processes; give (address, the workers' processes)."""
+    """Start a scheduler and workers (``mer``: by `mer worker`) as processes; give (address, the
+    workers' processes).
+    """
     address = f"tcp://127.0.0.1:{free_port()}"
     started = []
 
     def start(*words):
         command = [sys.executable, "-m", *map(str, words)]
         log = open(folder / f"log{len(started)}", "w")
-        started.append(subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True, env=env))
+        started.append(
+            subprocess.Popen(
+                command, cwd=folder, stdout=log, stderr=log, start_new_session=True, env=env
+            )
+        )
         return started[-1]
 
     try:
-        start("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard", "--port", address.split(":")[-1])
+        start(
+            "distributed.cli.dask_scheduler",
+            "--host",
+            address,
+            "--no-dashboard",
+            "--port",
+            address.split(":")[-1],
+        )
         kept = ("--local-directory", folder, "--no-dashboard")
         flags = ("--no-nanny", "--host", "127.0.0.1", *kept)
-        module = ("distributed.cli.dask_worker", "--nthreads", threads) if not mer else ("mer_utils.cli", "worker")
+        module = (
+            ("distributed.cli.dask_worker", "--nthreads", threads)
+            if not mer
+            else ("mer_utils.cli", "worker")
+        )
         hands = [start(*module, address, *flags) for _ in range(workers)]
         wait_for_workers(address, workers)
         yield address, hands
@@ -98,8 +115,12 @@ def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch)
 
 
 @pinned
-def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_ones(tmp_path, monkeypatch):
-    """`dask worker` loads NumPy before anything can fix its kernels; `mer worker` fixes them first."""
+def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_ones(
+    tmp_path, monkeypatch
+):
+    """`dask worker` loads NumPy before anything can fix its kernels; `mer worker` fixes them
+    first.
+    """
     with cluster(tmp_path, workers=1, env=clean()) as (address, _):
         with pytest.raises(MerError, match=r"other kernels \(x86-64 native, .*\) .* `mer worker"):
             check_cluster(address)

@@ -9,7 +9,13 @@ from mer_utils.data.dataset import read_frames
 from mer_utils.faces.rendering import write_obj
 from mer_utils.learning.recipe import Recipe
 from mer_utils.method.features import FrontEnd
-from mer_utils.suite.prediction import find_weights, load_ensemble, open_film, predict_clip, save_ensemble
+from mer_utils.suite.prediction import (
+    find_weights,
+    load_ensemble,
+    open_film,
+    predict_clip,
+    save_ensemble,
+)
 
 import cv2
 import numpy as np
@@ -23,7 +29,9 @@ def test_a_stored_ensemble_gives_the_scores_it_was_stored_with(trained, data):
     assert len(ensemble.members) == 8 and ensemble.labels == data.labels
     scores, attention = ensemble.score(features.x[0])
     fold = outcome.subjects.index(features.subjects[0])
-    np.testing.assert_allclose(scores[2 * fold : 2 * fold + 2].mean(0), outcome.scores[0], atol=1e-6)
+    np.testing.assert_allclose(
+        scores[2 * fold : 2 * fold + 2].mean(0), outcome.scores[0], atol=1e-6
+    )
     np.testing.assert_allclose(attention.sum(1), 1, rtol=1e-5)
 
 
@@ -67,32 +75,47 @@ def test_damaged_weights_are_refused(trained, tmp_path):
             load_ensemble(path)
     arrays, about = read_arrays(trained[0])
     name = next(name for name in arrays if name.endswith("scale"))
-    write_arrays(path, arrays | {name: arrays[name] * np.nan}, about)  # whole, but made of no numbers
+    # whole, but made of no numbers
+    write_arrays(path, arrays | {name: arrays[name] * np.nan}, about)
     with pytest.raises(MerError, match=r"scale holds values that are no numbers"):
         load_ensemble(path)
 
 
 def test_the_thresholds_of_an_ensemble_are_the_median_over_folds(trained, tmp_path):
     path, features, outcome = trained
-    np.testing.assert_allclose(load_ensemble(path).thresholds, np.median(outcome.fold_thresholds, 0), atol=1e-6)
-    many = replace(outcome, fold_thresholds=np.array([[1.0], [2.0], [9.0]]), thresholds=np.full((90, 1), 9.0))
-    save_ensemble(tmp_path / "x", many, features, Recipe(epochs=2, inner=2, width=4), FrontEnd(crop=64, size=12), "x")
+    np.testing.assert_allclose(
+        load_ensemble(path).thresholds, np.median(outcome.fold_thresholds, 0), atol=1e-6
+    )
+    many = replace(
+        outcome, fold_thresholds=np.array([[1.0], [2.0], [9.0]]), thresholds=np.full((90, 1), 9.0)
+    )
+    save_ensemble(
+        tmp_path / "x",
+        many,
+        features,
+        Recipe(epochs=2, inner=2, width=4),
+        FrontEnd(crop=64, size=12),
+        "x",
+    )
     assert read_arrays(tmp_path / "x")[0]["thresholds"].tolist() == [2.0]
 
 
 def test_a_film_and_a_folder_of_the_same_frames_get_one_answer(trained, data, tmp_path):
     clip, ensemble = data.clips[1], load_ensemble(trained[0])
     path = tmp_path / "a film.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 60, (336, 224), False)  # lossless
+    # lossless
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 60, (336, 224), False)
     for frame in read_frames(clip):
         writer.write(frame)
     writer.release()
     film = predict_clip(path, ensemble, clip.onset, clip.offset)
     folder = predict_clip(clip.folder, ensemble, clip.onset, clip.offset)
     assert film.apex == folder.apex and film.found == folder.found == "silhouette"
-    np.testing.assert_allclose(film.scores, folder.scores, atol=0.02)  # the film's grey may differ by one level
+    # the film's grey may differ by one level
+    np.testing.assert_allclose(film.scores, folder.scores, atol=0.02)
     long = predict_clip(path, ensemble, 0, 6)
-    assert long.crops.shape[1] == 13 < len(clip.frames)  # beyond the offset only what the smoothing looks at is read
+    # beyond the offset only what the smoothing looks at is read
+    assert long.crops.shape[1] == 13 < len(clip.frames)
 
 
 def test_meshes_are_filmed_and_answered(trained, data, tmp_path):
@@ -115,7 +138,9 @@ def test_the_box_is_the_given_one_or_yunets_or_the_fallback(trained, tmp_path):
     model = write_model(tmp_path / "stand-in.onnx")
     found = predict_clip(tmp_path, ensemble, face_model=model)
     assert found.found == "face model" and found.boxes == ((32, 64, 128, 160), (0, 64, 96, 160))
-    given = predict_clip(tmp_path, ensemble, boxes=((0, 0, 90, 90), (5, 5, 99, 99)), face_model=model)
+    given = predict_clip(
+        tmp_path, ensemble, boxes=((0, 0, 90, 90), (5, 5, 99, 99)), face_model=model
+    )
     assert given.found == "manifest" and given.boxes[0] == (0, 0, 90, 90)
     for t in range(6):
         cv2.imwrite(str(tmp_path / f"{t}.png"), rng.integers(0, 120, (224, 336)).astype(np.uint8))
@@ -127,8 +152,14 @@ def test_a_prediction_is_json_and_says_what_it_rests_on(trained, data):
     clip = data.clips[1]
     result = predict_clip(clip.folder, load_ensemble(trained[0]), clip.onset, clip.offset)
     told = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert told["trained_on"] == "tiny synthetic faces" and told["networks"] == 8 and told["apex"] == result.apex
-    assert told["labels"] == result.table() and sum(told["attention"].values()) == pytest.approx(1, abs=1e-3)
+    assert (
+        told["trained_on"] == "tiny synthetic faces"
+        and told["networks"] == 8
+        and told["apex"] == result.apex
+    )
+    assert told["labels"] == result.table() and sum(told["attention"].values()) == pytest.approx(
+        1, abs=1e-3
+    )
     assert np.array(told["motion_curve_px"]).shape == result.curve.shape
     never = replace(result, thresholds=np.full(5, np.inf))
     assert all(row["threshold"] is None and not row["answer"] for row in never.table().values())
@@ -145,7 +176,9 @@ def test_what_is_no_clip_is_refused(trained, tmp_path):
     (tmp_path / "phone").mkdir()
     for t in range(5):
         (tmp_path / "phone" / f"{t}.png").write_bytes(encode_png(np.full((192, 108), 9, np.uint8)))
-    with pytest.raises(MerError, match=r"54 x 192 px, too narrow for a face; .*both views side by side"):
+    with pytest.raises(
+        MerError, match=r"54 x 192 px, too narrow for a face; .*both views side by side"
+    ):
         predict_clip(tmp_path / "phone", ensemble)
     for t in range(1001):
         (tmp_path / "empty" / f"{t}.png").write_bytes(encode_png(np.full((8, 16), 9, np.uint8)))

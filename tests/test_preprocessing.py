@@ -77,7 +77,8 @@ def test_one_box_a_view_holds_the_face_in_every_clip(data):
         crops, boxes = load_crops(clip, size=96)
         assert crops.shape == (2, len(clip.frames), 96, 96) and crops.dtype == np.uint8
         for view, (x0, y0, x1, y1) in enumerate(boxes):
-            # the skin of the face, known exactly, lies in the box but for chin or temples that are cut off
+            # the skin of the face, known exactly, lies in the box but for chin or temples that are
+            # cut off
             seen = true_flow(data.truth(clip), data.cameras(), view, 0, 0)[1]
             assert seen[y0:y1, x0:x1].mean() > 0.6
 
@@ -105,7 +106,8 @@ def test_it_is_said_how_a_box_was_found(data):
     assert locate(first, clip) == (find_boxes(first[:, None], clip), "silhouette")
     busy = np.random.default_rng(0).integers(0, 255, first.shape).astype(np.uint8)
     assert locate(busy) == (((0, 56, 168, 224),) * 2, "fallback")
-    assert locate([first[0], busy[0]])[1] == "fallback"  # one view without a head is enough to say so
+    # one view without a head is enough to say so
+    assert locate([first[0], busy[0]])[1] == "fallback"
 
 
 def test_several_crops_of_one_reading_are_those_of_single_readings(data):
@@ -115,7 +117,9 @@ def test_several_crops_of_one_reading_are_those_of_single_readings(data):
         np.testing.assert_array_equal(crops, alone)
         assert boxes == found
     film = split_views(read_frames(clip))
-    np.testing.assert_array_equal(load_crops(clip, 2, 64, frames=film)[0], load_crops(clip, 2, 64)[0])
+    np.testing.assert_array_equal(
+        load_crops(clip, 2, 64, frames=film)[0], load_crops(clip, 2, 64)[0]
+    )
     np.testing.assert_array_equal(
         load_crops(clip, 2, 64, frames=iter(film.swapaxes(0, 1)))[0], load_crops(clip, 2, 64)[0]
     )
@@ -123,7 +127,9 @@ def test_several_crops_of_one_reading_are_those_of_single_readings(data):
 
 @pytest.fixture
 def wild(data, tmp_path):
-    """A copy whose first clip stands before a busy background, with one bright cell in each view."""
+    """A copy whose first clip stands before a busy background, with one bright cell in each
+    view.
+    """
     root = shutil.copytree(data.root, tmp_path / "wild")
     rng = np.random.default_rng(1)
     for path in (root / "clips" / data.clips[0].name).iterdir():
@@ -139,12 +145,19 @@ def test_yunet_fills_the_boxes_that_are_needed(wild, tmp_path):
     assert fill_boxes(wild, model) == {names[0]: "found", **dict.fromkeys(names[1:], "silhouette")}
     clips = open_dataset(wild).clips
     # the stand-in's box is 64 px about the bright cell; x1.5 that is 96 px, clipped to the view
-    assert clips[0].boxes == ((32, 64, 128, 160), (0, 64, 96, 160)) and all(c.boxes is None for c in clips[1:])
+    assert clips[0].boxes == ((32, 64, 128, 160), (0, 64, 96, 160)) and all(
+        c.boxes is None for c in clips[1:]
+    )
     assert fill_boxes(wild, model)[names[0]] == "manifest"
     for path in (wild / "clips" / names[1]).iterdir():
-        cv2.imwrite(str(path), np.random.default_rng(2).integers(0, 120, (224, 336)).astype(np.uint8))
+        cv2.imwrite(
+            str(path), np.random.default_rng(2).integers(0, 120, (224, 336)).astype(np.uint8)
+        )
     before = (wild / "manifest.csv").read_bytes()
-    assert fill_boxes(wild, model)[names[1]] == "not found" and (wild / "manifest.csv").read_bytes() == before
+    assert (
+        fill_boxes(wild, model)[names[1]] == "not found"
+        and (wild / "manifest.csv").read_bytes() == before
+    )
 
 
 def test_a_model_that_is_none_is_refused(tmp_path, capfd):
@@ -161,5 +174,7 @@ def test_a_box_outside_the_frame_names_the_clip(data, tmp_path):
     lines = (root / "manifest.csv").read_text().splitlines()
     boxed = [lines[0] + ",box", *(line + ",10 20 999 120;30 40 130 140" for line in lines[1:])]
     (root / "manifest.csv").write_text("\n".join(boxed) + "\n")
-    with pytest.raises(MerError, match=r"clip S01_001: the crop box .* does not lie inside the 168 x 224 px view"):
+    with pytest.raises(
+        MerError, match=r"clip S01_001: the crop box .* does not lie inside the 168 x 224 px view"
+    ):
         load_crops(open_dataset(root).clips[0])

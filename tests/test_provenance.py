@@ -41,14 +41,24 @@ def test_comments_docstrings_and_layout_cost_nothing(edit):
 
 
 def test_a_change_is_seen_by_all_that_use_it_and_by_no_other(edit):
-    before = describe("method.features", "learning.folds", "faces.generate", "figures.pictures", "learning.sensitivity")
+    before = describe(
+        "method.features",
+        "learning.folds",
+        "faces.generate",
+        "figures.pictures",
+        "learning.sensitivity",
+    )
     edit("faces/head.py", "0.06 * grain", "0.07 * grain")  # the colour of lips
     assert stale(before, describe(*before)) == {"faces.generate", "learning.sensitivity"}
     middle = describe(*before)
     edit("method/microattnet.py", "import torch\n", "import torch\n\nEDITED = True\n")
     assert stale(middle, describe(*before)) == {"learning.folds", "learning.sensitivity"}
     edit("method/flow.py", "import cv2\n", "import cv2\n\nEDITED = True\n")
-    assert stale(middle, describe(*before)) == {"method.features", "learning.folds", "learning.sensitivity"}
+    assert stale(middle, describe(*before)) == {
+        "method.features",
+        "learning.folds",
+        "learning.sensitivity",
+    }
 
 
 def test_editing_the_network_does_not_touch_the_notebooks_before_it(edit):
@@ -86,7 +96,10 @@ def test_data_tables_belong_to_the_modules_that_name_them(edit):
 def test_a_table_is_no_comment():
     one, other = (read_source(f"X = {value}").tree for value in ("1", "1.0"))
     assert one != other == read_source("X = (1.0)  # the same").tree
-    assert read_source('def f():\n    "doc"\n    return 1').tree == read_source("def f():\n    return 1").tree
+    assert (
+        read_source('def f():\n    "doc"\n    return 1').tree
+        == read_source("def f():\n    return 1").tree
+    )
     assert read_source('X = "doc"').tree != read_source('X = "other"').tree
 
 
@@ -117,7 +130,9 @@ def test_every_import_within_the_package_is_followed():
         "mer_utils.method.flow",
         "mer_utils.method.microattnet",
     } <= set(found)
-    assert not {"mer_utils.suite.run", "mer_utils.cli"} & set(find_modules(["mer_utils.suite.study"]))
+    assert not {"mer_utils.suite.run", "mer_utils.cli"} & set(
+        find_modules(["mer_utils.suite.study"])
+    )
     assert set(find_modules(["mer_utils.nothing", "numpy"])) == set(find_modules(["mer_utils"]))
 
 
@@ -128,10 +143,14 @@ def test_a_module_that_is_loaded_anew_gets_a_description_of_its_own(tmp_path, mo
 
     before, source = code_of("method.features"), provenance.LOADED["mer_utils.method.apex"]
     importlib.reload(apex)
-    assert code_of("method.features") == before and provenance.LOADED["mer_utils.method.apex"] == source
+    assert (
+        code_of("method.features") == before
+        and provenance.LOADED["mer_utils.method.apex"] == source
+    )
     monkeypatch.setitem(provenance.LOADED, "mer_utils.method.apex", b"OLD = True")
     old = code_of("method.features")
-    importlib.reload(apex)  # features.py goes on with the names that it imported: neither the old state nor the new
+    # features.py goes on with the names that it imported: neither the old state nor the new
+    importlib.reload(apex)
     assert code_of("method.features") not in (old, before)
     broken = tmp_path / "mer_utils" / "method" / "apex.py"
     broken.parent.mkdir(parents=True)

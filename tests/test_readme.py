@@ -1,7 +1,9 @@
-"""The README quotes the committed figures/results.json and nothing else; its pictures and commands exist.
+"""The README quotes the committed figures/results.json and nothing else; its pictures and commands
+exist.
 
-The record is what the pinned kernels of x86-64 made. Where `make figures` ran with other kernels, the README is held to
-the record as committed, and what this machine made is compared with it within the tolerances stated here.
+The record is what the pinned kernels of x86-64 made. Where `make figures` ran with other kernels,
+the README is held to the record as committed, and what this machine made is compared with it within
+the tolerances stated here.
 """
 
 import json
@@ -16,20 +18,23 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What other kernels may change. Before training: a pixel of a crop, hence the apex of a clip or two of 267. Training is
-# chaotic: with the kernels of AVX-512 single macro-UF1 moved by up to 0.044; twice that is let pass. p-values and
-# verdicts of single runs are not compared.
+# What other kernels may change. Before training: a pixel of a crop, hence the apex of a clip or two
+# of 267. Training is chaotic: with the kernels of AVX-512 single macro-UF1 moved by up to 0.044;
+# twice that is let pass. p-values and verdicts of single runs are not compared.
 BEFORE_TRAINING, SCORES = 0.01, 0.09
 
 
 def read_made():
     """Return this checkout's figures.json and results.json."""
-    return [json.loads((ROOT / "figures" / f"{name}.json").read_text()) for name in ("figures", "results")]
+    return [
+        json.loads((ROOT / "figures" / f"{name}.json").read_text())
+        for name in ("figures", "results")
+    ]
 
 
 def read_record(figures, results, show):
-    """Return the results to hold the README to: those given if pinned kernels made them, else as committed
-    (``show(path)`` gives a committed file's text, or None where that cannot be known).
+    """Return the results to hold the README to: those given if pinned kernels made them, else as
+    committed (``show(path)`` gives a committed file's text, or None where that cannot be known).
     """
     if {entry.get("kernels") for entry in figures.values()} == {PINNED}:
         return results
@@ -44,10 +49,15 @@ def show_committed(path):
 
 
 def compare_with_record(made, record):
-    """Return what differs beyond the tolerances, as sentences: numbers before training, and macro-UF1."""
+    """Return what differs beyond the tolerances, as sentences: numbers before training, and
+    macro-UF1.
+    """
     wrong = []
     for keys, tolerance in [
-        *((("apex", name), BEFORE_TRAINING) for name in ("median_abs_error_frames", "within_2_frames")),
+        *(
+            (("apex", name), BEFORE_TRAINING)
+            for name in ("median_abs_error_frames", "within_2_frames")
+        ),
         *((("flow_epe_px", name), BEFORE_TRAINING) for name in record["flow_epe_px"]),
         *((("expression_epe_px", name), BEFORE_TRAINING) for name in record["expression_epe_px"]),
         *((("uf1", name), 0.0) for name in ("all_ones", "all_zeros", "majority")),
@@ -59,7 +69,9 @@ def compare_with_record(made, record):
         for key in keys:
             one, other = one[key], other[key]
         if not abs(one - other) <= tolerance:
-            wrong.append(f"{'.'.join(keys)}: {one} here, {other} in the record (tolerance {tolerance})")
+            wrong.append(
+                f"{'.'.join(keys)}: {one} here, {other} in the record (tolerance {tolerance})"
+            )
     return wrong
 
 
@@ -67,7 +79,8 @@ MADE_FIGURES, MADE = read_made()
 RESULTS = read_record(MADE_FIGURES, MADE, show_committed)
 if RESULTS is None:
     pytest.skip(
-        "figures/ was made by other kernels, and there is no git to ask for the record", allow_module_level=True
+        "figures/ was made by other kernels, and there is no git to ask for the record",
+        allow_module_level=True,
     )
 GRID = json.loads((ROOT / "benchmarks" / "comparisons.json").read_text())
 NAMES = {  # how the README calls what results.json holds
@@ -94,7 +107,9 @@ def test_what_this_machine_made_is_the_record_within_the_tolerances():
 
 
 def test_the_readme_is_held_to_the_record_wherever_the_figures_were_made():
-    """As on a processor with other kernels: its own numbers are not those of the README, and need not be."""
+    """As on a processor with other kernels: its own numbers are not those of the README, and need
+    not be.
+    """
     figures = {name: entry | {"kernels": "arm64 native"} for name, entry in MADE_FIGURES.items()}
     made = json.loads(json.dumps(RESULTS))
     made["uf1"]["MicroAttNet"]["macro"] += 0.06
@@ -134,12 +149,17 @@ def number(text):
 
 
 def test_ablations_are_the_measured_ones():
-    pattern = r"^\| `([\w.]+)` \| [^|]+ \| ([\d.]+) \| ([+−][\d.]+) \| ([+−][\d.]+) to ([+−][\d.]+) \| ([\d.]+) \|"
+    pattern = (
+        r"^\| `([\w.]+)` \| [^|]+ \| ([\d.]+) \| ([+−][\d.]+) \| ([+−][\d.]+) to "
+        r"([+−][\d.]+) \| ([\d.]+) \|"
+    )
     rows = re.findall(pattern, README, re.M)
     assert {name for name, *_ in rows} == set(GRID["ablations"]) - {"default"}
     keys = ("macro", "difference", "difference_low", "difference_high", "p_corrected")
     for name, *quoted in rows:
-        assert [number(text) for text in quoted] == [round(GRID["ablations"][name][key], 3) for key in keys], name
+        assert [number(text) for text in quoted] == [
+            round(GRID["ablations"][name][key], 3) for key in keys
+        ], name
     sure = {name for name, row in GRID["ablations"].items() if row["p_corrected"] < 0.05}
     (claim,) = re.findall(r"(?:Beyond noise here: (.+?)\.\s|None is beyond noise here)", README)
     assert set(re.findall(r"`([\w.]+)`", claim)) == sure
@@ -147,10 +167,14 @@ def test_ablations_are_the_measured_ones():
 
 def test_what_peeking_brings_is_the_measured_difference():
     for name, rule in (("the last", "last"), ("best for the test subject", "test")):
-        pattern = rf"^\| {name} \| [\d.]+ \| ([+−][\d.]+) \| ([+−][\d.]+) to ([+−][\d.]+) \| ([\d.]+) \|"
+        pattern = (
+            rf"^\| {name} \| [\d.]+ \| ([+−][\d.]+) \| ([+−][\d.]+) to ([+−][\d.]+) \| ([\d.]+) \|"
+        )
         (quoted,) = re.findall(pattern, README, re.M)
         keys = ("difference", "difference_low", "difference_high", "p_corrected")
-        assert [number(text) for text in quoted] == [round(RESULTS["leakage"][rule][key], 3) for key in keys]
+        assert [number(text) for text in quoted] == [
+            round(RESULTS["leakage"][rule][key], 3) for key in keys
+        ]
 
 
 def test_peers_are_the_measured_ones():
@@ -159,9 +183,14 @@ def test_peers_are_the_measured_ones():
     rows = sorted(GRID["peers"].values(), key=lambda row: -row["macro"])
     assert len(quoted) == len(rows) >= 6
     for (macro, low, high, difference, p), row in zip(quoted, rows, strict=True):
-        assert [number(text) for text in (macro, low, high)] == [round(row[k], 3) for k in ("macro", "low", "high")]
+        assert [number(text) for text in (macro, low, high)] == [
+            round(row[k], 3) for k in ("macro", "low", "high")
+        ]
         if difference:
-            assert (number(difference), number(p)) == (round(row["difference"], 3), round(row["p_corrected"], 3))
+            assert (number(difference), number(p)) == (
+                round(row["difference"], 3),
+                round(row["p_corrected"], 3),
+            )
 
 
 def test_speeds_are_those_of_the_benchmark():
@@ -170,17 +199,23 @@ def test_speeds_are_those_of_the_benchmark():
         assert f"| {name} | {value:,} |" in README
     one, two = measured["loso_seconds_by_workers"].values()
     few, many = measured["fold_seconds_by_clips"].values()
-    assert f"{one / two:.2f} times as fast" in README and f"take {many / few:.1f} times as long" in README.replace(
-        "\n", " "
+    assert (
+        f"{one / two:.2f} times as fast" in README
+        and f"take {many / few:.1f} times as long" in README.replace("\n", " ")
     )
 
 
 def test_sizes_are_those_of_the_benchmark():
     measured = json.loads((ROOT / "benchmarks" / "data.json").read_text())
     few, many = measured["clips"].values()
-    for step, name in (("import", "`mer import`"), ("doctor", "`mer doctor`"), ("features", "features")):
+    for step, name in (
+        ("import", "`mer import`"),
+        ("doctor", "`mer doctor`"),
+        ("features", "features"),
+    ):
         row = (
-            f"| {name} | {few[step]['seconds']:.1f} s | {many[step]['seconds']:.1f} s | {many[step]['peak_mib']} MiB |"
+            f"| {name} | {few[step]['seconds']:.1f} s | {many[step]['seconds']:.1f} s | "
+            f"{many[step]['peak_mib']} MiB |"
         )
         assert row in README
         assert many[step]["peak_mib"] < 1536
@@ -191,12 +226,18 @@ def test_sizes_are_those_of_the_benchmark():
 
 
 def test_the_results_are_of_the_full_synthetic_set():
-    assert RESULTS["data"]["clips"] == 267 and RESULTS["data"]["subjects"] == 24 and RESULTS["data"]["synthetic"]
+    assert (
+        RESULTS["data"]["clips"] == 267
+        and RESULTS["data"]["subjects"] == 24
+        and RESULTS["data"]["synthetic"]
+    )
 
 
 def test_every_committed_figure_leads_to_its_notebook():
     figures = json.loads((ROOT / "figures" / "figures.json").read_text())
-    declared = [name for entry in read_suite(ROOT)["notebooks"].values() for name in entry["figures"]]
+    declared = [
+        name for entry in read_suite(ROOT)["notebooks"].values() for name in entry["figures"]
+    ]
     assert list(figures) == declared
     assert {path.stem for path in (ROOT / "figures").glob("*.png")} == set(declared)
 

@@ -1,4 +1,6 @@
-"""Pictures and true flow: checked against projections, known translations, and warping one frame into the other."""
+"""Pictures and true flow: checked against projections, known translations, and warping one frame
+into the other.
+"""
 
 import dataclasses
 
@@ -41,9 +43,13 @@ def acting(**activations):
 
 @pytest.fixture(scope="module")
 def moving():
-    """A smile and raised brows with a turning, shifting head: everything the flow has to follow, ~2 px in all."""
+    """A smile and raised brows with a turning, shifting head: everything the flow has to follow, ~2
+    px in all.
+    """
     return a_motion(
-        acting(au12=0.2, au1=0.15, au2=0.15), rotation=[0.004, 0.01, -0.003], translation=[0.01, -0.008, 0.01]
+        acting(au12=0.2, au1=0.15, au2=0.15),
+        rotation=[0.004, 0.01, -0.003],
+        translation=[0.01, -0.008, 0.01],
     )
 
 
@@ -64,10 +70,12 @@ def test_cameras_stand_left_and_right_and_project_by_hand():
     front = Camera(0, 224, 168)
     one = front.focal / (front.distance - 1)  # px a unit at z = 1
     np.testing.assert_allclose(
-        front.project(rendering.AIM + np.array([0.5, 0.25, 1])), middle + np.array([0.5, -0.25]) * one
+        front.project(rendering.AIM + np.array([0.5, 0.25, 1])),
+        middle + np.array([0.5, -0.25]) * one,
     )
     nose = np.array([0, -0.2, 1.1])
-    assert left.project(nose)[0] > middle[0] > right.project(nose)[0]  # from x < 0 a nose points to the right
+    # from x < 0 a nose points to the right
+    assert left.project(nose)[0] > middle[0] > right.project(nose)[0]
     for bad in ({"size": 8}, {"yaw": 90}):
         with pytest.raises(MerError):
             cameras(**bad)
@@ -92,14 +100,17 @@ def test_rendering_is_deterministic_and_noise_and_gain_are_as_told():
     assert np.array_equal(clean, render_clip(still, VIEWS))
     assert (clean[:, 1:] == clean[:, :-1]).all()
     noisy = render_clip(dataclasses.replace(still, noise_sigma=1.8), VIEWS).astype(float) - clean
-    assert noisy.std() == pytest.approx(np.sqrt(1.8**2 + 1 / 12), rel=0.05)  # 1/12: variance of rounding
+    # 1/12: variance of rounding
+    assert noisy.std() == pytest.approx(np.sqrt(1.8**2 + 1 / 12), rel=0.05)
     assert abs(noisy.mean()) < 0.05
     dim = render_clip(dataclasses.replace(still, gain=np.full(12, 0.9, np.float32)), VIEWS)
     assert dim[0, 0, 0, 0] == round(0.9 * BACKGROUND)
 
 
 def test_light_stays_in_the_world_when_the_head_turns():
-    """A head turned to the left and one turned to the right are lit differently: the key light stands at the left."""
+    """A head turned to the left and one turned to the right are lit differently: the key light
+    stands at the left.
+    """
     vertices = head.make_face(FACE).vertices
     front = head.make_face(FACE).front
     light = []
@@ -111,7 +122,9 @@ def test_light_stays_in_the_world_when_the_head_turns():
 
 @pytest.mark.parametrize("view", [0, 1])
 def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
-    """Independent of the rasteriser's interpolation: vertices seen in frame i, projected at i and at j."""
+    """Independent of the rasteriser's interpolation: vertices seen in frame i, projected at i and
+    at j.
+    """
     camera = VIEWS[view]
     flow, visible = true_flow(moving, VIEWS, view, 0, 1)
     face = head.make_face(FACE)
@@ -121,9 +134,16 @@ def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
     a, b, c = (start[face.triangles[:, k]] for k in range(3))
     for k in range(3):
         np.add.at(normals, face.triangles[:, k], np.cross(b - a, c - a))
-    facing = (normals * towards).sum(1) / np.linalg.norm(normals, axis=1).clip(1e-12) / np.linalg.norm(towards, axis=1)
+    facing = (
+        (normals * towards).sum(1)
+        / np.linalg.norm(normals, axis=1).clip(1e-12)
+        / np.linalg.norm(towards, axis=1)
+    )
     chosen = np.flatnonzero(face.front & (facing > 0.6))[::7]
-    at, wanted = camera.project(start[chosen]), camera.project(end[chosen]) - camera.project(start[chosen])
+    at, wanted = (
+        camera.project(start[chosen]),
+        camera.project(end[chosen]) - camera.project(start[chosen]),
+    )
     sampled = [
         cv2.remap(part, *at.T.astype(np.float32)[:, None], cv2.INTER_LINEAR)[0]
         for part in (*flow, visible.astype(np.float32))
@@ -131,14 +151,16 @@ def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
     whole = sampled[2] == 1
     error = np.hypot(sampled[0] - wanted[:, 0], sampled[1] - wanted[:, 1])[whole]
     assert whole.sum() > 500
-    assert np.median(error) < 0.005 and np.percentile(error, 95) < 0.05  # bilinear sampling across a mesh of ~0.6 px
+    # bilinear sampling across a mesh of ~0.6 px
+    assert np.median(error) < 0.005 and np.percentile(error, 95) < 0.05
 
 
 @pytest.mark.parametrize("camera", VIEWS)
 def test_the_rasteriser_samples_where_the_camera_projects(camera):
     """Points of the surface found at a pixel project back onto that pixel's centre."""
     vertices, triangles = place(a_motion(), 0), head.make_face(FACE).triangles
-    values, depth = rendering.rasterise(camera, vertices, triangles, vertices / 4 + 0.5)  # into 0..1
+    # into 0..1
+    values, depth = rendering.rasterise(camera, vertices, triangles, vertices / 4 + 0.5)
     rows, columns = np.nonzero(depth < rendering.FAR)
     back = camera.project((values[rows, columns].astype(float) - 0.5) * 4)
     error = np.abs(back - np.c_[columns, rows]).max(1)
@@ -158,7 +180,9 @@ def test_forward_and_backward_flow_cancel(moving):
     there, visible = true_flow(moving, VIEWS, 0, 0, 1)
     back, _ = true_flow(moving, VIEWS, 0, 1, 0)
     rows, columns = np.mgrid[:224, :168].astype(np.float32)
-    returned = np.stack([cv2.remap(part, columns + there[0], rows + there[1], cv2.INTER_LINEAR) for part in back])
+    returned = np.stack(
+        [cv2.remap(part, columns + there[0], rows + there[1], cv2.INTER_LINEAR) for part in back]
+    )
     error = np.hypot(*(there + returned))[visible & front_mask(moving, VIEWS[0])]
     assert np.hypot(*there)[visible].max() > 1  # there is something to cancel
     assert (
@@ -177,36 +201,55 @@ def test_warping_by_the_flow_turns_one_frame_into_the_other(moving, view):
 
 
 def test_what_turns_away_behind_the_nose_is_not_visible():
-    """Turning the head by 20 degrees hides a part of the far cheek and of the background's edge, and only then."""
+    """Turning the head by 20 degrees hides a part of the far cheek and of the background's edge,
+    and only then.
+    """
     turned = a_motion(rotation=[0, -0.35, 0])
-    hidden = [1 - true_flow(turned, VIEWS, 1, 0, j)[1][front_mask(turned, VIEWS[1], 6)].mean() for j in (0, 1)]
+    hidden = [
+        1 - true_flow(turned, VIEWS, 1, 0, j)[1][front_mask(turned, VIEWS[1], 6)].mean()
+        for j in (0, 1)
+    ]
     assert hidden[0] < 0.01 < hidden[1]
 
 
-@pytest.mark.parametrize("face_seed", [1, 6, 13, 29])  # wide faces among them: their eye corners once leaked
+# wide faces among them: their eye corners once leaked
+@pytest.mark.parametrize("face_seed", [1, 6, 13, 29])
 def test_there_are_no_holes_in_the_head(face_seed):
-    """With eyes wide open the background is one piece: nothing shines through lids, corners of eyes or lips."""
+    """With eyes wide open the background is one piece: nothing shines through lids, corners of eyes
+    or lips.
+    """
     motion = dataclasses.replace(a_motion(acting(au5=1, au12=1)), face_seed=face_seed)
     vertices, triangles = place(motion, 1), head.make_face(face_seed).triangles
     for camera in (*VIEWS, Camera(0, 224, 168)):
         _, depth = rendering.rasterise(camera, vertices, triangles, np.zeros_like(vertices), 2)
-        pieces = cv2.connectedComponentsWithStats((depth == rendering.FAR).astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
-        assert (np.sort(pieces)[:-1] <= 1).all()  # a lone pixel may lie between ear and hair, none is seen at half size
+        pieces = cv2.connectedComponentsWithStats((depth == rendering.FAR).astype(np.uint8))[2][
+            1:, cv2.CC_STAT_AREA
+        ]
+        # a lone pixel may lie between ear and hair, none is seen at half size
+        assert (np.sort(pieces)[:-1] <= 1).all()
 
 
 @pytest.mark.parametrize("size", [0.1, 0.5, 1.0])
 def test_optical_flow_recovers_a_pure_translation(size):
-    """Sub-pixel exactness: a shift in the image plane of ``size`` px at the head's centre is found by DIS medium."""
+    """Sub-pixel exactness: a shift in the image plane of ``size`` px at the head's centre is found
+    by DIS medium.
+    """
     camera = VIEWS[1]
     shift = (0.8 * camera.pose[0, :3] - 0.6 * camera.pose[1, :3]) * size / camera.px_per_unit
     motion = a_motion(translation=shift)
     first, second = render_clip(motion, VIEWS)[1]
-    found = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, second, None).transpose(2, 0, 1)
+    found = (
+        cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        .calc(first, second, None)
+        .transpose(2, 0, 1)
+    )
     flow, visible = true_flow(motion, VIEWS, 1, 0, 1)
     mask = visible & front_mask(motion, camera)
-    assert np.hypot(*flow)[mask].mean() == pytest.approx(size, rel=0.2)  # nearer skin moves up to 1.15 times as far
+    # nearer skin moves up to 1.15 times as far
+    assert np.hypot(*flow)[mask].mean() == pytest.approx(size, rel=0.2)
     error = (found - flow)[:, mask]
-    assert np.median(np.hypot(*error)) < 0.06 and np.abs(error.mean(1)).max() < 0.04  # DIS alone: 0.02-0.06 px
+    # DIS alone: 0.02-0.06 px
+    assert np.median(np.hypot(*error)) < 0.06 and np.abs(error.mean(1)).max() < 0.04
 
 
 def test_a_blink_changes_the_eyes_only():
@@ -216,7 +259,8 @@ def test_a_blink_changes_the_eyes_only():
     eyes = VIEWS[1].project(np.array([[m * anatomy.EYE_X, anatomy.EYE_Y, 0.75] for m in (-1, 1)]))
     rows, columns = np.nonzero(changed)
     away = np.min([np.hypot(columns - x, rows - y) for x, y in eyes], axis=0)
-    assert changed.sum() > 150 and away.max() < 0.3 * VIEWS[1].px_per_unit  # 0.3 units: lids and their folds
+    # 0.3 units: lids and their folds
+    assert changed.sum() > 150 and away.max() < 0.3 * VIEWS[1].px_per_unit
 
 
 def test_obj_is_textured_and_complete(tmp_path, moving):
@@ -224,13 +268,21 @@ def test_obj_is_textured_and_complete(tmp_path, moving):
     assert write_obj(tmp_path, moving, 0) != path
     face = head.make_face(FACE)
     lines = [line.split() for line in path.read_text().splitlines()]
-    count = {kind: [line[1:] for line in lines if line[0] == kind] for kind in ("v", "vt", "f", "mtllib", "usemtl")}
+    count = {
+        kind: [line[1:] for line in lines if line[0] == kind]
+        for kind in ("v", "vt", "f", "mtllib", "usemtl")
+    }
     np.testing.assert_allclose(np.array(count["v"], float), place(moving, 1), atol=1e-5)
-    corners = np.array([[corner.split("/") for corner in corner_line] for corner_line in count["f"]], int)
+    corners = np.array(
+        [[corner.split("/") for corner in corner_line] for corner_line in count["f"]], int
+    )
     assert (corners == face.triangles[..., None] + 1).all()
     uv = np.array(count["vt"], float)
     np.testing.assert_allclose(uv, np.c_[face.uv[:, 0], 1 - face.uv[:, 1]], atol=1e-5)
-    assert count["mtllib"] == [["face.mtl"]] and "map_Kd face.png" in (tmp_path / "face.mtl").read_text()
+    assert (
+        count["mtllib"] == [["face.mtl"]]
+        and "map_Kd face.png" in (tmp_path / "face.mtl").read_text()
+    )
     picture = cv2.imread(str(tmp_path / "face.png"))[..., ::-1]
     assert np.array_equal(picture, face.texture)
     points, triangles = cv2.loadMesh(str(path))[:2]

@@ -44,7 +44,10 @@ study.figure(fig, "{0}", "caption {0}", "alt {0}")"""
 def write_notebook(path, number, figures, end=""):
     imports = "from matplotlib.figure import Figure\nfrom mer_utils.study import open_study\n"
     opening = f'{imports}study = open_study("{number}", globals())'
-    numbers = f'study.result(uf1={{"n{number}": rate / 3}}, last="{number}")\nstudy.headline("rate of {number}")'
+    numbers = (
+        f'study.result(uf1={{"n{number}": rate / 3}}, '
+        f'last="{number}")\nstudy.headline("rate of {number}")'
+    )
     sources = [PARAMETERS, opening, *map(DRAW.format, figures), numbers, end]
     cells = [new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)]
     cells[0].metadata["tags"] = ["parameters"]
@@ -77,7 +80,9 @@ def make_suite(root):
 
 @pytest.fixture(scope="module", autouse=True)
 def package(tmp_path_factory):
-    """A copy of the package to be hashed, so that an edit made while the tests run makes no notebook stale."""
+    """A copy of the package to be hashed, so that an edit made while the tests run makes no
+    notebook stale.
+    """
     with pytest.MonkeyPatch.context() as patch:
         copy = shutil.copytree(provenance.PACKAGE, tmp_path_factory.mktemp("copy") / "mer_utils")
         patch.setattr(provenance, "PACKAGE", copy)
@@ -123,7 +128,13 @@ def edit(root, old, new, name="01_first"):
 def test_a_run_collects_figures_and_numbers(finished):
     root, rows, lines = finished
     out = root / "artifacts" / "course" / "figures"
-    assert sorted(outputs(out)) == ["fig01_a.png", "fig01_b.png", "fig02_a.png", "figures.json", "results.json"]
+    assert sorted(outputs(out)) == [
+        "fig01_a.png",
+        "fig01_b.png",
+        "fig02_a.png",
+        "figures.json",
+        "results.json",
+    ]
     assert cv2.imread(str(out / "fig01_a.png")).shape == (150, 300, 3)
     results = json.loads((out / "results.json").read_text())
     assert results["uf1"] == {"n01": 0.1667, "n02": 0.1667} and results["last"] == "02"
@@ -134,18 +145,32 @@ def test_a_run_collects_figures_and_numbers(finished):
     }
     figure = json.loads((out / "figures.json").read_text())["fig02_a"]
     assert figure["notebook"] == "02_second.ipynb" and figure["caption"] == "caption fig02_a"
-    assert figure["sha256"] == files.sha256(out / "fig02_a.png") and figure["data"]["name"] == "tiny"
-    assert figure["parameters"] == {"seed": 0, "rate": 0.5, "widths": [8, 16], "name": "x", "on": True}
-    assert [row["headline"] for row in rows] == ["rate of 01", "rate of 02"] and not any(row["fresh"] for row in rows)
+    assert (
+        figure["sha256"] == files.sha256(out / "fig02_a.png") and figure["data"]["name"] == "tiny"
+    )
+    assert figure["parameters"] == {
+        "seed": 0,
+        "rate": 0.5,
+        "widths": [8, 16],
+        "name": "x",
+        "on": True,
+    }
+    assert [row["headline"] for row in rows] == ["rate of 01", "rate of 02"] and not any(
+        row["fresh"] for row in rows
+    )
     assert "[2/2] 02_second: never run" in "\n".join(lines)
 
 
 def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finished, tmp_path):
     root = finished[0]
     write_notebook(tmp_path / "x.ipynb", "01", ["fig01_a", "fig01_b"])
-    assert (root / "notebooks" / "01_first.ipynb").read_bytes() == (tmp_path / "x.ipynb").read_bytes()
+    assert (root / "notebooks" / "01_first.ipynb").read_bytes() == (
+        tmp_path / "x.ipynb"
+    ).read_bytes()
     executed = nbformat.read(root / "artifacts" / "course" / "01" / "01_first.ipynb", as_version=4)
-    shown = [out for cell in executed.cells if "study.figure" in cell.source for out in cell.outputs]
+    shown = [
+        out for cell in executed.cells if "study.figure" in cell.source for out in cell.outputs
+    ]
     assert len(shown) == 2 and all("image/png" in out.data for out in shown)
     assert {out.data["text/plain"] for out in shown} == {"<Figure size 200x100 with 1 Axes>"}
 
@@ -153,7 +178,11 @@ def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finishe
 def test_what_is_fresh_is_skipped_and_a_run_from_nothing_gives_equal_bytes(root):
     before = outputs(root / "artifacts" / "course" / "figures")
     rows, text = run(root, jobs=7)  # the number of workers is no reason to run again
-    assert all(row["fresh"] for row in rows) and rows[0]["headline"] == "rate of 01" and "01_first: fresh" in text
+    assert (
+        all(row["fresh"] for row in rows)
+        and rows[0]["headline"] == "rate of 01"
+        and "01_first: fresh" in text
+    )
     shutil.rmtree(root / "artifacts")
     run(root)
     assert outputs(root / "artifacts" / "course" / "figures") == before
@@ -184,17 +213,20 @@ def test_status_sees_data_and_outputs(root):
     folder = root / "artifacts" / "course"
     (folder / "figures" / "fig01_b.png").unlink()
     (folder / "02" / "results.json").write_text("{}")
-    assert status(root)["01"].startswith("fig01_b.png is missing") and status(root)["02"].startswith(
-        "results.json changed"
-    )
-    rows, _ = run(root, only=["01"])  # the notebook's own picture is there still: it is put back without a run
+    assert status(root)["01"].startswith("fig01_b.png is missing") and status(root)[
+        "02"
+    ].startswith("results.json changed")
+    # the notebook's own picture is there still: it is put back without a run
+    rows, _ = run(root, only=["01"])
     assert rows[0]["fresh"] and status(root)["01"] == ""
     cv2.imwrite(str(root / "data" / "tiny" / "clips" / "c1" / "2.png"), np.zeros((8, 12), np.uint8))
     assert status(root)["01"] == "the data changed"
 
 
 def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
-    """Also where the others never ran: in a fresh clone, whose figures/ holds what was committed."""
+    """Also where the others never ran: in a fresh clone, whose figures/ holds what was
+    committed.
+    """
     out = root / "artifacts" / "course" / "figures"
     before = outputs(out)
     for folder in ("01", "02"):
@@ -205,7 +237,8 @@ def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
     run(root, only=["02"])
     assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667, "n02": 0.0556}
     assert (out / "figures.json").read_bytes() != before["figures.json"]
-    make_dataset(root / "data" / "other", clips=2)  # numbers of two datasets never stand in one file
+    # numbers of two datasets never stand in one file
+    make_dataset(root / "data" / "other", clips=2)
     run(root, only=["01"], data=root / "data" / "other", out=out)
     assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667}
     assert set(json.loads((out / "figures.json").read_text())) == {"fig01_a", "fig01_b"}
@@ -216,7 +249,12 @@ def test_changed_parameters_write_elsewhere(root):
     places = [root / "figures", root / "artifacts" / "course" / "figures"]
     before = list(map(outputs, places))
     for profile in ("full", "course"):
-        _, text = run(root, profile=profile, only=["02"], overrides=["02.rate=2", "all.name=1", "02.widths=[1]"])
+        _, text = run(
+            root,
+            profile=profile,
+            only=["02"],
+            overrides=["02.rate=2", "all.name=1", "02.widths=[1]"],
+        )
         assert "parameter name: x → 1" in text
         (out,) = (root / "artifacts" / profile).glob("figures-*")
         assert json.loads((out / "results.json").read_text())["uf1"] == {"n02": 0.6667}
@@ -228,7 +266,8 @@ def test_changed_parameters_write_elsewhere(root):
 
 def test_data_are_named_as_seen_from_the_current_folder(root, monkeypatch):
     make_dataset(root / "data" / "other", clips=2)
-    make_dataset(root.parent / "data" / "other", clips=3)  # what "../data/other" would mean seen from the root
+    # what "../data/other" would mean seen from the root
+    make_dataset(root.parent / "data" / "other", clips=3)
     monkeypatch.chdir(root / "notebooks")
     run(root, data="../data/other", only=["01"])
     results = json.loads((root / "artifacts" / "course" / "figures" / "results.json").read_text())
@@ -241,7 +280,8 @@ def test_code_that_is_edited_during_a_run_makes_its_notebook_run_again(root, mon
     edit(
         root,
         "study.headline(",
-        f"open({str(changed / 'suite' / 'study.py')!r}, 'a').write('EDITED = 1\\\\n'); study.headline(",
+        f"open({str(changed / 'suite' / 'study.py')!r}, 'a').write('EDITED = 1\\\\n'); "
+        "study.headline(",
     )
     _, text = run(root, only=["01"])
     assert "its code was edited while it ran" in text
@@ -249,12 +289,19 @@ def test_code_that_is_edited_during_a_run_makes_its_notebook_run_again(root, mon
 
 
 def test_what_the_package_says_in_a_notebook_is_handed_on(root):
-    edit(root, "study.headline(", "from mer_utils.artifacts import say; say('a file was made again'); study.headline(")
+    edit(
+        root,
+        "study.headline(",
+        "from mer_utils.artifacts import say; say('a file was made again'); study.headline(",
+    )
     assert "mer: a file was made again" in run(root, only=["01"])[1]
 
 
 def test_trained_weights_are_an_output_like_the_others(root):
-    write = "from mer_utils.artifacts import write_arrays; write_arrays(study.path('weights.safetensors'), {}); "
+    write = (
+        "from mer_utils.artifacts import write_arrays; "
+        "write_arrays(study.path('weights.safetensors'), {}); "
+    )
     edit(root, "study.headline(", write + "study.headline(")
     run(root, only=["01"])
     assert status(root)["01"] == ""
@@ -285,16 +332,25 @@ def test_another_family_of_kernels_is_said_and_recorded(root, monkeypatch):
         ({"only": ["01"], "start": "02"}, "leave no notebook to run"),
         ({"overrides": ["seed=1"]}, "must look like 05.epochs=3"),
         ({"overrides": ["03.seed=1"]}, "there is no notebook '03'"),
-        ({"overrides": ["01.sead=1"]}, "there is no parameter 'sead' in notebook 01; it has profile, data, seed"),
+        (
+            {"overrides": ["01.sead=1"]},
+            "there is no parameter 'sead' in notebook 01; it has profile, data, seed",
+        ),
         ({"overrides": ["all.sead=1"]}, "there is no parameter 'sead' in any notebook"),
-        ({"overrides": ["01.seed=True"]}, "seed of notebook 01 is True, but must be of type int like 0"),
+        (
+            {"overrides": ["01.seed=True"]},
+            "seed of notebook 01 is True, but must be of type int like 0",
+        ),
         ({"overrides": ["01.seed=0.5"]}, "must be of type int"),
         ({"overrides": ["01.on=1"]}, "must be of type bool"),
         ({"overrides": ["01.rate=fast"]}, "must be of type float"),
         ({"overrides": ["01.widths=[8, 0.5]"]}, "must be of type int"),
         ({"overrides": ["01.widths=8"]}, "must be of type list"),
         ({"overrides": ["01.jobs=2"]}, "use --jobs instead"),
-        ({"overrides": ["02.seed=1"], "only": ["01"]}, "notebook 02 is not among those of this run"),
+        (
+            {"overrides": ["02.seed=1"], "only": ["01"]},
+            "notebook 02 is not among those of this run",
+        ),
     ],
 )
 def test_bad_requests_are_refused_before_anything_runs(root, options, sentence):
@@ -302,12 +358,17 @@ def test_bad_requests_are_refused_before_anything_runs(root, options, sentence):
     with pytest.raises(MerError) as error:
         run(root, force=True, **options)
     assert sentence in str(error.value) and "\n" not in str(error.value)
-    assert outputs(root / "artifacts" / "course" / "figures") == before and not (root / "figures").exists()
+    assert (
+        outputs(root / "artifacts" / "course" / "figures") == before
+        and not (root / "figures").exists()
+    )
 
 
 def test_a_broken_notebook_or_list_is_one_sentence(root):
     edit(root, "seed = 0", "seed = max(1, 2)")
-    with pytest.raises(MerError, match=r"01_first\.ipynb: the parameters cell may hold lines 'name = literal' only"):
+    with pytest.raises(
+        MerError, match=r"01_first\.ipynb: the parameters cell may hold lines 'name = literal' only"
+    ):
         run(root)
     (root / "notebooks" / "01_first.ipynb").write_text("{")
     with pytest.raises(MerError, match=r"01_first\.ipynb: not readable as a notebook"):
@@ -326,10 +387,19 @@ def test_a_broken_notebook_or_list_is_one_sentence(root):
         (
             "rate / 3",
             "1 / 0",
-            r"01_first failed in cell \[6\]: ZeroDivisionError: division by zero; .*01/01_first.ipynb",
+            r"01_first failed in cell \[6\]: ZeroDivisionError: division by zero; "
+            r".*01/01_first.ipynb",
         ),
-        ("study.headline(", "import os; os.kill(os.getpid(), 9); (", "01_first failed: its kernel died"),
-        ('study.figure(fig, \\"fig01_b\\"', 'print(fig, \\"fig01_b\\"', "01_first ran, but did not make fig01_b"),
+        (
+            "study.headline(",
+            "import os; os.kill(os.getpid(), 9); (",
+            "01_first failed: its kernel died",
+        ),
+        (
+            'study.figure(fig, \\"fig01_b\\"',
+            'print(fig, \\"fig01_b\\"',
+            "01_first ran, but did not make fig01_b",
+        ),
     ],
 )
 def test_a_failing_notebook_leaves_earlier_figures_alone(root, old, new, sentence):
@@ -346,7 +416,8 @@ def test_a_failing_notebook_leaves_earlier_figures_alone(root, old, new, sentenc
 
 def test_pictures_of_given_data_stay_out_of_the_committed_folder(tmp_path):
     places = [
-        default_out(tmp_path, PROFILES, *c) for c in (("full", ""), ("full", "d"), ("paper", "d"), ("course", ""))
+        default_out(tmp_path, PROFILES, *c)
+        for c in (("full", ""), ("full", "d"), ("paper", "d"), ("course", ""))
     ]
     kept = [f"artifacts/{profile}/figures" for profile in ("full", "paper", "course")]
     assert [str(path.relative_to(tmp_path)) for path in places] == ["figures", *kept]

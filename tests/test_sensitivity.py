@@ -5,7 +5,13 @@ from mer_utils.faces.motion import true_motion
 from mer_utils.faces.rendering import render_clip
 from mer_utils.learning.folds import run_loso
 from mer_utils.learning.recipe import Recipe
-from mer_utils.learning.sensitivity import Condition, answer_again, change_motion, film_again, measure_motion
+from mer_utils.learning.sensitivity import (
+    Condition,
+    answer_again,
+    change_motion,
+    film_again,
+    measure_motion,
+)
 from mer_utils.method.features import FrontEnd, extract
 
 import numpy as np
@@ -21,7 +27,8 @@ def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path, capsys):
     (maps, apex), (doubled, _) = film_again(data, rows, conditions, SMALL, tmp_path, jobs=2)
     np.testing.assert_array_equal(maps, features.x[rows])
     np.testing.assert_array_equal(apex, features.apex[rows])
-    assert (doubled[:, :, 0, 2].mean((1, 2, 3)) > maps[:, :, 0, 2].mean((1, 2, 3))).all()  # more motion is seen
+    # more motion is seen
+    assert (doubled[:, :, 0, 2].mean((1, 2, 3)) > maps[:, :, 0, 2].mean((1, 2, 3))).all()
     files = list(tmp_path.glob("filmed-*.safetensors"))
     assert len(files) == 2
     before = [path.stat().st_mtime_ns for path in files]
@@ -31,8 +38,12 @@ def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path, capsys):
     whole = [path.read_bytes() for path in files]
     files[0].write_bytes(whole[0][: len(whole[0]) // 2])
     files[1].write_bytes(whole[1][:-1] + bytes([whole[1][-1] ^ 1]))
-    np.testing.assert_array_equal(film_again(data, rows, conditions, SMALL, tmp_path)[1][0], doubled)
-    assert [path.read_bytes() for path in files] == whole and capsys.readouterr().err.count("made again") == 2
+    np.testing.assert_array_equal(
+        film_again(data, rows, conditions, SMALL, tmp_path)[1][0], doubled
+    )
+    assert [path.read_bytes() for path in files] == whole and capsys.readouterr().err.count(
+        "made again"
+    ) == 2
 
 
 def test_each_condition_changes_one_thing(data):
@@ -40,11 +51,17 @@ def test_each_condition_changes_one_thing(data):
     small = change_motion(motion, Condition(motion=0.5))
     np.testing.assert_allclose(true_motion(small), true_motion(motion) / 2, rtol=1e-5)
     still = change_motion(motion, Condition(head=0.0))
-    assert np.ptp(still.rotation, axis=0).max() == 0 and (still.rotation[0] == motion.rotation[0]).all()
+    assert (
+        np.ptp(still.rotation, axis=0).max() == 0
+        and (still.rotation[0] == motion.rotation[0]).all()
+    )
     np.testing.assert_array_equal(still.weights, motion.weights)
     views = cameras(data.info["size"])
-    clean, noisy = (render_clip(change_motion(motion, Condition(noise=n)), views)[0, 0] for n in (0.0, 6.0))
-    assert (clean.astype(float) - noisy).std() == pytest.approx(6.0, rel=0.1)  # what is cut off at white is little
+    clean, noisy = (
+        render_clip(change_motion(motion, Condition(noise=n)), views)[0, 0] for n in (0.0, 6.0)
+    )
+    # what is cut off at white is little
+    assert (clean.astype(float) - noisy).std() == pytest.approx(6.0, rel=0.1)
     assert change_motion(motion, Condition()).noise_sigma == motion.noise_sigma
 
 
@@ -60,7 +77,9 @@ def test_answers_come_from_the_fold_that_left_the_subject_out(data):
     features.y[0] = 1  # every label occurs
     outcome = run_loso(features, recipe)
     rows = np.arange(6)
-    np.testing.assert_array_equal(answer_again(outcome, features, recipe, rows, features.x), outcome.answers)
+    np.testing.assert_array_equal(
+        answer_again(outcome, features, recipe, rows, features.x), outcome.answers
+    )
     np.testing.assert_array_equal(
         answer_again(outcome, features, recipe, rows[3:], features.x[3:]), outcome.answers[3:]
     )

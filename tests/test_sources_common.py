@@ -7,7 +7,15 @@ from dataclasses import replace
 from mer_utils import MerError
 from mer_utils.data.dataset import open_dataset
 from mer_utils.data.sources import common
-from mer_utils.data.sources.common import Entry, copy_frames, describe, find_keys, regroup, sort_labels, write_set
+from mer_utils.data.sources.common import (
+    Entry,
+    copy_frames,
+    describe,
+    find_keys,
+    regroup,
+    sort_labels,
+    write_set,
+)
 from mer_utils.data.tables import PUBLISHED
 from mer_utils.faces.scenario import LABELS
 
@@ -51,7 +59,12 @@ def test_key_frames_are_counted_as_the_table_counts_them():
         ("1", (0, 2, 5), STEMS, "do not fit"),
         ("0", (2, 2, 5), STEMS, "onset < apex < offset"),
         ("0", (2, None, 3), STEMS, r"apex \(empty\)"),
-        ("names", (11, 17, 16), STEMS, r"apex is 17, but no frame of a has that number \(they go from 11 to 16\)"),
+        (
+            "names",
+            (11, 17, 16),
+            STEMS,
+            r"apex is 17, but no frame of a has that number \(they go from 11 to 16\)",
+        ),
         ("names", (1, 2, 3), ["x1_1", "x2_1", "x3_1"], "same last number"),
         ("onset", (None, 3, 5), STEMS, "onset is empty"),
         ("0", (None, None, None), ["0", "1"], "a holds 2 frames, but a clip needs at least 3"),
@@ -68,14 +81,24 @@ def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path):
     places = {"away": str(source), "source/inside": "..", "source": ".", "": "source"}
     for place, expected in places.items():
         root = tmp_path / place
-        said = write_set(source, root, INFO, [enter("a"), enter("b", labels=None, apex=2, fps=29.97)])
+        said = write_set(
+            source, root, INFO, [enter("a"), enter("b", labels=None, apex=2, fps=29.97)]
+        )
         dataset = open_dataset(root)
         assert said == [
-            "2 clips of 1 subject: Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; without labels: 1."
+            "2 clips of 1 subject: Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; "
+            "without labels: 1."
         ]
-        assert dataset.info["frames"] == expected and [clip.labels for clip in dataset.clips] == [(1, 0, 0, 0, 0), None]
+        assert dataset.info["frames"] == expected and [clip.labels for clip in dataset.clips] == [
+            (1, 0, 0, 0, 0),
+            None,
+        ]
         assert dataset.clips[1].folder.resolve() == source / "b"
-        assert (dataset.clips[1].apex, dataset.clips[1].fps, len(dataset.clips[1].names)) == (2, 29.97, 6)
+        assert (dataset.clips[1].apex, dataset.clips[1].fps, len(dataset.clips[1].names)) == (
+            2,
+            29.97,
+            6,
+        )
         (root / "manifest.csv").unlink()
         (root / "dataset.json").unlink()
 
@@ -92,7 +115,13 @@ def test_unicode_and_spaces_in_names_work(data, tmp_path):
     source = tmp_path / "größe 微 表情"
     plant(data, source / "Clip no 1, wütend", 0, "Bild {} ü.png", count=6)
     for k, make in enumerate((None, copy_frames)):
-        write_set(source, tmp_path / f"däta {k}", INFO, [enter("Clip no 1, wütend", subject='S "1"')], make=make)
+        write_set(
+            source,
+            tmp_path / f"däta {k}",
+            INFO,
+            [enter("Clip no 1, wütend", subject='S "1"')],
+            make=make,
+        )
         clip = open_dataset(tmp_path / f"däta {k}").clips[0]
         assert clip.subject == 'S "1"' and len(clip.frames) == 6 and clip.frames[0].is_file()
 
@@ -126,14 +155,22 @@ def test_a_bad_entry_is_named_and_nothing_is_written(source, tmp_path, entries, 
     shutil.copyfile(source / "a" / "0000.png", tmp_path / "secret" / "0000.png")
     os.symlink(tmp_path / "secret", source / "link")
     os.symlink(tmp_path / "secret" / "0000.png", source / "linked" / "0000.png")
-    refuse(message, lambda root, data: write_set(root, data, INFO, entries, make=make), source, tmp_path / "new")
+    refuse(
+        message,
+        lambda root, data: write_set(root, data, INFO, entries, make=make),
+        source,
+        tmp_path / "new",
+    )
 
 
 def test_an_exclusive_set_wants_one_label(source, tmp_path):
     entries = [enter("a", labels=("Negative", "Surprise"))]
     info = INFO | {"exclusive": True}
     refuse(
-        "row a: has the labels Negative\\+Surprise", lambda *to: write_set(*to, info, entries), source, tmp_path / "x"
+        "row a: has the labels Negative\\+Surprise",
+        lambda *to: write_set(*to, info, entries),
+        source,
+        tmp_path / "x",
     )
     for labels in (["Clip"], ["a", "A"]):
         with pytest.raises(MerError, match="a label cannot be called"):
@@ -142,8 +179,18 @@ def test_an_exclusive_set_wants_one_label(source, tmp_path):
 
 def test_an_existing_dataset_is_never_overwritten(source, tmp_path):
     write_set(source, source, INFO, [enter("a")])
-    refuse("manifest.csv: exists already", lambda *to: write_set(*to, INFO, [enter("b")]), source, source)
-    refuse("exists already", lambda *to: write_set(*to, INFO, [enter("b")], make=copy_frames), source, source)
+    refuse(
+        "manifest.csv: exists already",
+        lambda *to: write_set(*to, INFO, [enter("b")]),
+        source,
+        source,
+    )
+    refuse(
+        "exists already",
+        lambda *to: write_set(*to, INFO, [enter("b")], make=copy_frames),
+        source,
+        source,
+    )
 
 
 def test_a_full_disk_leaves_nothing(source, tmp_path, monkeypatch):
@@ -158,14 +205,26 @@ def test_a_full_disk_leaves_nothing(source, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(common.shutil, "copyfile", stop)
-    refuse("No space", lambda *to: write_set(*to, INFO, [enter("a")], make=copy_frames), source, tmp_path / "new")
+    refuse(
+        "No space",
+        lambda *to: write_set(*to, INFO, [enter("a")], make=copy_frames),
+        source,
+        tmp_path / "new",
+    )
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="who may write everywhere cannot be refused")
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="who may write everywhere cannot be refused"
+)
 def test_a_read_only_folder_is_named(source, tmp_path):
     tmp_path.chmod(0o500)
     try:
-        refuse("cannot be written", lambda *to: write_set(*to, INFO, [enter("a")]), source, tmp_path / "new")
+        refuse(
+            "cannot be written",
+            lambda *to: write_set(*to, INFO, [enter("a")]),
+            source,
+            tmp_path / "new",
+        )
     finally:
         tmp_path.chmod(0o700)
 
@@ -188,7 +247,11 @@ def test_labels_become_classes_by_a_table(tmp_path):
     entries = [enter(str(k), labels=labels) for k, labels in enumerate(sets)]
     kept, info, said = regroup(entries, INFO | {"published": "4DME"}, "three")
     assert [entry.labels for entry in kept] == [("Negative",), ("Negative",), ("Positive",), None]
-    assert info["labels"] == ["Negative", "Positive", "Surprise"] and info["exclusive"] and "published" not in info
+    assert (
+        info["labels"] == ["Negative", "Positive", "Surprise"]
+        and info["exclusive"]
+        and "published" not in info
+    )
     assert said == ["2 of 6 clips left out: not of exactly one class of three_classes.csv."]
     table = write_rows(tmp_path / "own.csv", "label,class", "negative,bad", "others,good")
     with pytest.raises(MerError, match=r"row 1: the label 'Repression' has no row in own\.csv"):
@@ -206,8 +269,16 @@ def test_the_tables_agree_with_one_another():
     assert [row["label"] for row in read("three_classes.csv")] and {
         row["label"] for row in read("three_classes.csv")
     } == {*LABELS}
-    counts = {row["what"]: int(row["count"]) for row in read("published_counts.csv") if row["set"] == "4DME"}
-    assert counts["clips"] == 267 and counts["subjects"] == 24 and set(counts) == {"clips", "subjects", *LABELS}
+    counts = {
+        row["what"]: int(row["count"])
+        for row in read("published_counts.csv")
+        if row["set"] == "4DME"
+    }
+    assert (
+        counts["clips"] == 267
+        and counts["subjects"] == 24
+        and set(counts) == {"clips", "subjects", *LABELS}
+    )
     assert sum(counts[label] for label in LABELS) == 306  # 1.146 labels a clip
 
 
@@ -222,4 +293,6 @@ def test_nothing_but_two_files_is_written(source, tmp_path):
     write_set(source, tmp_path / "set", INFO, [enter("a")])
     assert {path.name for path in (tmp_path / "set").iterdir()} == {"manifest.csv", "dataset.json"}
     about = json.loads((tmp_path / "set" / "dataset.json").read_text(encoding="utf-8"))
-    assert about["synthetic"] is False and about["source"] == "a test" and contents(source) == before
+    assert (
+        about["synthetic"] is False and about["source"] == "a test" and contents(source) == before
+    )

@@ -34,21 +34,37 @@ def test_the_challenge_is_imported(challenge, tmp_path):
     assert [clip.name for clip in dataset.clips] == ["seq0", "seq2", "seq10"] and dataset.views == 2
     assert [clip.labels for clip in dataset.clips] == [(0, 1, 0, 0, 0), None, (1, 0, 0, 1, 0)]
     assert dataset.subjects == ["seq0", "seq10", "seq2"] and not dataset.exclusive
-    assert said[0].startswith("3 clips of 3 subjects: Negative 1, Positive 1, Repression 0, Surprise 1")
+    assert said[0].startswith(
+        "3 clips of 3 subjects: Negative 1, Positive 1, Repression 0, Surprise 1"
+    )
     assert "notes" in said[1] and "leave-one-sequence-out" in said[2] and "3 clips" in said[2]
     said = import_challenge(challenge, challenge)  # a test folder without labels, beside its frames
-    assert all(clip.labels is None for clip in open_dataset(challenge).clips) and "without labels: 3" in said[0]
+    assert (
+        all(clip.labels is None for clip in open_dataset(challenge).clips)
+        and "without labels: 3" in said[0]
+    )
 
 
 def test_the_challenge_with_subjects_classes_and_copies(challenge, tmp_path):
     people = write_rows(tmp_path / "people.csv", "Id,Subject", "0,S1", "2,S1", "10,S2")
-    said = import_challenge(challenge, tmp_path / "set", tmp_path / "labels.csv", True, people, "three")
+    said = import_challenge(
+        challenge, tmp_path / "set", tmp_path / "labels.csv", True, people, "three"
+    )
     dataset = open_dataset(tmp_path / "set")
     assert [clip.subject for clip in dataset.clips] == ["S1", "S1"]
     assert dataset.exclusive and dataset.labels == ("Negative", "Positive", "Surprise")
     assert said[1].startswith("1 of 3 clips left out") and len(said) == 2
-    assert "frames" not in dataset.info and (tmp_path / "set" / "clips" / "seq2" / "frame_4.png").is_file()
-    write_rows(tmp_path / "labels.csv", f"{HEADER},Subject", "10,1,0,0,0,0,A", "0,0,1,0,0,0,B", "2,0,1,0,0,0,B")
+    assert (
+        "frames" not in dataset.info
+        and (tmp_path / "set" / "clips" / "seq2" / "frame_4.png").is_file()
+    )
+    write_rows(
+        tmp_path / "labels.csv",
+        f"{HEADER},Subject",
+        "10,1,0,0,0,0,A",
+        "0,0,1,0,0,0,B",
+        "2,0,1,0,0,0,B",
+    )
     import_challenge(challenge, tmp_path / "named", tmp_path / "labels.csv")
     assert [clip.subject for clip in open_dataset(tmp_path / "named").clips] == ["B", "B", "A"]
 
@@ -78,7 +94,15 @@ def test_bad_folders_of_the_challenge_are_named(challenge, tmp_path):
     refuse("nowhere: no such folder", import_challenge, tmp_path / "nowhere", out)
     refuse("no such file", import_challenge, challenge, out, tmp_path / "nowhere.csv")
     people = write_rows(tmp_path / "people.csv", "Id,Subject", "0,S1")
-    refuse("people.csv: the subject of Id 2 is missing", import_challenge, challenge, out, None, False, people)
+    refuse(
+        "people.csv: the subject of Id 2 is missing",
+        import_challenge,
+        challenge,
+        out,
+        None,
+        False,
+        people,
+    )
     shutil.copytree(challenge / "seq2", challenge / "seq02")
     refuse("seq2: has the same number as seq02", import_challenge, challenge, out)
     shutil.rmtree(challenge / "seq02")
@@ -101,10 +125,16 @@ def meshes(data, tmp_path):
 
 def test_meshes_are_filmed(data, meshes, tmp_path):
     first, second = (clip.name for clip in data.clips[:2])
-    labels = write_rows(tmp_path / "labels.csv", "clip,subject,Joy,Fear,apex,fps", f"{second},P1,1,0,1,60")
+    labels = write_rows(
+        tmp_path / "labels.csv", "clip,subject,Joy,Fear,apex,fps", f"{second},P1,1,0,1,60"
+    )
     said = import_obj(meshes, tmp_path / "set", labels, size=96)
     dataset = open_dataset(tmp_path / "set")
-    assert dataset.labels == ("Joy", "Fear") and dataset.views == 2 and "yaw 25" in dataset.info["source"]
+    assert (
+        dataset.labels == ("Joy", "Fear")
+        and dataset.views == 2
+        and "yaw 25" in dataset.info["source"]
+    )
     assert [(clip.name, clip.subject, clip.labels) for clip in dataset.clips] == [
         (first, first, None),
         (second, "P1", (1, 0)),
@@ -149,8 +179,14 @@ def draw(path, value, shape=(28, 28, 3)):
 
 @pytest.fixture
 def flow(tmp_path):
-    """The layout of published code: a folder a subject, in it u_test and u_train, in these a folder a class."""
-    for subject, label, clip in (("006", "0", "006_1_2"), ("006", "2", "006_1_3"), ("s15", "1", "s15_po_01")):
+    """The layout of published code: a folder a subject, in it u_test and u_train, in these a folder
+    a class.
+    """
+    for subject, label, clip in (
+        ("006", "0", "006_1_2"),
+        ("006", "2", "006_1_3"),
+        ("s15", "1", "s15_po_01"),
+    ):
         draw(tmp_path / "flow" / subject / "u_test" / label / f"{clip}.png", 9)
         draw(tmp_path / "flow" / "007" / "u_train" / label / f"{clip}.png", 9)
     return tmp_path / "flow"
@@ -160,7 +196,11 @@ def test_flow_images_are_imported(flow, tmp_path):
     names = {"0": "Negative", "1": "Positive", "2": "Surprise"}
     said = import_flow_images(flow, tmp_path / "set", labels=names, channels=("u", "v", "strain"))
     dataset = open_dataset(tmp_path / "set")
-    assert dataset.labels == ("Negative", "Positive", "Surprise") and dataset.exclusive and dataset.views == 1
+    assert (
+        dataset.labels == ("Negative", "Positive", "Surprise")
+        and dataset.exclusive
+        and dataset.views == 1
+    )
     assert dataset.info["channels"] == ["u", "v", "strain"]
     assert [(clip.name, clip.subject, clip.labels) for clip in dataset.clips] == [
         ("006_1_2", "006", (1, 0, 0)),
@@ -168,14 +208,18 @@ def test_flow_images_are_imported(flow, tmp_path):
         ("s15_po_01", "s15", (0, 1, 0)),
     ]
     assert dataset.clips[2].frames == (flow / "s15/u_test/1/s15_po_01.png",)
-    assert said[0].startswith("3 clips of 2 subjects: Negative 1") and said[1].startswith("Left out: 3 PNG files")
+    assert said[0].startswith("3 clips of 2 subjects: Negative 1") and said[1].startswith(
+        "Left out: 3 PNG files"
+    )
 
 
 def test_subject_and_phase_may_stand_in_the_file_name(tmp_path):
     for subject in ("a", "b"):
         for phase in (2, 1):
             draw(tmp_path / "flow" / "fear" / f"{subject}_x_1-{phase}.png", 9)
-    import_flow_images(tmp_path / "flow", tmp_path / "flow", "{label}/{subject}_{clip}-{phase}.png", phases=2)
+    import_flow_images(
+        tmp_path / "flow", tmp_path / "flow", "{label}/{subject}_{clip}-{phase}.png", phases=2
+    )
     clips = open_dataset(tmp_path / "flow").clips
     assert [(clip.name, clip.subject) for clip in clips] == [
         ("a_x_1", "a"),
@@ -190,7 +234,10 @@ def test_subject_and_phase_may_stand_in_the_file_name(tmp_path):
         ({"pattern": "{clip}.png"}, "must have {subject} and {clip}"),
         ({"pattern": "{subject}/{clip}.tif"}, "end with .png"),
         ({"pattern": "{subject}/{who}/{clip}.png"}, "has {who}, but knows only"),
-        ({"pattern": "{subject}_{clip}.png"}, "no PNG fits the pattern .* the first is 006/u_test/0/006_1_2.png"),
+        (
+            {"pattern": "{subject}_{clip}.png"},
+            "no PNG fits the pattern .* the first is 006/u_test/0/006_1_2.png",
+        ),
         ({"channels": ("u", "v", "w")}, "channels are u, v, w"),
         ({"channels": ("u", "v")}, "channels are u, v"),
         ({"labels": {"0": "Negative"}}, "006_1_3.png: the label '2' is none of those named"),
@@ -205,7 +252,12 @@ def test_bad_flow_options_are_refused(flow, tmp_path, options, message):
 def test_bad_flow_images_are_named(flow, tmp_path):
     path = flow / "006" / "u_test" / "2" / "006_1_3.png"
     draw(flow / "006" / "u_test" / "1" / "006_1_3.png", 9)
-    refuse("006_1_3.png: the clip '006_1_3' of 006 has two labels", import_flow_images, flow, tmp_path / "set")
+    refuse(
+        "006_1_3.png: the clip '006_1_3' of 006 has two labels",
+        import_flow_images,
+        flow,
+        tmp_path / "set",
+    )
     (flow / "006" / "u_test" / "1" / "006_1_3.png").unlink()
     for shape, message in (
         ((30, 28, 3), "28 x 30 px, but 006/u_test/0"),
@@ -225,18 +277,26 @@ def test_bad_flow_images_are_named(flow, tmp_path):
     refuse("006_1_3.png: is a link that leads out", import_flow_images, flow, tmp_path / "set")
     path.unlink()
     draw(path.with_name("a;b.png"), 9)
-    refuse("a;b.png: a flow image's path cannot hold ';'", import_flow_images, flow, tmp_path / "set")
+    refuse(
+        "a;b.png: a flow image's path cannot hold ';'", import_flow_images, flow, tmp_path / "set"
+    )
 
 
 def test_a_pattern_cannot_take_for_ever(flow, tmp_path):
     draw(flow / ("_" * 200 + ".png"), 9)
     started = time.perf_counter()
     with pytest.raises(MerError, match="no PNG fits"):
-        import_flow_images(flow, tmp_path / "set", "{subject}_{clip}_{label}_{phase}_{subject}x.png")
+        import_flow_images(
+            flow, tmp_path / "set", "{subject}_{clip}_{label}_{phase}_{subject}x.png"
+        )
     assert time.perf_counter() - started < 20
 
 
 def test_dataset_json_says_where_frames_lie(challenge, tmp_path):
     import_challenge(challenge, tmp_path / "set")
     info = json.loads((tmp_path / "set" / "dataset.json").read_text(encoding="utf-8"))
-    assert info["frames"] == challenge.resolve().as_posix() and info["synthetic"] is False and info["licence"]
+    assert (
+        info["frames"] == challenge.resolve().as_posix()
+        and info["synthetic"] is False
+        and info["licence"]
+    )

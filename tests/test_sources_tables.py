@@ -35,10 +35,19 @@ def write_xlsx(path, rows, columns=COLUMNS):
 
 @pytest.fixture
 def release(data, tmp_path):
-    """Three clips of 8 frames: one with the long recording's numbers in its names, two counted from 1."""
+    """Three clips of 8 frames: one with the long recording's numbers in its names, two counted from
+    1.
+    """
     root = tmp_path / "release"
     for k, (_, person, name, _, onset, *_) in enumerate(ROWS):
-        plant(data, root / "gray_micro" / person / name, k, "gray_{}.jpg.png", onset if k == 0 else 1, 8)
+        plant(
+            data,
+            root / "gray_micro" / person / name,
+            k,
+            "gray_{}.jpg.png",
+            onset if k == 0 else 1,
+            8,
+        )
     write_xlsx(root / "4DME_Labelling_Micro_release v1.xlsx", ROWS)
     return root
 
@@ -49,13 +58,27 @@ def mend(tmp_path, *lines):
 
 def test_the_release_is_imported(release, tmp_path, data):
     plant(data, release / "gray_micro" / "S20" / "S20_009_01_1", 0, count=3)
-    said = import_release(release, tmp_path / "set", faults=mend(tmp_path, "2,clear,Apex,,out of bounds"))
+    said = import_release(
+        release, tmp_path / "set", faults=mend(tmp_path, "2,clear,Apex,,out of bounds")
+    )
     dataset = open_dataset(tmp_path / "set")
     assert dataset.views == 1 and not dataset.exclusive and dataset.info["published"] == "4DME"
     assert [clip.subject for clip in dataset.clips] == ["S13", "S13", "S20"]
-    assert [clip.labels for clip in dataset.clips] == [(0, 1, 0, 1, 0), (1, 0, 0, 0, 0), (1, 0, 1, 0, 0)]
-    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [(0, 3, 7), (0, 4, 7), (0, None, 7)]
-    assert [row.cells["aus"] for row in read_table(tmp_path / "set" / "manifest.csv")] == ["L7", "R2 45", ""]
+    assert [clip.labels for clip in dataset.clips] == [
+        (0, 1, 0, 1, 0),
+        (1, 0, 0, 0, 0),
+        (1, 0, 1, 0, 0),
+    ]
+    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [
+        (0, 3, 7),
+        (0, 4, 7),
+        (0, None, 7),
+    ]
+    assert [row.cells["aus"] for row in read_table(tmp_path / "set" / "manifest.csv")] == [
+        "L7",
+        "R2 45",
+        "",
+    ]
     text = "\n".join(said)
     assert "S13_1st, S13_2nd are S13" in text and "row 4 'what?'" in text
     assert "row 4 (S20_001_01_1), Apex 99 is now (empty) (out of bounds)" in text
@@ -75,25 +98,41 @@ def test_the_release_in_three_classes_and_copied(release, tmp_path):
 def test_the_sheets_faults_are_mended_by_a_table(release, tmp_path):
     path = release / "4DME_Labelling_Micro_release v1.xlsx"
     rows = read_table(path)
-    table = mend(tmp_path, "0,swap,,1,why", "2,set,Emotion,Surprise+Positive,both", "2,clear,Apex,,far")
+    table = mend(
+        tmp_path, "0,swap,,1,why", "2,set,Emotion,Surprise+Positive,both", "2,clear,Apex,,far"
+    )
     cells, skipped, said = mend_rows(path, rows, table)
     assert [cells[n]["fold_name"] for n in (2, 3)] == ["S13_1st_001_01_1", "S13_2nd_002_01_1"]
-    assert [cells[n]["Emotion"] for n in (2, 3, 4)] == ["Negative", "Positive+Surprise", "Surprise+Positive"]
+    assert [cells[n]["Emotion"] for n in (2, 3, 4)] == [
+        "Negative",
+        "Positive+Surprise",
+        "Surprise+Positive",
+    ]
     assert [cells[n]["Onset"] for n in (2, 3)] == ["2040", "100"] and cells[3]["AUs"] == "AU4(k)+L7"
-    assert cells[4]["Apex"] == "" and skipped == set() and len(said) == 3 and "rows 2 and 3" in said[0]
+    assert (
+        cells[4]["Apex"] == "" and skipped == set() and len(said) == 3 and "rows 2 and 3" in said[0]
+    )
     assert rows[0].cells["Emotion"] == "Positive+Surprise"  # the sheet itself is as it was
     assert mend_rows(path, rows, "none")[0][4]["Apex"] == "99"
-    cells, _, said = mend_rows(path, rows)  # a sheet of three rows is not the one that the built-in table is of
+    # a sheet of three rows is not the one that the built-in table is of
+    cells, _, said = mend_rows(path, rows)
     assert cells[2] == rows[0].cells and said[0].startswith("No fault was mended: it names row 26")
 
 
 def test_the_built_in_faults_are_those_of_the_release(tmp_path):
-    lines = [f"1,S{n % 24}_1,S{n % 24}_1_{n:03d},Negative,{100 + n},{105 + n},{110 + n},AU4" for n in range(267)]
+    lines = [
+        f"1,S{n % 24}_1,S{n % 24}_1_{n:03d},Negative,{100 + n},{105 + n},{110 + n},AU4"
+        for n in range(267)
+    ]
     path = write_rows(tmp_path / "sheet.csv", ",".join(COLUMNS[:-1]), *lines)
     cells, skipped, said = mend_rows(path, read_table(path))
     changed = [n - 2 for n in cells if ",".join(cells[n].values()) != lines[n - 2]]
     assert changed == [26, 144, 145, 263] and skipped == {"S13_1st_001_01_1"} and len(said) == 4
-    assert cells[146]["Onset"] == "245" and cells[265]["Emotion"] == "Surprise+Positive" and cells[28]["Apex"] == ""
+    assert (
+        cells[146]["Onset"] == "245"
+        and cells[265]["Emotion"] == "Surprise+Positive"
+        and cells[28]["Apex"] == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +166,12 @@ def test_a_bad_table_of_faults_is_named(release, tmp_path, line, message):
         (1, "Offset", 2048, "row 3: .*offset 2048 do not fit the 8 frames"),
         (0, "Apex", 300, "row 2: apex is 300, but no frame .* from 100 to 107"),
         (0, "fold_name", "elsewhere", "row 2: .*elsewhere is missing"),
-        (0, "fold_name", "../S13_1st_001_01_1", "row 2: the clip name '../S13_1st_001_01_1' cannot"),
+        (
+            0,
+            "fold_name",
+            "../S13_1st_001_01_1",
+            "row 2: the clip name '../S13_1st_001_01_1' cannot",
+        ),
         (0, "sub_ID", "..", "row 2: the path 'gray_micro/../"),
         (0, "sub_ID", None, "row 2: the subject is ''"),
         (1, "fold_name", "=A1", "cell C3: holds a formula"),
@@ -148,7 +192,13 @@ def test_the_spreadsheet_is_found_or_asked_for(release, tmp_path):
     shutil.copyfile(sheet, release / "~$lock.xlsx")
     import_release(release, tmp_path / "found", faults=faults)
     shutil.copyfile(sheet, release / "copy.xlsx")
-    refuse("wants one spreadsheet .* has 4DME.*, copy.xlsx", import_release, release, out, faults=faults)
+    refuse(
+        "wants one spreadsheet .* has 4DME.*, copy.xlsx",
+        import_release,
+        release,
+        out,
+        faults=faults,
+    )
     import_release(release, tmp_path / "named", sheet=sheet, faults=faults)
     refuse("lacks the column 'sub_ID'", import_release, release, out, sheet=release / "other.csv")
     (release / "copy.xlsx").unlink()
@@ -164,7 +214,8 @@ def test_the_spreadsheet_is_found_or_asked_for(release, tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("AU4(k)+L7", "L7"), ("AUR2+12(k)+45", "R2 45"), ("AU1+2+5", "1 2 5"), ("AU4(K)", ""), ("", ""),
+        ("AU4(k)+L7", "L7"), ("AUR2+12(k)+45", "R2 45"), ("AU1+2+5", "1 2 5"), ("AU4(K)", ""),
+        ("", ""),
         ("AU1 + AU2", "1 2"), ("aul12", "L12"), ("AU06", "6"),
     ],
 )  # fmt: skip
@@ -179,7 +230,8 @@ def test_other_au_strings_are_refused(text):
     assert "\n" not in str(caught.value)
 
 
-THEIRS = {"subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame", "apex": "ApexFrame",
+THEIRS = {"subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame",
+    "apex": "ApexFrame",
           "offset": "OffsetFrame"}  # fmt: skip
 FOLDER = "sub{Subject:0>2}/{Filename}"
 CASME = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
@@ -205,20 +257,35 @@ def test_a_single_view_set_is_imported(casme, tmp_path):
     assert dataset.labels == ("Others", "disgust", "happiness")
     assert dataset.exclusive and dataset.views == 1 and dataset.subjects == ["1", "26"]
     assert [clip.name for clip in dataset.clips] == ["sub01_EP02 01f", "sub01_EP03", "sub26_EP01"]
-    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [(0, 4, 9), (0, None, 7), (0, 2, 7)]
+    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [
+        (0, 4, 9),
+        (0, None, 7),
+        (0, 2, 7),
+    ]
     assert dataset.clips[0].fps == 200
-    table = write_rows(tmp_path / "classes.csv", "label,class", "happiness,good", "disgust,bad", "Others,")
-    said = import_frames(casme, tmp_path / "two", tmp_path / "coding.xlsx", FOLDER, THEIRS, table, copy=True)
-    assert open_dataset(tmp_path / "two").labels == ("good", "bad") and "1 of 3 clips left out" in said[1]
+    table = write_rows(
+        tmp_path / "classes.csv", "label,class", "happiness,good", "disgust,bad", "Others,"
+    )
+    said = import_frames(
+        casme, tmp_path / "two", tmp_path / "coding.xlsx", FOLDER, THEIRS, table, copy=True
+    )
+    assert (
+        open_dataset(tmp_path / "two").labels == ("good", "bad")
+        and "1 of 3 clips left out" in said[1]
+    )
 
 
 def test_face_crops_are_used_whole_and_notes_may_stand_above_the_header(casme, tmp_path):
     write_xlsx(
-        tmp_path / "notes.xlsx", [("", "a b", "", "", "", ""), CASME, *LISTED], ("coded by", "x", "", "", "", "")
+        tmp_path / "notes.xlsx",
+        [("", "a b", "", "", "", ""), CASME, *LISTED],
+        ("coded by", "x", "", "", "", ""),
     )
     options = {"cropped": True, "header_row": 3}
     for name, copy in (("there", False), ("copied", True)):
-        import_frames(casme, tmp_path / name, tmp_path / "notes.xlsx", FOLDER, THEIRS, copy=copy, **options)
+        import_frames(
+            casme, tmp_path / name, tmp_path / "notes.xlsx", FOLDER, THEIRS, copy=copy, **options
+        )
         clip = open_dataset(tmp_path / name).clips[0]
         height, width = read_image(clip.frames[0]).shape
         assert clip.boxes == ((0, 0, width, height),)
@@ -230,11 +297,19 @@ def test_face_crops_are_used_whole_and_notes_may_stand_above_the_header(casme, t
 def test_frames_may_be_counted_and_labels_missing(data, tmp_path):
     plant(data, tmp_path / "s" / "a", 0, count=9)
     plant(data, tmp_path / "s" / "b", 1, count=9)
-    table = write_rows(tmp_path / "t.csv", "clip;subject;label;onset;apex;offset", "a;1;x+y;1;5;9", "b;1;NaN;;;")
+    table = write_rows(
+        tmp_path / "t.csv", "clip;subject;label;onset;apex;offset", "a;1;x+y;1;5;9", "b;1;NaN;;;"
+    )
     import_frames(tmp_path / "s", tmp_path / "set", table, numbers="1", exclusive=False, views=2)
     dataset = open_dataset(tmp_path / "set")
-    assert dataset.labels == ("x", "y") and [clip.labels for clip in dataset.clips] == [(1, 1), None]
-    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [(0, 4, 8), (0, None, 8)]
+    assert dataset.labels == ("x", "y") and [clip.labels for clip in dataset.clips] == [
+        (1, 1),
+        None,
+    ]
+    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [
+        (0, 4, 8),
+        (0, None, 8),
+    ]
 
 
 def film(path, frames, fps):
@@ -252,21 +327,30 @@ def test_films_are_decoded_and_mixed_with_frames(data, tmp_path):
     film(tmp_path / "s" / "P1" / "two.mp4", raw, 30)
     plant(data, tmp_path / "s" / "P2" / "three", 1, count=7)
     table = write_rows(
-        tmp_path / "t.csv", "who,what,kind,first,rate", "P1,one clip.avi,a,1,", "P1,two.mp4,b,,200", "P2,three,a,2,"
+        tmp_path / "t.csv",
+        "who,what,kind,first,rate",
+        "P1,one clip.avi,a,1,",
+        "P1,two.mp4,b,,200",
+        "P2,three,a,2,",
     )
     columns = {"subject": "who", "label": "kind", "onset": "first", "fps": "rate"}
-    said = import_frames(tmp_path / "s", tmp_path / "set", table, "{who}/{what}", columns, numbers="0", views=2)
+    said = import_frames(
+        tmp_path / "s", tmp_path / "set", table, "{who}/{what}", columns, numbers="0", views=2
+    )
     clips = open_dataset(tmp_path / "set").clips
     assert [(clip.name, clip.fps, clip.onset) for clip in clips] == [
         ("P1_one clip", 50, 1), ("P1_two", 200, 0), ("P2_three", None, 2),
     ]  # fmt: skip
     assert [len(clip.frames) for clip in clips] == [8, 8, 7] and "2 films were decoded" in said[1]
     read = read_frames(clips[0])
-    assert read.shape == raw.shape and np.abs(read.astype(int) - raw).mean() < 4  # compressed with loss
-    refuse("row 2: the frames of the film P1/one clip.avi have no names", import_frames, tmp_path / "s", tmp_path / "x",
+    # compressed with loss
+    assert read.shape == raw.shape and np.abs(read.astype(int) - raw).mean() < 4
+    refuse("row 2: the frames of the film P1/one clip.avi have no names", import_frames,
+        tmp_path / "s", tmp_path / "x",
            table, "{who}/{what}", columns)  # fmt: skip
     (tmp_path / "s" / "P1" / "two.mp4").write_text("no film")
-    refuse("t.csv, row 3: .*two.mp4: not readable as a film", import_frames, tmp_path / "s", tmp_path / "x", table,
+    refuse("t.csv, row 3: .*two.mp4: not readable as a film", import_frames, tmp_path / "s",
+        tmp_path / "x", table,
            "{who}/{what}", columns, numbers="0")  # fmt: skip
 
 
@@ -280,7 +364,10 @@ def test_films_are_decoded_and_mixed_with_frames(data, tmp_path):
         ({"folder": "{Subject:>999999999}"}, "formats 'Subject' by '>999999999'"),
         ({"folder": "{Subject:{Filename}}"}, "formats 'Subject'"),
         ({"folder": "{Subject"}, "cannot be read"),
-        ({"folder": "../casme/{Filename}"}, "row 2: the path '../casme/EP02 01f' must lead downwards"),
+        (
+            {"folder": "../casme/{Filename}"},
+            "row 2: the path '../casme/EP02 01f' must lead downwards",
+        ),
         ({"folder": "/{Filename}"}, "row 2: the path '/EP02 01f' must lead"),
         ({"folder": "sub{Subject:0>2}"}, "row 3: the path 'sub01' stands at .*row 2 already"),
         ({"folder": "sub{Subject}/{Filename}"}, "row 2: .*sub1/EP02 01f is missing"),

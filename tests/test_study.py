@@ -37,7 +37,9 @@ def test_the_banner_says_what_is_measured_and_warns_of_synthetic_faces(root, cap
     info = root / "data" / "tiny" / "dataset.json"
     info.write_text(info.read_text().replace('"synthetic": false', '"synthetic": true'))
     calls = []
-    monkeypatch.setattr(generate, "ensure_synthetic", lambda *args: calls.append(args) or root / "data" / "tiny")
+    monkeypatch.setattr(
+        generate, "ensure_synthetic", lambda *args: calls.append(args) or root / "data" / "tiny"
+    )
     open_study("01", {"subjects": 4, "clips": 9, "jobs": 2})
     assert capsys.readouterr().out.endswith(f"2 subjects · {SYNTHETIC_LINE}\n")
     assert calls == [(root / "data", 4, 9, 0, 2)]
@@ -48,8 +50,13 @@ def test_results_merge_and_are_rounded(root):
     opened.result(uf1={"a": np.float32(1 / 3), "b": {"c": [np.int64(2), True]}})
     opened.result(uf1={"b": {"d": -1e-9}}, note="x")
     results = json.loads((opened.dir / "results.json").read_text())
-    assert results["uf1"] == {"a": 0.3333, "b": {"c": [2, True], "d": 0.0}} and results["note"] == "x"
-    assert list(results) == ["data", "uf1", "note"] and "-0.0" not in (opened.dir / "results.json").read_text()
+    assert (
+        results["uf1"] == {"a": 0.3333, "b": {"c": [2, True], "d": 0.0}} and results["note"] == "x"
+    )
+    assert (
+        list(results) == ["data", "uf1", "note"]
+        and "-0.0" not in (opened.dir / "results.json").read_text()
+    )
     with pytest.raises(MerError, match="a result is nan"):
         opened.result(bad=np.array([1.0, np.nan]))
 
@@ -77,7 +84,11 @@ def test_opening_again_forgets_earlier_outputs(root):
     assert study.read_outputs(opened.dir)[2] == "text"
     again = open_tiny()
     figures, results, headline = study.read_outputs(again.dir)
-    assert (figures, headline) == ({}, "") and list(results) == ["data"] and not list(again.dir.glob("figures/*"))
+    assert (
+        (figures, headline) == ({}, "")
+        and list(results) == ["data"]
+        and not list(again.dir.glob("figures/*"))
+    )
 
 
 def test_unknown_names_are_one_sentence(root, tmp_path):

@@ -32,7 +32,9 @@ class Certain:
 def bare(data):
     """The fixture set without labels, as numbered sequences in no order."""
     names = ["seq10", "seq9", "seq3", "seq21", "seq2", "seq1"]
-    clips = [replace(clip, name=name, labels=None) for clip, name in zip(data.clips, names, strict=True)]
+    clips = [
+        replace(clip, name=name, labels=None) for clip, name in zip(data.clips, names, strict=True)
+    ]
     return replace(data, clips=tuple(clips))
 
 
@@ -46,7 +48,10 @@ def test_the_sheet_holds_each_unlabelled_clip_once_sorted_by_number(bare, data, 
     write_answers(tmp_path / "out.csv", rows)
     text = (tmp_path / "out.csv").read_text().splitlines()
     assert text[0] == "Id,Negative,Positive,Repression,Surprise,Others" and len(text) == 7
-    assert {value for row in csv.DictReader(text) for key, value in row.items() if key != "Id"} == {"0", "1"}
+    assert {value for row in csv.DictReader(text) for key, value in row.items() if key != "Id"} == {
+        "0",
+        "1",
+    }
 
 
 def test_negative_excludes_positive_only_when_asked(bare, data):

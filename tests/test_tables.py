@@ -1,4 +1,6 @@
-"""Tables of spreadsheet programs: read as text, or refused in one sentence that names file and row or cell."""
+"""Tables of spreadsheet programs: read as text, or refused in one sentence that names file and row
+or cell.
+"""
 
 import io
 import zipfile
@@ -27,7 +29,8 @@ def refuse(path, words):
 
 
 @pytest.mark.parametrize(
-    "text", ["a,b\n1, zwei \n\n,3\n", "\ufeffa;b\r\n1;zwei\r\n;\r\n;3\r\n", 'a\tb\n1\t"zwei"\n\n\t3']
+    "text",
+    ["a,b\n1, zwei \n\n,3\n", "\ufeffa;b\r\n1;zwei\r\n;\r\n;3\r\n", 'a\tb\n1\t"zwei"\n\n\t3'],
 )
 def test_csv_of_any_program_is_read(tmp_path, text):
     path = tmp_path / "t ü.csv"
@@ -40,13 +43,20 @@ def test_csv_of_any_program_is_read(tmp_path, text):
 
 
 def test_a_spreadsheet_is_read_as_text(tmp_path):
-    path = sheet(tmp_path / "t.xlsx", [["a", "b", "c"], [1, 2.5, "x"], [None, None, None], [12.0, None, "  y "]])
-    assert read_table(path) == [(2, {"a": "1", "b": "2.5", "c": "x"}), (4, {"a": "12", "b": "", "c": "y"})]
+    path = sheet(
+        tmp_path / "t.xlsx",
+        [["a", "b", "c"], [1, 2.5, "x"], [None, None, None], [12.0, None, "  y "]],
+    )
+    assert read_table(path) == [
+        (2, {"a": "1", "b": "2.5", "c": "x"}),
+        (4, {"a": "12", "b": "", "c": "y"}),
+    ]
 
 
 def test_the_header_may_stand_lower_and_lack_names(tmp_path):
     path = sheet(
-        tmp_path / "t.xlsx", [["SAMM", None], [None], ["notes", "x"], ["Subject", None, "Emotion"], [6, 1, "joy"]]
+        tmp_path / "t.xlsx",
+        [["SAMM", None], [None], ["notes", "x"], ["Subject", None, "Emotion"], [6, 1, "joy"]],
     )
     assert read_table(path, 4) == [(5, {"Subject": "6", "column 2": "1", "Emotion": "joy"})]
     with pytest.raises(MerError, match="row 2, where the header should be, is empty"):
@@ -96,12 +106,21 @@ def test_what_was_written_is_read_back(tmp_path):
 def test_the_tables_that_come_along_can_be_read():
     names = {path.name for path in PUBLISHED.glob("*.csv")}
     assert names == {"4dme_faults.csv", "published_counts.csv", "three_classes.csv"}
-    counts = {row.cells["what"]: int(row.cells["count"]) for row in read_table(PUBLISHED / "published_counts.csv")}
-    assert counts["clips"] == 267 and sum(counts[label] for label in ("Negative", "Positive", "Others")) == 228
+    counts = {
+        row.cells["what"]: int(row.cells["count"])
+        for row in read_table(PUBLISHED / "published_counts.csv")
+    }
+    assert (
+        counts["clips"] == 267
+        and sum(counts[label] for label in ("Negative", "Positive", "Others")) == 228
+    )
 
 
 @settings(max_examples=200, deadline=2000)
-@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)), st.sampled_from(["csv", "xlsx"]))
+@given(
+    st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)),
+    st.sampled_from(["csv", "xlsx"]),
+)
 def test_any_bytes_are_a_table_or_one_sentence(tmp_path_factory, data, kind):
     path = tmp_path_factory.mktemp("any") / f"t.{kind}"
     path.write_bytes(data)

@@ -3,7 +3,14 @@ from dataclasses import replace
 from mer_utils import MerError
 from mer_utils.learning.metrics import mean_precision
 from mer_utils.learning.recipe import Recipe, choose_maps, fit_scale, merge_views
-from mer_utils.learning.trainer import NetworkMember, draw_epoch, flip, focal_loss, rate_epoch, share_right
+from mer_utils.learning.trainer import (
+    NetworkMember,
+    draw_epoch,
+    flip,
+    focal_loss,
+    rate_epoch,
+    share_right,
+)
 
 import numpy as np
 import pytest
@@ -57,7 +64,9 @@ def test_an_epoch_is_full_batches_of_different_samples(count):
 def test_mirrored_samples_keep_their_labels():
     """A network that may look at mirrored samples learns a label that mirroring does not change."""
     data = make_toy(clips=60)
-    member = NetworkMember(replace(QUICK, epochs=30, dropout=0.0), data.x.shape[1:], 3, 0, fit_scale(data.x))
+    member = NetworkMember(
+        replace(QUICK, epochs=30, dropout=0.0), data.x.shape[1:], 3, 0, fit_scale(data.x)
+    )
     curve = member.fit(data.x, data.y, data.x, data.y)
     assert np.nanmin(curve[:, 0]) < 0.5 * curve[0, 0]
 
@@ -76,7 +85,10 @@ def test_views_can_be_channels_samples_or_one_alone():
 
 
 def test_scale_is_the_root_mean_square_of_each_map():
-    x = np.random.default_rng(0).normal(0, 1, (5, 2, 2, 3, 8, 8)) * np.array([1, 2, 3])[:, None, None]
+    x = (
+        np.random.default_rng(0).normal(0, 1, (5, 2, 2, 3, 8, 8))
+        * np.array([1, 2, 3])[:, None, None]
+    )
     np.testing.assert_allclose(fit_scale(x), [1, 2, 3], rtol=0.05)
     assert (fit_scale(np.zeros_like(x)) > 0).all()
 
@@ -86,22 +98,29 @@ def test_the_best_epoch_is_kept_and_waiting_ends(monitor):
     data = make_toy()
     recipe = replace(QUICK, epochs=40, patience=3, rate=5e-2, monitor=monitor)
     member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
-    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])  # wrong answers: stopping must set in
+    # wrong answers: stopping must set in
+    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])
     ran = np.isfinite(curve[:, 1]).sum()
     best = max(range(ran), key=lambda epoch: rate_epoch(recipe, *curve[epoch, 1:]))
     assert ran < 40 and ran - 1 - best == 3
-    assert mean_precision(1 - data.y[24:], member.score(data.x[24:])[0]) == pytest.approx(curve[best, 2], abs=1e-6)
+    assert mean_precision(1 - data.y[24:], member.score(data.x[24:])[0]) == pytest.approx(
+        curve[best, 2], abs=1e-6
+    )
     reloaded = NetworkMember(member.recipe, data.x.shape[1:], 3, 7).load(member.state())
     np.testing.assert_array_equal(member.score(data.x)[0], reloaded.score(data.x)[0])
 
 
 def test_the_last_epoch_can_be_kept_instead():
     data = make_toy()
-    member = NetworkMember(replace(QUICK, epochs=30, patience=3, rate=5e-2, stop="last"), data.x.shape[1:], 3, 0)
+    member = NetworkMember(
+        replace(QUICK, epochs=30, patience=3, rate=5e-2, stop="last"), data.x.shape[1:], 3, 0
+    )
     curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])
     assert np.isfinite(curve).all()
     with torch.no_grad():
-        final = focal_loss(member.network(member.prepare(data.x[24:])), torch.tensor(1.0 - data.y[24:]), 2.0)
+        final = focal_loss(
+            member.network(member.prepare(data.x[24:])), torch.tensor(1.0 - data.y[24:]), 2.0
+        )
     assert np.isfinite(float(final)) and member.score(data.x)[0].shape == (36, 3)
 
 
@@ -117,7 +136,9 @@ def test_peeking_keeps_the_epoch_with_the_most_right_answers_of_all():
         other.fit(data.x[:24], data.y[:24], data.x[24:], data.y[24:])
         assert ((other.score(data.x[24:])[0] >= 0.5) == data.y[24:]).mean() <= right
     answer = torch.tensor([[2.0, -1.0], [0.5, 1.0]])
-    assert share_right(answer, torch.eye(2)) == 0.75 and share_right(answer, torch.eye(2), True) == 1.0
+    assert (
+        share_right(answer, torch.eye(2)) == 0.75 and share_right(answer, torch.eye(2), True) == 1.0
+    )
 
 
 def test_a_loss_that_is_no_number_is_an_error():
@@ -127,7 +148,14 @@ def test_a_loss_that_is_no_number_is_an_error():
         member.fit(data.x, data.y, np.full_like(data.x, np.nan), data.y)
 
 
-BAD = {"loss": "focl", "network": "ResNet", "views": "both", "alpha": "half", "merge": "and", "stop": "best"}
+BAD = {
+    "loss": "focl",
+    "network": "ResNet",
+    "views": "both",
+    "alpha": "half",
+    "merge": "and",
+    "stop": "best",
+}
 BAD |= {
     "monitor": "f1",
     "thresholds": "0.5",

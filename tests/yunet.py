@@ -1,5 +1,6 @@
-"""A stand-in for YuNet's model file with its inputs and outputs: it "finds a face" of 64 px around each bright cell of
-32 px. Real code reads and runs it (OpenCV's FaceDetectorYN); the published model is not shipped.
+"""A stand-in for YuNet's model file with its inputs and outputs: it "finds a face" of 64 px around
+each bright cell of 32 px. Real code reads and runs it (OpenCV's FaceDetectorYN); the published
+model is not shipped.
 """
 
 import math
@@ -31,7 +32,12 @@ def _tensor(name, array):
 
 
 def _node(kind, inputs, output, **lists):
-    out = b"".join(_field(1, name) for name in inputs) + _field(2, output) + _field(3, output) + _field(4, kind)
+    out = (
+        b"".join(_field(1, name) for name in inputs)
+        + _field(2, output)
+        + _field(3, output)
+        + _field(4, kind)
+    )
     for name, values in lists.items():
         out += _field(5, _field(1, name) + b"".join(_field(8, n) for n in values) + _field(20, 7))
     return out
@@ -58,11 +64,24 @@ def write_model(path, side=320):
             tensors.append(_tensor(f"s_{name}", np.array([1, -1, size], np.int64)))
             pool = {"kernel_shape": (stride, stride), "strides": (stride, stride)}
             nodes.append(_node("AveragePool", ["input"], f"p_{name}", **pool))
-            nodes.append(_node("Conv", [f"p_{name}", f"w_{name}", f"b_{name}"], f"c_{name}", kernel_shape=(1, 1)))
+            nodes.append(
+                _node(
+                    "Conv",
+                    [f"p_{name}", f"w_{name}", f"b_{name}"],
+                    f"c_{name}",
+                    kernel_shape=(1, 1),
+                )
+            )
             nodes.append(_node("Transpose", [f"c_{name}"], f"t_{name}", perm=(0, 2, 3, 1)))
             nodes.append(_node("Reshape", [f"t_{name}", f"s_{name}"], name))
             outputs.append(_value(name, (1, (side // stride) ** 2, size)))
-    graph = b"".join(_field(1, n) for n in nodes) + _field(2, "yunet") + b"".join(_field(5, t) for t in tensors)
-    graph += _field(11, _value("input", (1, 3, side, side))) + b"".join(_field(12, o) for o in outputs)
+    graph = (
+        b"".join(_field(1, n) for n in nodes)
+        + _field(2, "yunet")
+        + b"".join(_field(5, t) for t in tensors)
+    )
+    graph += _field(11, _value("input", (1, 3, side, side))) + b"".join(
+        _field(12, o) for o in outputs
+    )
     path.write_bytes(_field(1, 8) + _field(8, _field(1, "") + _field(2, 13)) + _field(7, graph))
     return path

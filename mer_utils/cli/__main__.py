@@ -1,4 +1,6 @@
-"""The command `mer`: run the notebooks, see what is stale, make synthetic faces; datasets adds what concerns data."""
+"""The command `mer`: run the notebooks, see what is stale, make synthetic faces; datasets adds what
+concerns data.
+"""
 
 import logging
 import os
@@ -15,7 +17,8 @@ from mer_utils.suite.run import keep_outputs, read_status, run_suite
 import typer
 
 commands = typer.Typer(
-    help="Dual-view optical flow for 4D micro-expression recognition: runs the notebooks and what surrounds them.",
+    help="Dual-view optical flow for 4D micro-expression recognition: runs the notebooks and "
+    "what surrounds them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,30 +26,55 @@ commands = typer.Typer(
 )
 
 Profile = Annotated[
-    str, typer.Option(help="course (small, minutes), full (the README's figures) or paper (full on a set of your own).")
+    str,
+    typer.Option(
+        help="course (small, minutes), full (the README's figures) or paper (full on a set of "
+        "your own)."
+    ),
 ]
-Data = Annotated[str, typer.Option(metavar="DIR", help="A dataset folder instead of synthetic faces.")]
-Jobs = Annotated[int, typer.Option(min=0, help="Worker processes; 0 is one a core. Changes no number.")]
+Data = Annotated[
+    str, typer.Option(metavar="DIR", help="A dataset folder instead of synthetic faces.")
+]
+Jobs = Annotated[
+    int, typer.Option(min=0, help="Worker processes; 0 is one a core. Changes no number.")
+]
 
 
 @commands.command()
 def run(
     profile: Profile = "course",
     data: Data = "",
-    only: Annotated[list[str], typer.Option(metavar="NN", help="Run this notebook alone (may be repeated).")] = (),
-    start: Annotated[str, typer.Option("--from", metavar="NN", help="Start at this notebook.")] = "",
-    jobs: Jobs = 0,
-    out: Annotated[str, typer.Option(metavar="DIR", help="Where figures, figures.json and results.json go.")] = "",
-    overrides: Annotated[
-        list[str], typer.Option("-p", metavar="NN.NAME=VALUE", help="Set a parameter, as in 05.epochs=3 or all.seed=1.")
+    only: Annotated[
+        list[str], typer.Option(metavar="NN", help="Run this notebook alone (may be repeated).")
     ] = (),
-    force: Annotated[bool, typer.Option("--force", help="Run notebooks that are fresh, too.")] = False,
+    start: Annotated[
+        str, typer.Option("--from", metavar="NN", help="Start at this notebook.")
+    ] = "",
+    jobs: Jobs = 0,
+    out: Annotated[
+        str, typer.Option(metavar="DIR", help="Where figures, figures.json and results.json go.")
+    ] = "",
+    overrides: Annotated[
+        list[str],
+        typer.Option(
+            "-p", metavar="NN.NAME=VALUE", help="Set a parameter, as in 05.epochs=3 or all.seed=1."
+        ),
+    ] = (),
+    force: Annotated[
+        bool, typer.Option("--force", help="Run notebooks that are fresh, too.")
+    ] = False,
     dask: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers compute (tcp://host:8786).")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="A Dask scheduler whose workers compute (tcp://host:8786)."
+        ),
     ] = "",
     device: Annotated[
         str,
-        typer.Option(help="What trains: cpu (equal bits everywhere), cuda (a GPU), or auto (a GPU if there is one)."),
+        typer.Option(
+            help="What trains: cpu (equal bits everywhere), cuda (a GPU), or auto (a GPU if "
+            "there is one)."
+        ),
     ] = "cpu",
 ):
     """Run the notebooks of a profile in order; those that are fresh are skipped."""
@@ -56,7 +84,8 @@ def run(
     if dask:
         check_cluster(dask)
         os.environ[DASK] = dask  # notebooks inherit it
-    logging.disable(logging.CRITICAL)  # what fails is said in one sentence; libraries would add pages to a Ctrl-C
+    # what fails is said in one sentence; libraries would add pages to a Ctrl-C
+    logging.disable(logging.CRITICAL)
     try:
         _print_table(run_suite(profile, data, only, start, jobs, out, overrides, typer.echo, force))
     except KeyboardInterrupt:
@@ -67,13 +96,16 @@ def run(
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def worker(
     context: typer.Context,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The scheduler's address (tcp://host:8786).")],
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="The scheduler's address (tcp://host:8786).")
+    ],
 ):
-    """Start a Dask worker that computes the same bits as `mer run`: one thread, the suite's kernels. Further options
-    go to `dask worker`.
+    """Start a Dask worker that computes the same bits as `mer run`: one thread, the suite's
+    kernels. Further options go to `dask worker`.
     """
     words = ["-m", "distributed.cli.dask_worker", address, "--nthreads", "1", *context.args]
-    os.execv(sys.executable, [sys.executable, *words])  # this process has set what the new one inherits
+    # this process has set what the new one inherits
+    os.execv(sys.executable, [sys.executable, *words])
 
 
 @commands.command()
@@ -88,7 +120,9 @@ def status(profile: Profile = "course", data: Data = ""):
 
 @commands.command()
 def keep():
-    """Write the outputs of the last course run into notebooks/ (for those who edit and commit them)."""
+    """Write the outputs of the last course run into notebooks/ (for those who edit and commit
+    them).
+    """
     for name in keep_outputs():
         typer.echo(f"{name}: outputs kept")
 
@@ -101,14 +135,18 @@ def synth(
     seed: int = 0,
     preset: str = "bench-v1",
     size: Annotated[int, typer.Option(help="Height of one view in px.")] = 224,
-    meshes: Annotated[bool, typer.Option("--meshes", help="Write each frame's textured OBJ, too.")] = False,
+    meshes: Annotated[
+        bool, typer.Option("--meshes", help="Write each frame's textured OBJ, too.")
+    ] = False,
     jobs: Jobs = 0,
 ):
     """Make a dataset of synthetic 4D faces."""
     from mer_utils.faces.generate import write_synthetic
 
     write_synthetic(folder, subjects, clips, seed, preset, size, meshes, count_workers(jobs))
-    typer.echo(f"{folder}: {clips} clips of {subjects} subjects; use it with `mer run --data {folder}`")
+    typer.echo(
+        f"{folder}: {clips} clips of {subjects} subjects; use it with `mer run --data {folder}`"
+    )
 
 
 commands.add_typer(datasets.imports, name="import")
@@ -121,11 +159,16 @@ def _print_table(rows):
     typer.echo(f"\n{'notebook':22} {'seconds':>8} {'figures':>8}  headline")
     for row in rows:
         seconds = "fresh" if row["fresh"] else f"{row['seconds']:.1f}"
-        typer.echo(f"{row['notebook']:22} {seconds:>8} {row['figures']:>8}  {row['headline']:{width}}".rstrip())
+        typer.echo(
+            f"{row['notebook']:22} {seconds:>8} {row['figures']:>8}  "
+            f"{row['headline']:{width}}".rstrip()
+        )
 
 
 def app():
-    """Run the command line: bad input is one sentence on stderr and exit code 1, Ctrl-C exit code 130."""
+    """Run the command line: bad input is one sentence on stderr and exit code 1, Ctrl-C exit code
+    130.
+    """
     try:
         commands()
     except MerError as error:

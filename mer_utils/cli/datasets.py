@@ -13,31 +13,62 @@ from mer_utils.suite.study import draw_png, find_root
 import typer
 
 imports = typer.Typer(
-    help="Turn a foreign layout into a dataset: manifest.csv and dataset.json; frames are referenced, not copied.",
+    help="Turn a foreign layout into a dataset: manifest.csv and dataset.json; frames are "
+    "referenced, not copied.",
     no_args_is_help=True,
 )
 
-Source = Annotated[Path, typer.Argument(metavar="SOURCE", help="The folder as you have it; nothing in it is changed.")]
+Source = Annotated[
+    Path,
+    typer.Argument(metavar="SOURCE", help="The folder as you have it; nothing in it is changed."),
+]
 Target = Annotated[
-    Path, typer.Argument(metavar="DATA", help="A new folder, or SOURCE itself: written beside the frames.")
+    Path,
+    typer.Argument(
+        metavar="DATA", help="A new folder, or SOURCE itself: written beside the frames."
+    ),
 ]
-Data = Annotated[Path, typer.Argument(metavar="DATA", help="A dataset folder (`mer import` or `mer synth` makes one).")]
-Labels = Annotated[Path | None, typer.Option(metavar="FILE", help="Table of labels (CSV or XLSX); none: not labelled.")]
-Copy = Annotated[bool, typer.Option("--copy", help="Copy the frames into DATA, so that it can be moved.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA", help="A dataset folder (`mer import` or `mer synth` makes one)."
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Table of labels (CSV or XLSX); none: not labelled."),
+]
+Copy = Annotated[
+    bool, typer.Option("--copy", help="Copy the frames into DATA, so that it can be moved.")
+]
 Classes = Annotated[
-    str, typer.Option(metavar="TABLE", help="Regroup labels to exclusive classes: `three`, or a table label,class.")
+    str,
+    typer.Option(
+        metavar="TABLE",
+        help="Regroup labels to exclusive classes: `three`, or a table label,class.",
+    ),
 ]
-Figures = Annotated[bool, typer.Option("--figures", help="Then run all notebooks on it (mer run --profile paper).")]
-Jobs = Annotated[int, typer.Option(min=0, help="Worker processes; 0 is one a core. Changes no number.")]
-Yaw = Annotated[float, typer.Option(help="Meshes are filmed from this many degrees to the left and the right.")]
+Figures = Annotated[
+    bool, typer.Option("--figures", help="Then run all notebooks on it (mer run --profile paper).")
+]
+Jobs = Annotated[
+    int, typer.Option(min=0, help="Worker processes; 0 is one a core. Changes no number.")
+]
+Yaw = Annotated[
+    float, typer.Option(help="Meshes are filmed from this many degrees to the left and the right.")
+]
 Size = Annotated[int, typer.Option(help="Height of a view of filmed meshes in px.")]
 Fov = Annotated[float, typer.Option(help="Vertical field of view of the mesh cameras in degrees.")]
 Weights = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Weights of notebook 05; default: profile paper's, else full's, else course's."),
+    typer.Option(
+        metavar="FILE",
+        help="Weights of notebook 05; default: profile paper's, else full's, else course's.",
+    ),
 ]
 FaceModel = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="YuNet's model (.onnx), for backgrounds not plain.")
+    Path | None,
+    typer.Option(metavar="FILE", help="YuNet's model (.onnx), for backgrounds not plain."),
 ]
 
 
@@ -50,8 +81,15 @@ def _finish(report, data, figures):
 
         labels = [clip.labels for clip in open_dataset(data).clips]
         if None in labels and any(labels):
-            typer.echo("training wants a set in which every clip has labels: import the others as a set of their own")
-        then = f"mer run --profile paper --data {data}" if any(labels) else f"mer submit {data} OUT.csv"
+            typer.echo(
+                "training wants a set in which every clip has labels: import the others as a set "
+                "of their own"
+            )
+        then = (
+            f"mer run --profile paper --data {data}"
+            if any(labels)
+            else f"mer submit {data} OUT.csv"
+        )
         typer.echo(f"next: mer doctor {data}; then {then}")
         return
     for row in run_suite("paper", str(data.resolve()), echo=typer.echo):
@@ -67,7 +105,9 @@ def import_challenge(
     classes: Classes = "",
     figures: Figures = False,
 ):
-    """Folders seq<N> of side-by-side frames; labels Id,Negative,Positive,Repression,Surprise,Others (and Subject)."""
+    """Folders seq<N> of side-by-side frames; labels Id,Negative,Positive,Repression,Surprise,Others
+    (and Subject).
+    """
     from mer_utils.data.sources.challenge import import_challenge
 
     _finish(import_challenge(source, data, labels, copy, classes=classes or None), data, figures)
@@ -77,9 +117,12 @@ def import_challenge(
 def import_release(
     source: Source,
     data: Target,
-    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="The label sheet, if it is not in SOURCE.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The label sheet, if it is not in SOURCE.")
+    ] = None,
     faults: Annotated[
-        str, typer.Option(metavar="TABLE", help="Mends of the sheet: a table of your own, or `none`.")
+        str,
+        typer.Option(metavar="TABLE", help="Mends of the sheet: a table of your own, or `none`."),
     ] = "",
     copy: Copy = False,
     classes: Classes = "",
@@ -88,7 +131,9 @@ def import_release(
     """The release's spreadsheet and gray_micro/<sub_ID>/<fold_name>/ (one view)."""
     from mer_utils.data.sources.release import import_release
 
-    _finish(import_release(source, data, sheet, copy, classes or None, faults or None), data, figures)
+    _finish(
+        import_release(source, data, sheet, copy, classes or None, faults or None), data, figures
+    )
 
 
 @imports.command("obj")
@@ -114,21 +159,39 @@ def import_frames(
     data: Target,
     table: Annotated[Path, typer.Option(metavar="FILE", help="CSV or XLSX, one row a clip.")],
     columns: Annotated[
-        str, typer.Option(metavar="OURS=THEIRS,...", help="As in subject=Subject,label=Emotion,onset=OnsetFrame.")
+        str,
+        typer.Option(
+            metavar="OURS=THEIRS,...", help="As in subject=Subject,label=Emotion,onset=OnsetFrame."
+        ),
     ] = "",
     folder: Annotated[
-        str, typer.Option(metavar="TEMPLATE", help="Where a row's clip lies, as in sub{Subject:0>2}/{Filename}.")
+        str,
+        typer.Option(
+            metavar="TEMPLATE", help="Where a row's clip lies, as in sub{Subject:0>2}/{Filename}."
+        ),
     ] = "{clip}",
     numbers: Annotated[
-        str, typer.Option(help="Frame numbers of the table: `names` (as in the file names), or counted from 0 or 1.")
+        str,
+        typer.Option(
+            help="Frame numbers of the table: `names` (as in the file names), or counted from 0 "
+            "or 1."
+        ),
     ] = "names",
-    views: Annotated[int, typer.Option(min=1, max=2, help="2: each frame holds both views side by side.")] = 1,
-    fps: Annotated[float | None, typer.Option(help="Frames a second, where the table has no such column.")] = None,
-    cropped: Annotated[bool, typer.Option("--cropped", help="Frames are face crops already: use them whole.")] = False,
+    views: Annotated[
+        int, typer.Option(min=1, max=2, help="2: each frame holds both views side by side.")
+    ] = 1,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second, where the table has no such column.")
+    ] = None,
+    cropped: Annotated[
+        bool, typer.Option("--cropped", help="Frames are face crops already: use them whole.")
+    ] = False,
     header_row: Annotated[
         int | None, typer.Option(min=1, help="Row of the table's header, if notes stand above.")
     ] = None,
-    several: Annotated[bool, typer.Option("--several", help="A clip may have several labels.")] = False,
+    several: Annotated[
+        bool, typer.Option("--several", help="A clip may have several labels.")
+    ] = False,
     copy: Copy = False,
     classes: Classes = "",
     figures: Figures = False,
@@ -139,7 +202,9 @@ def import_frames(
     chosen = _read_pairs(columns, "--columns")
     rest = {"views": views, "numbers": numbers, "copy": copy, "exclusive": not several, "fps": fps}
     rest |= {"cropped": cropped, "header_row": header_row}
-    _finish(import_frames(source, data, table, folder, chosen, classes or None, **rest), data, figures)
+    _finish(
+        import_frames(source, data, table, folder, chosen, classes or None, **rest), data, figures
+    )
 
 
 @imports.command("flow-images")
@@ -147,7 +212,10 @@ def import_flow_images(
     source: Source,
     data: Target,
     pattern: Annotated[
-        str, typer.Option(help="Path of a PNG, with {subject}, {label}, {clip} and for two phases {phase}.")
+        str,
+        typer.Option(
+            help="Path of a PNG, with {subject}, {label}, {clip} and for two phases {phase}."
+        ),
     ] = "{subject}/u_test/{label}/{clip}.png",
     channels: Annotated[str, typer.Option(help="What red, green and blue hold.")] = "u,v,magnitude",
     phases: Annotated[int, typer.Option(min=1, max=2)] = 1,
@@ -160,7 +228,11 @@ def import_flow_images(
     from mer_utils.data.sources.flow_images import import_flow_images
 
     names = tuple(name.strip() for name in channels.split(","))
-    _finish(import_flow_images(source, data, pattern, names, phases, _read_pairs(labels, "--labels")), data, figures)
+    _finish(
+        import_flow_images(source, data, pattern, names, phases, _read_pairs(labels, "--labels")),
+        data,
+        figures,
+    )
 
 
 def _read_pairs(text, option):
@@ -168,20 +240,28 @@ def _read_pairs(text, option):
     pairs = [part.partition("=") for part in text.split(",")] if text else []
     for left, sign, right in pairs:
         if not (left.strip() and sign and right.strip()):
-            raise typer.BadParameter(f"{left}{sign}{right}: must look like a=b,c=d", param_hint=option)
+            raise typer.BadParameter(
+                f"{left}{sign}{right}: must look like a=b,c=d", param_hint=option
+            )
     return {left.strip(): right.strip() for left, _, right in pairs} or None
 
 
 def doctor(
     data: Data,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of the table.")
+    ] = False,
     jobs: Jobs = 0,
 ):
-    """Read a whole dataset and say what must be mended (then the exit code is 1) and what deserves a look."""
+    """Read a whole dataset and say what must be mended (then the exit code is 1) and what deserves
+    a look.
+    """
     from mer_utils.suite.doctor import examine
 
     report = examine(data, count_workers(jobs))
-    typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False) if as_json else report.table())
+    typer.echo(
+        json.dumps(report.to_json(), indent=2, ensure_ascii=False) if as_json else report.table()
+    )
     if not report.sound:
         raise typer.Exit(1)
 
@@ -189,7 +269,8 @@ def doctor(
 def boxes(
     data: Data,
     face_model: Annotated[
-        Path, typer.Option(metavar="FILE", help="YuNet's model (.onnx); the README says where it is.")
+        Path,
+        typer.Option(metavar="FILE", help="YuNet's model (.onnx); the README says where it is."),
     ],
 ):
     """Fill the manifest's box column by OpenCV's YuNet, for clips whose background is not plain."""
@@ -205,22 +286,36 @@ def boxes(
     for how, word in words.items():
         names = [name for name, given in done if given == how]
         if names:
-            typer.echo(f"{len(names)} clips {word}" + (f": {', '.join(names[:5])}" if how == "not found" else ""))
+            typer.echo(
+                f"{len(names)} clips {word}"
+                + (f": {', '.join(names[:5])}" if how == "not found" else "")
+            )
 
 
 def predict(
-    source: Annotated[Path, typer.Argument(metavar="CLIP", help="A folder of frames, a film, or a folder of meshes.")],
-    onset: Annotated[int, typer.Option(help="Frame where the expression starts, counted from 0.")] = 0,
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="CLIP", help="A folder of frames, a film, or a folder of meshes."),
+    ],
+    onset: Annotated[
+        int, typer.Option(help="Frame where the expression starts, counted from 0.")
+    ] = 0,
     offset: Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")] = -1,
     weights: Weights = None,
-    box: Annotated[str, typer.Option(metavar="'X0 Y0 X1 Y1; ...'", help="Face box in px, one a view.")] = "",
+    box: Annotated[
+        str, typer.Option(metavar="'X0 Y0 X1 Y1; ...'", help="Face box in px, one a view.")
+    ] = "",
     face_model: FaceModel = None,
     yaw: Yaw = 25.0,
     size: Size = 448,
     fov: Fov = 26.1,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where CLIP.png and CLIP.json go.")] = Path("predictions"),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where CLIP.png and CLIP.json go.")
+    ] = Path("predictions"),
 ):
-    """Predict one clip: probability of each label, spread over the networks, threshold, answer; a picture and JSON."""
+    """Predict one clip: probability of each label, spread over the networks, threshold, answer; a
+    picture and JSON.
+    """
     from mer_utils.data.dataset import read_boxes
     from mer_utils.data.meshes import holds_meshes
     from mer_utils.figures.pictures import draw_prediction
@@ -230,38 +325,61 @@ def predict(
     ensemble = load_ensemble(weights)
     given = read_boxes("--box", box, ensemble.shape[0])
     end = None if offset == -1 else offset
-    result = predict_clip(source, ensemble, onset, end, given, face_model, size=size, yaw=yaw, fov=fov)
+    result = predict_clip(
+        source, ensemble, onset, end, given, face_model, size=size, yaw=yaw, fov=fov
+    )
     picture, text = out / f"{source.resolve().stem}.png", out / f"{source.resolve().stem}.json"
     write_bytes(picture, draw_png(draw_prediction(result), 110))
     write_json(text, {"source": source.name, **result.to_json()})
-    typer.echo(f"weights: {weights}: {len(ensemble.members)} networks, trained on {result.trained_on}")
+    typer.echo(
+        f"weights: {weights}: {len(ensemble.members)} networks, trained on {result.trained_on}"
+    )
     height, width = result.first[0].shape
     meshes = source.is_dir() and holds_meshes(source)
     cut = " (frames cut at half their width)" if len(result.first) == 2 and not meshes else ""
-    typer.echo(f"views: {len(result.first)} of {width} x {height} px{cut}; crop box: {_say_found(result.found)}")
+    typer.echo(
+        f"views: {len(result.first)} of {width} x {height} px{cut}; crop box: "
+        f"{_say_found(result.found)}"
+    )
     typer.echo(f"onset {result.onset}, apex found {result.apex}, offset {result.offset}")
     typer.echo(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
     for label, row in result.table().items():
         threshold = (
-            "largest" if result.exclusive else "never" if row["threshold"] is None else f"{row['threshold']:.2f}"
+            "largest"
+            if result.exclusive
+            else "never"
+            if row["threshold"] is None
+            else f"{row['threshold']:.2f}"
         )
         answer = "yes" if row["answer"] else "no"
-        typer.echo(f"{label:12} {row['probability']:>11.2f} {row['spread']:>8.2f} {threshold:>10}  {answer}")
-    weights_of = ", ".join(f"{name} {weight:.2f}" for name, weight in result.to_json()["attention"].items())
+        typer.echo(
+            f"{label:12} {row['probability']:>11.2f} {row['spread']:>8.2f} {threshold:>10}  "
+            f"{answer}"
+        )
+    weights_of = ", ".join(
+        f"{name} {weight:.2f}" for name, weight in result.to_json()["attention"].items()
+    )
     typer.echo(f"attention: {weights_of}\npicture: {picture}; JSON: {text}")
 
 
 def _say_found(how):
     if how == "fallback":
-        return "the stated FALLBACK, as the background is not plain: look at the picture, give --box or --face-model"
-    return {"manifest": "as given", "silhouette": "found by the head's outline"}.get(how, f"found by the {how}")
+        return (
+            "the stated FALLBACK, as the background is not plain: look at the picture, give "
+            "--box or --face-model"
+        )
+    return {"manifest": "as given", "silhouette": "found by the head's outline"}.get(
+        how, f"found by the {how}"
+    )
 
 
 def submit(
     data: Data,
     out: Annotated[Path, typer.Argument(metavar="OUT.csv")],
     weights: Weights = None,
-    exclude: Annotated[bool, typer.Option("--exclude", help="Where Negative is answered, Positive is not.")] = False,
+    exclude: Annotated[
+        bool, typer.Option("--exclude", help="Where Negative is answered, Positive is not.")
+    ] = False,
     jobs: Jobs = 0,
 ):
     """Answer a dataset's unlabelled clips as the challenge wants it: Id and 0 or 1 a label."""
@@ -277,6 +395,8 @@ def submit(
         cache = None
     rows = answer_clips(open_dataset(data), ensemble, exclude, cache, count_workers(jobs))
     write_answers(out, rows)
-    typer.echo(f"weights: {weights}: {len(ensemble.members)} networks, trained on {ensemble.trained_on}")
+    typer.echo(
+        f"weights: {weights}: {len(ensemble.members)} networks, trained on {ensemble.trained_on}"
+    )
     counts = ", ".join(f"{label} {sum(row[label] for row in rows)}" for label in ensemble.labels)
     typer.echo(f"{out}: {len(rows)} clips answered: {counts}")

@@ -1,4 +1,6 @@
-"""Files that steps hand to one another: written atomically, named by what they depend on, readable without pickle."""
+"""Files that steps hand to one another: written atomically, named by what they depend on, readable
+without pickle.
+"""
 
 import hashlib
 import io
@@ -18,13 +20,17 @@ from safetensors.numpy import save
 
 
 def write_bytes(path, data):
-    """Write ``data`` (bytes) to ``path`` so that a reader sees the old file or the whole new one, never a part."""
+    """Write ``data`` (bytes) to ``path`` so that a reader sees the old file or the whole new one,
+    never a part.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise MerError(f"{path}: cannot be written ({error.strerror}); choose a folder you may write to") from None
+        raise MerError(
+            path, f"cannot be written ({error.strerror}); choose a folder you may write to"
+        ) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -33,7 +39,7 @@ def write_bytes(path, data):
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
     except OSError as error:
-        raise MerError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
+        raise MerError(path, f"cannot be written ({error.strerror}); nothing was changed") from None
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
@@ -41,20 +47,23 @@ def write_bytes(path, data):
 
 @contextmanager
 def new_folder(root, replace=False):
-    """Give a hidden folder beside ``root`` that takes its place when the block ends: all of it is there, or nothing.
+    """Give a hidden folder beside ``root`` that takes its place when the block ends: all of it is
+    there, or nothing.
 
-    With ``replace`` a folder that is there stays until then; without, raises MerError if it is there and not empty.
-    Raises MerError, too, if ``root`` is no folder or cannot be written.
+    With ``replace`` a folder that is there stays until then; without, raises MerError if it is
+    there and not empty. Raises MerError, too, if ``root`` is no folder or cannot be written.
     """
     root = Path(root)
     full = root.is_dir() and any(root.iterdir())
     if root.is_symlink() or (root.exists() and not root.is_dir()) or (full and not replace):
-        raise MerError(f"{root}: exists already; remove it or choose a new folder")
+        raise MerError(root, "exists already; remove it or choose a new folder")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
     except OSError as error:
-        raise MerError(f"{root}: cannot be written ({error.strerror}); choose a folder you may write to") from None
+        raise MerError(
+            root, f"cannot be written ({error.strerror}); choose a folder you may write to"
+        ) from None
     try:
         yield part
         part.chmod(0o755)
@@ -68,7 +77,9 @@ def new_folder(root, replace=False):
                 root.rmdir()
             part.rename(root)
     except OSError as error:
-        raise MerError(f"{root}: cannot be written ({error.strerror or error}); nothing was kept") from None
+        raise MerError(
+            root, f"cannot be written ({error.strerror or error}); nothing was kept"
+        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -88,9 +99,9 @@ def read_json(path):
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MerError(f"{path}: no such file") from None
+        raise MerError(path, "no such file") from None
     except (ValueError, OSError) as error:
-        raise MerError(f"{path}: not readable as JSON ({error})") from None
+        raise MerError(path, f"not readable as JSON ({error})") from None
 
 
 def write_npz(path, **arrays):
@@ -101,12 +112,14 @@ def write_npz(path, **arrays):
 
 
 def read_npz(path):
-    """Read a file of ``write_npz`` as a dict; raise MerError naming the file if it cannot be read."""
+    """Read a file of ``write_npz`` as a dict; raise MerError naming the file if it cannot be
+    read.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # zip, zlib and numpy each raise their own
-        raise MerError(f"{path}: not readable as npz ({error})") from None
+        raise MerError(path, f"not readable as npz ({error})") from None
 
 
 def sha256(data):
@@ -115,7 +128,9 @@ def sha256(data):
 
 
 def say(text):
-    """Tell the user something that is no error, on stderr: one line, which `mer run` hands on from its notebooks."""
+    """Tell the user something that is no error, on stderr: one line, which `mer run` hands on from
+    its notebooks.
+    """
     print(f"mer: {text}", file=sys.stderr, flush=True)
 
 
@@ -130,35 +145,38 @@ def digest_arrays(arrays, about=""):
 
 
 def write_arrays(path, arrays, about=None):
-    """Write named arrays and the JSON value ``about`` atomically as safetensors, with a checksum of both."""
+    """Write named arrays and the JSON value ``about`` atomically as safetensors, with a checksum of
+    both.
+    """
     arrays = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     text = json.dumps(about)
-    meta = json.dumps([text, digest_arrays(arrays, text)])  # one entry: safetensors writes several in any order
+    # one entry: safetensors writes several in any order
+    meta = json.dumps([text, digest_arrays(arrays, text)])
     write_bytes(path, save(arrays, metadata={"mer": meta}))
 
 
 def read_arrays(path):
-    """Read a file of ``write_arrays``: (arrays, about). Raises MerError naming the file if it is missing, cannot be
-    read, or does not match its checksum.
+    """Read a file of ``write_arrays``: (arrays, about). Raises MerError naming the file if it is
+    missing, cannot be read, or does not match its checksum.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             text, checksum = json.loads((file.metadata() or {})["mer"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}
         if digest_arrays(arrays, text) != checksum:
-            raise MerError(f"{path}: damaged, its checksum does not fit what it holds")
+            raise MerError(path, "damaged, its checksum does not fit what it holds")
         return arrays, json.loads(text)
     except (FileNotFoundError, MerError) as error:
-        raise error if isinstance(error, MerError) else MerError(f"{path}: no such file") from None
+        raise error if isinstance(error, MerError) else MerError(path, "no such file") from None
     except KeyError:
-        raise MerError(f"{path}: has no checksum, so another program or version wrote it") from None
+        raise MerError(path, "has no checksum, so another program or version wrote it") from None
     except Exception as error:  # safetensors, json and numpy each raise their own
-        raise MerError(f"{path}: damaged ({' '.join(str(error).split())})") from None
+        raise MerError(path, f"damaged ({' '.join(str(error).split())})") from None
 
 
 def recall(path):
-    """Return the arrays of a kept file, or None where there is none, or (said in one line) a damaged one: what is kept
-    can be made again.
+    """Return the arrays of a kept file, or None where there is none, or (said in one line) a
+    damaged one: what is kept can be made again.
     """
     if not Path(path).exists():
         return None

@@ -1,8 +1,10 @@
-"""Which kernels the maths libraries compute with: equal ones on every x86-64 processor give equal bits.
+"""Which kernels the maths libraries compute with: equal ones on every x86-64 processor give equal
+bits.
 
-NumPy, OpenBLAS, OpenCV, torch, oneDNN and MKL look at the processor when they load and choose code that rounds
-differently; a last digit is enough to make a training end elsewhere. All of them read environment variables once, so
-``pin`` must act before they load: importing any part of ``mer_utils`` calls it first.
+NumPy, OpenBLAS, OpenCV, torch, oneDNN and MKL look at the processor when they load and choose code
+that rounds differently; a last digit is enough to make a training end elsewhere. All of them read
+environment variables once, so ``pin`` must act before they load: importing any part of
+``mer_utils`` calls it first.
 """
 
 import os
@@ -11,29 +13,36 @@ import sys
 import warnings
 from pathlib import Path
 
-LIBRARIES = ("numpy", "cv2", "torch", "scipy", "sklearn", "skimage")  # those that choose when they load
-CHOICE = "MER_KERNELS"  # environment variable: "native" leaves the choice to the processor, here and in child processes
+# those that choose when they load
+LIBRARIES = ("numpy", "cv2", "torch", "scipy", "sklearn", "skimage")
+# environment variable: "native" leaves the choice to the processor, here and in child processes
+CHOICE = "MER_KERNELS"
 # one thread each: sums then have one order, and work is spread over processes instead
 COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 THREADS = dict.fromkeys(COUNTS, "1")
-# AVX2 is what every x86-64 processor since about 2015 has; MKL's AVX2 code still differs between makers
+# AVX2 is what every x86-64 processor since about 2015 has; MKL's AVX2 code still differs between
+# makers
 PINS = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # torch: convolutions
     "MKL_CBWR": "COMPATIBLE",  # torch: matrix products, dearer by a little
     "NPY_ENABLE_CPU_FEATURES": "X86_V3",  # NumPy 2.4 or newer
-    "OPENBLAS_CORETYPE": "Haswell",  # the matrix products of NumPy and SciPy, and scikit-learn through them
+    # the matrix products of NumPy and SciPy, and scikit-learn through them
+    "OPENBLAS_CORETYPE": "Haswell",
     "OPENCV_IPP": "avx2",  # the parts of OpenCV that Intel wrote
 }
-NOT_IN_OPENCV = {"OPENCV_CPU_DISABLE": "AVX512-SKX"}  # where the processor lacks it, OpenCV would complain
+# where the processor lacks it, OpenCV would complain
+NOT_IN_OPENCV = {"OPENCV_CPU_DISABLE": "AVX512-SKX"}
 PINNED = "x86-64 AVX2"
 
 
 def pin():
-    """Fix the kernels of all maths libraries, and one thread each; return the family that results are named by.
+    """Fix the kernels of all maths libraries, and one thread each; return the family that results
+    are named by.
 
-    "x86-64 AVX2" is equal bits on every such processor. Elsewhere (another architecture, no AVX2, libraries that were
-    loaded before this package, or MER_KERNELS=native) the family names the processor, and results are kept apart.
+    "x86-64 AVX2" is equal bits on every such processor. Elsewhere (another architecture, no AVX2,
+    libraries that were loaded before this package, or MER_KERNELS=native) the family names the
+    processor, and results are kept apart.
     """
     os.environ.update(THREADS)
     machine, flags = platform.machine().lower(), _read_flags()
@@ -45,16 +54,21 @@ def pin():
     if not flags:  # no Linux: nobody to ask, and no new processor is without
         pins = PINS | NOT_IN_OPENCV
     elif {"avx2", "fma"} <= flags:
-        pins = PINS | (NOT_IN_OPENCV if {"avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags else {})
+        pins = PINS | (
+            NOT_IN_OPENCV if {"avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags else {}
+        )
     else:
         pins = None
-    inherited = pins is not None and all(os.environ.get(name) == value for name, value in pins.items())
+    inherited = pins is not None and all(
+        os.environ.get(name) == value for name, value in pins.items()
+    )
     if pins is not None and os.environ.get(CHOICE) != "native" and (inherited or not early):
         os.environ.update(pins)
         return PINNED
     if early and not inherited and os.environ.get(CHOICE) != "native":
         warnings.warn(
-            f"{' and '.join(early)} loaded before mer_utils and follow{'s' * (len(early) == 1)} this processor, so "
+            f"{' and '.join(early)} loaded before mer_utils and follow{'s' * (len(early) == 1)} "
+            "this processor, so "
             "results are kept apart from those of other machines; import mer_utils first",
             stacklevel=3,
         )
@@ -83,7 +97,8 @@ def name_processor():
     """Return the processor's name and its widest vectors: what its own kernels depend on."""
     entries = _read_cpuinfo()
     found = [name for name in ("avx512f", "avx2", "avx") if name in _read_flags()]
-    part = " ".join(entries[key] for key in ("CPU implementer", "CPU part") if key in entries)  # ARM has no name there
+    # ARM has no name there
+    part = " ".join(entries[key] for key in ("CPU implementer", "CPU part") if key in entries)
     name = entries.get("model name") or part or platform.processor() or "unknown processor"
     return " ".join([name, *found[:1]])
 

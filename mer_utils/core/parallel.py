@@ -1,4 +1,6 @@
-"""Independent jobs, in processes of this machine or on a Dask cluster: the same jobs, the same bits."""
+"""Independent jobs, in processes of this machine or on a Dask cluster: the same jobs, the same
+bits.
+"""
 
 import logging
 import os
@@ -9,22 +11,28 @@ from mer_utils.core import provenance
 
 from joblib import Parallel, delayed, parallel_config
 
-DASK = "MER_DASK"  # environment variable with a scheduler's address; `mer run --dask` sets it for the notebooks
-DEVICE = "MER_DEVICE"  # the same for the device that trains: cpu, cuda or auto; `mer run --device` sets it
+# environment variable with a scheduler's address; `mer run --dask` sets it for the notebooks
+DASK = "MER_DASK"
+# the same for the device that trains: cpu, cuda or auto; `mer run --device` sets it
+DEVICE = "MER_DEVICE"
 PATIENCE = 20  # seconds in which a scheduler must answer
 
 
 def run_jobs(function, arguments, jobs=1):
-    """Return [function(*given) for given in arguments], computed in ``jobs`` processes (0: one a core) of one thread.
+    """Return [function(*given) for given in arguments], computed in ``jobs`` processes (0: one a
+    core) of one thread.
 
-    If the environment variable MER_DASK holds the address of a Dask scheduler, its workers compute instead. Data go
-    along by value: where a worker dies, the scheduler gives its jobs to another, which needs nothing from the dead one.
+    If the environment variable MER_DASK holds the address of a Dask scheduler, its workers compute
+    instead. Data go along by value: where a worker dies, the scheduler gives its jobs to another,
+    which needs nothing from the dead one.
     """
     return list(stream_jobs(function, arguments, jobs))
 
 
 def stream_jobs(function, arguments, jobs=1):
-    """Yield what ``run_jobs`` returns, in its order, as soon as it is there: nothing piles up in memory."""
+    """Yield what ``run_jobs`` returns, in its order, as soon as it is there: nothing piles up in
+    memory.
+    """
     given, code = list(arguments), provenance.fingerprint(function)
     calls = (delayed(_call)(function, tuple(one), code) for one in given)
     address = os.environ.get(DASK, "")
@@ -36,26 +44,35 @@ def stream_jobs(function, arguments, jobs=1):
 
 
 def _call(function, given, code):
-    """Call it, if this process has loaded the ``code`` of the one that asks: results are named by that.
+    """Call it, if this process has loaded the ``code`` of the one that asks: results are named by
+    that.
 
     A tuple has no weak references, so joblib's Dask backend does not park its arrays on one worker.
     """
     if (name := provenance.find_foreign(code)) is not None:
         path = name.replace(".", "/")
         raise MerError(
-            f"{path}.py was edited after this process had loaded it; restart the kernel, the command or the Dask worker"
+            f"{path}.py was edited after this process had loaded it; restart the kernel, the "
+            "command or the Dask worker"
         )
     return function(*given)
 
 
 def describe_process():
-    """Return what this process computes with: the whole package's code, versions of packages, kernels."""
-    names = (path.relative_to(provenance.PACKAGE).with_suffix("") for path in provenance.PACKAGE.rglob("*.py"))
+    """Return what this process computes with: the whole package's code, versions of packages,
+    kernels.
+    """
+    names = (
+        path.relative_to(provenance.PACKAGE).with_suffix("")
+        for path in provenance.PACKAGE.rglob("*.py")
+    )
     return provenance.code_of(*(".".join(name.parts) for name in names))
 
 
 def check_cluster(address):
-    """Raise MerError if the Dask scheduler at ``address`` cannot be used; return the number of its workers."""
+    """Raise MerError if the Dask scheduler at ``address`` cannot be used; return the number of its
+    workers.
+    """
     with _cluster(address) as workers:
         return workers
 
@@ -68,42 +85,57 @@ def _cluster(address):
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise MerError(f"{address}: no Dask scheduler answers there ({type(error).__name__})") from None
+        raise MerError(
+            address, f"no Dask scheduler answers there ({type(error).__name__})"
+        ) from None
     try:
         threads = client.nthreads()
         if not threads:
-            raise MerError(f"{address}: the Dask scheduler has no workers; start some: mer worker {address}")
+            raise MerError(
+                address, f"the Dask scheduler has no workers; start some: mer worker {address}"
+            )
         if max(threads.values()) > 1:
             raise MerError(
-                f"{address}: workers with several threads share one random state; start them by `mer worker "
-                f"{address}` (--nthreads 1)"
+                address,
+                f"workers with several threads share one random state; start them by "
+                "`mer worker "
+                f"{address}` (--nthreads 1)",
             )
         try:
             found = client.run(describe_process)
         except (AttributeError, ImportError):
-            raise MerError(f"{address}: workers have another version of mer_utils; install this one there") from None
+            raise MerError(
+                address, "workers have another version of mer_utils; install this one there"
+            ) from None
         here = describe_process()
         for there in found.values():
             _check_worker(address, here, there)
         with parallel_config("dask", client=client):
             yield len(threads)
     finally:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a closing client mourns workers that left
+        # a closing client mourns workers that left
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         client.close()
 
 
 def _check_worker(address, here, there):
-    """Raise MerError if a worker computes with something else than this process: what is mixed would be no result."""
+    """Raise MerError if a worker computes with something else than this process: what is mixed
+    would be no result.
+    """
     if there["modules"] != here["modules"]:
-        raise MerError(f"{address}: workers have another version of mer_utils; install this one there")
+        raise MerError(address, "workers have another version of mer_utils; install this one there")
     for name, version in here["packages"].items():
         if there["packages"].get(name) != version:
             raise MerError(
-                f"{address}: workers have {name} {there['packages'].get(name)}, this process has {version}; install "
-                "requirements.lock on both"
+                address,
+                f"workers have {name} {there['packages'].get(name)}, this process has "
+                f"{version}; install "
+                "requirements.lock on both",
             )
     if there["kernels"] != here["kernels"]:
         raise MerError(
-            f"{address}: workers compute with other kernels ({there['kernels']}) than this process "
-            f"({here['kernels']}), so their bits would not mix; start them by `mer worker {address}`"
+            address,
+            f"workers compute with other kernels ({there['kernels']}) than this process "
+            f"({here['kernels']}), so their bits would not mix; start them by `mer worker "
+            f"{address}`",
         )

@@ -1,4 +1,5 @@
-"""Arrays of records on disk that grow clip by clip: .npy files in which every record carries a checksum.
+"""Arrays of records on disk that grow clip by clip: .npy files in which every record carries a
+checksum.
 
 The records' dtype ends with the field ``check`` ("<u8"), which these functions fill and compare.
 """
@@ -13,9 +14,13 @@ import numpy as np
 
 
 def _check_record(record, key, row):
-    """Return the checksum of a record: of its bytes before ``check``, at this place of the file ``key``."""
+    """Return the checksum of a record: of its bytes before ``check``, at this place of the file
+    ``key``.
+    """
     body = record.tobytes()[: -record.dtype["check"].itemsize]
-    return int.from_bytes(hashlib.blake2b(body, digest_size=8, key=f"{key} {row}".encode()).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(body, digest_size=8, key=f"{key} {row}".encode()).digest(), "little"
+    )
 
 
 def _count_whole(records, key):
@@ -29,27 +34,40 @@ def _count_whole(records, key):
 
 
 class Growing:
-    """A file of records that grows clip by clip and takes its name when it is whole; what a stopped run left in it is
-    kept as far as it is undamaged. Without a ``path`` it is an array in memory.
+    """A file of records that grows clip by clip and takes its name when it is whole; what a stopped
+    run left in it is kept as far as it is undamaged. Without a ``path`` it is an array in memory.
     """
 
     def __init__(self, path, dtype, count, key):
-        self.path, self.array, self.rows, self.key = path, np.zeros(0 if path else count, dtype), 0, key
+        self.path, self.array, self.rows, self.key = (
+            path,
+            np.zeros(0 if path else count, dtype),
+            0,
+            key,
+        )
         if path is None:
             return
         header = io.BytesIO()
-        fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)}
+        fields = {
+            "descr": np.lib.format.dtype_to_descr(dtype),
+            "fortran_order": False,
+            "shape": (count,),
+        }
         np.lib.format.write_array_header_1_0(header, fields)
         self.header, self.part = header.getvalue(), path.with_name(f".{path.name}.part")
         if self.part.exists():
             self.rows = self._count_left()
 
     def _count_left(self):
-        """Return how many undamaged records a stopped run left; a damaged one is said in one line."""
+        """Return how many undamaged records a stopped run left; a damaged one is said in one
+        line.
+        """
         size, dtype = self.part.stat().st_size - len(self.header), self.array.dtype
         with open(self.part, "rb") as file:
             known = file.read(len(self.header)) == self.header
-            left = (file.read(dtype.itemsize) for _ in range(size // dtype.itemsize if known else 0))
+            left = (
+                file.read(dtype.itemsize) for _ in range(size // dtype.itemsize if known else 0)
+            )
             whole = _count_whole((np.frombuffer(data, dtype)[0] for data in left), self.key)
         if whole < size // dtype.itemsize:
             say(f"{self.part}: damaged from clip {whole + 1} on; the rest is made again")
@@ -87,8 +105,8 @@ class Growing:
 
 
 def open_records(path, dtype, count, key):
-    """Return a finished file as a memory-mapped array, or None where there is none, or (said in one line) a damaged
-    one.
+    """Return a finished file as a memory-mapped array, or None where there is none, or (said in one
+    line) a damaged one.
     """
     if not path.exists():
         return None

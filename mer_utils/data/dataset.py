@@ -1,4 +1,6 @@
-"""The dataset on disk: dataset.json, manifest.csv, frames in clips/<clip>/, and (synthetic only) truth/<clip>.npz."""
+"""The dataset on disk: dataset.json, manifest.csv, frames in clips/<clip>/, and (synthetic only)
+truth/<clip>.npz.
+"""
 
 import hashlib
 import os
@@ -18,8 +20,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of the manifest. Frame numbers count the clip's own frames from 0; ``labels`` (of an unlabelled clip),
-    ``apex``, ``fps`` and ``boxes`` may be None. In a set of flow images the frames are these, one a phase.
+    """One row of the manifest. Frame numbers count the clip's own frames from 0; ``labels`` (of an
+    unlabelled clip), ``apex``, ``fps`` and ``boxes`` may be None. In a set of flow images the
+    frames are these, one a phase.
     """
 
     name: str
@@ -77,21 +80,29 @@ class Dataset:
 
     @property
     def channels(self):
-        """What red, green and blue hold in a set of ready-made flow images; None where the set has frames."""
+        """What red, green and blue hold in a set of ready-made flow images; None where the set has
+        frames.
+        """
         return self.info.get("channels")
 
     def label_matrix(self):
         """Return the labels as (N, L) uint8; MerError if a clip has none."""
         for clip in self.clips:
             if clip.labels is None:
-                raise MerError(f"clip {clip.name}: has no labels; training needs them (`mer submit` answers without)")
+                raise MerError(
+                    f"clip {clip.name}",
+                    "has no labels; training needs them (`mer submit` answers without)",
+                )
         return np.array([clip.labels for clip in self.clips], np.uint8)
 
     def truth(self, clip):
-        """Return the Motion that made a synthetic clip: AU curves, head motion and what recomputes the true flow."""
+        """Return the Motion that made a synthetic clip: AU curves, head motion and what recomputes
+        the true flow.
+        """
         if not self.synthetic:
-            raise MerError(f"{self.root}: true motion is known for synthetic clips only")
-        # by name: what runs on real data must not depend on the code that makes synthetic faces (see provenance.py)
+            raise MerError(self.root, "true motion is known for synthetic clips only")
+        # by name: what runs on real data must not depend on the code that makes synthetic faces
+        # (see provenance.py)
         synthetic = import_module("mer_utils.faces.motion")
         return synthetic.Motion.load(read_npz(self.root / "truth" / f"{clip.name}.npz"))
 
@@ -101,8 +112,8 @@ class Dataset:
 
     @cached_property
     def fingerprint(self):
-        """A hash of all that the steps read: dataset.json, manifest.csv, each frame's name, size, first and last 64
-        KiB.
+        """A hash of all that the steps read: dataset.json, manifest.csv, each frame's name, size,
+        first and last 64 KiB.
         """
         digest = hashlib.sha256()
         for name in ("dataset.json", "manifest.csv"):
@@ -120,8 +131,9 @@ class Dataset:
 
 
 def list_frames(folder, root=None):
-    """Return the image files of a folder, sorted by the integers in their names (first the first: the challenge's
-    order). Raises MerError where there are none, or where one is a link that leaves ``root`` (default: ``folder``).
+    """Return the image files of a folder, sorted by the integers in their names (first the first:
+    the challenge's order). Raises MerError where there are none, or where one is a link that leaves
+    ``root`` (default: ``folder``).
     """
     folder, frames = Path(folder), []
     try:
@@ -132,19 +144,20 @@ def list_frames(folder, root=None):
                         check_inside(Path(entry.path), root or folder)
                     frames.append(Path(entry.path))
     except (FileNotFoundError, NotADirectoryError):
-        raise MerError(f"{folder}: no such folder of frames") from None
+        raise MerError(folder, "no such folder of frames") from None
     except OSError as error:
-        raise MerError(f"{folder}: cannot be read ({error.strerror})") from None
+        raise MerError(folder, f"cannot be read ({error.strerror})") from None
     if not frames:
-        raise MerError(f"{folder}: holds no frames (.png, .jpg or .jpeg)")
+        raise MerError(folder, "holds no frames (.png, .jpg or .jpeg)")
     return tuple(sorted(frames, key=number_key))
 
 
 def iterate_frames(clip):
-    """Yield a clip's raw frames one by one as they lie on disk, views still side by side: (H, W) uint8 grey.
+    """Yield a clip's raw frames one by one as they lie on disk, views still side by side: (H, W)
+    uint8 grey.
 
-    ``clip`` is a Clip or a list of paths. Raises MerError for a frame that cannot be read or differs in size from the
-    first.
+    ``clip`` is a Clip or a list of paths. Raises MerError for a frame that cannot be read or
+    differs in size from the first.
     """
     first = None
     for path in clip.frames if isinstance(clip, Clip) else clip:
@@ -152,20 +165,23 @@ def iterate_frames(clip):
         first = image.shape if first is None else first
         if image.shape != first:
             raise MerError(
-                f"{path}: {image.shape[1]} x {image.shape[0]} px, but the clip's first frame is "
-                f"{first[1]} x {first[0]} px; all frames of a clip must have one size"
+                path,
+                f"{image.shape[1]} x {image.shape[0]} px, but the clip's first frame is "
+                f"{first[1]} x {first[0]} px; all frames of a clip must have one size",
             )
         yield image
 
 
 def read_frames(clip):
-    """Read all raw frames of a Clip or of a list of paths: (T, H, W) uint8 grey (see ``iterate_frames``)."""
+    """Read all raw frames of a Clip or of a list of paths: (T, H, W) uint8 grey (see
+    ``iterate_frames``).
+    """
     return np.stack(list(iterate_frames(clip)))
 
 
 def open_dataset(root):
-    """Open a dataset folder and check its manifest; raise MerError (file, row, what to do) for anything that cannot
-    be used.
+    """Open a dataset folder and check its manifest; raise MerError (file, row, what to do) for
+    anything that cannot be used.
     """
     info, clips = survey(root)
     for clip in clips:
@@ -175,8 +191,9 @@ def open_dataset(root):
 
 
 def survey(root):
-    """Return dataset.json's content and for each row of the manifest its Clip, or the MerError that says what is
-    wrong with it. Raises MerError for what concerns the whole: the two files, their keys and columns.
+    """Return dataset.json's content and for each row of the manifest its Clip, or the MerError that
+    says what is wrong with it. Raises MerError for what concerns the whole: the two files, their
+    keys and columns.
     """
     root = Path(root)
     info, path = _read_info(root / "dataset.json"), root / "manifest.csv"
@@ -184,13 +201,18 @@ def survey(root):
     need_columns(path, rows, ["clip", "subject", *(label.lower() for label in info["labels"])])
     frames = root / info.get("frames", "clips")
     if not frames.is_dir():
-        raise MerError(f"{frames}: no such folder; {root / 'dataset.json'} says that the frames lie there")
+        raise MerError(
+            frames, f"no such folder; {root / 'dataset.json'} says that the frames lie there"
+        )
     clips, seen = [], {}
     for number, cells in rows:
         try:
             name = cells["clip"]
             if name in seen:
-                raise MerError(f"{path}, row {number}: the clip {name!r} is listed twice (first in row {seen[name]})")
+                raise MerError(
+                    f"{path}, row {number}",
+                    f"the clip {name!r} is listed twice (first in row {seen[name]})",
+                )
             seen[name] = number
             clips.append(_read_row(f"{path}, row {number}", info, frames, cells))
         except MerError as error:
@@ -204,18 +226,26 @@ def _read_info(path):
     keys = ("name", "views", "labels", "exclusive", "synthetic")
     missing = [key for key in keys if key not in info] if isinstance(info, dict) else keys
     if missing:
-        raise MerError(f"{path}: lacks {', '.join(missing)}")
+        raise MerError(path, f"lacks {', '.join(missing)}")
     if info["views"] not in (1, 2):
-        raise MerError(f"{path}: views is {info['views']!r}, but must be 1 or 2")
+        raise MerError(path, f"views is {info['views']!r}, but must be 1 or 2")
     labels, texts = info["labels"], [info["name"], info.get("frames", "clips")]
-    if not isinstance(labels, list) or not labels or not all(isinstance(text, str) and text for text in labels + texts):
-        raise MerError(f"{path}: labels must be a list of names, and name and frames texts")
+    if (
+        not isinstance(labels, list)
+        or not labels
+        or not all(isinstance(text, str) and text for text in labels + texts)
+    ):
+        raise MerError(path, "labels must be a list of names, and name and frames texts")
     if len({label.lower() for label in labels}) < len(labels):
-        raise MerError(f"{path}: two labels have the same name")
+        raise MerError(path, "two labels have the same name")
     if not isinstance(info["exclusive"], bool) or not isinstance(info["synthetic"], bool):
-        raise MerError(f"{path}: exclusive and synthetic must be true or false")
-    if "channels" in info and (not isinstance(info["channels"], list) or len(set(info["channels"])) != 3):
-        raise MerError(f"{path}: channels must name what red, green and blue hold, as in ['u', 'v', 'magnitude']")
+        raise MerError(path, "exclusive and synthetic must be true or false")
+    if "channels" in info and (
+        not isinstance(info["channels"], list) or len(set(info["channels"])) != 3
+    ):
+        raise MerError(
+            path, "channels must name what red, green and blue hold, as in ['u', 'v', 'magnitude']"
+        )
     return info
 
 
@@ -223,30 +253,41 @@ def _read_row(where, info, root, cells):
     """Return the Clip of one row of the manifest; ``root`` is the folder that its frames lie in."""
     name, subject = cells["clip"], cells["subject"]
     if not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
-        raise MerError(f"{where}: the clip name {name!r} must be a plain folder name")
+        raise MerError(where, f"the clip name {name!r} must be a plain folder name")
     if not subject:
-        raise MerError(f"{where}: the subject is empty")
+        raise MerError(where, "the subject is empty")
     labels = _read_labels(where, info, cells)
+    if "channels" in info:
+        parts = cells.get("frames", "").split(";")
+        files = [find_inside(root, part.strip(), where) for part in parts]
+        names = tuple(file.relative_to(root).as_posix() for file in files)
+        return Clip(name, subject, labels, root, names, 0, None, 0)
+    folder = find_inside(root, cells.get("frames") or name, where)
     try:
-        if "channels" in info:
-            files = [find_inside(root, part.strip(), where) for part in cells.get("frames", "").split(";")]
-            folder, names = root, tuple(file.relative_to(root).as_posix() for file in files)
-            return Clip(name, subject, labels, folder, names, 0, None, 0)
-        folder = find_inside(root, cells.get("frames") or name, where)
         names = tuple(path.name for path in list_frames(folder, root))
     except MerError as error:
-        raise error if where in str(error) else MerError(f"{where}: {error}") from None
-    onset, apex, offset = (_read_number(where, cells, key, int) for key in ("onset", "apex", "offset"))
+        raise error.seen_from(where) from None
+    onset, apex, offset = (
+        _read_number(where, cells, key, int) for key in ("onset", "apex", "offset")
+    )
     onset, offset = 0 if onset is None else onset, len(names) - 1 if offset is None else offset
-    if not 0 <= onset < offset - 1 or offset >= len(names) or (apex is not None and not onset < apex < offset):
+    if (
+        not 0 <= onset < offset - 1
+        or offset >= len(names)
+        or (apex is not None and not onset < apex < offset)
+    ):
         raise MerError(
-            f"{where}: onset {onset}, apex {apex if apex is not None else '(empty)'}, offset {offset} must satisfy "
-            f"0 <= onset < apex < offset < {len(names)} (the number of frames)"
+            where,
+            f"onset {onset}, apex {apex if apex is not None else '(empty)'}, offset "
+            f"{offset} must satisfy "
+            f"0 <= onset < apex < offset < {len(names)} (the number of frames)",
         )
     boxes = read_boxes(where, cells.get("box", ""), info["views"])
     fps = _read_number(where, cells, "fps", float)
     if fps is not None and not 0 < fps < 1e6:
-        raise MerError(f"{where}: fps is {fps}, but must be above 0 (leave it empty if it is not known)")
+        raise MerError(
+            where, f"fps is {fps}, but must be above 0 (leave it empty if it is not known)"
+        )
     return Clip(name, subject, labels, folder, names, onset, apex, offset, fps, boxes)
 
 
@@ -257,9 +298,11 @@ def _read_labels(where, info, cells):
         return None
     for label, text in zip(info["labels"], texts, strict=True):
         if text not in ("0", "1"):
-            raise MerError(f"{where}: {label.lower()} is {text!r}, but must be 0 or 1 (all empty: not labelled)")
+            raise MerError(
+                where, f"{label.lower()} is {text!r}, but must be 0 or 1 (all empty: not labelled)"
+            )
     if info["exclusive"] and texts.count("1") != 1:
-        raise MerError(f"{where}: exactly one label must be 1 in a set of exclusive labels")
+        raise MerError(where, "exactly one label must be 1 in a set of exclusive labels")
     return tuple(map(int, texts))
 
 
@@ -269,22 +312,28 @@ def _read_number(where, cells, name, kind):
     try:
         return kind(text) if text else None
     except ValueError:
-        raise MerError(f"{where}: {name} is {text!r}, but must be a {'whole ' * (kind is int)}number") from None
+        raise MerError(
+            where, f"{name} is {text!r}, but must be a {'whole ' * (kind is int)}number"
+        ) from None
 
 
 def read_boxes(where, text, views):
-    """Return boxes written as ``x0 y0 x1 y1`` px for each view, separated by ``;``; None for an empty text. ``where``
-    begins the MerError that a wrong one raises.
+    """Return boxes written as ``x0 y0 x1 y1`` px for each view, separated by ``;``; None for an
+    empty text. ``where`` begins the MerError that a wrong one raises.
     """
     if not text.strip():
         return None
     try:
         boxes = tuple(tuple(int(value) for value in part.split()) for part in text.split(";"))
-        if len(boxes) != views or any(len(box) != 4 or box[0] >= box[2] or box[1] >= box[3] for box in boxes):
+        if len(boxes) != views or any(
+            len(box) != 4 or box[0] >= box[2] or box[1] >= box[3] for box in boxes
+        ):
             raise ValueError
     except ValueError:
         raise MerError(
-            f"{where}: box is {text!r}, but must be 'x0 y0 x1 y1' for each of {views} views, separated by ';'"
+            where,
+            f"box is {text!r}, but must be 'x0 y0 x1 y1' for each of {views} views, "
+            "separated by ';'",
         ) from None
     return boxes
 

@@ -1,5 +1,5 @@
-"""Pictures and films of other people, found and read with care: no path leads out of its folder, and what a header
-shows is checked before anything is decoded.
+"""Pictures and films of other people, found and read with care: no path leads out of its folder,
+and what a header shows is checked before anything is decoded.
 """
 
 import io
@@ -18,75 +18,96 @@ VIDEO_TYPES = {".mp4", ".avi", ".mov", ".mkv"}
 PIXELS = 50_000_000  # in one picture; 4DME's raw frames have 4 million
 BYTES = 256 << 20  # of one file
 LONGEST = 100_000  # frames of one film
-UNSAFE = r"[\\:\0-\x1f\ud800-\udfff]"  # in no path: other systems' separators, control characters, no UTF-8
+# in no path: other systems' separators, control characters, no UTF-8
+UNSAFE = r"[\\:\0-\x1f\ud800-\udfff]"
 
 
 def number_key(path):
-    """Return what frames are sorted by: all integers of the file's stem, the first one first (the challenge's order),
-    then the name. MerError for a name without a number.
+    """Return what frames are sorted by: all integers of the file's stem, the first one first (the
+    challenge's order), then the name. MerError for a name without a number.
     """
     numbers = re.findall(r"\d+", Path(path).stem)
     if not numbers:
-        raise MerError(f"{path}: a frame's file name needs a number, by which frames are sorted")
+        raise MerError(path, "a frame's file name needs a number, by which frames are sorted")
     return tuple(map(int, numbers)), Path(path).name
 
 
-def check_inside(path, root):
-    """Raise MerError if ``path``, links followed, does not lie in the folder ``root``."""
+def check_inside(path, root, where=""):
+    """Raise MerError if ``path``, links followed, does not lie in the folder ``root``; ``where``
+    (default: ``path``) begins it.
+    """
     try:
         inside = path.resolve().is_relative_to(Path(root).resolve())
     except (OSError, RuntimeError):  # links that lead round in a circle
         inside = False
     if not inside:
-        raise MerError(f"{path}: is a link that leads out of {root}; put the files themselves there")
+        what = f"is a link that leads out of {root}; put the files themselves there"
+        raise MerError(path, what).seen_from(where)
 
 
 def find_inside(root, text, where):
-    """Return root / text; MerError, begun by ``where``, if it is missing or leads out of the folder ``root``."""
+    """Return root / text; MerError, begun by ``where``, if it is missing or leads out of the folder
+    ``root``.
+    """
     parts = text.split("/")
-    if re.search(UNSAFE, text) or any(part.strip() != part or part in ("", ".", "..") for part in parts):
-        raise MerError(f"{where}: the path {text!r} must lead downwards from {root}")
+    if re.search(UNSAFE, text) or any(
+        part.strip() != part or part in ("", ".", "..") for part in parts
+    ):
+        raise MerError(where, f"the path {text!r} must lead downwards from {root}")
     found = Path(root) / text
     try:
         there = found.exists()
     except OSError:  # a name too long for the disk
         there = False
     if not there:
-        raise MerError(f"{where}: {found} is missing; add it or remove the row")
-    check_inside(found, root)
+        raise MerError(where, f"{found} is missing; add it or remove the row")
+    check_inside(found, root, where)
     return found
 
 
-
-
 def read_size(path):
-    """Return (width, height) px from the header alone; MerError for what ``read_image`` would refuse by it."""
+    """Return (width, height) px from the header alone; MerError for what ``read_image`` would
+    refuse by it.
+    """
     return _check_header(path, _read_bytes(path, 1 << 16), partial=True).size
 
 
 def read_image(path, colour=False):
     """Return a picture (H, W) uint8 grey, or (H, W, 3) uint8 RGB.
 
-    Raises MerError for what is no PNG or JPEG, is cut off, has 16 bits, transparent pixels, or is too large to be a
-    frame.
+    Raises MerError for what is no PNG or JPEG, is cut off, has 16 bits, transparent pixels, or is
+    too large to be a frame.
     """
     data = _read_bytes(path)
     header = _check_header(path, data)
     see_through = "A" in header.getbands() or "transparency" in header.info
     _check_whole(path, header, data)
-    mode = cv2.IMREAD_UNCHANGED if see_through else cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
+    mode = (
+        cv2.IMREAD_UNCHANGED
+        if see_through
+        else cv2.IMREAD_COLOR
+        if colour
+        else cv2.IMREAD_GRAYSCALE
+    )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error:
         image = None
     if image is None:
-        raise MerError(f"{path}: not readable as an image; replace the file or remove the clip from the manifest")
+        raise MerError(
+            path, "not readable as an image; replace the file or remove the clip from the manifest"
+        )
     if see_through and image.ndim == 3 and image.shape[2] == 4:
         if (image[..., 3] < 255).any():
-            raise MerError(f"{path}: has transparent pixels; save it without transparency, on the background you want")
+            raise MerError(
+                path,
+                "has transparent pixels; save it without transparency, on the background you want",
+            )
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR if colour else cv2.COLOR_BGRA2GRAY)
     elif see_through:
-        raise MerError(f"{path}: has transparent pixels; save it without transparency, on the background you want")
+        raise MerError(
+            path, "has transparent pixels; save it without transparency, on the background you want"
+        )
     return np.ascontiguousarray(image[..., ::-1]) if colour else image
 
 
@@ -94,42 +115,51 @@ def _read_bytes(path, limit=None):
     try:
         size = Path(path).stat().st_size
         if size > BYTES:
-            raise MerError(f"{path}: {size >> 20} MB; a frame of more than {BYTES >> 20} MB is not read")
+            raise MerError(
+                path, f"{size >> 20} MB; a frame of more than {BYTES >> 20} MB is not read"
+            )
         with open(path, "rb") as file:
             return file.read(limit)
     except OSError as error:
-        raise MerError(f"{path}: cannot be read ({error.strerror})") from None
+        raise MerError(path, f"cannot be read ({error.strerror})") from None
 
 
 def _check_header(path, data, partial=False):
-    """Return the PIL Image of a header (not decoded), or raise MerError for what is no usable frame."""
+    """Return the PIL Image of a header (not decoded), or raise MerError for what is no usable
+    frame.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
     except Image.DecompressionBombError:
-        raise MerError(f"{path}: claims more than {PIXELS:,} pixels, too many for a frame") from None
+        raise MerError(path, f"claims more than {PIXELS:,} pixels, too many for a frame") from None
     except UnidentifiedImageError:
         if partial and len(data) == 1 << 16:  # much text before the picture: read it all
             return _check_header(path, _read_bytes(path))
         raise MerError(
-            f"{path}: not readable as an image; replace the file or remove the clip from the manifest"
+            path, "not readable as an image; replace the file or remove the clip from the manifest"
         ) from None
-    except Exception as error:  # a broken header: PIL raises struct.error, SyntaxError, ValueError, OSError
-        raise MerError(f"{path}: not readable as an image ({type(error).__name__})") from None
+    # a broken header: PIL raises struct.error, SyntaxError, ValueError, OSError
+    except Exception as error:
+        raise MerError(path, f"not readable as an image ({type(error).__name__})") from None
     width, height = image.size
     if width * height > PIXELS:
-        raise MerError(f"{path}: {width} x {height} px, more than {PIXELS:,} pixels, too many for a frame")
+        raise MerError(
+            path, f"{width} x {height} px, more than {PIXELS:,} pixels, too many for a frame"
+        )
     if image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[24:25] == b"\x10"):
         raise MerError(
-            f"{path}: has 16 bits a pixel; save it with 8, scaled as you want it (all frames of a set alike)"
+            path,
+            "has 16 bits a pixel; save it with 8, scaled as you want it (all frames of "
+            "a set alike)",
         )
     return image
 
 
 def _check_whole(path, image, data):
-    """Raise MerError if a part of a picture is missing or damaged, as far as its format tells: OpenCV would fill it
-    with grey.
+    """Raise MerError if a part of a picture is missing or damaged, as far as its format tells:
+    OpenCV would fill it with grey.
     """
     if image.format == "PNG":
         try:
@@ -140,12 +170,12 @@ def _check_whole(path, image, data):
     else:  # the end mark stands after the last start of a scan
         whole = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") >= 0
     if not whole:
-        raise MerError(f"{path}: is damaged or cut off before its end; copy the file again")
+        raise MerError(path, "is damaged or cut off before its end; copy the file again")
 
 
 def read_video(path):
-    """Yield the frames (H, W) uint8 grey of a film in turn; MerError if it cannot be read or is longer than 100,000
-    frames.
+    """Yield the frames (H, W) uint8 grey of a film in turn; MerError if it cannot be read or is
+    longer than 100,000 frames.
     """
     film = _open_video(path)
     try:
@@ -155,12 +185,16 @@ def read_video(path):
             if not there:
                 break
             if image.shape[0] * image.shape[1] > PIXELS or count >= LONGEST:
-                raise MerError(f"{path}: larger than {PIXELS:,} pixels or longer than {LONGEST:,} frames")
+                raise MerError(
+                    path, f"larger than {PIXELS:,} pixels or longer than {LONGEST:,} frames"
+                )
             yield cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
             count += 1
         stated = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
         if count == 0 or count < 0.9 * stated:
-            raise MerError(f"{path}: {count} of {stated} frames can be decoded; copy or convert the film again")
+            raise MerError(
+                path, f"{count} of {stated} frames can be decoded; copy or convert the film again"
+            )
     finally:
         film.release()
 
@@ -176,9 +210,11 @@ def video_fps(path):
 def _open_video(path):
     path = Path(path)
     if not path.is_file():
-        raise MerError(f"{path}: no such film")
+        raise MerError(path, "no such film")
     # the path must not be taken for a pattern of pictures or an address
     film = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
     if not film.isOpened():
-        raise MerError(f"{path}: not readable as a film (.mp4 or .avi); convert it, or give a folder of frames")
+        raise MerError(
+            path, "not readable as a film (.mp4 or .avi); convert it, or give a folder of frames"
+        )
     return film

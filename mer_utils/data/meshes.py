@@ -1,20 +1,34 @@
-"""Scanned heads, one mesh a frame, with or without texture -> the two views that the method starts from.
+"""Scanned heads, one mesh a frame, with or without texture -> the two views that the method starts
+from.
 
-Axes as in faces.py: x right, y up, z towards the viewer. The unit does not matter: the first mesh sets the scale.
+Axes as in faces.py: x right, y up, z towards the viewer. The unit does not matter: the first mesh
+sets the scale.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.faces.cameras import AIM, AMBIENT, BACKGROUND, BRIGHTEST, FAR, LIGHTS, NEAR, OVERSAMPLE, cameras, rasterise
 from mer_utils.data.images import check_inside, number_key
 from mer_utils.data.meshfiles import read_mesh
+from mer_utils.faces.cameras import (
+    AIM,
+    AMBIENT,
+    BACKGROUND,
+    BRIGHTEST,
+    FAR,
+    LIGHTS,
+    NEAR,
+    OVERSAMPLE,
+    cameras,
+    rasterise,
+)
 
 import cv2
 import numpy as np
 
-FILL, FILL_WIDTH = 0.8, 0.85  # parts of the picture that the first mesh fills, before perspective enlarges its front
+# parts of the picture that the first mesh fills, before perspective enlarges its front
+FILL, FILL_WIDTH = 0.8, 0.85
 TYPES = (".obj", ".ply")
 SKIN = 210.0  # grey level of untextured skin in full light: below the background
 
@@ -28,37 +42,41 @@ def _list_files(folder):
     try:
         return list(Path(folder).iterdir())
     except OSError as error:
-        raise MerError(f"{folder}: cannot be read ({error.strerror})") from None
+        raise MerError(folder, f"cannot be read ({error.strerror})") from None
 
 
 def list_meshes(folder, root=None):
-    """Return the paths of a folder's .obj or .ply files, sorted like frames; MerError if there are none, both kinds,
-    or one that a link leads out of ``root`` (the folder itself if not given).
+    """Return the paths of a folder's .obj or .ply files, sorted like frames; MerError if there are
+    none, both kinds, or one that a link leads out of ``root`` (the folder itself if not given).
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise MerError(f"{folder}: no such folder of meshes")
+        raise MerError(folder, "no such folder of meshes")
     found = [path for path in _list_files(folder) if path.suffix.lower() in TYPES]
     if not found:
-        raise MerError(f"{folder}: holds no meshes (.obj or .ply)")
+        raise MerError(folder, "holds no meshes (.obj or .ply)")
     if len({path.suffix.lower() for path in found}) > 1:
-        raise MerError(f"{folder}: holds both .obj and .ply files; keep one kind, one file a frame")
+        raise MerError(folder, "holds both .obj and .ply files; keep one kind, one file a frame")
     for path in found:
         check_inside(path, folder if root is None else root)
     return tuple(sorted(found, key=number_key))
 
 
 def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None):
-    """Return an iterator over the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees film of the meshes
-    (paths, one a frame), ``size`` px high; what should be told is appended to the list ``notes``.
+    """Return an iterator over the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees
+    film of the meshes (paths, one a frame), ``size`` px high; what should be told is appended to
+    the list ``notes``.
 
-    The first mesh fills about 80 % of the height; then the cameras stand still. Raises MerError for fewer than three
-    meshes, and while filming for a mesh that is not usable, leaves the picture, changes its size or its look.
+    The first mesh fills about 80 % of the height; then the cameras stand still. Raises MerError for
+    fewer than three meshes, and while filming for a mesh that is not usable, leaves the picture,
+    changes its size or its look.
     """
     paths = [Path(path) for path in paths]
     if len(paths) < 3:
         where = paths[0].parent if paths else "the sequence"
-        raise MerError(f"{where}: has {len(paths)} meshes; a clip needs three at least: onset, apex and offset")
+        raise MerError(
+            where, f"has {len(paths)} meshes; a clip needs three at least: onset, apex and offset"
+        )
     if not 5 <= fov <= 60:
         raise MerError(f"a field of view of {fov} degrees cannot be filmed; choose 5 to 60")
     views = [replace(camera, fov=float(fov)) for camera in cameras(size, yaw)]
@@ -89,35 +107,55 @@ class _Stage:
         wide = camera.width / camera.px_per_unit / 2
         side = max(np.abs((mesh.vertices - self.centre) @ view.pose[0, :3]).max() for view in views)
         if min(high[1] - low[1], side) <= 1e-6 * self.extent or self.extent < 1e-9:
-            raise MerError(f"{path}: is a point or a line; a surface with x to the right and y up is needed")
+            raise MerError(
+                path, "is a point or a line; a surface with x to the right and y up is needed"
+            )
         self.scale = min(FILL * tall * 2 / (high[1] - low[1]), FILL_WIDTH * wide / side)
         self.shrink = 1.0
-        if mesh.texture is not None:  # a texel about as large as a rendered pixel: finer ones would flicker
+        # a texel about as large as a rendered pixel: finer ones would flicker
+        if mesh.texture is not None:
             texels = _area(mesh.uv * mesh.texture.shape[::-1], mesh.faces)
-            pixels = _area(mesh.vertices * (self.scale * camera.px_per_unit * OVERSAMPLE), mesh.faces)
+            pixels = _area(
+                mesh.vertices * (self.scale * camera.px_per_unit * OVERSAMPLE), mesh.faces
+            )
             self.shrink = min(1.0, np.sqrt(pixels / max(texels, 1e-9)))
 
     def place(self, path, mesh):
-        """Return the vertices (M, 3) as the cameras see them; MerError if they cannot be filmed like the first."""
+        """Return the vertices (M, 3) as the cameras see them; MerError if they cannot be filmed
+        like the first.
+        """
         extent = np.ptp(mesh.vertices, axis=0).max()
         if mesh.look != self.look:
-            raise MerError(f"{path}: is painted by {mesh.look}, but the first mesh by {self.look}; make all alike")
+            raise MerError(
+                path,
+                f"is painted by {mesh.look}, but the first mesh by {self.look}; make all alike",
+            )
         if not self.extent / 4 <= extent <= self.extent * 4:
             raise MerError(
-                f"{path}: is {extent / self.extent:.3g} times as large as the first mesh; is its unit another?"
+                path,
+                f"is {extent / self.extent:.3g} times as large as the first mesh; is its "
+                "unit another?",
             )
         points = (mesh.vertices - self.centre) * self.scale + AIM
         middle = (points.min(0) + points.max(0)) / 2
         for camera in self.views:
             x, y = camera.project(middle)
             depth = -(points @ camera.pose[2, :3] + camera.pose[2, 3])
-            if not (0 <= x < camera.width and 0 <= y < camera.height and NEAR < depth.min() and depth.max() < FAR):
-                raise MerError(f"{path}: lies outside the picture that the first mesh sets; align the meshes")
+            if not (
+                0 <= x < camera.width
+                and 0 <= y < camera.height
+                and NEAR < depth.min()
+                and depth.max() < FAR
+            ):
+                raise MerError(
+                    path, "lies outside the picture that the first mesh sets; align the meshes"
+                )
         return points
 
     def dress(self, mesh, points):
-        """Return what both views of a mesh share: values (M, 3) in 0..1 for the rasteriser, the texture as fine as the
-        picture needs it, and the lowest texture coordinates with their spans (or None twice).
+        """Return what both views of a mesh share: values (M, 3) in 0..1 for the rasteriser, the
+        texture as fine as the picture needs it, and the lowest texture coordinates with their spans
+        (or None twice).
         """
         values = np.zeros((len(points), 3))
         if mesh.texture is None:
@@ -133,7 +171,8 @@ class _Stage:
 
     def paint(self, mesh, points, values, texture, marks, camera):
         """Return one view (H, W) uint8 of a mesh with what ``dress`` made of it."""
-        both = np.concatenate([mesh.faces, mesh.faces[:, ::-1]])  # a scan may be wound either way; one way is culled
+        # a scan may be wound either way; one way is culled
+        both = np.concatenate([mesh.faces, mesh.faces[:, ::-1]])
         seen, depth = rasterise(camera, points, both, values, OVERSAMPLE)
         if texture is None:
             picture = seen[..., 0] * 255
@@ -143,7 +182,13 @@ class _Stage:
             if low.min() < 0 or (low + span).max() > 1:
                 at = np.mod(at, 1)  # a texture repeats outside 0..1
             at = at * texture.shape[::-1] - 0.5
-            picture = cv2.remap(texture, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            picture = cv2.remap(
+                texture,
+                at.astype(np.float32),
+                None,
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
         picture[depth >= FAR] = BACKGROUND
         picture = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
         return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
@@ -165,12 +210,15 @@ def _light(points, faces):
     """Return the grey (M,) of untextured skin: Lambert, as in rendering.py."""
     flat = _normals(points, faces)
     behind = np.array([*points.mean(0)[:2], points[:, 2].min() - np.ptp(points)])
-    if np.sum(flat * (points[faces[:, 0]] - behind)) < 0:  # the volume seen from behind: negative if wound inwards
+    # the volume seen from behind: negative if wound inwards
+    if np.sum(flat * (points[faces[:, 0]] - behind)) < 0:
         flat = -flat
     corners, each = faces.ravel(), np.repeat(flat, 3, axis=0)
     normals = np.stack([np.bincount(corners, each[:, k], len(points)) for k in range(3)], 1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
     towards = np.array([way for way, _ in LIGHTS])
     towards /= np.linalg.norm(towards, axis=1, keepdims=True)
-    light = AMBIENT + np.maximum(normals @ towards.T, 0) @ np.array([strength for _, strength in LIGHTS])
+    light = AMBIENT + np.maximum(normals @ towards.T, 0) @ np.array(
+        [strength for _, strength in LIGHTS]
+    )
     return SKIN * light / BRIGHTEST

@@ -14,66 +14,82 @@ LARGEST = 100 << 20  # bytes of a table, unpacked: millions of rows
 
 
 class Row(NamedTuple):
-    """One row: its number as a spreadsheet shows it (the header is 1) and {column: text}, "" where a cell is empty."""
+    """One row: its number as a spreadsheet shows it (the header is 1) and {column: text}, "" where
+    a cell is empty.
+    """
 
     number: int
     cells: dict
 
 
 def read_table(path, header_row=None):
-    """Return the Rows of a CSV (commas or semicolons, UTF-8) or XLSX file (its first sheet); empty rows are left out.
+    """Return the Rows of a CSV (commas or semicolons, UTF-8) or XLSX file (its first sheet); empty
+    rows are left out.
 
-    The header is the first filled row, or row ``header_row`` as a spreadsheet counts. A column without a name is
-    called "column 3" by its place. Whole numbers of a spreadsheet come as "12". Raises MerError (file, row or cell) for
-    what is no such table, for formulas, and for a header with equal names.
+    The header is the first filled row, or row ``header_row`` as a spreadsheet counts. A column
+    without a name is called "column 3" by its place. Whole numbers of a spreadsheet come as "12".
+    Raises MerError (file, row or cell) for what is no such table, for formulas, and for a header
+    with equal names.
     """
     path = Path(path)
     lines = _read_xlsx(path) if path.suffix.lower() == ".xlsx" else _read_csv(path)
-    filled = [(number, cells) for number, cells in lines if any(cells) and number >= (header_row or 0)]
+    filled = [
+        (number, cells) for number, cells in lines if any(cells) and number >= (header_row or 0)
+    ]
     if header_row and filled and filled[0][0] != header_row:
-        raise MerError(f"{path}: row {header_row}, where the header should be, is empty")
+        raise MerError(path, f"row {header_row}, where the header should be, is empty")
     if len(filled) < 2:
-        raise MerError(f"{path}: has no rows below a header")
+        raise MerError(path, "has no rows below a header")
     (_, header), *body = filled
     while header and not header[-1]:
         header = header[:-1]
     header = [name or f"column {k}" for k, name in enumerate(header, 1)]
     for k, name in enumerate(header):
         if name in header[:k]:
-            raise MerError(f"{path}: column {k + 1} is named {name!r}; each column needs a name of its own")
+            raise MerError(
+                path, f"column {k + 1} is named {name!r}; each column needs a name of its own"
+            )
     rows = []
     for number, cells in body:
         if any(cells[len(header) :]):
-            raise MerError(f"{path}, row {number}: has more cells than the header has names ({len(header)})")
+            raise MerError(
+                f"{path}, row {number}", f"has more cells than the header has names ({len(header)})"
+            )
         rows.append(Row(number, dict(zip(header, [*cells, *[""] * len(header)], strict=False))))
     return rows
 
 
 def need_columns(path, rows, names):
-    """Raise MerError for the first of ``names`` that is no column of the table ``rows`` read from ``path``."""
+    """Raise MerError for the first of ``names`` that is no column of the table ``rows`` read from
+    ``path``.
+    """
     there = rows[0].cells
     for name in names:
         if name not in there:
-            raise MerError(f"{path}: lacks the column {name!r}; it has {', '.join(there)}")
+            raise MerError(path, f"lacks the column {name!r}; it has {', '.join(there)}")
 
 
 def _read_bytes(path):
     try:
         if path.stat().st_size > LARGEST:
-            raise MerError(f"{path}: larger than {LARGEST >> 20} MB; that is no table of clips")
+            raise MerError(path, f"larger than {LARGEST >> 20} MB; that is no table of clips")
         return path.read_bytes()
     except FileNotFoundError:
-        raise MerError(f"{path}: no such file") from None
+        raise MerError(path, "no such file") from None
     except OSError as error:
-        raise MerError(f"{path}: cannot be read ({error.strerror})") from None
+        raise MerError(path, f"cannot be read ({error.strerror})") from None
 
 
 def _read_csv(path):
-    """Yield (row number, cells) of a CSV; the separator is the commoner of comma, semicolon and tab in the header."""
+    """Yield (row number, cells) of a CSV; the separator is the commoner of comma, semicolon and tab
+    in the header.
+    """
     try:
         text = _read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise MerError(f"{path}: is not UTF-8 text; save it as CSV UTF-8 (or give the .xlsx file)") from None
+        raise MerError(
+            path, "is not UTF-8 text; save it as CSV UTF-8 (or give the .xlsx file)"
+        ) from None
     first = text.lstrip("\r\n").split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count), strict=True)
     lines = []
@@ -81,7 +97,7 @@ def _read_csv(path):
         for cells in reader:
             lines.append((len(lines) + 1, [cell.strip() for cell in cells]))
     except csv.Error as error:
-        raise MerError(f"{path}, row {len(lines) + 1}: not readable as CSV ({error})") from None
+        raise MerError(f"{path}, row {len(lines) + 1}", f"not readable as CSV ({error})") from None
     return lines
 
 
@@ -93,19 +109,24 @@ def _read_xlsx(path):
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:  # an XLSX file is a zip archive
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-                raise MerError(f"{path}: unpacks to more than {LARGEST >> 20} MB; that is no table of clips")
+                raise MerError(
+                    path, f"unpacks to more than {LARGEST >> 20} MB; that is no table of clips"
+                )
         sheet = load_workbook(io.BytesIO(data), read_only=True).worksheets[0]
         lines = []
         for number, row in enumerate(sheet.iter_rows(), 1):
             for cell in row:
                 if cell.data_type == "f":
-                    raise MerError(f"{path}, cell {cell.coordinate}: holds a formula; save the sheet with values only")
+                    raise MerError(
+                        f"{path}, cell {cell.coordinate}",
+                        "holds a formula; save the sheet with values only",
+                    )
             lines.append((number, [_to_text(cell.value) for cell in row]))
         return lines
     except MerError:
         raise
     except Exception as error:  # zip, XML and openpyxl each raise their own
-        raise MerError(f"{path}: not readable as a spreadsheet ({type(error).__name__})") from None
+        raise MerError(path, f"not readable as a spreadsheet ({type(error).__name__})") from None
 
 
 def _to_text(value):

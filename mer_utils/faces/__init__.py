@@ -1,4 +1,5 @@
 """Synthetic 4D people whose true motion is known.
 
-In: a seed and a preset. Out: a dataset folder (frames, manifest, truth), true optical flow, OBJ files.
+In: a seed and a preset. Out: a dataset folder (frames, manifest, truth), true optical flow, OBJ
+files.
 """

@@ -1,4 +1,5 @@
-"""The shape of a head without its texture: skull, relief of the face, lids; where brows, lips and hair lie.
+"""The shape of a head without its texture: skull, relief of the face, lids; where brows, lips and
+hair lie.
 
 Units and axes as in faces.py: half a face height; x right, y up, z towards the viewer.
 """
@@ -7,12 +8,17 @@ import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
 COLUMNS, ROWS, SIZE = 138, 150, 1024  # grid of the skin; side of the texture in texels
-SKIN_PART = 0.85  # the skin takes this part of the texture's height; eyeball and ears share the strip below it
-EYE_X, EYE_Y, EYE_HALF, BALL = 0.31, 0.15, 0.140, 0.168  # eye centre, half width of the opening, radius of the eyeball
-LID = 0.02  # a lid is this thick: it keeps the lid in front of the eyeball halfway through a (straight-line) blink
+# the skin takes this part of the texture's height; eyeball and ears share the strip below it
+SKIN_PART = 0.85
+# eye centre, half width of the opening, radius of the eyeball
+EYE_X, EYE_Y, EYE_HALF, BALL = 0.31, 0.15, 0.140, 0.168
+# a lid is this thick: it keeps the lid in front of the eyeball halfway through a (straight-line)
+# blink
+LID = 0.02
 MOUTH_Y = -0.56
 
-# Skull and neck from crown down: y in front, y and z at the side, depth to front, half width, depth to back, roundness
+# Skull and neck from crown down: y in front, y and z at the side, depth to front, half width, depth
+# to back, roundness
 PROFILE = np.array([
     [1.22, 1.22, -0.08, 0.00, 0.000, 0.00, 1.00], [1.177, 1.177, -0.08, 0.27, 0.232, 0.29, 1.00],
     [1.05, 1.05, -0.08, 0.53, 0.440, 0.54, 1.00], [0.86, 0.86, -0.08, 0.73, 0.605, 0.74, 0.96],
@@ -25,7 +31,8 @@ PROFILE = np.array([
     [-1.80, -1.80, -0.26, 0.42, 0.440, 0.38, 1.00],
 ])  # fmt: skip
 
-# Each AU as smooth lobes at x > 0, mirrored to the other side: centre x, y; widths x, y; motion x, y, z at activation 1
+# Each AU as smooth lobes at x > 0, mirrored to the other side: centre x, y; widths x, y; motion x,
+# y, z at activation 1
 LOBES = {
     1: [(0.13, 0.38, 0.14, 0.13, 0, 0.10, 0.01), (0.12, 0.60, 0.20, 0.15, 0, 0.04, 0)],
     2: [(0.43, 0.38, 0.14, 0.13, 0, 0.11, 0.01), (0.43, 0.60, 0.18, 0.15, 0, 0.04, 0)],
@@ -36,30 +43,41 @@ LOBES = {
     9: [(0.09, -0.05, 0.09, 0.16, -0.01, 0.08, 0.02), (0.14, -0.27, 0.08, 0.08, 0.01, 0.07, 0),
         (0.12, -0.46, 0.10, 0.07, 0, 0.04, 0), (0.10, 0.35, 0.10, 0.10, -0.02, -0.045, 0)],
     10: [(0.11, -0.50, 0.11, 0.065, 0, 0.06, 0.015), (0.20, -0.37, 0.10, 0.10, 0.01, 0.065, 0.01)],
-    12: [(0.25, -0.56, 0.13, 0.12, 0.078, 0.085, -0.03), (0.37, -0.32, 0.17, 0.15, 0.025, 0.06, 0.025)],
+    12: [(0.25, -0.56, 0.13, 0.12, 0.078, 0.085, -0.03),
+        (0.37, -0.32, 0.17, 0.15, 0.025, 0.06, 0.025)],
     14: [(0.26, -0.56, 0.10, 0.10, 0.04, 0.01, -0.06)],
     15: [(0.25, -0.58, 0.11, 0.11, 0.01, -0.10, -0.01), (0.25, -0.76, 0.12, 0.12, 0, -0.04, 0)],
     17: [(0.07, -0.88, 0.15, 0.12, 0, 0.075, 0.025), (0.08, -0.66, 0.15, 0.08, 0, 0.035, 0.02)],
-    24: [(0.08, -0.51, 0.15, 0.06, -0.01, -0.022, -0.02), (0.08, -0.63, 0.15, 0.07, -0.01, 0.03, -0.02),
+    24: [(0.08, -0.51, 0.15, 0.06, -0.01, -0.022, -0.02),
+        (0.08, -0.63, 0.15, 0.07, -0.01, 0.03, -0.02),
          (0.24, -0.56, 0.10, 0.08, -0.035, 0, -0.01)],
     45: [],
 }  # fmt: skip
-# Opening of the upper and the lower lid at activation 1; neutral is (1, 1), shut is the upper lid's edge on the lower's
+# Opening of the upper and the lower lid at activation 1; neutral is (1, 1), shut is the upper lid's
+# edge on the lower's
 LIDS = {5: (1.5, 1.05), 6: (0.95, 0.75), 7: (0.62, 0.45), 45: (-0.6, 0.93)}
 
 
 def draw_shape(rng):
-    """Draw one subject's measures: around 1 (relative) or in units; ranges set by eye, so that all look human."""
-    spread = {"width": 0.08, "jaw": 0.13, "nose_w": 0.20, "nose_h": 0.20, "mouth_w": 0.12, "lips": 0.30, "brow_w": 0.35,
+    """Draw one subject's measures: around 1 (relative) or in units; ranges set by eye, so that all
+    look human.
+    """
+    spread = {"width": 0.08, "jaw": 0.13, "nose_w": 0.20, "nose_h": 0.20, "mouth_w": 0.12,
+        "lips": 0.30, "brow_w": 0.35,
               "cheek": 0.6, "ridge": 0.6, "opening": 0.15, "chin": 0.5}  # fmt: skip
     s = {name: float(rng.uniform(1 - d, 1 + d)) for name, d in spread.items()}
-    s |= {"nose_y": rng.uniform(-0.03, 0.03), "brow_y": rng.uniform(-0.02, 0.03), "brow_arch": rng.uniform(0.01, 0.055),
-          "tilt": rng.uniform(-0.015, 0.02), "hairline": rng.uniform(0.72, 0.92), "long": float(rng.random() < 0.35),
-          "hump": rng.uniform(-0.02, 0.03), "parting": rng.uniform(-0.1, 0.1), "oval": rng.uniform(2.2, 4),
+    s |= {"nose_y": rng.uniform(-0.03, 0.03), "brow_y": rng.uniform(-0.02, 0.03),
+        "brow_arch": rng.uniform(0.01, 0.055),
+          "tilt": rng.uniform(-0.015, 0.02), "hairline": rng.uniform(0.72, 0.92),
+          "long": float(rng.random() < 0.35),
+          "hump": rng.uniform(-0.02, 0.03), "parting": rng.uniform(-0.1, 0.1),
+          "oval": rng.uniform(2.2, 4),
           "tall": rng.uniform(0.96, 1.03), "square": rng.uniform(2, 3)}  # fmt: skip
     tones = [(0.86, 0.68, 0.58), (0.80, 0.60, 0.48), (0.68, 0.48, 0.36), (0.52, 0.36, 0.27)]
     tone = rng.uniform(0, 3)
-    s["tone"] = np.array([np.interp(tone, range(4), channel) for channel in zip(*tones, strict=True)])
+    s["tone"] = np.array(
+        [np.interp(tone, range(4), channel) for channel in zip(*tones, strict=True)]
+    )
     hairs = [(0.09, 0.075, 0.07), (0.16, 0.11, 0.08), (0.28, 0.18, 0.11), (0.45, 0.34, 0.20)]
     s["hair"] = np.array(hairs[rng.choice(4, p=[0.4, 0.3, 0.2, 0.1])])
     irises = [(0.30, 0.18, 0.09), (0.22, 0.13, 0.07), (0.32, 0.45, 0.58), (0.34, 0.42, 0.26)]
@@ -80,20 +98,26 @@ def ramp(x, width):
 
 
 def make_skull(s):
-    """Return angle (ROWS+1, COLUMNS), skull points (ROWS+1, COLUMNS, 3) and the index of the slit's upper row.
+    """Return angle (ROWS+1, COLUMNS), skull points (ROWS+1, COLUMNS, 3) and the index of the slit's
+    upper row.
 
-    Row ``slit`` (upper lid's edge) and ``slit + 1`` (lower lid's edge) are the same row twice. Rows and columns crowd
-    near eyes and mouth, where small shapes must move smoothly.
+    Row ``slit`` (upper lid's edge) and ``slit + 1`` (lower lid's edge) are the same row twice. Rows
+    and columns crowd near eyes and mouth, where small shapes must move smoothly.
     """
     profile = PROFILE.copy()
-    profile[:, 4] *= s["width"] * (1 + (s["jaw"] - 1) * ramp(-profile[:, 0] - 0.45, 0.35) * (profile[:, 0] > -1.1))
-    mirror = profile[3:0:-1] * [1, 1, 1, -1, -1, -1, 1]  # past the pole, so that the crown is smooth
+    profile[:, 4] *= s["width"] * (
+        1 + (s["jaw"] - 1) * ramp(-profile[:, 0] - 0.45, 0.35) * (profile[:, 0] > -1.1)
+    )
+    # past the pole, so that the crown is smooth
+    mirror = profile[3:0:-1] * [1, 1, 1, -1, -1, -1, 1]
     table = np.concatenate([mirror, profile])
     along = np.cumsum(np.r_[0, np.linalg.norm(np.diff(table[:, [0, 3, 4]], axis=0), axis=1)])
     curve = CubicSpline(along, table)
     fine = np.linspace(along[3], along[-1], 2000)
     y = curve(fine)[:, 0]
-    density = 1 + 2.5 * np.exp(-(((y - 0.2) / 0.22) ** 2)) + 1.5 * np.exp(-(((y + 0.5) / 0.28) ** 2))
+    density = (
+        1 + 2.5 * np.exp(-(((y - 0.2) / 0.22) ** 2)) + 1.5 * np.exp(-(((y + 0.5) / 0.28) ** 2))
+    )
     rows = np.interp(np.linspace(0, 1, ROWS), np.cumsum(density) / density.sum(), fine)
     rows[0] = along[3]
     slit = int(np.argmin(np.abs(curve(rows)[:, 0] - EYE_Y)))
@@ -108,20 +132,31 @@ def make_skull(s):
 
 
 def lip_shape(s, x, y):
-    """Return height within the upper and the lower lip (0..1), above the mouth line, and 1 - (x / half)^2."""
+    """Return height within the upper and the lower lip (0..1), above the mouth line, and 1 - (x /
+    half)^2.
+    """
     half = 0.245 * s["mouth_w"]
     e = np.clip(1 - (x / half) ** 2, 0, 1)
     line = (
-        MOUTH_Y + s["tilt"] * (x / half) ** 2 - 0.008 * np.exp(-((x / 0.05) ** 2)) + 0.006 * np.exp(-((x / 0.14) ** 2))
+        MOUTH_Y
+        + s["tilt"] * (x / half) ** 2
+        - 0.008 * np.exp(-((x / 0.05) ** 2))
+        + 0.006 * np.exp(-((x / 0.14) ** 2))
     )
-    bow = 1 + 0.16 * (bump(x, 0, 0.07, 0, 0.05, 1) + bump(x, 0, -0.07, 0, 0.05, 1)) - 0.12 * bump(x, 0, 0, 0, 0.03, 1)
+    bow = (
+        1
+        + 0.16 * (bump(x, 0, 0.07, 0, 0.05, 1) + bump(x, 0, -0.07, 0, 0.05, 1))
+        - 0.12 * bump(x, 0, 0, 0, 0.03, 1)
+    )
     upper = (y - line) / (0.066 * s["lips"] * e**0.75 * bow + 1e-4)
     lower = (line - y) / (0.082 * s["lips"] * e**0.6 + 1e-4)
     return upper, lower, (y - line), e
 
 
 def under_hair(s, theta, y):
-    """Return how far (units; negative: outside) a point at an angle and height lies within the hair."""
+    """Return how far (units; negative: outside) a point at an angle and height lies within the
+    hair.
+    """
     turn = np.abs(theta)
     side, top = 1.22 - 0.1 * s["long"], s["hairline"] - 0.1 + s["parting"] * theta
     oval = ((turn / side) ** s["oval"] + (np.clip(y - 0.1, 0, None) / top) ** s["oval"]) ** (
@@ -129,12 +164,15 @@ def under_hair(s, theta, y):
     )  # the bare face
     if s["long"]:
         return (oval - 1) * 0.8
-    nape = 0.02 - 0.72 * ramp(turn - 1.85, 0.35) + 0.2 * np.exp(-(((turn - 1.6) / 0.14) ** 2))  # sideburn, ear, nape
+    # sideburn, ear, nape
+    nape = 0.02 - 0.72 * ramp(turn - 1.85, 0.35) + 0.2 * np.exp(-(((turn - 1.6) / 0.14) ** 2))
     return np.minimum((oval - 1) * 0.8, y - nape)
 
 
 def make_relief(s, theta, base):
-    """Return the skull with features, lids shut (rows, columns, 3): bumps pushed outwards, mostly forwards."""
+    """Return the skull with features, lids shut (rows, columns, 3): bumps pushed outwards, mostly
+    forwards.
+    """
     x, y = base[..., 0] / s["width"], base[..., 1]
     ny = y - s["nose_y"]
     d = np.zeros_like(x)
@@ -145,14 +183,19 @@ def make_relief(s, theta, base):
         d -= 0.035 * bump(x, y, m * 0.25, -0.42, 0.07, 0.12)  # fold between nose and mouth corner
         d -= 0.03 * (2 - s["cheek"]) * bump(x, y, m * 0.46, -0.55, 0.15, 0.2)  # hollow of the cheek
         d -= 0.03 * bump(x, y, m * 0.60, 0.35, 0.12, 0.2)  # temple
-        d += 0.075 * s["nose_w"] * bump(x, ny, m * 0.118 * s["nose_w"], -0.285, 0.05, 0.05)  # wing of the nose
+        # wing of the nose
+        d += 0.075 * s["nose_w"] * bump(x, ny, m * 0.118 * s["nose_w"], -0.285, 0.05, 0.05)
         d += 0.02 * bump(x, y, m * 0.3, 0.60, 0.25, 0.2)  # forehead
         d -= 0.02 * bump(x, y, m * 0.265, MOUTH_Y, 0.04, 0.05)  # corner of the mouth
     heights = [0, 0, 0.06, 0.22, 0.26, 0.235, 0.17 + s["hump"], 0.12 + s["hump"], 0.08, 0.05, 0, 0]
-    ridge = PchipInterpolator([-1.9, -0.39, -0.355, -0.30, -0.25, -0.19, -0.05, 0.08, 0.20, 0.34, 0.48, 1.3], heights)(
-        ny
+    ridge = PchipInterpolator(
+        [-1.9, -0.39, -0.355, -0.30, -0.25, -0.19, -0.05, 0.08, 0.20, 0.34, 0.48, 1.3], heights
+    )(ny)
+    breadth = np.interp(
+        ny,
+        [-0.36, -0.30, -0.24, -0.12, 0.0, 0.2, 0.4],
+        [0.06, 0.085, 0.095, 0.075, 0.07, 0.065, 0.13],
     )
-    breadth = np.interp(ny, [-0.36, -0.30, -0.24, -0.12, 0.0, 0.2, 0.4], [0.06, 0.085, 0.095, 0.075, 0.07, 0.065, 0.13])
     d += ridge * s["nose_h"] * np.exp(-(np.abs(x / (breadth * (0.5 + 0.5 * s["nose_w"]))) ** 1.8))
     upper, lower, above, e = lip_shape(s, x, y)
     d += 0.04 * bump(x, y, 0, -0.55, 0.24, 0.16)  # the teeth carry the mouth forwards
@@ -173,31 +216,47 @@ def make_relief(s, theta, base):
     out = base - [0, 0.25, -0.08]  # from the middle of the skull
     out[..., 1] = np.clip(out[..., 1], 0, None)
     out /= np.linalg.norm(out, axis=-1, keepdims=True)
-    thick = hair * (0.06 + s["long"] * (0.06 + 0.19 * ramp(-0.5 - y, 0.55)) * ramp(np.abs(theta) - 1.2, 0.4))
-    return base + d[..., None] * side / np.linalg.norm(side, axis=-1, keepdims=True) + thick[..., None] * out
+    thick = hair * (
+        0.06 + s["long"] * (0.06 + 0.19 * ramp(-0.5 - y, 0.55)) * ramp(np.abs(theta) - 1.2, 0.4)
+    )
+    return (
+        base
+        + d[..., None] * side / np.linalg.norm(side, axis=-1, keepdims=True)
+        + thick[..., None] * out
+    )
 
 
 def almond_edges(s, x, m):
-    """Return the opening of eye ``m`` (-1 or 1) along x: about 1 in the middle, 0 at and beyond the corners."""
+    """Return the opening of eye ``m`` (-1 or 1) along x: about 1 in the middle, 0 at and beyond the
+    corners.
+    """
     e = (x / s["width"] - m * EYE_X) / EYE_HALF
     return np.clip(1 - e**2, 0, 1) ** 0.8 * (1 - 0.15 * m * e)  # the inner half is the rounder one
 
 
 def place_lids(s, base, slit, closed, upper=1.0, lower=1.0):
-    """Open the slit: lids go up and down by their share of the neutral opening and bulge over the eyeballs.
+    """Open the slit: lids go up and down by their share of the neutral opening and bulge over the
+    eyeballs.
 
     Returns the moved points (rows, columns, 3) and the eyeballs' centres (2, 3).
     """
     xyz, x = closed.copy(), base[..., 0]
     dy = base[..., 1] - base[slit, :, 1]
     above = np.arange(len(base))[:, None] <= slit
-    rise, fall = 0.066 * upper * np.clip(1 - dy / 0.17, 0, 1) ** 2, 0.042 * lower * np.clip(1 + dy / 0.11, 0, 1) ** 2
+    rise, fall = (
+        0.066 * upper * np.clip(1 - dy / 0.17, 0, 1) ** 2,
+        0.042 * lower * np.clip(1 + dy / 0.11, 0, 1) ** 2,
+    )
     balls = []
     for m in (-1, 1):
         xyz[..., 1] += s["opening"] * almond_edges(s, x, m) * np.where(above, rise, -fall)
         opening = closed[slit, (almond_edges(s, x[slit], m) > 0) & (base[slit, :, 2] > 0.3)]
         balls.append(
-            [(opening[0, 0] + opening[-1, 0]) / 2, opening[:, 1].mean() + 0.01, opening[:, 2].max() + 0.02 - BALL]
+            [
+                (opening[0, 0] + opening[-1, 0]) / 2,
+                opening[:, 1].mean() + 0.01,
+                opening[:, 2].max() + 0.02 - BALL,
+            ]
         )
     for ball in balls:
         inside = (BALL + LID) ** 2 - ((xyz[..., :2] - ball[:2]) ** 2).sum(-1)
@@ -213,15 +272,21 @@ def make_au_field(s, au, theta, base, slit, closed, neutral):
     move = np.zeros_like(neutral)
     for cx, cy, sx, sy, *step in LOBES[au]:
         for m in (-1, 1):
-            move += bump(x, y, m * cx * s["width"], cy, sx, sy)[..., None] * (np.array(step) * [m, 1, 1])
+            move += bump(x, y, m * cx * s["width"], cy, sx, sy)[..., None] * (
+                np.array(step) * [m, 1, 1]
+            )
     for m in (-1, 1):  # lids ride on the eyeball: only their own muscle moves them much
-        lid = np.exp(-(((x / s["width"] - m * EYE_X) / 0.17) ** 4) - ((y - EYE_Y - 0.01) / 0.1) ** 4)
+        lid = np.exp(
+            -(((x / s["width"] - m * EYE_X) / 0.17) ** 4) - ((y - EYE_Y - 0.01) / 0.1) ** 4
+        )
         move *= (1 - 0.9 * lid)[..., None]
     slope = np.cross(np.gradient(base, axis=0), np.gradient(base, axis=1))
     slope /= np.linalg.norm(slope, axis=-1, keepdims=True) + 1e-9
-    move -= 0.8 * slope * (slope[..., :2] * move[..., :2]).sum(-1, keepdims=True)  # skin slides along the skull
+    # skin slides along the skull
+    move -= 0.8 * slope * (slope[..., :2] * move[..., :2]).sum(-1, keepdims=True)
     move *= ramp(np.cos(theta) - 0.2, 0.2)[..., None]
     if au in LIDS:
         move += place_lids(s, base, slit, closed, *LIDS[au])[0] - neutral
-    right = ramp(x, 0.12)[..., None]  # the sides blend over the midline and add up to the symmetric action
+    # the sides blend over the midline and add up to the symmetric action
+    right = ramp(x, 0.12)[..., None]
     return move * (1 - right), move * right

@@ -17,24 +17,46 @@ from filelock import FileLock
 
 
 def write_synthetic(
-    root, subjects=24, clips=267, seed=0, preset="bench-v1", size=224, meshes=False, jobs=1, replace=False
+    root,
+    subjects=24,
+    clips=267,
+    seed=0,
+    preset="bench-v1",
+    size=224,
+    meshes=False,
+    jobs=1,
+    replace=False,
 ):
-    """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it, or nothing if anything fails.
+    """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it, or nothing if
+    anything fails.
 
-    ``size`` is the height of one view in px; with ``meshes`` each frame's textured OBJ is written too
-    (meshes/<clip>/). The result depends on the arguments before ``jobs`` alone. Raises MerError if ``root`` exists
-    and is not empty; with ``replace`` it stays until the new set is whole.
+    ``size`` is the height of one view in px; with ``meshes`` each frame's textured OBJ is written
+    too (meshes/<clip>/). The result depends on the arguments before ``jobs`` alone. Raises MerError
+    if ``root`` exists and is not empty; with ``replace`` it stays until the new set is whole.
     """
     if size < 64:
         raise MerError(f"size is {size} px, but a view needs at least 64 px to show a face")
     plans = plan_clips(subjects, clips, seed, preset)
     with new_folder(root, replace) as part:
         # a worker takes all clips of one subject in turn: its face is built once
-        groups = [[plan for plan in plans if plan.subject == name] for name in dict.fromkeys(p.subject for p in plans)]
+        groups = [
+            [plan for plan in plans if plan.subject == name]
+            for name in dict.fromkeys(p.subject for p in plans)
+        ]
         rows = run_jobs(_write_clips, [(part, group, size, meshes) for group in groups], jobs)
-        columns = ["clip", "subject", *(label.lower() for label in LABELS), "onset", "apex", "offset", "fps"]
+        columns = [
+            "clip",
+            "subject",
+            *(label.lower() for label in LABELS),
+            "onset",
+            "apex",
+            "offset",
+            "fps",
+        ]
         lines = [columns, *(row for group in rows for row in group)]
-        write_text(part / "manifest.csv", "".join(",".join(map(str, line)) + "\n" for line in lines))
+        write_text(
+            part / "manifest.csv", "".join(",".join(map(str, line)) + "\n" for line in lines)
+        )
         write_json(part / "dataset.json", _describe(subjects, clips, seed, preset, size))
     return Path(root)
 
@@ -57,7 +79,9 @@ def _describe(subjects, clips, seed, preset, size):
 
 
 def generator_hash():
-    """Return the hash of what makes synthetic frames: code, packages, kernels. Made by others, a set is made again."""
+    """Return the hash of what makes synthetic frames: code, packages, kernels. Made by others, a
+    set is made again.
+    """
     return key_of(code_of("faces.generate"))
 
 
@@ -75,14 +99,26 @@ def _write_clips(root, plans, size, meshes):
             if meshes:
                 write_obj(root / "meshes" / plan.clip, motion, t)
         write_npz(root / "truth" / f"{plan.clip}.npz", **motion.arrays())
-        rows.append([plan.clip, plan.subject, *plan.labels, motion.onset, motion.apex, motion.offset, motion.fps])
+        rows.append(
+            [
+                plan.clip,
+                plan.subject,
+                *plan.labels,
+                motion.onset,
+                motion.apex,
+                motion.offset,
+                motion.fps,
+            ]
+        )
     return rows
 
 
 def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1"):
-    """Return the folder of a synthetic dataset under ``parent``, made now if missing or if other code made it.
+    """Return the folder of a synthetic dataset under ``parent``, made now if missing or if other
+    code made it.
 
-    Who comes while another process makes it waits. A set made by other code goes when the new one is whole.
+    Who comes while another process makes it waits. A set made by other code goes when the new one
+    is whole.
     """
     root = Path(parent) / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
     if _is_ours(root):
@@ -91,7 +127,9 @@ def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1"):
         root.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(root.with_name(f".lock-{root.name}")).acquire()
     except OSError as error:
-        raise MerError(f"{root}: cannot be written ({error.strerror}); choose a folder you may write to") from None
+        raise MerError(
+            root, f"cannot be written ({error.strerror}); choose a folder you may write to"
+        ) from None
     with lock:
         if not _is_ours(root):
             for left in root.parent.glob(f".{root.name}.*"):  # of a process that was killed

@@ -1,8 +1,10 @@
-"""Anatomy: a textured head with eyeballs, lids, lips, ears and hair, and what each action unit (AU) moves on it.
+"""Anatomy: a textured head with eyeballs, lids, lips, ears and hair, and what each action unit (AU)
+moves on it.
 
-One curved grid (angle round the head x rows from the crown to the neck) is the skin. It is slit along each eye; pushing
-the lids apart over an eyeball opens the slit, and a blink is the way back. Unit of length: half the height of a face.
-Axes: x to the right of the picture, y up, z towards the viewer. Side 0 is x < 0, side 1 is x > 0 (the picture's sides).
+One curved grid (angle round the head x rows from the crown to the neck) is the skin. It is slit
+along each eye; pushing the lids apart over an eyeball opens the slit, and a blink is the way back.
+Unit of length: half the height of a face. Axes: x to the right of the picture, y up, z towards the
+viewer. Side 0 is x < 0, side 1 is x > 0 (the picture's sides).
 """
 
 import functools
@@ -37,21 +39,28 @@ AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 24, 45)
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One subject: geometry, texture and what each AU moves (see the fields; arrays are read-only)."""
+    """One subject: geometry, texture and what each AU moves (see the fields; arrays are
+    read-only).
+    """
 
     vertices: np.ndarray  # (M, 3) float32, units of half a face height
     triangles: np.ndarray  # (K, 3) int32
     uv: np.ndarray  # (M, 2) float32 in [0, 1]; u right, v down from the texture's first row
     texture: np.ndarray  # (SIZE, SIZE, 3) uint8 RGB
     fields: np.ndarray  # (A, 2, M, 3) float32: displacement of each AU on each side at activation 1
-    front: np.ndarray  # (M,) bool: skin of the face as seen from the front (no hair, ears, eyeballs, neck)
+    # (M,) bool: skin of the face as seen from the front (no hair, ears, eyeballs, neck)
+    front: np.ndarray
 
 
 def deform(face, weights):
-    """Return the vertices (M, 3) of ``face`` under AU ``weights`` (A, 2): neutral plus weighted fields."""
+    """Return the vertices (M, 3) of ``face`` under AU ``weights`` (A, 2): neutral plus weighted
+    fields.
+    """
     weights = np.asarray(weights, np.float32)
     if weights.shape != face.fields.shape[:2]:
-        raise MerError(f"AU weights have shape {weights.shape}; {face.fields.shape[:2]} (AU, side) is needed")
+        raise MerError(
+            f"AU weights have shape {weights.shape}; {face.fields.shape[:2]} (AU, side) is needed"
+        )
     moved = face.vertices.copy()
     for a, side in zip(*np.nonzero(weights), strict=True):
         moved += weights[a, side] * face.fields[a, side]
@@ -60,7 +69,9 @@ def deform(face, weights):
 
 @functools.lru_cache(maxsize=4)  # ~12 MB each
 def make_face(seed):
-    """Return the Face of a subject: shape, texture, tone, hair and eyes are drawn from ``seed`` (int)."""
+    """Return the Face of a subject: shape, texture, tone, hair and eyes are drawn from ``seed``
+    (int).
+    """
     rng = np.random.default_rng([seed, 41])
     s = draw_shape(rng)
     theta, base, slit = make_skull(s)
@@ -77,11 +88,15 @@ def make_face(seed):
     fields[..., 1] *= s["tall"]
     y = base[..., 1]
     front = np.zeros(starts[-1], bool)
-    front[: len(skin.kept)] = ((np.abs(theta) < 1.1) & (under_hair(s, theta, y) < -0.02) & (y > -1)).ravel()[skin.kept]
+    front[: len(skin.kept)] = (
+        (np.abs(theta) < 1.1) & (under_hair(s, theta, y) < -0.02) & (y > -1)
+    ).ravel()[skin.kept]
     vertices, triangles, uv = zip(*parts, strict=True)
     face = Face(
         (np.concatenate(vertices) * [1, s["tall"], 1]).astype(np.float32),
-        np.concatenate([t + start for t, start in zip(triangles, starts[:-1], strict=True)]).astype(np.int32),
+        np.concatenate([t + start for t, start in zip(triangles, starts[:-1], strict=True)]).astype(
+            np.int32
+        ),
         np.concatenate(uv).astype(np.float32),
         _paint(s, rng, theta, base, slit),
         fields,
@@ -93,7 +108,9 @@ def make_face(seed):
 
 
 class _Skin:
-    """Indices of the slit grid: points kept (the doubled row is one but for the eyes), triangles, uv, lid edges."""
+    """Indices of the slit grid: points kept (the doubled row is one but for the eyes), triangles,
+    uv, lid edges.
+    """
 
     def __init__(self, s, base, slit):
         rows, columns = base.shape[:2]
@@ -103,10 +120,13 @@ class _Skin:
         index[slit + 1, ~hole] = index[slit, ~hole]
         self.kept = np.unique(index)
         a, b, c, d = index[:-1, :-1], index[1:, :-1], index[:-1, 1:], index[1:, 1:]
-        triangles = np.stack([np.stack([a, b, c], -1), np.stack([b, d, c], -1)], 2).reshape(rows - 1, -1, 3)
+        triangles = np.stack([np.stack([a, b, c], -1), np.stack([b, d, c], -1)], 2).reshape(
+            rows - 1, -1, 3
+        )
         triangles = np.delete(triangles, slit, axis=0).reshape(-1, 3)  # the slit itself
         self.triangles = np.searchsorted(self.kept, triangles)
-        v = np.r_[np.arange(slit + 1), slit + 0.4, np.arange(slit + 1, rows - 1)]  # lower edge: skin, no lashes
+        # lower edge: skin, no lashes
+        v = np.r_[np.arange(slit + 1), slit + 0.4, np.arange(slit + 1, rows - 1)]
         u, v = np.meshgrid(np.linspace(0, 1, columns), v / (rows - 2) * SKIN_PART)
         self.uv = np.stack([u, v], -1).reshape(-1, 2)
         strips = []
@@ -127,13 +147,17 @@ class _Skin:
         for k, strip in enumerate(self.strips):
             outer, ball, n = xyz.reshape(-1, 3)[strip], balls[k // 2], len(strip)
             inner = outer.copy()
-            inner[:, 2] = ball[2] + np.sqrt(np.clip((BALL - 0.01) ** 2 - ((outer - ball)[:, :2] ** 2).sum(-1), 0, None))
+            inner[:, 2] = ball[2] + np.sqrt(
+                np.clip((BALL - 0.01) ** 2 - ((outer - ball)[:, :2] ** 2).sum(-1), 0, None)
+            )
             inner[:, 2] = np.minimum(inner[:, 2], outer[:, 2] - 0.01)
             vertices += [outer, inner]
-            triangles.append(_quads(2, n)[:, :: 1 - 2 * (k % 2)] + start)  # upper edges face down, lower up
+            # upper edges face down, lower up
+            triangles.append(_quads(2, n)[:, :: 1 - 2 * (k % 2)] + start)
             start += 2 * n
         uv = self.uv[self.edge]
-        uv[:, 1] = self.uv[self.strips[1][1], 1]  # the colour of the lower lid's rim, not that of lashes
+        # the colour of the lower lid's rim, not that of lashes
+        uv[:, 1] = self.uv[self.strips[1][1], 1]
         return np.concatenate(vertices), np.concatenate(triangles), uv
 
 
@@ -145,18 +169,26 @@ def _quads(rows, columns):
 
 
 def _eyeballs(balls):
-    """Return the two front half spheres; both look up one round picture of an eye in the texture."""
-    polar, turn = np.meshgrid(np.linspace(0, 1.75, 18), np.linspace(0, 2 * np.pi, 37), indexing="ij")
+    """Return the two front half spheres; both look up one round picture of an eye in the
+    texture.
+    """
+    polar, turn = np.meshgrid(
+        np.linspace(0, 1.75, 18), np.linspace(0, 2 * np.pi, 37), indexing="ij"
+    )
     unit = np.stack([np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)], -1)
     uv = np.array([0.075, 0.925]) + 0.07 * unit[..., :2] * [1, -1]
-    return [(ball + BALL * unit.reshape(-1, 3), _quads(18, 37), uv.reshape(-1, 2)) for ball in balls]
+    return [
+        (ball + BALL * unit.reshape(-1, 3), _quads(18, 37), uv.reshape(-1, 2)) for ball in balls
+    ]
 
 
 def _ears(s):
     """Return both ears: shells with a rim, a hollow and a lobe; long hair covers them."""
     r, turn = np.meshgrid(np.linspace(0, 1, 14), np.linspace(0, 2 * np.pi, 33), indexing="ij")
     back, up = r * np.cos(turn), r * np.sin(turn)
-    out = 0.06 * np.exp(-(((r - 0.82) / 0.2) ** 2)) * (0.4 + 0.6 * ramp(back + 0.4, 0.5)) - 0.05 * (r > 0.95)
+    out = 0.06 * np.exp(-(((r - 0.82) / 0.2) ** 2)) * (0.4 + 0.6 * ramp(back + 0.4, 0.5)) - 0.05 * (
+        r > 0.95
+    )
     out += 0.03 * bump(back, up, -0.6, -0.1, 0.2, 0.2) + 0.05 * back
     x = 0.715 * s["width"] + out - 0.3 * s["long"]
     y, z = -0.02 + 0.26 * up - 0.05 * back, -0.10 - 0.15 * back * (1 + 0.25 * up)
@@ -169,7 +201,9 @@ def _ears(s):
 
 
 def _grain(rng, x, y):
-    """Return skin-like noise (unit variance) at points given in units, with grain of 0.007 to 0.1 units."""
+    """Return skin-like noise (unit variance) at points given in units, with grain of 0.007 to 0.1
+    units.
+    """
     sheet = np.zeros((960, 1500), np.float32)
     for weight, k in ((0.8, 4), (0.8, 8), (0.45, 16), (0.35, 48)):
         coarse = rng.standard_normal((960 // k, 1500 // k), np.float32)
@@ -192,15 +226,25 @@ def _mix(rgb, mask, colour):
 
 
 def _paint(s, rng, theta, base, slit):
-    """Return the texture (SIZE, SIZE, 3) uint8: the skin on the grid itself (lids shut), eyeball and ear below."""
+    """Return the texture (SIZE, SIZE, 3) uint8: the skin on the grid itself (lids shut), eyeball
+    and ear below.
+    """
     tall = round(SIZE * SKIN_PART)
-    u, v = np.meshgrid((np.arange(SIZE) + 0.5) / SIZE * (COLUMNS - 1), (np.arange(tall) + 0.5) / tall * (ROWS - 1))
-    maps = np.dstack([base[..., 0] / s["width"], base[..., 1], theta, base[..., 1] - base[slit, :, 1]])
+    u, v = np.meshgrid(
+        (np.arange(SIZE) + 0.5) / SIZE * (COLUMNS - 1), (np.arange(tall) + 0.5) / tall * (ROWS - 1)
+    )
+    maps = np.dstack(
+        [base[..., 0] / s["width"], base[..., 1], theta, base[..., 1] - base[slit, :, 1]]
+    )
     maps = np.delete(maps, slit + 1, axis=0).astype(np.float32)
-    x, y, angle, dy = cv2.split(cv2.remap(maps, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR))
+    x, y, angle, dy = cv2.split(
+        cv2.remap(maps, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR)
+    )
     x = np.where(np.cos(angle) > 0, x, np.sign(x) * 2)  # what follows is painted on the front only
     grain = _grain(rng, angle * 0.75, y)
-    rgb = s["tone"].astype(np.float32) * (1 + 0.06 * grain[..., None] * np.array([0.8, 1, 1.05], np.float32))
+    rgb = s["tone"].astype(np.float32) * (
+        1 + 0.06 * grain[..., None] * np.array([0.8, 1, 1.05], np.float32)
+    )
     rgb = _paint_skin(s, rng, rgb, x, y, angle)
     rgb = _paint_eyes_and_lips(s, rgb, x, y, dy, grain)
     strands = _grain(rng, angle * 2.5, y * 0.25)
@@ -215,15 +259,26 @@ def _paint(s, rng, theta, base, slit):
 
 def _paint_skin(s, rng, rgb, x, y, angle):
     """Add blush, shade where light hardly reaches, marks, freckles, brows and nostrils."""
-    blush = sum(bump(x, y, m * 0.42, -0.18, 0.2, 0.17) for m in (-1, 1)) + 0.6 * bump(x, y, 0, -0.25, 0.12, 0.1)
+    blush = sum(bump(x, y, m * 0.42, -0.18, 0.2, 0.17) for m in (-1, 1)) + 0.6 * bump(
+        x, y, 0, -0.25, 0.12, 0.1
+    )
     rgb = rgb * (1 - 0.09 * blush[..., None] * np.array([0, 1, 0.8], np.float32))
     shade = (
-        0.30 * ramp(-1.0 - y, 0.06) + 0.12 * bump(x, y, 0, -0.73, 0.2, 0.04) + 0.15 * bump(x, y, 0, -0.40, 0.09, 0.03)
+        0.30 * ramp(-1.0 - y, 0.06)
+        + 0.12 * bump(x, y, 0, -0.73, 0.2, 0.04)
+        + 0.15 * bump(x, y, 0, -0.40, 0.09, 0.03)
     )
     for m in (-1, 1):
-        shade += 0.15 * bump(x, y, m * 0.16, 0.17, 0.05, 0.08) + 0.12 * bump(x, y, m * 0.3, 0.03, 0.13, 0.025)
-        shade += 0.10 * bump(x, y, m * 0.3, 0.28, 0.16, 0.03) + 0.15 * bump(x, y, m * 0.20, -0.36, 0.03, 0.08)
-        shade += 0.65 * bump(x, y - s["nose_y"], m * 0.06 * s["nose_w"], -0.352, 0.036 * s["nose_w"], 0.016)  # nostril
+        shade += 0.15 * bump(x, y, m * 0.16, 0.17, 0.05, 0.08) + 0.12 * bump(
+            x, y, m * 0.3, 0.03, 0.13, 0.025
+        )
+        shade += 0.10 * bump(x, y, m * 0.3, 0.28, 0.16, 0.03) + 0.15 * bump(
+            x, y, m * 0.20, -0.36, 0.03, 0.08
+        )
+        # nostril
+        shade += 0.65 * bump(
+            x, y - s["nose_y"], m * 0.06 * s["nose_w"], -0.352, 0.036 * s["nose_w"], 0.016
+        )
     rgb = rgb * (1 - np.clip(shade, 0, 0.85))[..., None]
     for size, dark, count in (
         (3.5, 0.5, s["marks"]),
@@ -234,8 +289,15 @@ def _paint_skin(s, rng, rgb, x, y, angle):
             750 + 300 * rng.uniform(-0.5, 0.5, count),
             405 - 300 * rng.uniform(-0.9 if size > 3 else -0.35, 0.5 if size > 3 else 0.1, count),
         )
-        spots[where[1].astype(int), where[0].astype(int)] = rng.uniform(0.5, 1, count) * 2 * np.pi * size**2
-        rgb = rgb * (1 - dark * np.clip(_sample(cv2.GaussianBlur(spots, (0, 0), size), x, y), 0, 1.2))[..., None]
+        spots[where[1].astype(int), where[0].astype(int)] = (
+            rng.uniform(0.5, 1, count) * 2 * np.pi * size**2
+        )
+        rgb = (
+            rgb
+            * (1 - dark * np.clip(_sample(cv2.GaussianBlur(spots, (0, 0), size), x, y), 0, 1.2))[
+                ..., None
+            ]
+        )
     hairs = _grain(rng, x * 1.6 + y, y * 0.4)
     for m in (-1, 1):
         t = (x * m - 0.29) / 0.215
@@ -252,23 +314,35 @@ def _paint_eyes_and_lips(s, rgb, x, y, dy, grain):
         e = np.clip((x - m * EYE_X) / EYE_HALF, -1.3, 1.3)
         near = ramp(1.05 - np.abs(e), 0.1)
         arc = 0.090 * np.sqrt(np.clip(1 - 0.5 * e**2, 0, 1))
-        rgb = rgb * (1 - 0.35 * near * np.exp(-(((dy - arc) / 0.012) ** 2)))[..., None]  # crease of the upper lid
+        # crease of the upper lid
+        rgb = rgb * (1 - 0.35 * near * np.exp(-(((dy - arc) / 0.012) ** 2)))[..., None]
         rgb = rgb * (1 - 0.12 * near * ramp(dy, 0.01) * ramp(arc - dy, 0.01))[..., None]
         lash = near * np.exp(-(np.abs((dy - 0.006) / 0.016) ** 3)) * (dy > -0.004)
         rgb = _mix(rgb, 0.9 * lash, (0.05, 0.04, 0.04))
-        rgb = _mix(rgb, 0.5 * near * np.exp(-(((dy + 0.006) / 0.006) ** 2)), (0.62, 0.36, 0.33))  # rim of the lower lid
+        # rim of the lower lid
+        rgb = _mix(rgb, 0.5 * near * np.exp(-(((dy + 0.006) / 0.006) ** 2)), (0.62, 0.36, 0.33))
     upper, lower, above, e = lip_shape(s, x, y)
-    mouth = np.maximum(ramp(1 - upper, 0.12) * (above >= 0), ramp(1 - lower, 0.12) * (above < 0)) * ramp(e - 0.03, 0.03)
+    mouth = np.maximum(
+        ramp(1 - upper, 0.12) * (above >= 0), ramp(1 - lower, 0.12) * (above < 0)
+    ) * ramp(e - 0.03, 0.03)
     red = s["tone"] * np.array([0.85, 0.64, 0.66]) + np.array([0.02, 0, 0])
-    lips = red.astype(np.float32) * (1 + 0.06 * grain)[..., None] * np.where(above > 0, 0.88, 1.04)[..., None]
+    lips = (
+        red.astype(np.float32)
+        * (1 + 0.06 * grain)[..., None]
+        * np.where(above > 0, 0.88, 1.04)[..., None]
+    )
     rgb = rgb + mouth[..., None] * (lips - rgb)
     line = np.exp(-((above / 0.011) ** 2)) * ramp(e - 0.05, 0.05)
     return rgb * (1 - 0.7 * line)[..., None]
 
 
 def _paint_ball_and_ear(s, strip):
-    """Paint the eyeball's disc and the ear's patch into the strip under the skin (rows, SIZE, 3)."""
-    u, v = np.meshgrid((np.arange(SIZE) + 0.5) / SIZE, 1 - (np.arange(len(strip))[::-1] + 0.5) / SIZE)
+    """Paint the eyeball's disc and the ear's patch into the strip under the skin (rows, SIZE,
+    3).
+    """
+    u, v = np.meshgrid(
+        (np.arange(SIZE) + 0.5) / SIZE, 1 - (np.arange(len(strip))[::-1] + 0.5) / SIZE
+    )
     x, y = (u - 0.075) / 0.07, (0.925 - v) / 0.07  # -1..1 over the eyeball
     r, turn = np.hypot(x, y), np.arctan2(y, x)
     eye = np.full(strip.shape, (0.84, 0.81, 0.79), np.float32)
@@ -276,9 +350,12 @@ def _paint_ball_and_ear(s, strip):
     spokes = 1 + 0.25 * np.sin(turn * 23) * np.sin(turn * 9 + 1)
     eye = eye + ramp(0.38 - r, 0.04)[..., None] * (s["iris"] * spokes[..., None] - eye)
     eye = _mix(eye, ramp(0.17 - r, 0.02), (0.02, 0.02, 0.02))
-    eye = eye * (1 - 0.4 * ramp(y - 0.3, 0.2) - 0.1 * ramp(np.abs(x) - 0.6, 0.3))[..., None]  # the lids' shadow
+    # the lids' shadow
+    eye = eye * (1 - 0.4 * ramp(y - 0.3, 0.2) - 0.1 * ramp(np.abs(x) - 0.6, 0.3))[..., None]
     eye = _mix(eye, ramp(0.08 - np.hypot(x + 0.13, y - 0.15), 0.03), (1, 1, 1))
     strip[u < 0.15] = eye[u < 0.15]
     back, up = (u - 0.25) / 0.06, (0.925 - v) / 0.06
-    hollow = 0.45 * bump(back, up, -0.05, -0.05, 0.4, 0.5) + 0.25 * np.exp(-(((np.hypot(back, up) - 0.65) / 0.1) ** 2))
+    hollow = 0.45 * bump(back, up, -0.05, -0.05, 0.4, 0.5) + 0.25 * np.exp(
+        -(((np.hypot(back, up) - 0.65) / 0.1) ** 2)
+    )
     strip *= np.where(u < 0.15, 1, 1 - np.clip(hollow, 0, 0.6))[..., None]

@@ -1,5 +1,6 @@
-"""What happens in a synthetic clip: which action units (AUs) move, when, how far, and everything else that disturbs the
-picture. The levels come from the Preset (scenario.py)."""
+"""What happens in a synthetic clip: which action units (AUs) move, when, how far, and everything
+else that disturbs the picture. The levels come from the Preset (scenario.py).
+"""
 
 import functools
 from dataclasses import dataclass, fields
@@ -13,10 +14,13 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """One clip's ground truth, T frames: AU weights per side, rigid head motion, exposure, noise, key frames."""
+    """One clip's ground truth, T frames: AU weights per side, rigid head motion, exposure, noise,
+    key frames.
+    """
 
     face_seed: int
-    weights: np.ndarray  # (T, A, 2) float32; AU order of faces.AUS, sides x < 0 and x > 0; blinks included
+    # (T, A, 2) float32; AU order of faces.AUS, sides x < 0 and x > 0; blinks included
+    weights: np.ndarray
     rotation: np.ndarray  # (T, 3) float32 rad, rotation vector about the neck's top
     translation: np.ndarray  # (T, 3) float32 units
     gain: np.ndarray  # (T,) float32 relative exposure
@@ -34,19 +38,25 @@ class Motion:
 
     @classmethod
     def load(cls, arrays):
-        """Return the Motion of a dict that ``arrays`` made; raise MerError naming what is missing."""
+        """Return the Motion of a dict that ``arrays`` made; raise MerError naming what is
+        missing.
+        """
         missing = [field.name for field in fields(cls) if field.name not in arrays]
         if missing:
             raise MerError(f"the motion lacks {', '.join(missing)}; write the data set again")
         values = {field.name: np.asarray(arrays[field.name]) for field in fields(cls)}
         whole = ("weights", "rotation", "translation", "gain")
-        values = {name: value if name in whole else value.tolist() for name, value in values.items()}
+        values = {
+            name: value if name in whole else value.tolist() for name, value in values.items()
+        }
         return cls(**values | {"aus": tuple(values["aus"])})
 
 
 @functools.lru_cache(maxsize=64)
 def _style(face_seed, levels):
-    """Return a subject's (log gains (A,), imbalances (A,), habit AUs' indices (2,), intensity shift, pose (3,) rad)."""
+    """Return a subject's (log gains (A,), imbalances (A,), habit AUs' indices (2,), intensity
+    shift, pose (3,) rad).
+    """
     rng = np.random.default_rng([face_seed, 11])
     return (
         levels.subject_gain * rng.standard_normal(len(AUS)),
@@ -58,14 +68,18 @@ def _style(face_seed, levels):
 
 
 def simulate(plan):
-    """Return the Motion of a Plan: AU time courses scaled to a drawn size in px, head motion, blinks, exposure."""
+    """Return the Motion of a Plan: AU time courses scaled to a drawn size in px, head motion,
+    blinks, exposure.
+    """
     levels = get_preset(plan.preset)
     rng = np.random.default_rng([plan.clip_seed, 13])
     length = int(rng.integers(levels.length[0], levels.length[1] + 1))
     onset, after = (int(n) for n in rng.integers(levels.margin[0], levels.margin[1] + 1, 2))
     offset = onset + length - 1
     frames = offset + after + 1
-    expression = _scale(rng, _expression(rng, plan, levels, frames, onset, offset), plan.face_seed, levels)
+    expression = _scale(
+        rng, _expression(rng, plan, levels, frames, onset, offset), plan.face_seed, levels
+    )
     weights = expression.copy()
     weights[:, AUS.index(45)] += _blink(rng, levels, frames)[:, None]
     rotation, translation = _head(rng, levels, frames, _style(plan.face_seed, levels)[4])
@@ -93,22 +107,32 @@ def _smooth(t):
 
 
 def _expression(rng, plan, levels, frames, onset, offset):
-    """Return the weights (frames, A, 2) of the labelled and habit AUs, their sizes relative to one another only."""
+    """Return the weights (frames, A, 2) of the labelled and habit AUs, their sizes relative to one
+    another only.
+    """
     gain, side, habits, _, _ = _style(plan.face_seed, levels)
     level = {AUS.index(au): 1.0 for au in plan.aus if au in AUS and au != 45}
     if not level:
-        raise MerError(f"{plan.clip} names no AU that moves; name at least one of {', '.join(map(str, AUS[:-1]))}")
+        raise MerError(
+            f"{plan.clip} names no AU that moves; name at least one of "
+            f"{', '.join(map(str, AUS[:-1]))}"
+        )
     if rng.random() < levels.habit_share:
         level |= {int(a): rng.uniform(*levels.habit_level) for a in habits if int(a) not in level}
     length, n, t = offset - onset, len(level), np.arange(frames)
     starts, ends = levels.au_delay * length * rng.random((2, n))
     peak = onset + length * (rng.uniform(*levels.rise) + levels.au_apex * rng.uniform(-1, 1, n))
-    starts[np.argmin(starts)] = ends[np.argmin(ends)] = 0  # onset and offset are the first and the last AU's
+    # onset and offset are the first and the last AU's
+    starts[np.argmin(starts)] = ends[np.argmin(ends)] = 0
     weights = np.zeros((frames, len(AUS), 2))
-    for (a, height), start, end, top in zip(level.items(), onset + starts, offset - ends, peak, strict=True):
+    for (a, height), start, end, top in zip(
+        level.items(), onset + starts, offset - ends, peak, strict=True
+    ):
         rest = rng.uniform(*levels.residue)
         course = np.where(
-            t < top, _smooth((t - start) / (top - start)), rest + (1 - rest) * _smooth((end - t) / (end - top))
+            t < top,
+            _smooth((t - start) / (top - start)),
+            rest + (1 - rest) * _smooth((end - t) / (end - top)),
         )
         tilt = np.clip(side[a] + levels.clip_side * rng.standard_normal(), -0.5, 0.5)
         height *= np.exp(gain[a] + levels.clip_gain * rng.standard_normal())
@@ -117,17 +141,22 @@ def _expression(rng, plan, levels, frames, onset, offset):
 
 
 def _sizes(weights, face_seed, summary):
-    """Return ``summary`` over the front of the face of the AU motion's length (units), per frame (T,)."""
+    """Return ``summary`` over the front of the face of the AU motion's length (units), per frame
+    (T,).
+    """
     face = make_face(face_seed)
-    moved = np.einsum("tas,asmk->tmk", weights, face.fields[:, :, face.front][:, :, ::5], optimize=True)
+    moved = np.einsum(
+        "tas,asmk->tmk", weights, face.fields[:, :, face.front][:, :, ::5], optimize=True
+    )
     return summary(np.linalg.norm(moved, axis=-1), axis=-1)
 
 
 def true_motion(motion):
-    """Return how far the skin of the face is moved by the expression alone (T,), in units: the curve whose peak is
-    the apex.
+    """Return how far the skin of the face is moved by the expression alone (T,), in units: the
+    curve whose peak is the apex.
 
-    The mean length of displacement over the face's front; blinks (AU45) and head motion do not count.
+    The mean length of displacement over the face's front; blinks (AU45) and head motion do not
+    count.
     """
     weights = motion.weights.copy()
     weights[:, AUS.index(45)] = 0
@@ -135,9 +164,12 @@ def true_motion(motion):
 
 
 def _scale(rng, weights, face_seed, levels):
-    """Scale weights so that the 99th percentile of motion at the peak is drawn from ``motion_px``."""
+    """Scale weights so that the 99th percentile of motion at the peak is drawn from
+    ``motion_px``.
+    """
     place = rng.random() + _style(face_seed, levels)[3]
-    place = 1 - abs(1 - abs(place))  # folded back into 0..1: a subject's share of small and large motion differs
+    # folded back into 0..1: a subject's share of small and large motion differs
+    place = 1 - abs(1 - abs(place))
     low, high = np.log(levels.motion_px)
     wanted = np.exp(low + place * (high - low)) * levels.crop_units / levels.crop_px
     size = _sizes(weights, face_seed, functools.partial(np.percentile, q=99)).max()
@@ -158,13 +190,18 @@ def _blink(rng, levels, frames):
 
 
 def _head(rng, levels, frames, pose):
-    """Return rotation (frames, 3) rad and translation (frames, 3) units: pose, place, slow drift, tremor."""
+    """Return rotation (frames, 3) rad and translation (frames, 3) units: pose, place, slow drift,
+    tremor.
+    """
     t = (np.arange(frames) / levels.fps)[:, None]
 
     def wander(drift, tremor):
         hz, phase = rng.uniform(*levels.tremor_hz, 3), rng.uniform(0, 2 * np.pi, 3)
-        bend = 1 + 0.5 * rng.standard_normal(3) * np.sin(np.pi * t / t[-1])  # no drift is quite straight
-        return drift * rng.standard_normal(3) * t * bend + tremor * np.sqrt(2) * np.sin(2 * np.pi * hz * t + phase)
+        # no drift is quite straight
+        bend = 1 + 0.5 * rng.standard_normal(3) * np.sin(np.pi * t / t[-1])
+        return drift * rng.standard_normal(3) * t * bend + tremor * np.sqrt(2) * np.sin(
+            2 * np.pi * hz * t + phase
+        )
 
     rotation = pose + np.deg2rad(levels.clip_pose_deg) * rng.standard_normal(3)
     rotation = rotation + np.deg2rad(1) * wander(levels.drift_deg, levels.tremor_deg)

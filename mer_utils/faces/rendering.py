@@ -1,11 +1,22 @@
-"""Filming: a face that moves becomes two synchronised grey films, and mesh motion becomes the true optical flow."""
+"""Filming: a face that moves becomes two synchronised grey films, and mesh motion becomes the true
+optical flow.
+"""
 
 import functools
 from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.core.files import write_bytes, write_text
-from mer_utils.faces.cameras import AIM, AMBIENT, BACKGROUND, BRIGHTEST, FAR, LIGHTS, OVERSAMPLE, rasterise
+from mer_utils.faces.cameras import (
+    AIM,
+    AMBIENT,
+    BACKGROUND,
+    BRIGHTEST,
+    FAR,
+    LIGHTS,
+    OVERSAMPLE,
+    rasterise,
+)
 from mer_utils.faces.head import deform, make_face
 
 import cv2
@@ -18,7 +29,9 @@ PIVOT = np.array([0.0, -0.55, -0.20], np.float32)  # top of the neck: heads turn
 def place(motion, frame):
     """Return the head's vertices (M, 3) in the world at ``frame``."""
     if not 0 <= frame < len(motion.weights):
-        raise MerError(f"the clip has no frame {frame}; it has frames 0 to {len(motion.weights) - 1}")
+        raise MerError(
+            f"the clip has no frame {frame}; it has frames 0 to {len(motion.weights) - 1}"
+        )
     moved = deform(make_face(motion.face_seed), motion.weights[frame])
     turn = cv2.Rodrigues(motion.rotation[frame].astype(np.float64))[0].astype(np.float32)
     return (moved - PIVOT) @ turn.T + (PIVOT + motion.translation[frame])
@@ -26,13 +39,16 @@ def place(motion, frame):
 
 @functools.lru_cache(maxsize=4)
 def _shading_parts(face_seed):
-    """Return the matrix (M, K) that sums triangle normals at vertices, and the grey texture at half size."""
+    """Return the matrix (M, K) that sums triangle normals at vertices, and the grey texture at half
+    size.
+    """
     face = make_face(face_seed)
     k = len(face.triangles)
     rows, columns = face.triangles.ravel(), np.repeat(np.arange(k), 3)
     gather = csr_array((np.ones(3 * k, np.float32), (rows, columns)), shape=(len(face.vertices), k))
     grey = cv2.cvtColor(face.texture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return gather, cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)  # a texel is then about a pixel
+    # a texel is then about a pixel
+    return gather, cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def _shade(face_seed, vertices):
@@ -55,19 +71,28 @@ def render_frame(motion, camera, frame, vertices=None, light=None):
 
 
 def render_rgb(motion, camera, frame=0):
-    """Return one frame in colour (H, W, 3) uint8 RGB, without exposure and noise: for people to look at."""
+    """Return one frame in colour (H, W, 3) uint8 RGB, without exposure and noise: for people to
+    look at.
+    """
     vertices, texture = place(motion, frame), make_face(motion.face_seed).texture.astype(np.float32)
-    picture = _paint(motion.face_seed, camera, vertices, _shade(motion.face_seed, vertices), texture)
+    picture = _paint(
+        motion.face_seed, camera, vertices, _shade(motion.face_seed, vertices), texture
+    )
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
 def _paint(face_seed, camera, vertices, light, texture):
-    """Return texture times light (H, W) or (H, W, 3) float32 as ``camera`` sees the head on the background."""
+    """Return texture times light (H, W) or (H, W, 3) float32 as ``camera`` sees the head on the
+    background.
+    """
     face = make_face(face_seed)
     values = np.column_stack([face.uv, light / BRIGHTEST])
     seen, depth = rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
     u, v, lit = cv2.split(seen)
-    u, v = cv2.addWeighted(u, texture.shape[1], u, 0, -0.5), cv2.addWeighted(v, texture.shape[0], v, 0, -0.5)
+    u, v = (
+        cv2.addWeighted(u, texture.shape[1], u, 0, -0.5),
+        cv2.addWeighted(v, texture.shape[0], v, 0, -0.5),
+    )
     lit = lit if texture.ndim == 2 else cv2.merge([lit] * 3)
     picture = cv2.multiply(cv2.remap(texture, u, v, cv2.INTER_LINEAR), lit, scale=BRIGHTEST)
     picture[depth >= FAR] = BACKGROUND
@@ -75,7 +100,9 @@ def _paint(face_seed, camera, vertices, light, texture):
 
 
 def render_clip(motion, cameras):
-    """Return the clip as filmed: frames (V, T, H, W) uint8 grey, with exposure flicker and camera noise."""
+    """Return the clip as filmed: frames (V, T, H, W) uint8 grey, with exposure flicker and camera
+    noise.
+    """
     shape = len(cameras), len(motion.weights), cameras[0].height, cameras[0].width
     frames = np.empty(shape, np.float32)
     for t in range(shape[1]):
@@ -89,10 +116,12 @@ def render_clip(motion, cameras):
 
 
 def true_flow(motion, cameras, view, i, j):
-    """Return the true flow (2, H, W) float32 px from frame i to j (u right, v down) and where it is visible (H, W).
+    """Return the true flow (2, H, W) float32 px from frame i to j (u right, v down) and where it is
+    visible (H, W).
 
-    At each pixel of frame i the rasteriser gives the skin point's place at frames i and j; both are projected.
-    Visible: a point is there, lands inside frame j, and nothing in frame j stands before it.
+    At each pixel of frame i the rasteriser gives the skin point's place at frames i and j; both are
+    projected. Visible: a point is there, lands inside frame j, and nothing in frame j stands before
+    it.
     """
     camera = cameras[view]
     start, end = place(motion, i), place(motion, j)
@@ -111,12 +140,15 @@ def true_flow(motion, cameras, view, i, j):
     inside = (column >= 0) & (row >= 0) & (column < camera.width - 1) & (row < camera.height - 1)
     column, row = np.clip(column, 0, camera.width - 2), np.clip(row, 0, camera.height - 2)
     behind = np.max([surface[row + a, column + b] for a in (0, 1) for b in (0, 1)], axis=0)
-    visible = there & inside & (away < behind + 0.02)  # a fiftieth of a unit: the thickness of a lid
+    # a fiftieth of a unit: the thickness of a lid
+    visible = there & inside & (away < behind + 0.02)
     return flow.transpose(2, 0, 1).astype(np.float32), visible
 
 
 def write_obj(folder, motion, frame):
-    """Write ``frame`` as a textured OBJ into ``folder`` (frame_0000.obj, face.mtl, face.png once); return its path."""
+    """Write ``frame`` as a textured OBJ into ``folder`` (frame_0000.obj, face.mtl, face.png once);
+    return its path.
+    """
     face, vertices = make_face(motion.face_seed), place(motion, frame)
     folder = Path(folder)
     if not (folder / "face.png").exists():
@@ -124,7 +156,8 @@ def write_obj(folder, motion, frame):
         write_text(folder / "face.mtl", "newmtl face\nKa 1 1 1\nKd 1 1 1\nmap_Kd face.png\n")
     lines = ["mtllib face.mtl", "usemtl face"]
     lines += ["v {:.6f} {:.6f} {:.6f}".format(*v) for v in vertices.tolist()]
-    lines += [f"vt {u:.6f} {1 - v:.6f}" for u, v in face.uv.tolist()]  # OBJ counts v from the bottom
+    # OBJ counts v from the bottom
+    lines += [f"vt {u:.6f} {1 - v:.6f}" for u, v in face.uv.tolist()]
     lines += ["f {0}/{0} {1}/{1} {2}/{2}".format(*t) for t in (face.triangles + 1).tolist()]
     path = folder / f"frame_{frame:04d}.obj"
     write_text(path, "\n".join(lines) + "\n")

@@ -1,4 +1,6 @@
-"""Charts of numbers as pure functions: data in, matplotlib Figure out. Pictures of faces and flow are in plots.py."""
+"""Charts of numbers as pure functions: data in, matplotlib Figure out. Pictures of faces and flow
+are in plots.py.
+"""
 
 from mer_utils import STREAMS
 from mer_utils.figures.style import BLUE, GREEN, GREY, ORANGE, RED, grid
@@ -7,13 +9,17 @@ import numpy as np
 
 
 def draw_dataset(labels, matrix, subjects):
-    """Show clips a label (bars) from the label matrix (N, L) and clips a subject (sorted bars) from the names (N,)."""
+    """Show clips a label (bars) from the label matrix (N, L) and clips a subject (sorted bars) from
+    the names (N,).
+    """
     figure, ((left, right),) = grid(1, 2, 9, 2.8)
     counts = matrix.sum(0)
     left.barh(labels[::-1], counts[::-1], color=BLUE)
     for k, count in enumerate(counts[::-1]):
         left.text(count, k, f" {count} ({count / len(matrix):.0%})", va="center")
-    left.set(title=f"clips a label (of {len(matrix)}; a clip may have two)", xlim=(0, counts.max() * 1.3))
+    left.set(
+        title=f"clips a label (of {len(matrix)}; a clip may have two)", xlim=(0, counts.max() * 1.3)
+    )
     names, sizes = np.unique(subjects, return_counts=True)
     order = np.argsort(-sizes, kind="stable")
     right.bar(names[order], sizes[order], color=GREY)
@@ -23,13 +29,26 @@ def draw_dataset(labels, matrix, subjects):
 
 
 def draw_counts(groups, title, xlabel):
-    """Show how often each whole number occurs in named groups {name: (N,)}, side by side, with their medians."""
+    """Show how often each whole number occurs in named groups {name: (N,)}, side by side, with
+    their medians.
+    """
     figure, ((axis,),) = grid(1, 1, 7, 2.8)
     values = np.concatenate(list(groups.values()))
     numbers, width = np.arange(values.min(), values.max() + 1), 0.8 / len(groups)
-    for k, ((name, given), colour) in enumerate(zip(groups.items(), (BLUE, GREY, ORANGE), strict=False)):
-        counts, place = [(np.asarray(given) == n).sum() for n in numbers], (k - (len(groups) - 1) / 2) * width
-        axis.bar(numbers + place, counts, width, color=colour, label=f"{name}: median {np.median(given):g}")
+    for k, ((name, given), colour) in enumerate(
+        zip(groups.items(), (BLUE, GREY, ORANGE), strict=False)
+    ):
+        counts, place = (
+            [(np.asarray(given) == n).sum() for n in numbers],
+            (k - (len(groups) - 1) / 2) * width,
+        )
+        axis.bar(
+            numbers + place,
+            counts,
+            width,
+            color=colour,
+            label=f"{name}: median {np.median(given):g}",
+        )
     axis.set(title=title, xlabel=xlabel, ylabel="clips")
     axis.yaxis.get_major_locator().set_params(integer=True)
     axis.legend(frameon=False)
@@ -37,24 +56,34 @@ def draw_counts(groups, title, xlabel):
 
 
 def draw_spread(groups, title, ylabel):
-    """Show values of named groups {name: (N,)} as boxes with their points, the median written above each."""
+    """Show values of named groups {name: (N,)} as boxes with their points, the median written above
+    each.
+    """
     figure, ((axis,),) = grid(1, 1, 1.8 + 1.3 * len(groups), 3.2)
     data = list(groups.values())
     axis.boxplot(data, tick_labels=list(groups), showfliers=False, medianprops={"color": RED})
     for k, values in enumerate(data, 1):
         axis.scatter(k + np.linspace(-0.16, 0.16, len(values)), values, s=5, color=BLUE, alpha=0.5)
-        axis.annotate(f"median {np.median(values):.3f}", (k, max(map(max, data)) * 1.04), ha="center", fontsize=8)
+        axis.annotate(
+            f"median {np.median(values):.3f}",
+            (k, max(map(max, data)) * 1.04),
+            ha="center",
+            fontsize=8,
+        )
     axis.set(title=title, ylabel=ylabel, ylim=(0, max(map(max, data)) * 1.14))
     return figure
 
 
 def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=None):
-    """Show {name: number} as horizontal bars with numbers; ``highlight`` names stand out; ``reference`` is a line;
-    ``intervals`` {name: (low, high)} adds whiskers.
+    """Show {name: number} as horizontal bars with numbers; ``highlight`` names stand out;
+    ``reference`` is a line; ``intervals`` {name: (low, high)} adds whiskers.
     """
     figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
     names, numbers = list(values)[::-1], list(values.values())[::-1]
-    ends = [(intervals or {}).get(name, (number, number)) for name, number in zip(names, numbers, strict=True)]
+    ends = [
+        (intervals or {}).get(name, (number, number))
+        for name, number in zip(names, numbers, strict=True)
+    ]
     axis.barh(names, numbers, color=[BLUE if name in highlight else GREY for name in names])
     for k, (number, (low, high)) in enumerate(zip(numbers, ends, strict=True)):
         if high > low:
@@ -68,8 +97,8 @@ def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=Non
 
 
 def draw_differences(values, title, xlabel, intervals=None, sure=()):
-    """Show {name: difference} as points with their ``intervals`` {name: (low, high)} around zero; those in ``sure``
-    stand out (blue gains, orange losses), the others are grey.
+    """Show {name: difference} as points with their ``intervals`` {name: (low, high)} around zero;
+    those in ``sure`` stand out (blue gains, orange losses), the others are grey.
     """
     figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + 0.27 * len(values))
     names = list(values)[::-1]
@@ -78,7 +107,9 @@ def draw_differences(values, title, xlabel, intervals=None, sure=()):
         colour = GREY if name not in sure else BLUE if values[name] > 0 else ORANGE
         axis.plot([low, high], [k, k], color=colour, linewidth=2)
         axis.plot(values[name], k, "o", color=colour, markersize=5)
-        axis.text(1.01, k, f"{values[name]:+.3f}", va="center", transform=axis.get_yaxis_transform())
+        axis.text(
+            1.01, k, f"{values[name]:+.3f}", va="center", transform=axis.get_yaxis_transform()
+        )
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_yticks(range(len(names)), names)
     axis.set(title=title, xlabel=xlabel, ylim=(-0.6, len(names) - 0.4))
@@ -86,9 +117,9 @@ def draw_differences(values, title, xlabel, intervals=None, sure=()):
 
 
 def draw_sensitivity(axes, rows):
-    """Show how measurements change along several axes: ``axes`` {axis title: (R,) settings}, ``rows`` {y label:
-    {axis title: (values (R,), low (R,), high (R,))}}; one column an axis, one row a measurement, bands for the
-    intervals.
+    """Show how measurements change along several axes: ``axes`` {axis title: (R,) settings},
+    ``rows`` {y label: {axis title: (values (R,), low (R,), high (R,))}}; one column an axis, one
+    row a measurement, bands for the intervals.
     """
     figure, table = grid(len(rows), len(axes), 2.6 * len(axes), 2.2 * len(rows))
     for number, (label, measured) in enumerate(rows.items()):
@@ -105,12 +136,16 @@ def draw_sensitivity(axes, rows):
 
 
 def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
-    """Show named curves {name: (N,)} over ``x`` (N,); ``marks`` are (x, text) pairs drawn as vertical lines."""
+    """Show named curves {name: (N,)} over ``x`` (N,); ``marks`` are (x, text) pairs drawn as
+    vertical lines.
+    """
     figure, ((axis,),) = grid(1, 1, 7, 2.9)
     for name, values in curves.items():
         axis.plot(x, values, label=name)
     for k, (place, text) in enumerate(marks):
-        axis.axvline(place, color=(RED, GREY, GREEN, ORANGE)[k % 4], linestyle="--", linewidth=1, label=text)
+        axis.axvline(
+            place, color=(RED, GREY, GREEN, ORANGE)[k % 4], linestyle="--", linewidth=1, label=text
+        )
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
@@ -122,7 +157,9 @@ def draw_table(values, rows, columns, title, low=0.0, high=1.0):
     axis.imshow(values, cmap="Blues", vmin=low, vmax=high, aspect="auto")
     for (r, c), number in np.ndenumerate(np.asarray(values, float)):
         dark = (number - low) / (high - low) > 0.6
-        axis.text(c, r, f"{number:.2f}", ha="center", va="center", color="white" if dark else "black")
+        axis.text(
+            c, r, f"{number:.2f}", ha="center", va="center", color="white" if dark else "black"
+        )
     axis.set_xticks(range(len(columns)), columns)
     axis.set_yticks(range(len(rows)), rows)
     axis.set_title(title)
@@ -137,7 +174,12 @@ def draw_confusion(counts, labels):
         for (t, p), count in np.ndenumerate(table):
             share = count / max(table[t].sum(), 1)
             axis.text(
-                p, t, f"{count}\n{share:.0%}", ha="center", va="center", color="white" if share > 0.6 else "black"
+                p,
+                t,
+                f"{count}\n{share:.0%}",
+                ha="center",
+                va="center",
+                color="white" if share > 0.6 else "black",
             )
         axis.set_xticks([0, 1], ["no", "yes"])
         axis.set_yticks([0, 1], ["no", "yes"])
@@ -147,18 +189,25 @@ def draw_confusion(counts, labels):
 
 
 def draw_learning_curves(curves, title):
-    """Show training loss, inner-validation loss and inner-validation precision (F, K, E, 4; NaN after the stop): each
-    run thin, the median thick.
+    """Show training loss, inner-validation loss and inner-validation precision (F, K, E, 4; NaN
+    after the stop): each run thin, the median thick.
     """
     figure, axes = grid(1, 3, 9.5, 2.7)
     runs = curves.reshape(-1, *curves.shape[-2:])
     alive = np.isfinite(runs[:, :, 0]).sum(0)
     shown = max(1, int((alive >= len(runs) / 2).sum()))  # a median of few survivors would mislead
-    names = (("training part", "loss"), ("inner subjects", "loss"), ("inner subjects", "mean average precision"))
+    names = (
+        ("training part", "loss"),
+        ("inner subjects", "loss"),
+        ("inner subjects", "mean average precision"),
+    )
     for k, (axis, (name, label)) in enumerate(zip(axes[0], names, strict=True)):
         axis.plot(runs[:, :, k].T, color=GREY, alpha=0.25, linewidth=0.6)
         axis.plot(
-            np.nanmedian(runs[:, :shown, k], 0), color=BLUE, linewidth=2, label="median while half of the runs go on"
+            np.nanmedian(runs[:, :shown, k], 0),
+            color=BLUE,
+            linewidth=2,
+            label="median while half of the runs go on",
         )
         axis.set(title=name, xlabel="epoch", ylabel=label)
     axes[0, 0].legend(frameon=False, fontsize=7)
@@ -167,7 +216,9 @@ def draw_learning_curves(curves, title):
 
 
 def draw_attention(weights, matrix, labels):
-    """Show how far each stream's mean weight is from 1/3 for the clips of each label; weights (N, 3), labels (N, L)."""
+    """Show how far each stream's mean weight is from 1/3 for the clips of each label; weights (N,
+    3), labels (N, L).
+    """
     figure, ((axis,),) = grid(1, 1, 7, 2.9)
     means = np.array([weights[matrix[:, k] == 1].mean(0) for k in range(len(labels))])  # (L, 3)
     for k, (name, colour) in enumerate(zip(STREAMS, (BLUE, ORANGE, GREEN), strict=True)):

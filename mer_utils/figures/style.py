@@ -1,4 +1,6 @@
-"""One style for all figures: fonts, colours, names of views and phases, and the grid that every figure is drawn on."""
+"""One style for all figures: fonts, colours, names of views and phases, and the grid that every
+figure is drawn on.
+"""
 
 from matplotlib.figure import Figure
 
@@ -8,6 +10,8 @@ PHASE_NAMES = ("onset-apex", "apex-offset")
 
 
 def grid(rows, columns, width, height):
-    """Return a Figure of ``width`` x ``height`` inches and its axes (rows, columns), laid out without overlaps."""
+    """Return a Figure of ``width`` x ``height`` inches and its axes (rows, columns), laid out
+    without overlaps.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)

@@ -1,4 +1,6 @@
-"""Learning without peeking: folds by subject, a guard against leaks, leave-one-subject-out, and what is kept of it."""
+"""Learning without peeking: folds by subject, a guard against leaks, leave-one-subject-out, and
+what is kept of it.
+"""
 
 import os
 from dataclasses import asdict, dataclass
@@ -18,8 +20,9 @@ import torch
 
 @dataclass(frozen=True)
 class Outcome:
-    """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used (NaN: exclusive labels have
-    none), attention (N, 3), curves (F, members, epochs, 4; see ``NetworkMember.fit``).
+    """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used (NaN:
+    exclusive labels have none), attention (N, 3), curves (F, members, epochs, 4; see
+    ``NetworkMember.fit``).
     """
 
     scores: np.ndarray
@@ -33,16 +36,21 @@ class Outcome:
     exclusive: bool = False
 
     def uf1(self, truth):
-        """Return {"macro": ..., "per_label": [...]} of the answers against ``truth`` (N, L); of exclusive labels also
-        "uar", the unweighted average recall.
+        """Return {"macro": ..., "per_label": [...]} of the answers against ``truth`` (N, L); of
+        exclusive labels also "uar", the unweighted average recall.
         """
-        score = {"macro": macro_uf1(truth, self.answers), "per_label": label_f1(truth, self.answers).tolist()}
+        score = {
+            "macro": macro_uf1(truth, self.answers),
+            "per_label": label_f1(truth, self.answers).tolist(),
+        }
         return score | ({"uar": uar(truth, self.answers)} if self.exclusive else {})
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A statistic with the clips (row numbers) it was computed from: it is handed out for other people's clips only."""
+    """A statistic with the clips (row numbers) it was computed from: it is handed out for other
+    people's clips only.
+    """
 
     value: np.ndarray
     rows: np.ndarray
@@ -53,7 +61,9 @@ class Fitted:
         return cls(function(*(array[rows] for array in arrays)), rows)
 
     def apply_to(self, rows, features, what):
-        """Return the value for use on the clips ``rows``; MerError if one of their subjects had a part in it."""
+        """Return the value for use on the clips ``rows``; MerError if one of their subjects had a
+        part in it.
+        """
         shared = np.intersect1d(features.subjects[self.rows], features.subjects[rows])
         if len(shared):
             raise MerError(f"leak: the {what} were computed from clips of test subject {shared[0]}")
@@ -61,8 +71,8 @@ class Fitted:
 
 
 def check_fold(features, seen, hidden):
-    """Raise MerError if the clips ``seen`` and ``hidden`` (row numbers) share a subject, a clip, or a clip's content
-    under two names.
+    """Raise MerError if the clips ``seen`` and ``hidden`` (row numbers) share a subject, a clip, or
+    a clip's content under two names.
     """
     if not len(seen) or not len(hidden):
         raise MerError("a fold needs clips on both sides")
@@ -72,25 +82,33 @@ def check_fold(features, seen, hidden):
     same = np.intersect1d(features.subjects[seen], features.subjects[hidden])
     if len(same):
         raise MerError(f"leak: subject {same[0]} stands in the training part and in the test part")
-    prints = {sha256(features.x[row].tobytes()): row for row in seen if features.x[row].any()}  # no motion: no content
+    # no motion: no content
+    prints = {sha256(features.x[row].tobytes()): row for row in seen if features.x[row].any()}
     for row in hidden:
         twin = prints.get(sha256(features.x[row].tobytes()))
         if twin is not None:
             raise MerError(
-                f"leak: the clips {features.clips[twin]} and {features.clips[row]} are the same recording under two "
+                f"leak: the clips {features.clips[twin]} and {features.clips[row]} are the same "
+                "recording under two "
                 "names; remove one from the manifest"
             )
 
 
 def check_features(features, recipe):
-    """Raise MerError for features that cannot be learned from: which clip, label or subject, and what to do."""
+    """Raise MerError for features that cannot be learned from: which clip, label or subject, and
+    what to do.
+    """
     bad = np.flatnonzero(~np.isfinite(features.x).all(tuple(range(1, features.x.ndim))))
     if len(bad):
-        raise MerError(f"clip {features.clips[bad[0]]}: its maps hold values that are no numbers; extract them again")
+        raise MerError(
+            f"clip {features.clips[bad[0]]}",
+            "its maps hold values that are no numbers; extract them again",
+        )
     for label, column in zip(features.labels, features.y.T, strict=True):
         if not column.any():
             raise MerError(
-                f"no clip shows {label}: a label without a positive is neither learned nor scored; take it out of the "
+                f"no clip shows {label}: a label without a positive is neither learned nor "
+                "scored; take it out of the "
                 "labels in dataset.json"
             )
     if features.exclusive and (features.y.sum(1) != 1).any():
@@ -98,17 +116,22 @@ def check_features(features, recipe):
     subjects = len(np.unique(features.subjects))
     if subjects <= recipe.inner:
         raise MerError(
-            f"{subjects} subject(s): leaving one out must leave at least {recipe.inner} to be dealt into "
-            f"{recipe.inner} inner parts; more subjects are needed (or a smaller ``inner``, at least 2)"
+            f"{subjects} subject(s): leaving one out must leave at least {recipe.inner} to be "
+            "dealt into "
+            f"{recipe.inner} inner parts; more subjects are needed (or a smaller ``inner``, at "
+            "least 2)"
         )
 
 
 def split_subjects(subjects, parts, seed):
-    """Deal the names of ``subjects`` (N,) into ``parts`` groups of about equally many clips; return N group numbers."""
+    """Deal the names of ``subjects`` (N,) into ``parts`` groups of about equally many clips; return
+    N group numbers.
+    """
     names, counts = np.unique(subjects, return_counts=True)
     if parts < 2 or len(names) < parts:
         raise MerError(
-            f"{len(names)} training subjects cannot be split into {parts} inner parts (2 or more, one subject each)"
+            f"{len(names)} training subjects cannot be split into {parts} inner parts (2 or "
+            "more, one subject each)"
         )
     load, group = np.zeros(parts), {}
     for index in np.random.default_rng(seed).permutation(len(names)):
@@ -119,7 +142,9 @@ def split_subjects(subjects, parts, seed):
 
 @dataclass(frozen=True)
 class Role:
-    """What one member of a fold does with which clips (row numbers): it trains on ``fit``, stops on ``stop``."""
+    """What one member of a fold does with which clips (row numbers): it trains on ``fit``, stops on
+    ``stop``.
+    """
 
     fit: np.ndarray
     stop: np.ndarray
@@ -129,8 +154,8 @@ class Role:
 
 
 def plan_fold(features, seen, hidden, recipe):
-    """Return the Roles of a fold: the training subjects are dealt into ``recipe.inner`` parts, and for each part a
-    member trains on the others and stops on it.
+    """Return the Roles of a fold: the training subjects are dealt into ``recipe.inner`` parts, and
+    for each part a member trains on the others and stops on it.
     """
     check_fold(features, seen, hidden)
     name = ",".join(np.unique(features.subjects[hidden]))
@@ -157,18 +182,22 @@ def train_members(features, roles, recipe, device="cpu"):
     members, jobs = [], []
     for role in roles:
         fit, stop = list_samples(role.fit, count), list_samples(role.stop, count)
-        scale = Fitted.on(role.fit, fit_scale, by_clip).apply_to(role.hidden, features, "scales of the maps")
+        scale = Fitted.on(role.fit, fit_scale, by_clip).apply_to(
+            role.hidden, features, "scales of the maps"
+        )
         shape, labels = maps.shape[1:], y.shape[1]
         members.append(make_member(recipe, shape, labels, role.seed, scale, features.exclusive))
         jobs.append((fit, stop))
     if device != "cpu" and recipe.network != "PCA+SVM":
         return list(zip(members, fit_stacked(members, maps, y, jobs, device), strict=True))
-    return [(m, m.fit(maps[f], y[f], maps[s], y[s])) for m, (f, s) in zip(members, jobs, strict=True)]
+    return [
+        (m, m.fit(maps[f], y[f], maps[s], y[s])) for m, (f, s) in zip(members, jobs, strict=True)
+    ]
 
 
 def finish_fold(features, recipe, roles, trained):
-    """Return a fold's named arrays: the test clips' scores are the members' mean; thresholds come from held-out inner
-    clips.
+    """Return a fold's named arrays: the test clips' scores are the members' mean; thresholds come
+    from held-out inner clips.
     """
     maps, count = choose_maps(features.x, recipe)
 
@@ -176,30 +205,42 @@ def finish_fold(features, recipe, roles, trained):
         scores, looks = member.score(maps[list_samples(rows, count)])
         return merge_views(scores, count, recipe.merge), merge_views(looks, count)
 
-    held, hidden, total, looks, states = np.zeros(features.y.shape, np.float32), roles[0].hidden, 0, 0, {}
+    held, hidden, total, looks, states = (
+        np.zeros(features.y.shape, np.float32),
+        roles[0].hidden,
+        0,
+        0,
+        {},
+    )
     for k, (role, (member, _)) in enumerate(zip(roles, trained, strict=True)):
         held[role.held] = ask(member, role.held)[0]
         scores, attention = ask(member, hidden)
         total, looks = total + scores / len(roles), looks + attention / len(roles)
         states |= {f"{k}.{name}": value for name, value in member.state().items()}
-    thresholds = np.full(features.y.shape[1], np.nan if features.exclusive else trained[0][0].natural)
+    thresholds = np.full(
+        features.y.shape[1], np.nan if features.exclusive else trained[0][0].natural
+    )
     if recipe.thresholds == "tuned" and not features.exclusive:
         rows = np.concatenate([role.held for role in roles])
-        thresholds = Fitted.on(rows, tune_thresholds, features.y, held).apply_to(hidden, features, "thresholds")
+        thresholds = Fitted.on(rows, tune_thresholds, features.y, held).apply_to(
+            hidden, features, "thresholds"
+        )
     curves = np.stack([curve for _, curve in trained])
     out = {"scores": total, "thresholds": thresholds, "attention": looks, "curves": curves}
     fold = {name: np.asarray(value, np.float32) for name, value in out.items()} | states
     bad = [name for name in ("scores", *states) if not np.isfinite(fold[name]).all()]
     if bad:
-        raise MerError(f"training diverged: {bad[0]} holds values that are no numbers; lower the rate")
+        raise MerError(
+            f"training diverged: {bad[0]} holds values that are no numbers; lower the rate"
+        )
     return fold
 
 
 def run_fold(features, seen, hidden, recipe):
     """Train on the clips ``seen`` (row numbers), score the clips ``hidden``; return named arrays.
 
-    What is hidden touches nothing but its own scores, and what could leak is refused: see ``check_fold`` and
-    ``Fitted``. Raises MerError for a leak.
+    What is hidden touches nothing but its own scores, and what could leak is refused: see
+    ``check_fold`` and ``Fitted``. Raises MerError for a leak.
     """
     roles = plan_fold(features, seen, hidden, recipe)
     return finish_fold(features, recipe, roles, train_members(features, roles, recipe))
@@ -207,13 +248,17 @@ def run_fold(features, seen, hidden, recipe):
 
 def leave_one_subject_out(subjects):
     """Return {subject: (seen, hidden)}, row numbers: each subject is hidden once."""
-    return {str(n): (np.flatnonzero(subjects != n), np.flatnonzero(subjects == n)) for n in np.unique(subjects)}
+    return {
+        str(n): (np.flatnonzero(subjects != n), np.flatnonzero(subjects == n))
+        for n in np.unique(subjects)
+    }
 
 
 def pick_device(device=""):
-    """Return where to train: "cpu" (a fold a process), "cuda" (all folds of a task at once), or "stacked" (the GPU's
-    way on the CPU, to check it). "auto" is "cuda" where there is one, and no word is what the environment variable
-    MER_DEVICE says, else "cpu": equal bits everywhere. MerError for anything else.
+    """Return where to train: "cpu" (a fold a process), "cuda" (all folds of a task at once), or
+    "stacked" (the GPU's way on the CPU, to check it). "auto" is "cuda" where there is one, and no
+    word is what the environment variable MER_DEVICE says, else "cpu": equal bits everywhere.
+    MerError for anything else.
     """
     device = device or os.environ.get(DEVICE) or "cpu"
     if device not in ("auto", "cpu", "cuda", "stacked"):
@@ -225,7 +270,9 @@ def pick_device(device=""):
 
 
 def _finish_one(features, seen, hidden, recipe, path):
-    """Run one fold in a worker; it is kept at once where the worker sees the folder, so that a stop loses nothing."""
+    """Run one fold in a worker; it is kept at once where the worker sees the folder, so that a stop
+    loses nothing.
+    """
     fold = run_fold(features, seen, hidden, recipe)
     if path is not None and path.parent.is_dir():
         write_arrays(path, fold)
@@ -233,12 +280,14 @@ def _finish_one(features, seen, hidden, recipe, path):
 
 
 def run_grid(tasks, cache=None, jobs=1, device=""):
-    """Leave each subject out once in every task, a pair (Features, Recipe); return one pooled Outcome a task.
+    """Leave each subject out once in every task, a pair (Features, Recipe); return one pooled
+    Outcome a task.
 
-    All folds of all tasks are independent jobs in ``jobs`` processes of one thread (or on a Dask cluster, see
-    ``run_jobs``); their number changes no bit. Finished folds are kept in the folder ``cache``, and a run that was
-    stopped goes on where it was. On a GPU (``device``) all folds of a task train at once; its scores differ from a
-    CPU's as far as rounding and other draws of dropout make them.
+    All folds of all tasks are independent jobs in ``jobs`` processes of one thread (or on a Dask
+    cluster, see ``run_jobs``); their number changes no bit. Finished folds are kept in the folder
+    ``cache``, and a run that was stopped goes on where it was. On a GPU (``device``) all folds of a
+    task train at once; its scores differ from a CPU's as far as rounding and other draws of dropout
+    make them.
     """
     device, code = pick_device(device), code_of("learning.folds")
     if cache is not None:
@@ -247,7 +296,13 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
     for task, (features, recipe) in enumerate(tasks):
         check_features(features, recipe)
         for name, (seen, hidden) in leave_one_subject_out(features.subjects).items():
-            parts = (features.key, asdict(recipe), code, name, *([] if device == "cpu" else [device]))
+            parts = (
+                features.key,
+                asdict(recipe),
+                code,
+                name,
+                *([] if device == "cpu" else [device]),
+            )
             path = None if cache is None else cache / f"fold-{key_of(*parts)}.safetensors"
             plans.append((task, seen, hidden))
             stored = None if path is None else recall(path)
@@ -255,7 +310,11 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
                 todo.append((len(plans) - 1, (features, seen, hidden, recipe, path)))
             else:
                 done[len(plans) - 1] = stored
-    made = run_jobs(_finish_one, [job for _, job in todo], jobs) if device == "cpu" else _run_stacked(todo, device)
+    made = (
+        run_jobs(_finish_one, [job for _, job in todo], jobs)
+        if device == "cpu"
+        else _run_stacked(todo, device)
+    )
     for (index, (*_, path)), fold in zip(todo, made, strict=True):
         if path is not None and not path.exists():  # made by a worker that does not see this disk
             write_arrays(path, fold)
@@ -267,7 +326,9 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
 
 
 def _run_stacked(todo, device):
-    """Return the folds of ``run_grid``'s jobs, those with equal features and Recipe trained side by side."""
+    """Return the folds of ``run_grid``'s jobs, those with equal features and Recipe trained side by
+    side.
+    """
     made = {}
     for key in dict.fromkeys((id(job[0]), job[3]) for _, job in todo):
         group = [(index, job) for index, job in todo if (id(job[0]), job[3]) == key]
@@ -276,7 +337,9 @@ def _run_stacked(todo, device):
         trained = train_members(features, [role for fold in roles for role in fold], recipe, device)
         size = len(roles[0])
         for n, (index, (*_, path)) in enumerate(group):
-            made[index] = finish_fold(features, recipe, roles[n], trained[n * size : (n + 1) * size])
+            made[index] = finish_fold(
+                features, recipe, roles[n], trained[n * size : (n + 1) * size]
+            )
             if path is not None:
                 write_arrays(path, made[index])
     return [made[index] for index, _ in todo]
@@ -287,7 +350,11 @@ def _pool(features, recipe, folds):
     shape = features.y.shape
     scores, thresholds, attention = np.zeros(shape), np.zeros(shape), np.zeros((len(features.y), 3))
     for rows, fold in folds:
-        scores[rows], thresholds[rows], attention[rows] = fold["scores"], fold["thresholds"], fold["attention"]
+        scores[rows], thresholds[rows], attention[rows] = (
+            fold["scores"],
+            fold["thresholds"],
+            fold["attention"],
+        )
     return Outcome(
         scores=scores,
         answers=decide(scores, thresholds, features.exclusive),
@@ -302,5 +369,7 @@ def _pool(features, recipe, folds):
 
 
 def run_loso(features, recipe=Recipe(), cache=None, jobs=1, device=""):
-    """Leave each subject out once; return the pooled Outcome (see ``run_grid``, of which this is one task)."""
+    """Leave each subject out once; return the pooled Outcome (see ``run_grid``, of which this is
+    one task).
+    """
     return run_grid([(features, recipe)], cache, jobs, device)[0]

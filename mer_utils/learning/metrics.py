@@ -1,5 +1,5 @@
-"""Scores: pooled macro-UF1 over all folds, per-label F1, recall, decisions, and the constant answers every score is
-read against.
+"""Scores: pooled macro-UF1 over all folds, per-label F1, recall, decisions, and the constant
+answers every score is read against.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ def label_f1(truth, predicted):
 
 
 def f1_of_counts(hits, positives, answered):
-    """Return F1 from true positives, positives in the truth, and positive answers (arrays of one shape); NaN where
-    there are no positives.
+    """Return F1 from true positives, positives in the truth, and positive answers (arrays of one
+    shape); NaN where there are no positives.
     """
     hits, positives = np.asarray(hits, float), np.asarray(positives, float)
     total = np.maximum(positives + answered, 1)
@@ -24,14 +24,16 @@ def f1_of_counts(hits, positives, answered):
 
 
 def macro_uf1(truth, predicted):
-    """Return the mean of label_f1 over the labels that occur in ``truth``: predictions of all folds pooled first,
-    never a mean of per-fold scores. NaN if no label occurs.
+    """Return the mean of label_f1 over the labels that occur in ``truth``: predictions of all folds
+    pooled first, never a mean of per-fold scores. NaN if no label occurs.
     """
     return mean_over_labels(label_f1(truth, predicted)).item()
 
 
 def mean_over_labels(f1):
-    """Return the mean over the last axis of F1 values (..., L), leaving out labels without one (NaN)."""
+    """Return the mean over the last axis of F1 values (..., L), leaving out labels without one
+    (NaN).
+    """
     f1 = np.asarray(f1, float)
     known = np.isfinite(f1)
     count = known.sum(-1)
@@ -39,8 +41,8 @@ def mean_over_labels(f1):
 
 
 def uar(truth, predicted):
-    """Return the unweighted average recall of exclusive labels (one-hot, (N, L) x2): mean over the classes that
-    occur (MEGC 2019).
+    """Return the unweighted average recall of exclusive labels (one-hot, (N, L) x2): mean over the
+    classes that occur (MEGC 2019).
     """
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
     there = truth.sum(0)
@@ -48,15 +50,18 @@ def uar(truth, predicted):
 
 
 def mean_precision(truth, scores):
-    """Return mean average precision of ``scores`` (N, L): how far up a label's positives stand when clips are sorted
-    by its score, averaged over the labels that occur; 0 if none does. It needs no threshold.
+    """Return mean average precision of ``scores`` (N, L): how far up a label's positives stand when
+    clips are sorted by its score, averaged over the labels that occur; 0 if none does. It needs no
+    threshold.
     """
     truth, order = np.asarray(truth, bool), np.argsort(-np.asarray(scores), axis=0, kind="stable")
     hit = np.take_along_axis(truth, order, 0)
     precision = hit.cumsum(0) / np.arange(1, len(hit) + 1)[:, None]  # among the first n clips
     positives = truth.sum(0)
     there = positives > 0
-    return float(((precision * hit).sum(0)[there] / positives[there]).mean()) if there.any() else 0.0
+    return (
+        float(((precision * hit).sum(0)[there] / positives[there]).mean()) if there.any() else 0.0
+    )
 
 
 def confusion(truth, predicted):
@@ -67,8 +72,8 @@ def confusion(truth, predicted):
 
 
 def decide(scores, thresholds, exclusive=False):
-    """Return answers (N, L) uint8: ``scores >= thresholds`` label by label, or, of exclusive labels, the one with the
-    largest score (the first of equals).
+    """Return answers (N, L) uint8: ``scores >= thresholds`` label by label, or, of exclusive
+    labels, the one with the largest score (the first of equals).
     """
     scores = np.asarray(scores)
     if exclusive:
@@ -79,24 +84,27 @@ def decide(scores, thresholds, exclusive=False):
 def constant_answers(truth, subjects, exclusive=False):
     """Return what no model needs: {"all_ones", "all_zeros", "majority"} -> predictions (N, L).
 
-    ``majority`` answers, for each subject, the one label most frequent among the other subjects; of exclusive labels
-    it is the only one of the three that is a possible answer.
+    ``majority`` answers, for each subject, the one label most frequent among the other subjects; of
+    exclusive labels it is the only one of the three that is a possible answer.
     """
     truth, subjects = np.asarray(truth), np.asarray(subjects)
     majority = np.zeros_like(truth)
     for subject in np.unique(subjects):
         test = subjects == subject
         majority[test, np.argmax(truth[~test].sum(0))] = 1
-    others = {} if exclusive else {"all_ones": np.ones_like(truth), "all_zeros": np.zeros_like(truth)}
+    others = (
+        {} if exclusive else {"all_ones": np.ones_like(truth), "all_zeros": np.zeros_like(truth)}
+    )
     return others | {"majority": majority}
 
 
 def tune_thresholds(truth, scores):
-    """Return for each label the threshold (L,) on ``scores`` (N, L) with the best F1: give it held-out scores of
-    training subjects only.
+    """Return for each label the threshold (L,) on ``scores`` (N, L) with the best F1: give it
+    held-out scores of training subjects only.
 
-    Candidates lie midway between neighbouring scores; of equals, the middle one is taken. A label without a positive
-    in ``truth`` gets infinity: what training never showed is never answered. Predict with ``scores >= threshold``.
+    Candidates lie midway between neighbouring scores; of equals, the middle one is taken. A label
+    without a positive in ``truth`` gets infinity: what training never showed is never answered.
+    Predict with ``scores >= threshold``.
     """
     truth, scores = np.asarray(truth, bool), np.asarray(scores, np.float64)
     best = np.full(scores.shape[1], np.inf)

@@ -1,4 +1,6 @@
-"""Every choice between features and predictions, and what it makes of the maps before a network gets them."""
+"""Every choice between features and predictions, and what it makes of the maps before a network
+gets them.
+"""
 
 from dataclasses import dataclass
 
@@ -13,11 +15,12 @@ NETWORKS = ("MicroAttNet", *PEERS, "PCA+SVM")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every choice between features and predictions; an ablation is this with one field replaced. MerError for a
-    value that is none.
+    """Every choice between features and predictions; an ablation is this with one field replaced.
+    MerError for a value that is none.
     """
 
-    network: str = "MicroAttNet"  # MicroAttNet, STSTNet, OFF-ApexNet, SSSNet, CrossPhaseNet, PCA+SVM
+    # MicroAttNet, STSTNet, OFF-ApexNet, SSSNet, CrossPhaseNet, PCA+SVM
+    network: str = "MicroAttNet"
     fusion: str = "attention"  # of the streams: attention, concat, mean
     se: str = "magnitude"  # squeeze-and-excitation on: magnitude, all, none
     magnitude: bool = True  # the magnitude is looked at; False: u and v alone
@@ -33,11 +36,13 @@ class Recipe:
     decay: float = 1e-3  # Adam's weight decay
     batch: int = 32
     epochs: int = 60  # at most
-    monitor: str = "precision"  # what stopping looks at: precision (mean average precision; of equals the loss), loss
+    # what stopping looks at: precision (mean average precision; of equals the loss), loss
+    monitor: str = "precision"
     patience: int = 8  # epochs without anything better before stopping
     inner: int = 3  # parts of the training subjects, each left out once to stop on
     members: int = 0  # how many of these parts get a network of their own; 0 = each
-    stop: str = "inner"  # epoch kept: inner (stopped on inner subjects), last, test (best for the test subject: WRONG)
+    # epoch kept: inner (stopped on inner subjects), last, test (best for the test subject: WRONG)
+    stop: str = "inner"
     thresholds: str = "tuned"  # on the left-out inner subjects: tuned, or fixed 0.5
     flip: bool = True  # each training sample mirrored with probability 1/2
     seed: int = 0
@@ -56,19 +61,32 @@ class Recipe:
             stop=("inner", "last", "test"),
             thresholds=("tuned", "fixed"),
         )
-        least = {"width": 1, "phases": 0, "batch": 2, "epochs": 1, "patience": 1, "inner": 2, "members": 0, "seed": 0}
+        least = {
+            "width": 1,
+            "phases": 0,
+            "batch": 2,
+            "epochs": 1,
+            "patience": 1,
+            "inner": 2,
+            "members": 0,
+            "seed": 0,
+        }
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise MerError(f"{name} is {getattr(self, name)}, but must be at least {low}")
         if not (self.rate > 0 and self.decay >= 0 and self.gamma >= 0 and 0 <= self.dropout < 1):
-            raise MerError("rate must be above 0, decay and gamma at least 0, dropout at least 0 and below 1")
+            raise MerError(
+                "rate must be above 0, decay and gamma at least 0, dropout at least 0 and below 1"
+            )
         if self.members > self.inner:
-            raise MerError(f"{self.members} members need as many inner parts, but inner is {self.inner}")
+            raise MerError(
+                f"{self.members} members need as many inner parts, but inner is {self.inner}"
+            )
 
 
 def choose_maps(x, recipe):
-    """Return the maps (N, V, P, 3, S, S) with the views, phases and channels a Recipe uses, and how many samples a
-    clip has become: (N, V', P', 2 or 3, S, S) and 1, or (N * V, 1, P', ...) and V.
+    """Return the maps (N, V, P, 3, S, S) with the views, phases and channels a Recipe uses, and how
+    many samples a clip has become: (N, V', P', 2 or 3, S, S) and 1, or (N * V, 1, P', ...) and V.
     """
     x = x[:, :, : recipe.phases or x.shape[2], : 3 if recipe.magnitude else 2]
     if recipe.views in ("left", "right"):
@@ -80,15 +98,17 @@ def choose_maps(x, recipe):
 
 
 def merge_views(scores, count, merge="mean"):
-    """Join the scores of ``count`` views a clip (N * count, L) -> (N, L): their mean, or the largest (a logical OR of
-    the answers).
+    """Join the scores of ``count`` views a clip (N * count, L) -> (N, L): their mean, or the
+    largest (a logical OR of the answers).
     """
     grouped = scores.reshape(-1, count, scores.shape[1])
     return grouped.max(1) if merge == "or" else grouped.mean(1)
 
 
 def fit_scale(x):
-    """Return the root mean square (3,) of u, v and magnitude over maps (N, V, P, 3, S, S): give it training clips
-    alone.
+    """Return the root mean square (3,) of u, v and magnitude over maps (N, V, P, 3, S, S): give it
+    training clips alone.
     """
-    return np.sqrt(np.maximum((np.asarray(x, np.float64) ** 2).mean((0, 1, 2, 4, 5)), 1e-12)).astype(np.float32)
+    return np.sqrt(
+        np.maximum((np.asarray(x, np.float64) ** 2).mean((0, 1, 2, 4, 5)), 1e-12)
+    ).astype(np.float32)

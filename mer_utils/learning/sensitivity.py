@@ -1,6 +1,8 @@
-"""What only known truth allows: the same clips filmed again with one thing changed, and what is left of apex and score.
+"""What only known truth allows: the same clips filmed again with one thing changed, and what is
+left of apex and score.
 
-The networks are those of a finished run: trained on the clips as they are, each asked only about people it never saw.
+The networks are those of a finished run: trained on the clips as they are, each asked only about
+people it never saw.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -36,30 +38,41 @@ def change_motion(motion, condition):
     weights = motion.weights * np.float32(condition.motion)
     weights[:, AUS.index(45)] = motion.weights[:, AUS.index(45)]
     turned, moved = (
-        start[:1] + np.float32(condition.head) * (start - start[:1]) for start in (motion.rotation, motion.translation)
+        start[:1] + np.float32(condition.head) * (start - start[:1])
+        for start in (motion.rotation, motion.translation)
     )
     noise = motion.noise_sigma if condition.noise < 0 else condition.noise
     return replace(motion, weights=weights, rotation=turned, translation=moved, noise_sigma=noise)
 
 
 def measure_motion(dataset):
-    """Return how far the face moves at the apex, (N,) px of a 128 px crop: mean over its front, expression alone."""
+    """Return how far the face moves at the apex, (N,) px of a 128 px crop: mean over its front,
+    expression alone.
+    """
     levels = get_preset(dataset.info["preset"])
     scale = levels.crop_px / levels.crop_units
     return np.array([true_motion(dataset.truth(clip)).max() * scale for clip in dataset.clips])
 
 
 def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1):
-    """Film the clips ``rows`` of a synthetic Dataset under each Condition and run the front end; return for each
-    condition the maps (R, V, P, 3, S, S) and the apex found (R,). Finished conditions are kept in ``cache``.
+    """Film the clips ``rows`` of a synthetic Dataset under each Condition and run the front end;
+    return for each condition the maps (R, V, P, 3, S, S) and the apex found (R,). Finished
+    conditions are kept in ``cache``.
     """
-    given = (dataset.fingerprint, asdict(options), code_of("learning.sensitivity"), [int(row) for row in rows])
+    given = (
+        dataset.fingerprint,
+        asdict(options),
+        code_of("learning.sensitivity"),
+        [int(row) for row in rows],
+    )
     names = [f"filmed-{key_of(*given, asdict(condition))}.safetensors" for condition in conditions]
     paths = [None if cache is None else cache / name for name in names]
     found = [None if path is None else recall(path) for path in paths]
     missing = [k for k, arrays in enumerate(found) if arrays is None]
     wanted = [conditions[k] for k in missing]
-    done = run_jobs(_film_clip, [(dataset, int(row), wanted, options) for row in rows], jobs if missing else 1)
+    done = run_jobs(
+        _film_clip, [(dataset, int(row), wanted, options) for row in rows], jobs if missing else 1
+    )
     for n, k in enumerate(missing):
         maps, apex = zip(*(clip[n] for clip in done), strict=True)
         found[k] = {"maps": np.stack(maps), "apex": np.array(apex)}
@@ -79,15 +92,19 @@ def _film_clip(dataset, row, conditions, options):
 
 
 def answer_again(outcome, features, recipe, rows, maps):
-    """Return the answers (R, L) to the maps (R, V, P, 3, S, S) of the clips ``rows``, each by the networks and
-    thresholds of the fold in which its subject was left out.
+    """Return the answers (R, L) to the maps (R, V, P, 3, S, S) of the clips ``rows``, each by the
+    networks and thresholds of the fold in which its subject was left out.
     """
     answers = np.zeros((len(rows), features.y.shape[1]), np.uint8)
     for state, subject in zip(outcome.members, outcome.subjects, strict=True):
         own = np.flatnonzero(features.subjects[rows] == subject)
         if len(own):
             x, count = choose_maps(maps[own], recipe)
-            members = load_members(state, recipe, x.shape[1:], features.y.shape[1], features.exclusive)
-            scores = np.mean([merge_views(member.score(x)[0], count, recipe.merge) for member in members], 0)
+            members = load_members(
+                state, recipe, x.shape[1:], features.y.shape[1], features.exclusive
+            )
+            scores = np.mean(
+                [merge_views(member.score(x)[0], count, recipe.merge) for member in members], 0
+            )
             answers[own] = decide(scores, outcome.thresholds[rows[own]], features.exclusive)
     return answers

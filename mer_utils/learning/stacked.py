@@ -1,4 +1,5 @@
-"""Many networks of one Recipe trained side by side as one stack of weights: the way to fill a GPU with small networks.
+"""Many networks of one Recipe trained side by side as one stack of weights: the way to fill a GPU
+with small networks.
 
 Each network keeps its own clips, order, input scale, Adam state and early stopping, exactly as in
 ``NetworkMember.fit``; only the draws of dropout differ. On a CPU separate processes are faster.
@@ -17,18 +18,23 @@ BETAS, TINY = (0.9, 0.999), 1e-8  # torch's defaults for Adam
 
 
 def fit_stacked(members, x, y, jobs, device):
-    """Train NetworkMembers on their rows of x (N, V, P, 3, S, S) and y (N, L); ``jobs`` are (fit, stop) row arrays,
-    ``device`` is "cuda" or, to check it on a CPU, "stacked".
+    """Train NetworkMembers on their rows of x (N, V, P, 3, S, S) and y (N, L); ``jobs`` are (fit,
+    stop) row arrays, ``device`` is "cuda" or, to check it on a CPU, "stacked".
 
-    Returns the curves of each, (epochs, 4), as ``NetworkMember.fit`` does; the members keep their best epochs. Members
-    with fewer clips than a batch cannot be stacked with others and train one by one.
+    Returns the curves of each, (epochs, 4), as ``NetworkMember.fit`` does; the members keep their
+    best epochs. Members with fewer clips than a batch cannot be stacked with others and train one
+    by one.
     """
     recipe = members[0].recipe
     if min(len(fit) for fit, _ in jobs) < recipe.batch:
         return [m.fit(x[f], y[f], x[s], y[s]) for m, (f, s) in zip(members, jobs, strict=True)]
     stack = _Stack(members, x, y, jobs, "cpu" if device == "stacked" else device)
     curves = np.full((len(members), recipe.epochs, 4), np.nan, np.float32)
-    stopping, alive, kept = [Stopping(recipe) for _ in members], np.ones(len(members), bool), stack.copy()
+    stopping, alive, kept = (
+        [Stopping(recipe) for _ in members],
+        np.ones(len(members), bool),
+        stack.copy(),
+    )
     for epoch in range(recipe.epochs):
         losses, better = stack.run_epoch(torch.as_tensor(alive)), np.zeros(len(members), bool)
         for index, found in enumerate(stack.score_stop()):
@@ -47,7 +53,9 @@ def fit_stacked(members, x, y, jobs, device):
 
 
 class _Stack:
-    """Weights, buffers and Adam's moments of all members, stacked along a first axis of length M."""
+    """Weights, buffers and Adam's moments of all members, stacked along a first axis of length
+    M.
+    """
 
     def __init__(self, members, x, y, jobs, device):
         self.recipe, self.device, self.jobs = members[0].recipe, device, jobs
@@ -62,7 +70,8 @@ class _Stack:
         scales = torch.stack([member.scale[: x.shape[3]] for member in members])
         self.scale = scales[:, None, None, None, :, None, None].to(device)  # (M, 1, 1, 1, 3, 1, 1)
         self.losses = [
-            member.losses(self.y[torch.as_tensor(fit)]) for member, (fit, _) in zip(members, jobs, strict=True)
+            member.losses(self.y[torch.as_tensor(fit)])
+            for member, (fit, _) in zip(members, jobs, strict=True)
         ]
         self.orders = [torch.Generator().manual_seed(member.seed) for member in members]
         self.step = torch.zeros(len(members), device=device)
@@ -88,7 +97,9 @@ class _Stack:
         return vmap(one, randomness="different")(self.params, self.buffers, batch)
 
     def run_epoch(self, alive):
-        """Train each member for one epoch; those that have stopped, or have no batch left, stay as they are."""
+        """Train each member for one epoch; those that have stopped, or have no batch left, stay as
+        they are.
+        """
         self.base.train()
         epochs = [
             draw_epoch(len(f), self.recipe.batch, self.recipe.flip, o)
@@ -108,7 +119,9 @@ class _Stack:
     def take_step(self, rows, active):
         before = {name: value.clone() for name, value in self.buffers.items()}
         logits, target = self.call(rows), self.y[rows % self.count]
-        losses = torch.stack([loss(z, t) for loss, z, t in zip(self.losses, logits, target, strict=True)])
+        losses = torch.stack(
+            [loss(z, t) for loss, z, t in zip(self.losses, logits, target, strict=True)]
+        )
         grads = torch.autograd.grad(losses.sum(), list(self.params.values()))
         self.step += active
 
@@ -120,7 +133,9 @@ class _Stack:
                 grad, on = grad + self.recipe.decay * value, shaped(active, value)
                 moved = []
                 for moment, beta, given in zip(self.moments, BETAS, (grad, grad**2), strict=True):
-                    moment[name] = torch.where(on, beta * moment[name] + (1 - beta) * given, moment[name])
+                    moment[name] = torch.where(
+                        on, beta * moment[name] + (1 - beta) * given, moment[name]
+                    )
                     moved.append(moment[name] / (1 - beta ** shaped(self.step.clamp(min=1), value)))
                 change = self.recipe.rate * moved[0] / (moved[1].sqrt() + TINY)
                 value -= torch.where(on, change, 0)
@@ -129,15 +144,21 @@ class _Stack:
         return losses.detach()
 
     def score_stop(self):
-        """Return each member's (loss, mean precision, share of right answers) on its own stopping clips."""
+        """Return each member's (loss, mean precision, share of right answers) on its own stopping
+        clips.
+        """
         self.base.eval()
         longest = max(len(stop) for _, stop in self.jobs)
-        rows = torch.stack([torch.as_tensor(np.resize(stop, longest)) for _, stop in self.jobs]).to(self.device)
+        rows = torch.stack([torch.as_tensor(np.resize(stop, longest)) for _, stop in self.jobs]).to(
+            self.device
+        )
         with torch.no_grad():
             logits = self.call(rows)
             ends = [len(stop) for _, stop in self.jobs]
             pairs = [(z[:n], self.y[r[:n]]) for z, r, n in zip(logits, rows, ends, strict=True)]
-            losses = torch.stack([loss(*pair) for loss, pair in zip(self.losses, pairs, strict=True)]).tolist()
+            losses = torch.stack(
+                [loss(*pair) for loss, pair in zip(self.losses, pairs, strict=True)]
+            ).tolist()
         return [
             (loss, mean_precision(y.cpu(), z.cpu()), share_right(z, y, self.exclusive))
             for loss, (z, y) in zip(losses, pairs, strict=True)

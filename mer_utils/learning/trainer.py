@@ -1,4 +1,6 @@
-"""One network from a Recipe: losses, mirrored samples, early stopping; and an SVM behind the same calls."""
+"""One network from a Recipe: losses, mirrored samples, early stopping; and an SVM behind the same
+calls.
+"""
 
 from mer_utils import STREAMS, MerError
 from mer_utils.learning.metrics import mean_precision
@@ -9,16 +11,17 @@ import numpy as np
 import torch
 from torch import nn
 
-torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which takes a second to import
+# as use_deterministic_algorithms, which takes a second to import
+torch.set_deterministic_debug_mode("error")
 
 
 def focal_loss(logits, target, gamma=2.0, alpha=None, exclusive=False):
-    """Return the mean of -w (1 - p)^gamma log p over samples and labels, p the probability given to the true answer
-    (Lin et al. 2017).
+    """Return the mean of -w (1 - p)^gamma log p over samples and labels, p the probability given to
+    the true answer (Lin et al. 2017).
 
-    logits and target (B, L); ``alpha`` (L,) weighs positives by alpha and negatives by 1 - alpha; None weighs both 1.
-    gamma 0 is plain binary cross-entropy. Of ``exclusive`` labels p is the softmax at the one true label, the mean is
-    over samples, and w is its alpha.
+    logits and target (B, L); ``alpha`` (L,) weighs positives by alpha and negatives by 1 - alpha;
+    None weighs both 1. gamma 0 is plain binary cross-entropy. Of ``exclusive`` labels p is the
+    softmax at the one true label, the mean is over samples, and w is its alpha.
     """
     if exclusive:
         entropy = -(torch.log_softmax(logits, 1) * target).sum(1)
@@ -30,8 +33,8 @@ def focal_loss(logits, target, gamma=2.0, alpha=None, exclusive=False):
 
 
 def flip(x):
-    """Mirror maps (N, V, P, 2 or 3, S, S): columns reversed, u negated, left and right view exchanged (the face's
-    right is then its left).
+    """Mirror maps (N, V, P, 2 or 3, S, S): columns reversed, u negated, left and right view
+    exchanged (the face's right is then its left).
     """
     sign = torch.tensor([-1.0, 1.0, 1.0])[: x.shape[3], None, None]
     return torch.flip(x, (1, -1)) * sign
@@ -47,8 +50,9 @@ def build_network(recipe, shape, labels, seed):
 
 
 def draw_epoch(count, size, flips, generator):
-    """Return which samples make up one epoch (steps, B) in random order: all full batches of ``size`` (what is left
-    over has its turn in another epoch), or one smaller batch. With ``flips``, index n + ``count`` is n mirrored.
+    """Return which samples make up one epoch (steps, B) in random order: all full batches of
+    ``size`` (what is left over has its turn in another epoch), or one smaller batch. With
+    ``flips``, index n + ``count`` is n mirrored.
     """
     size = min(size, count)
     order = torch.randperm(count, generator=generator)
@@ -58,8 +62,9 @@ def draw_epoch(count, size, flips, generator):
 
 
 def rate_epoch(recipe, loss, precision, right):
-    """Return what makes an epoch better than another, a tuple: what ``monitor`` says; of ``stop="test"`` the share of
-    right answers, as in the published code that looks at the test subject's accuracy, then the loss.
+    """Return what makes an epoch better than another, a tuple: what ``monitor`` says; of
+    ``stop="test"`` the share of right answers, as in the published code that looks at the test
+    subject's accuracy, then the loss.
     """
     if recipe.stop == "test":
         return right, -loss
@@ -67,17 +72,22 @@ def rate_epoch(recipe, loss, precision, right):
 
 
 class Stopping:
-    """The one rule for the best epoch: ``take`` says of each whether its weights are to be kept, ``done`` when nothing
-    better has come for ``patience`` epochs. An epoch whose loss is no number is never the best.
+    """The one rule for the best epoch: ``take`` says of each whether its weights are to be kept,
+    ``done`` when nothing better has come for ``patience`` epochs. An epoch whose loss is no number
+    is never the best.
     """
 
     def __init__(self, recipe):
         self.recipe, self.best, self.waited = recipe, None, 0
 
     def take(self, loss, precision, right):
-        """Return whether this epoch's weights are the best so far (with ``stop="last"``: the last usable ones)."""
+        """Return whether this epoch's weights are the best so far (with ``stop="last"``: the last
+        usable ones).
+        """
         rating = rate_epoch(self.recipe, loss, precision, right)
-        better = np.isfinite(loss) and (self.best is None or rating > self.best or self.recipe.stop == "last")
+        better = np.isfinite(loss) and (
+            self.best is None or rating > self.best or self.recipe.stop == "last"
+        )
         if better:
             self.best = rating
         self.waited = 0 if better else self.waited + 1
@@ -91,18 +101,25 @@ class Stopping:
     def check(self):
         """Raise MerError if no epoch was usable."""
         if self.best is None:
-            raise MerError("training diverged: the loss is not a number from the first epoch on; lower the rate")
+            raise MerError(
+                "training diverged: the loss is not a number from the first epoch on; lower "
+                "the rate"
+            )
 
 
 def share_right(logits, target, exclusive=False):
-    """Return the share of right answers at the natural threshold: of labels, or of clips if labels are exclusive."""
+    """Return the share of right answers at the natural threshold: of labels, or of clips if labels
+    are exclusive.
+    """
     if exclusive:
         return float((logits.argmax(1) == target.argmax(1)).float().mean())
     return float(((logits >= 0) == (target > 0.5)).float().mean())
 
 
 class NetworkMember:
-    """One network with the ``scale`` (3,) its inputs are divided by; ``fit`` trains it, ``score`` asks it."""
+    """One network with the ``scale`` (3,) its inputs are divided by; ``fit`` trains it, ``score``
+    asks it.
+    """
 
     natural = 0.5  # threshold on a probability
 
@@ -112,7 +129,9 @@ class NetworkMember:
         self.scale = torch.tensor(np.asarray(scale, np.float32))
 
     def losses(self, y):
-        """Return the loss function (logits, target) for training labels y (N, L): alpha is counted in them."""
+        """Return the loss function (logits, target) for training labels y (N, L): alpha is counted
+        in them.
+        """
         alpha = 1 - y.mean(0).clamp(0.02, 0.98) if self.recipe.alpha == "balanced" else None
         gamma = self.recipe.gamma if self.recipe.loss == "focal" else 0.0
         return lambda logits, target: focal_loss(logits, target, gamma, alpha, self.exclusive)
@@ -122,18 +141,25 @@ class NetworkMember:
         return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[: x.shape[3], None, None]
 
     def fit(self, x, y, x_stop, y_stop):
-        """Train on (x, y), stop on (x_stop, y_stop) and keep the epoch that ``rate_epoch`` likes best there (with
-        ``stop="last"`` the last one). Return for each epoch the loss on the first, and on the second the loss, the
-        mean precision and the share of right answers: (epochs, 4), NaN after the end.
+        """Train on (x, y), stop on (x_stop, y_stop) and keep the epoch that ``rate_epoch`` likes
+        best there (with ``stop="last"`` the last one). Return for each epoch the loss on the first,
+        and on the second the loss, the mean precision and the share of right answers: (epochs, 4),
+        NaN after the end.
 
         Everything lies in memory as two tensors: the samples, and the samples mirrored.
         """
         recipe, network = self.recipe, self.network
-        count, y, y_stop = len(x), torch.as_tensor(y, dtype=torch.float32), torch.as_tensor(y_stop, dtype=torch.float32)
+        count, y, y_stop = (
+            len(x),
+            torch.as_tensor(y, dtype=torch.float32),
+            torch.as_tensor(y_stop, dtype=torch.float32),
+        )
         x, x_stop, loss_of = self.prepare(x), self.prepare(x_stop), self.losses(y)
         if recipe.flip:
             x, y = torch.cat([x, flip(x)]), torch.cat([y, y])
-        optimiser = torch.optim.Adam(network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True)
+        optimiser = torch.optim.Adam(
+            network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True
+        )
         order = torch.Generator().manual_seed(self.seed)  # of samples
         torch.manual_seed(self.seed)  # dropout
         curve = np.full((recipe.epochs, 4), np.nan, np.float32)
@@ -150,7 +176,10 @@ class NetworkMember:
             network.eval()
             with torch.no_grad():
                 answer = network(x_stop)
-            loss, right = float(loss_of(answer, y_stop)), share_right(answer, y_stop, self.exclusive)
+            loss, right = (
+                float(loss_of(answer, y_stop)),
+                share_right(answer, y_stop, self.exclusive),
+            )
             curve[epoch] = torch.stack(losses).mean(), loss, mean_precision(y_stop, answer), right
             if stopping.take(*map(float, curve[epoch, 1:])):
                 kept = {k: v.clone() for k, v in network.state_dict().items()}
@@ -161,7 +190,9 @@ class NetworkMember:
         return curve
 
     def score(self, x):
-        """Return probabilities (N, L) and attention weights (N, 3; NaN without streams) for maps (N, V, P, 3, S, S)."""
+        """Return probabilities (N, L) and attention weights (N, 3; NaN without streams) for maps
+        (N, V, P, 3, S, S).
+        """
         self.network.eval()
         looks = np.full((len(x), len(STREAMS)), np.nan, np.float32)
         with torch.no_grad():
@@ -171,23 +202,34 @@ class NetworkMember:
                 looks[:, : weights.shape[1]] = weights.numpy()
             else:
                 logits = self.network(x)
-            return (torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)).numpy(), looks
+            return (
+                torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)
+            ).numpy(), looks
 
     def state(self):
-        """Return MicroAttNet's weights and the input scale as named arrays; peers are scored, not kept."""
+        """Return MicroAttNet's weights and the input scale as named arrays; peers are scored, not
+        kept.
+        """
         if self.recipe.network != "MicroAttNet":
             return {}
-        return {"scale": self.scale.numpy(), **{k: v.numpy() for k, v in self.network.state_dict().items()}}
+        return {
+            "scale": self.scale.numpy(),
+            **{k: v.numpy() for k, v in self.network.state_dict().items()},
+        }
 
     def load(self, state):
         """Take over what ``state`` returned."""
         self.scale = torch.from_numpy(state["scale"].copy())
-        self.network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state.items() if k != "scale"})
+        self.network.load_state_dict(
+            {k: torch.from_numpy(v.copy()) for k, v in state.items() if k != "scale"}
+        )
         return self
 
 
 class SvmMember:
-    """PCA+SVM behind the same calls; its scores are distances to the border, and the maps keep their px."""
+    """PCA+SVM behind the same calls; its scores are distances to the border, and the maps keep
+    their px.
+    """
 
     natural = 0.0  # threshold on a distance
 
@@ -216,9 +258,15 @@ def make_member(recipe, shape, labels, seed, scale, exclusive=False):
 
 
 def load_members(state, recipe, shape, labels, exclusive=False):
-    """Return the NetworkMembers of one fold from their named arrays ("0.scale", "1.head.2.weight", ...)."""
+    """Return the NetworkMembers of one fold from their named arrays ("0.scale", "1.head.2.weight",
+    ...).
+    """
     members = []
     for k in range(recipe.members or recipe.inner):
-        own = {name.removeprefix(f"{k}."): value for name, value in state.items() if name.startswith(f"{k}.")}
+        own = {
+            name.removeprefix(f"{k}."): value
+            for name, value in state.items()
+            if name.startswith(f"{k}.")
+        }
         members.append(NetworkMember(recipe, shape, labels, 0, exclusive=exclusive).load(own))
     return members

@@ -1,4 +1,6 @@
-"""The apex frame from motion alone: how far each frame has moved from the onset, in both views together."""
+"""The apex frame from motion alone: how far each frame has moved from the onset, in both views
+together.
+"""
 
 from mer_utils import MerError
 from mer_utils.method.flow import compensate, compute_flow, magnitude
@@ -10,7 +12,9 @@ RULES = {"mean": np.mean, "max": np.max, "product": np.prod}
 
 
 def onset_flows(frames, onset, backend="dis"):
-    """Return the flow (V, T, 2, H, W) px from the onset frame to each frame of frames (V, T, H, W)."""
+    """Return the flow (V, T, 2, H, W) px from the onset frame to each frame of frames (V, T, H,
+    W).
+    """
     flows = np.zeros((*frames.shape[:2], 2, *frames.shape[2:]), np.float32)
     for v, view in enumerate(frames):
         for t, frame in enumerate(view):
@@ -20,19 +24,21 @@ def onset_flows(frames, onset, backend="dis"):
 
 
 def motion_curve(frames, onset, offset, backend="dis", compensation="similarity", detrend=True):
-    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the onset frame to each
-    frame, head motion taken out.
+    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the
+    onset frame to each frame, head motion taken out.
 
-    A head that turns slowly moves ever farther from the onset, so that the largest flow is often the last one.
-    ``detrend`` takes this out (our choice, not the paper's): at offset the expression is over, so what flow is left
-    there is drift, and frame t keeps the flow onset-t less (t - onset) / (offset - onset) times the flow onset-
-    offset, pixel by pixel.
+    A head that turns slowly moves ever farther from the onset, so that the largest flow is often
+    the last one. ``detrend`` takes this out (our choice, not the paper's): at offset the expression
+    is over, so what flow is left there is drift, and frame t keeps the flow onset-t less (t -
+    onset) / (offset - onset) times the flow onset- offset, pixel by pixel.
     """
     return curve_of_flows(onset_flows(frames, onset, backend), onset, offset, compensation, detrend)
 
 
 def curve_of_flows(flows, onset, offset, compensation="similarity", detrend=True):
-    """Return the motion curve (V, T) of flows (V, T, 2, H, W) from the onset frame (see ``motion_curve``)."""
+    """Return the motion curve (V, T) of flows (V, T, 2, H, W) from the onset frame (see
+    ``motion_curve``).
+    """
     curve = np.zeros(flows.shape[:2], np.float32)
     for v, view in enumerate(flows):
         still = [compensate(flow, compensation) for flow in view]
@@ -43,22 +49,28 @@ def curve_of_flows(flows, onset, offset, compensation="similarity", detrend=True
 
 
 def joint_curve(curve, rule="mean", smoothing=1.5):
-    """Join the views' curves (V, T) into one (T,): smooth each (Gaussian, ``smoothing`` frames), then mean, max or
-    product over views.
+    """Join the views' curves (V, T) into one (T,): smooth each (Gaussian, ``smoothing`` frames),
+    then mean, max or product over views.
     """
     if rule not in RULES:
         raise MerError(f"apex rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
-    smooth = gaussian_filter1d(np.asarray(curve, np.float64), smoothing, axis=1, mode="nearest") if smoothing else curve
+    smooth = (
+        gaussian_filter1d(np.asarray(curve, np.float64), smoothing, axis=1, mode="nearest")
+        if smoothing
+        else curve
+    )
     return RULES[rule](smooth, axis=0)
 
 
 def find_apex(curve, onset, offset, rule="mean", smoothing=1.5):
-    """Return the apex: the frame strictly between onset and offset where the joint curve of (V, T) is largest (the
-    first of equals).
+    """Return the apex: the frame strictly between onset and offset where the joint curve of (V, T)
+    is largest (the first of equals).
 
-    Source: the paper's abstract (apex from the motion of both views); the rule and the smoothing are our choice.
-    Raises MerError where no frame lies between onset and offset.
+    Source: the paper's abstract (apex from the motion of both views); the rule and the smoothing
+    are our choice. Raises MerError where no frame lies between onset and offset.
     """
     if not 0 <= onset < offset - 1 or offset >= curve.shape[1]:
-        raise MerError(f"no apex can lie between onset {onset} and offset {offset} of {curve.shape[1]} frames")
+        raise MerError(
+            f"no apex can lie between onset {onset} and offset {offset} of {curve.shape[1]} frames"
+        )
     return onset + 1 + int(np.argmax(joint_curve(curve, rule, smoothing)[onset + 1 : offset]))

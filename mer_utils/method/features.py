@@ -1,4 +1,6 @@
-"""Clips to one array for learning: crop, apex and phase flow of every clip, computed in parallel and cached."""
+"""Clips to one array for learning: crop, apex and phase flow of every clip, computed in parallel
+and cached.
+"""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -27,7 +29,8 @@ class FrontEnd:
     crop: int = 128  # px, side of the face crop in which motion is measured
     enlarge: float = 1.0  # of the crop box about its centre
     backend: str = "dis"  # flow of the phases: dis, farneback, tvl1
-    curve_backend: str = "dis"  # flow in which the apex is sought: as many fields as frames, so a slow one costs much
+    # flow in which the apex is sought: as many fields as frames, so a slow one costs much
+    curve_backend: str = "dis"
     compensation: str = "similarity"  # head motion: none, median, similarity
     apex: str = "auto"  # auto, or manifest (the annotated or true apex)
     rule: str = "mean"  # of both views' motion curves: mean, max, product
@@ -49,14 +52,22 @@ class FrontEnd:
             phases=(1, 2),
             normalisation=NORMALISATIONS,
         )
-        if not (self.crop >= 32 and 8 <= self.size <= self.crop and self.enlarge > 0 and self.smoothing >= 0):
-            raise MerError("crop must be at least 32 px, size 8 px to crop, enlarge above 0, smoothing at least 0")
+        if not (
+            self.crop >= 32
+            and 8 <= self.size <= self.crop
+            and self.enlarge > 0
+            and self.smoothing >= 0
+        ):
+            raise MerError(
+                "crop must be at least 32 px, size 8 px to crop, enlarge above 0, smoothing at "
+                "least 0"
+            )
 
 
 @dataclass(frozen=True)
 class Features:
-    """What learning needs: x (N, V, P, 3, S, S) float32, y (N, L) uint8, and per clip its name, subject, apex and
-    boxes (V, 4).
+    """What learning needs: x (N, V, P, 3, S, S) float32, y (N, L) uint8, and per clip its name,
+    subject, apex and boxes (V, 4).
     """
 
     x: np.ndarray
@@ -76,15 +87,18 @@ class Features:
 
 
 def normalise(maps, method="none"):
-    """Scale the maps (V, P, 3, H, W) of one clip: none keeps px; minmax brings u, v to [-1, 1] and magnitude to [0,
-    1], each map by its own extremes; robust divides the whole clip by the 99th percentile of its magnitude.
+    """Scale the maps (V, P, 3, H, W) of one clip: none keeps px; minmax brings u, v to [-1, 1] and
+    magnitude to [0, 1], each map by its own extremes; robust divides the whole clip by the 99th
+    percentile of its magnitude.
     """
     if method == "none":
         return maps
     if method == "robust":
         return maps / max(float(np.percentile(maps[:, :, 2], 99)), 1e-6)
     if method != "minmax":
-        raise MerError(f"normalisation {method!r} is unknown; choose one of {', '.join(NORMALISATIONS)}")
+        raise MerError(
+            f"normalisation {method!r} is unknown; choose one of {', '.join(NORMALISATIONS)}"
+        )
     low, high = maps.min((-1, -2), keepdims=True), maps.max((-1, -2), keepdims=True)
     unit = (maps - low) / np.maximum(high - low, 1e-6)
     unit[:, :, :2] = 2 * unit[:, :, :2] - 1
@@ -92,12 +106,14 @@ def normalise(maps, method="none"):
 
 
 def flow_maps(frames, onset, apex, offset, options=FrontEnd()):
-    """Return the maps (V, P, 3, S, S) float32 of one clip's crops (V, T, H, W): u, v, magnitude in px of the crop for
-    each phase.
+    """Return the maps (V, P, 3, S, S) float32 of one clip's crops (V, T, H, W): u, v, magnitude in
+    px of the crop for each phase.
     """
     flow = np.stack(
         [
-            phase_flow(view, onset, apex, offset, options.backend, options.compensation, options.phases)
+            phase_flow(
+                view, onset, apex, offset, options.backend, options.compensation, options.phases
+            )
             for view in frames
         ]
     )
@@ -109,21 +125,23 @@ def _shrink(maps, size):
     """Bring maps (V, P, 3, H, W) to (V, P, 3, size, size)."""
     flat = maps.reshape(-1, *maps.shape[-2:])
     mode = cv2.INTER_AREA if min(maps.shape[-2:]) >= size else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(plane, (size, size), interpolation=mode) for plane in flat]).reshape(
-        *maps.shape[:3], size, size
-    )
+    return np.stack(
+        [cv2.resize(plane, (size, size), interpolation=mode) for plane in flat]
+    ).reshape(*maps.shape[:3], size, size)
 
 
 def extract_clip(clip, views, options=FrontEnd(), frames=None):
-    """Run the whole front end on one Clip; return its maps (V, P, 3, S, S), apex, motion curve (V, T) px and boxes
-    (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. Raises MerError where ``options`` ask for an annotated
-    apex and there is none.
+    """Run the whole front end on one Clip; return its maps (V, P, 3, S, S), apex, motion curve (V,
+    T) px and boxes (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. Raises MerError
+    where ``options`` ask for an annotated apex and there is none.
     """
     return next(_extract_variants(clip, views, [options], frames))
 
 
 def measure_crops(crops, onset, offset, options=FrontEnd()):
-    """Return maps (V, P, 3, S, S), the apex found, and the motion curve (V, T) px of crops (V, T, H, W)."""
+    """Return maps (V, P, 3, S, S), the apex found, and the motion curve (V, T) px of crops (V, T,
+    H, W).
+    """
     flows = onset_flows(crops, onset, options.curve_backend)
     curve = curve_of_flows(flows, onset, offset, options.compensation, options.detrend)
     apex = find_apex(curve, onset, offset, options.rule, options.smoothing)
@@ -131,7 +149,9 @@ def measure_crops(crops, onset, offset, options=FrontEnd()):
 
 
 def _extract_variants(clip, views, variants, raw=None):
-    """Yield what ``extract_clip`` returns for each FrontEnd in ``variants``; what they share is computed once."""
+    """Yield what ``extract_clip`` returns for each FrontEnd in ``variants``; what they share is
+    computed once.
+    """
     places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))
     crops = dict(zip(places, crop_places(clip, views, places, raw), strict=True))
     flows, curves = {}, {}
@@ -149,15 +169,21 @@ def _extract_variants(clip, views, variants, raw=None):
         elif clip.apex is not None:
             apex = clip.apex
         else:
-            raise MerError(f"clip {clip.name}: the manifest gives no apex; use apex='auto'")
-        yield flow_maps(frames, clip.onset, apex, clip.offset, options), apex, curve, np.array(boxes)
+            raise MerError(f"clip {clip.name}", "the manifest gives no apex; use apex='auto'")
+        yield (
+            flow_maps(frames, clip.onset, apex, clip.offset, options),
+            apex,
+            curve,
+            np.array(boxes),
+        )
 
 
 def read_flow_images(clip, channels, options=FrontEnd()):
     """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG a phase.
 
-    ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and v come as
-    (value - 127.5) / 127.5, the third as value / 255: how many px that is, only who made the pictures knows.
+    ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and
+    v come as (value - 127.5) / 127.5, the third as value / 255: how many px that is, only who made
+    the pictures knows.
     """
     order = [channels.index("u"), channels.index("v")]
     order += [k for k in range(3) if k not in order]
@@ -166,47 +192,74 @@ def read_flow_images(clip, channels, options=FrontEnd()):
         planes = read_image(path, colour=True).astype(np.float32).transpose(2, 0, 1)[order]
         maps.append(np.stack([planes[0] / 127.5 - 1, planes[1] / 127.5 - 1, planes[2] / 255]))
         if maps[-1].shape != maps[0].shape:
-            raise MerError(f"{path}: another size than the clip's first flow image; all must be alike")
+            raise MerError(path, "another size than the clip's first flow image; all must be alike")
     maps = normalise(np.stack(maps)[None], options.normalisation)
     return _shrink(maps, options.size)
 
 
 def _extract_part(clips, views, channels, variants):
-    """Return for some clips a list of records (maps, apex, boxes), one a variant: the work of one job."""
+    """Return for some clips a list of records (maps, apex, boxes), one a variant: the work of one
+    job.
+    """
     if channels:
-        return [[(read_flow_images(clip, channels, options), -1, 0) for options in variants] for clip in clips]
-    return [[(maps, apex, boxes) for maps, apex, _, boxes in _extract_variants(c, views, variants)] for c in clips]
+        return [
+            [(read_flow_images(clip, channels, options), -1, 0) for options in variants]
+            for clip in clips
+        ]
+    return [
+        [(maps, apex, boxes) for maps, apex, _, boxes in _extract_variants(c, views, variants)]
+        for c in clips
+    ]
 
 
 def _describe_record(dataset, options):
-    """Return the dtype of one clip's record; MerError for options that a set of flow images cannot follow."""
+    """Return the dtype of one clip's record; MerError for options that a set of flow images cannot
+    follow.
+    """
     phases = options.phases
     if dataset.channels:
         free = {"phases", "normalisation", "size"}
         for name, default in asdict(FrontEnd()).items():
             if name not in free and getattr(options, name) != default:
-                raise MerError(f"{dataset.name} holds flow images and no frames: {name} cannot be chosen any more")
+                raise MerError(
+                    f"{dataset.name} holds flow images and no frames: {name} cannot be chosen "
+                    "any more"
+                )
         phases = min(phases, *(len(clip.names) for clip in dataset.clips))
     shape = (dataset.views, phases, 3, options.size, options.size)
-    return np.dtype([("x", "<f4", shape), ("apex", "<i8"), ("boxes", "<i8", (dataset.views, 4)), ("check", "<u8")])
+    return np.dtype(
+        [
+            ("x", "<f4", shape),
+            ("apex", "<i8"),
+            ("boxes", "<i8", (dataset.views, 4)),
+            ("check", "<u8"),
+        ]
+    )
 
 
 def extract_records(dataset, variants, cache=None, jobs=1):
-    """Return (key, records) for each FrontEnd in ``variants``: records (N,) with the fields x, apex and boxes, mapped
-    from a file in the folder ``cache``, where this data, front end and code were seen before.
+    """Return (key, records) for each FrontEnd in ``variants``: records (N,) with the fields x, apex
+    and boxes, mapped from a file in the folder ``cache``, where this data, front end and code were
+    seen before.
 
-    For what is missing, frames are read, cropped and followed once for all variants. Finished clips are kept at once:
-    an extraction that was stopped goes on where it was.
+    For what is missing, frames are read, cropped and followed once for all variants. Finished clips
+    are kept at once: an extraction that was stopped goes on where it was.
     """
-    keys = [key_of(dataset.fingerprint, asdict(options), code_of("method.features")) for options in variants]
+    keys = [
+        key_of(dataset.fingerprint, asdict(options), code_of("method.features"))
+        for options in variants
+    ]
     dtypes = [_describe_record(dataset, options) for options in variants]
     if cache is None:
         paths = [None] * len(keys)
-        return list(zip(keys, _make_records(dataset, variants, paths, dtypes, keys, jobs), strict=True))
+        return list(
+            zip(keys, _make_records(dataset, variants, paths, dtypes, keys, jobs), strict=True)
+        )
     paths = [cache / f"features-{key}.npy" for key in keys]
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / ".features.lock"):  # two notebooks at once: the second reads what the first made
+        # two notebooks at once: the second reads what the first made
+        with FileLock(cache / ".features.lock"):
             given = list(zip(paths, dtypes, keys, strict=True))
             opened = [open_records(path, dtype, len(dataset), key) for path, dtype, key in given]
             missing = [k for k, records in enumerate(opened) if records is None]
@@ -216,13 +269,18 @@ def extract_records(dataset, variants, cache=None, jobs=1):
             for k in missing:
                 opened[k] = np.load(paths[k], mmap_mode="r", allow_pickle=False)
     except OSError as error:
-        raise MerError(f"{cache}: cannot be written ({error.strerror or error}); what is done is kept") from None
+        raise MerError(
+            cache, f"cannot be written ({error.strerror or error}); what is done is kept"
+        ) from None
     return list(zip(keys, opened, strict=True))
 
 
 def _make_records(dataset, variants, paths, dtypes, keys, jobs):
     """Extract what is missing; return the arrays (empty for those that went to files)."""
-    stores = [Growing(path, dtype, len(dataset), key) for path, dtype, key in zip(paths, dtypes, keys, strict=True)]
+    stores = [
+        Growing(path, dtype, len(dataset), key)
+        for path, dtype, key in zip(paths, dtypes, keys, strict=True)
+    ]
     first = min(store.rows for store in stores)
     for store in stores:
         store.start(first)
@@ -237,7 +295,9 @@ def _make_records(dataset, variants, paths, dtypes, keys, jobs):
 
 
 def extract_variants(dataset, variants, cache=None, jobs=1):
-    """Return the Features of a Dataset for each FrontEnd in ``variants`` (see ``extract_records``)."""
+    """Return the Features of a Dataset for each FrontEnd in ``variants`` (see
+    ``extract_records``).
+    """
     common = {
         "y": dataset.label_matrix(),
         "clips": np.array([clip.name for clip in dataset.clips]),
@@ -247,7 +307,9 @@ def extract_variants(dataset, variants, cache=None, jobs=1):
     }
     found = extract_records(dataset, variants, cache, jobs)
     fields = ("x", "apex", "boxes")
-    return [Features(**common, **{name: np.asarray(rows[name]) for name in fields}) for _, rows in found]
+    return [
+        Features(**common, **{name: np.asarray(rows[name]) for name in fields}) for _, rows in found
+    ]
 
 
 def extract(dataset, options=FrontEnd(), cache=None, jobs=1):

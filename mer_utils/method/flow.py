@@ -1,4 +1,6 @@
-"""Dense optical flow between two frames, head motion taken out, and the three maps of a phase: u, v, magnitude."""
+"""Dense optical flow between two frames, head motion taken out, and the three maps of a phase: u,
+v, magnitude.
+"""
 
 from mer_utils import MerError
 
@@ -14,12 +16,15 @@ def _dis(first, second):
 
 
 def _farneback(first, second):
-    # OpenCV's own sample settings: pyramid scale, levels, window, iterations, neighbourhood, its sigma
+    # OpenCV's own sample settings: pyramid scale, levels, window, iterations, neighbourhood, its
+    # sigma
     return cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
 
 
 def _tvl1(first, second):
-    v, u = optical_flow_tvl1(first.astype(np.float32) / 255, second.astype(np.float32) / 255, dtype=np.float32)
+    v, u = optical_flow_tvl1(
+        first.astype(np.float32) / 255, second.astype(np.float32) / 255, dtype=np.float32
+    )
     return np.stack([u, v], -1)
 
 
@@ -27,7 +32,8 @@ BACKENDS = {"dis": _dis, "farneback": _farneback, "tvl1": _tvl1}
 
 
 def compute_flow(first, second, backend="dis"):
-    """Return the flow (2, H, W) float32 in px that carries ``first`` onto ``second`` (H, W uint8): u right, v down.
+    """Return the flow (2, H, W) float32 in px that carries ``first`` onto ``second`` (H, W uint8):
+    u right, v down.
 
     ``backend`` is dis (Kroeger et al. 2016), farneback (Farnebäck 2003) or tvl1 (Zach et al. 2007).
     """
@@ -35,23 +41,30 @@ def compute_flow(first, second, backend="dis"):
         raise MerError(f"flow backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
     if first.shape != second.shape:
         raise MerError(f"flow needs two frames of one size, got {first.shape} and {second.shape}")
-    return np.ascontiguousarray(BACKENDS[backend](first, second).transpose(2, 0, 1), dtype=np.float32)
+    return np.ascontiguousarray(
+        BACKENDS[backend](first, second).transpose(2, 0, 1), dtype=np.float32
+    )
 
 
 def head_motion(flow, method="similarity", rounds=5):
-    """Estimate the part of a flow field (2, H, W) that moves like a rigid head: zero, its median, or a similarity
-    transform.
+    """Estimate the part of a flow field (2, H, W) that moves like a rigid head: zero, its median,
+    or a similarity transform.
 
-    The similarity u = a x - b y + c, v = b x + a y + d is fitted by reweighted least squares (weights 1 / residual):
-    the moving parts of the face are outliers, so that they are not subtracted from themselves. Raises MerError for an
-    unknown method.
+    The similarity u = a x - b y + c, v = b x + a y + d is fitted by reweighted least squares
+    (weights 1 / residual): the moving parts of the face are outliers, so that they are not
+    subtracted from themselves. Raises MerError for an unknown method.
     """
     if method == "none":
         return np.zeros_like(flow)
     if method == "median":
-        return np.broadcast_to(np.median(flow, axis=(1, 2), keepdims=True), flow.shape).astype(np.float32)
+        return np.broadcast_to(np.median(flow, axis=(1, 2), keepdims=True), flow.shape).astype(
+            np.float32
+        )
     if method != "similarity":
-        raise MerError(f"head-motion compensation {method!r} is unknown; choose one of {', '.join(COMPENSATIONS)}")
+        raise MerError(
+            f"head-motion compensation {method!r} is unknown; choose one of "
+            f"{', '.join(COMPENSATIONS)}"
+        )
     step = max(1, flow.shape[1] // 32)  # four unknowns need no more than about 32 x 32 samples
     y, x = np.mgrid[: flow.shape[1], : flow.shape[2]].astype(np.float64)
     x, y = x - x.mean(), y - y.mean()
@@ -74,13 +87,17 @@ def compensate(flow, method="similarity"):
 
 
 def magnitude(flow):
-    """Return sqrt(u^2 + v^2) in px over the axis of length 2 in front of H, W: (..., 2, H, W) -> (..., H, W)."""
+    """Return sqrt(u^2 + v^2) in px over the axis of length 2 in front of H, W: (..., 2, H, W) ->
+    (..., H, W).
+    """
     return np.hypot(flow[..., 0, :, :], flow[..., 1, :, :])
 
 
 def phase_flow(frames, onset, apex, offset, backend="dis", compensation="similarity", phases=2):
-    """Return the flow of each phase (P, 2, H, W) px for the frames (T, H, W) of one view: onset-apex, then apex-
-    offset.
+    """Return the flow of each phase (P, 2, H, W) px for the frames (T, H, W) of one view:
+    onset-apex, then apex- offset.
     """
     pairs = ((onset, apex), (apex, offset))[:phases]
-    return np.stack([compensate(compute_flow(frames[i], frames[j], backend), compensation) for i, j in pairs])
+    return np.stack(
+        [compensate(compute_flow(frames[i], frames[j], backend), compensation) for i, j in pairs]
+    )

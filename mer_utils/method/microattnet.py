@@ -1,4 +1,6 @@
-"""MicroAttNet: a stream each for u, v and magnitude, squeeze-and-excitation, fusion attention, one logit a label."""
+"""MicroAttNet: a stream each for u, v and magnitude, squeeze-and-excitation, fusion attention, one
+logit a label.
+"""
 
 from mer_utils import STREAMS, MerError
 
@@ -12,8 +14,9 @@ SE_PLACES = ("magnitude", "all", "none")
 
 
 class Dropout(nn.Module):
-    """Dropout as everywhere (each value is zeroed with probability ``p``, the others grow by 1 / (1 - p)), drawn by
-    ``torch.rand``: on a CPU twice as fast as ``nn.Dropout``. ``whole`` drops whole channels (B, C, H, W).
+    """Dropout as everywhere (each value is zeroed with probability ``p``, the others grow by 1 / (1
+    - p)), drawn by ``torch.rand``: on a CPU twice as fast as ``nn.Dropout``. ``whole`` drops whole
+    channels (B, C, H, W).
     """
 
     def __init__(self, p, whole=False):
@@ -28,9 +31,11 @@ class Dropout(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weight each channel by what all channels hold on average (Hu et al. 2018): (B, C, H, W) -> same shape.
+    """Weight each channel by what all channels hold on average (Hu et al. 2018): (B, C, H, W) ->
+    same shape.
 
-    The gate is 2 sigmoid(.) with a last layer of zeros, so that at the start it is 1 everywhere and changes nothing.
+    The gate is 2 sigmoid(.) with a last layer of zeros, so that at the start it is 1 everywhere and
+    changes nothing.
     """
 
     def __init__(self, channels, reduction=4):
@@ -47,8 +52,8 @@ class SqueezeExcitation(nn.Module):
 
 
 class FusionAttention(nn.Module):
-    """One weight a stream and sample, from the averages of all streams: (B, K, C, H, W) -> weights (B, K) that sum to
-    1.
+    """One weight a stream and sample, from the averages of all streams: (B, K, C, H, W) -> weights
+    (B, K) that sum to 1.
 
     The last layer starts at zero: every stream weighs 1 / K at first.
     """
@@ -66,31 +71,37 @@ class FusionAttention(nn.Module):
 
 
 def make_streams(channels, width, dropout, count=3):
-    """Return ``count`` streams that never mix, (B, 3 C, S, S) -> (B, 3 * 2 width, S/4, S/4): two 3x3 convolutions of
-    stride 2, each with BN and ReLU.
+    """Return ``count`` streams that never mix, (B, 3 C, S, S) -> (B, 3 * 2 width, S/4, S/4): two
+    3x3 convolutions of stride 2, each with BN and ReLU.
 
-    ``groups=3`` cuts the channels into thirds and convolves each by itself: the numbers of three separate networks
-    (notebook 04 shows it) in less time (benchmarks/training.py says how much).
+    ``groups=3`` cuts the channels into thirds and convolves each by itself: the numbers of three
+    separate networks (notebook 04 shows it) in less time (benchmarks/training.py says how much).
     """
     return nn.Sequential(
-        nn.Conv2d(count * channels, count * width, 3, stride=2, padding=1, groups=count, bias=False),
+        nn.Conv2d(
+            count * channels, count * width, 3, stride=2, padding=1, groups=count, bias=False
+        ),
         nn.BatchNorm2d(count * width),
         nn.ReLU(),
         Dropout(dropout, whole=True),
-        nn.Conv2d(count * width, 2 * count * width, 3, stride=2, padding=1, groups=count, bias=False),
+        nn.Conv2d(
+            count * width, 2 * count * width, 3, stride=2, padding=1, groups=count, bias=False
+        ),
         nn.BatchNorm2d(2 * count * width),
         nn.ReLU(),
     )
 
 
 class MicroAttNet(nn.Module):
-    """The triple-stream network of the paper; layer sizes are our choice (only the parts are stated there).
+    """The triple-stream network of the paper; layer sizes are our choice (only the parts are stated
+    there).
 
-    Input (B, V, P, 3, S, S): views and phases are each stream's input channels. Output: logits (B, L). ``fusion`` is
-    attention (streams weighted, then concatenated), concat (not weighted) or mean (averaged); ``se`` puts squeeze-
-    and-excitation on the magnitude stream, on all, or on none. Every part draws its start values from its own seed,
-    and attention and SE start as the identity: two networks of one seed that differ in a switch start with equal
-    shared weights and, but for ``mean``, with equal outputs. ``streams`` 2 leaves the magnitude out.
+    Input (B, V, P, 3, S, S): views and phases are each stream's input channels. Output: logits (B,
+    L). ``fusion`` is attention (streams weighted, then concatenated), concat (not weighted) or mean
+    (averaged); ``se`` puts squeeze- and-excitation on the magnitude stream, on all, or on none.
+    Every part draws its start values from its own seed, and attention and SE start as the identity:
+    two networks of one seed that differ in a switch start with equal shared weights and, but for
+    ``mean``, with equal outputs. ``streams`` 2 leaves the magnitude out.
     """
 
     def __init__(
@@ -130,14 +141,17 @@ class MicroAttNet(nn.Module):
         self.attention = attention if fusion == "attention" else None
         side = (size + 3) // 4  # after two strides of 2
         cells = channels * side**2 * (1 if fusion == "mean" else streams)
-        self.head = nn.Sequential(nn.Flatten(), Dropout(dropout), seeded(lambda: nn.Linear(cells, labels)))
+        self.head = nn.Sequential(
+            nn.Flatten(), Dropout(dropout), seeded(lambda: nn.Linear(cells, labels))
+        )
 
     def forward(self, x, return_attention=False):
-        """Return logits (B, L); with ``return_attention`` also the streams' weights (B, 3), all 1/3 without fusion
-        attention.
+        """Return logits (B, L); with ``return_attention`` also the streams' weights (B, 3), all 1/3
+        without fusion attention.
         """
         count = self.count
-        x = x[:, :, :, :count].permute(0, 3, 1, 2, 4, 5).flatten(1, 3)  # (B, 3 * V * P, S, S), all of u first
+        # (B, 3 * V * P, S, S), all of u first
+        x = x[:, :, :, :count].permute(0, 3, 1, 2, 4, 5).flatten(1, 3)
         features = self.streams(x).unflatten(1, (count, -1))  # (B, 3, C, S/4, S/4)
         if any(isinstance(gate, SqueezeExcitation) for gate in self.gates):
             features = torch.stack([gate(features[:, k]) for k, gate in enumerate(self.gates)], 1)
@@ -156,7 +170,9 @@ def count_parameters(network):
 
 
 def count_macs(network, shape):
-    """Return the multiply-accumulates of one sample of ``shape`` (without batch) in convolutions and linear layers."""
+    """Return the multiply-accumulates of one sample of ``shape`` (without batch) in convolutions
+    and linear layers.
+    """
     total = 0
 
     def add(module, _, output):
@@ -180,6 +196,8 @@ def count_macs(network, shape):
 
 
 def summarise(network, shape):
-    """Return "name: N parameters, M MACs a sample" for a network that takes samples of ``shape``."""
+    """Return "name: N parameters, M MACs a sample" for a network that takes samples of
+    ``shape``.
+    """
     name, macs = type(network).__name__, count_macs(network, shape)
     return f"{name}: {count_parameters(network):,} parameters, {macs:,} MACs a sample"

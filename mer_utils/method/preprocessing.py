@@ -1,4 +1,6 @@
-"""From raw frames to face crops: separate the two views, find one box a sequence and view, crop every frame with it."""
+"""From raw frames to face crops: separate the two views, find one box a sequence and view, crop
+every frame with it.
+"""
 
 from pathlib import Path
 
@@ -9,33 +11,37 @@ from mer_utils.data.tables import read_table, write_table
 import cv2
 import numpy as np
 
-# The challenge entry's fallback box (0, 400, 1200, 1600) in its 1200 x 1600 px views, as fractions of width and height.
+# The challenge entry's fallback box (0, 400, 1200, 1600) in its 1200 x 1600 px views, as fractions
+# of width and height.
 FALLBACK = (0.0, 0.25, 1.0, 1.0)
 ENLARGE = 1.5  # of a found face's box about its centre: read in public code for the challenge
 FACE_CENTRE = 0.88  # how far below the top of the hair a face has its centre, in widths of the head
 
 
 def split_views(raw, views=2):
-    """Cut raw frames (T, H, W) into views (V, T, H, W // V): left is [0, W // 2), right starts at W // 2; an odd last
-    column is dropped.
+    """Cut raw frames (T, H, W) into views (V, T, H, W // V): left is [0, W // 2), right starts at W
+    // 2; an odd last column is dropped.
     """
     width = raw.shape[-1] // views
     if width == 0:
-        raise MerError(f"frames are {raw.shape[-1]} px wide and cannot hold {views} views side by side")
+        raise MerError(
+            f"frames are {raw.shape[-1]} px wide and cannot hold {views} views side by side"
+        )
     return np.stack([raw[..., k * width : (k + 1) * width] for k in range(views)])
 
 
 def silhouette(frame, tolerance=24):
-    """Return a bool mask (H, W) of what differs from a plain background, or None where the border shows no plain
-    background.
+    """Return a bool mask (H, W) of what differs from a plain background, or None where the border
+    shows no plain background.
 
-    The background level is the median of the top row and both side columns' upper halves; ``tolerance`` is in grey
-    levels.
+    The background level is the median of the top row and both side columns' upper halves;
+    ``tolerance`` is in grey levels.
     """
     height = frame.shape[0] // 2
     border = np.concatenate([frame[0], frame[:height, 0], frame[:height, -1]]).astype(np.float32)
     level = np.median(border)
-    if np.mean(np.abs(border - level) > tolerance) > 0.25:  # a head that touches one side covers less
+    # a head that touches one side covers less
+    if np.mean(np.abs(border - level) > tolerance) > 0.25:
         return None
     mask = (np.abs(frame.astype(np.float32) - level) > tolerance).astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
@@ -46,11 +52,12 @@ def silhouette(frame, tolerance=24):
 
 
 def find_box(frame, enlarge=1.0):
-    """Find the face's square box (x0, y0, x1, y1) in px on one frame (H, W) of one view, by its silhouette.
+    """Find the face's square box (x0, y0, x1, y1) in px on one frame (H, W) of one view, by its
+    silhouette.
 
-    The head's width gives the scale: a square of that width times ``enlarge``, centred on the head, which starts
-    below the hair. Without a plain background or a plausible head the challenge's fallback box is returned. The box
-    is clipped to the frame.
+    The head's width gives the scale: a square of that width times ``enlarge``, centred on the head,
+    which starts below the hair. Without a plain background or a plausible head the challenge's
+    fallback box is returned. The box is clipped to the frame.
     """
     return _frame_head(_find_head(frame), frame.shape, enlarge)
 
@@ -66,7 +73,9 @@ def _frame_head(head, shape, enlarge):
 
 
 def _find_head(frame):
-    """Return the centre and the width (x, y, side) px of the head before a plain background, or None."""
+    """Return the centre and the width (x, y, side) px of the head before a plain background, or
+    None.
+    """
     mask = silhouette(frame)
     if mask is None:
         return None
@@ -86,54 +95,69 @@ def _clip(box, width, height):
 
 
 def crop(frames, box, size):
-    """Cut ``box`` out of frames (..., H, W) and resize to (..., size, size) uint8; one box for all keeps motion
-    comparable.
+    """Cut ``box`` out of frames (..., H, W) and resize to (..., size, size) uint8; one box for all
+    keeps motion comparable.
     """
     x0, y0, x1, y1 = box
     height, width = frames.shape[-2:]
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise MerError(f"the crop box {tuple(box)} does not lie inside the {width} x {height} px view")
+        raise MerError(
+            f"the crop box {tuple(box)} does not lie inside the {width} x {height} px view"
+        )
     part = frames[..., y0:y1, x0:x1]
     mode = cv2.INTER_AREA if min(part.shape[-2:]) > size else cv2.INTER_CUBIC
-    flat = [cv2.resize(frame, (size, size), interpolation=mode) for frame in part.reshape(-1, *part.shape[-2:])]
+    flat = [
+        cv2.resize(frame, (size, size), interpolation=mode)
+        for frame in part.reshape(-1, *part.shape[-2:])
+    ]
     return np.stack(flat).reshape(*frames.shape[:-2], size, size)
 
 
 def crop_flow(flow, box, size):
-    """Bring a flow field (2, H, W) in px of the view into the crop: (2, size, size) in px of the crop."""
+    """Bring a flow field (2, H, W) in px of the view into the crop: (2, size, size) in px of the
+    crop.
+    """
     x0, y0, x1, y1 = box
-    part = [cv2.resize(plane[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR) for plane in flow]
-    return np.stack(part) * np.array([size / (x1 - x0), size / (y1 - y0)], np.float32)[:, None, None]
+    part = [
+        cv2.resize(plane[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR)
+        for plane in flow
+    ]
+    return (
+        np.stack(part) * np.array([size / (x1 - x0), size / (y1 - y0)], np.float32)[:, None, None]
+    )
 
 
 def locate(first, clip=None, enlarge=1.0):
-    """Return one box a view for the first frames (V, H, W) of a clip, and how they were found: manifest, silhouette,
-    or fallback (if any view has no plain background).
+    """Return one box a view for the first frames (V, H, W) of a clip, and how they were found:
+    manifest, silhouette, or fallback (if any view has no plain background).
     """
     if clip is not None and clip.boxes:
         return clip.boxes, "manifest"
     heads = [_find_head(view) for view in first]
-    boxes = tuple(_frame_head(head, view.shape, enlarge) for head, view in zip(heads, first, strict=True))
+    boxes = tuple(
+        _frame_head(head, view.shape, enlarge) for head, view in zip(heads, first, strict=True)
+    )
     return boxes, "fallback" if None in heads else "silhouette"
 
 
 def find_boxes(views, clip=None, enlarge=1.0):
-    """Return one box a view for frames (V, T, H, W): the manifest's if ``clip`` has them, else found on each view's
-    first frame.
+    """Return one box a view for frames (V, T, H, W): the manifest's if ``clip`` has them, else
+    found on each view's first frame.
     """
     return locate([view[0] for view in views], clip, enlarge)[0]
 
 
 def load_crops(clip, views=2, size=128, enlarge=1.0, frames=None):
-    """Read a clip and return its face crops (V, T, size, size) uint8 and the boxes used (x0, y0, x1, y1) px, one a
-    view; ``frames``, (V, T, H, W) or T times (V, H, W), stand in for those on disk.
+    """Read a clip and return its face crops (V, T, size, size) uint8 and the boxes used (x0, y0,
+    x1, y1) px, one a view; ``frames``, (V, T, H, W) or T times (V, H, W), stand in for those on
+    disk.
     """
     return crop_places(clip, views, [(size, enlarge)], frames)[0]
 
 
 def crop_places(clip, views, places, frames=None):
-    """Return what ``load_crops`` returns for each (size, enlarge) in ``places``. Each frame is decoded once and cropped
-    at once: a film of 2400 x 1600 px never lies in memory as a whole.
+    """Return what ``load_crops`` returns for each (size, enlarge) in ``places``. Each frame is
+    decoded once and cropped at once: a film of 2400 x 1600 px never lies in memory as a whole.
     """
     if frames is None:
         frames = (split_views(raw, views) for raw in iterate_frames(clip))
@@ -147,7 +171,7 @@ def crop_places(clip, views, places, frames=None):
             for (size, _), box, kept in zip(places, boxes, crops, strict=True):
                 kept.append([crop(view, part, size) for view, part in zip(pair, box, strict=True)])
     except MerError as error:
-        raise MerError(f"clip {clip.name}: {error}") from None
+        raise error.seen_from(f"clip {clip.name}") from None
     return [(np.stack(kept, 1), box) for kept, box in zip(crops, boxes, strict=True)]
 
 
@@ -157,17 +181,19 @@ class FaceFinder:
     def __init__(self, model):
         """Load ``model`` (.onnx); MerError if it is not there or is no such model."""
         if not Path(model).is_file():
-            raise MerError(f"{model}: no such model file; the README says where YuNet's is published")
+            raise MerError(model, "no such model file; the README says where YuNet's is published")
         try:
             self.net = cv2.FaceDetectorYN.create(str(model), "", (320, 320))
             self.net.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error:
-            raise MerError(f"{model}: OpenCV cannot use it as a YuNet model (.onnx)") from None
+            raise MerError(model, "OpenCV cannot use it as a YuNet model (.onnx)") from None
 
     def find(self, frame):
-        """Return the box (x0, y0, x1, y1) px of the largest face on one frame (H, W) of one view, or None.
+        """Return the box (x0, y0, x1, y1) px of the largest face on one frame (H, W) of one view,
+        or None.
 
-        YuNet's box is enlarged as the challenge's entry enlarges its own, x1.5 about its centre, and made square.
+        YuNet's box is enlarged as the challenge's entry enlarges its own, x1.5 about its centre,
+        and made square.
         """
         self.net.setInputSize(frame.shape[::-1])
         faces = self.net.detect(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))[1]
@@ -180,8 +206,9 @@ class FaceFinder:
 
 
 def fill_boxes(root, model):
-    """Write the column ``box`` of a dataset's manifest for the clips that have none and no plain background, found by
-    YuNet on their first frames; return {clip: "manifest", "silhouette", "found", or "not found"}.
+    """Write the column ``box`` of a dataset's manifest for the clips that have none and no plain
+    background, found by YuNet on their first frames; return {clip: "manifest", "silhouette",
+    "found", or "not found"}.
     """
     dataset, finder, done = open_dataset(root), FaceFinder(model), {}
     rows = [row.cells for row in read_table(dataset.root / "manifest.csv")]

@@ -19,7 +19,9 @@ GROUP = 8  # clips a job: each gives back a few numbers
 
 @dataclass(frozen=True)
 class Report:
-    """What ``examine`` found: ``rows`` are (check, what was found) in the table's order, ``facts`` plain numbers."""
+    """What ``examine`` found: ``rows`` are (check, what was found) in the table's order, ``facts``
+    plain numbers.
+    """
 
     name: str
     rows: list
@@ -34,7 +36,9 @@ class Report:
     def verdict(self, check):
         """Return ok, or how many findings of the worse level a check has: "mend 2", "look 3"."""
         levels = Counter(finding.level for finding in self.findings if finding.check == check)
-        return next((f"{level} {levels[level]}" for level in ("mend", "look") if levels[level]), "ok")
+        return next(
+            (f"{level} {levels[level]}" for level in ("mend", "look") if levels[level]), "ok"
+        )
 
     def table(self):
         """Return one table as text, then the findings, at most five a check."""
@@ -42,22 +46,41 @@ class Report:
         lines = [f"{self.name}\n", f"{'check':12}  {'found':{room}}  verdict", "-" * WIDTH]
         for check, found in self.rows:
             first, *more = textwrap.wrap(found, room) or [""]
-            lines += [f"{check:12}  {first:{room}}  {self.verdict(check)}", *(" " * 14 + part for part in more)]
+            lines += [
+                f"{check:12}  {first:{room}}  {self.verdict(check)}",
+                *(" " * 14 + part for part in more),
+            ]
         for level, heading in (("mend", "To be mended"), ("look", "To be looked at")):
             chosen = [finding for finding in self.findings if finding.level == level]
             lines += ["", f"{heading}:", *_list_findings(chosen)] if chosen else []
-        lines += ["", "Sound: nothing must be mended." if self.sound else "Not sound: mend what is listed first."]
+        lines += [
+            "",
+            "Sound: nothing must be mended."
+            if self.sound
+            else "Not sound: mend what is listed first.",
+        ]
         return "\n".join(lines)
 
     def to_json(self):
         """Return the whole report as plain dicts and lists."""
-        checks = [{"check": check, "found": found, "verdict": self.verdict(check)} for check, found in self.rows]
+        checks = [
+            {"check": check, "found": found, "verdict": self.verdict(check)}
+            for check, found in self.rows
+        ]
         findings = [finding._asdict() for finding in self.findings]
-        return {"name": self.name, "sound": self.sound, "checks": checks, "facts": self.facts, "findings": findings}
+        return {
+            "name": self.name,
+            "sound": self.sound,
+            "checks": checks,
+            "facts": self.facts,
+            "findings": findings,
+        }
 
 
 def _list_findings(findings):
-    """Return the findings of one level as lines: those that say the same are joined, five a check are shown."""
+    """Return the findings of one level as lines: those that say the same are joined, five a check
+    are shown.
+    """
     lines = []
     for check in dict.fromkeys(finding.check for finding in findings):
         same = {}
@@ -67,26 +90,38 @@ def _list_findings(findings):
         for what, places in list(same.items())[:SHOWN]:
             more = f" and {len(places) - 3} more" if len(places) > 3 else ""
             text = f"{check}: {', '.join(places[:3])}{more}: {what}"
-            lines += textwrap.wrap(text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+            lines += textwrap.wrap(
+                text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+            )
         rest = sum(len(places) for places in list(same.values())[SHOWN:])
         lines += [f"- {check}: and {rest} more"] if rest else []
     return lines
 
 
 def examine(root, jobs=1):
-    """Read all of the dataset in the folder ``root``, each frame once, in ``jobs`` processes (0: one a core); return a
-    Report. Raises MerError only where dataset.json or the manifest as a whole cannot be used.
+    """Read all of the dataset in the folder ``root``, each frame once, in ``jobs`` processes (0:
+    one a core); return a Report. Raises MerError only where dataset.json or the manifest as a whole
+    cannot be used.
     """
     root = Path(root)
     info, rows = survey(root)
     clips = [clip for clip in rows if not isinstance(clip, MerError)]
     groups = [(root, info, clips[start : start + GROUP]) for start in range(0, len(clips), GROUP)]
     seen = [one for part in run_jobs(inspect_group, groups, jobs) for one in part]
-    table, facts = [("rows", f"{len(clips)} of {len(rows)} in the manifest can be used")], {"rows": len(rows)}
-    findings = [explain("mend", "rows", error, root) for error in rows if isinstance(error, MerError)]
+    table, facts = (
+        [("rows", f"{len(clips)} of {len(rows)} in the manifest can be used")],
+        {"rows": len(rows)},
+    )
+    findings = [
+        explain("mend", "rows", error, root) for error in rows if isinstance(error, MerError)
+    ]
     findings += [finding for one in seen for finding in one.findings]
     shared = (_check_clips, _check_subjects, _check_labels, _check_published, _check_sizes)
-    own = (_check_phases, _check_copies) if info.get("channels") else (_check_times, _check_copies, _check_faces)
+    own = (
+        (_check_phases, _check_copies)
+        if info.get("channels")
+        else (_check_times, _check_copies, _check_faces)
+    )
     for check in shared + own:
         lines, numbers, found = check(info, clips, seen)
         table, facts, findings = table + lines, facts | numbers, findings + found
@@ -95,19 +130,24 @@ def examine(root, jobs=1):
     return Report(info["name"], table, facts, findings)
 
 
-# Each check takes dataset.json's content, the clips and what was seen of each; it returns lines of the table, facts for
-# the JSON, and Findings.
+# Each check takes dataset.json's content, the clips and what was seen of each; it returns lines of
+# the table, facts for the JSON, and Findings.
 
 
 def _check_clips(info, clips, seen):
     missing = [clip.name for clip in clips if clip.labels is None]
-    found = [Finding("look", "clips", name, "no labels: `mer submit` answers it, training cannot") for name in missing]
+    found = [
+        Finding("look", "clips", name, "no labels: `mer submit` answers it, training cannot")
+        for name in missing
+    ]
     text = f"{len(clips)}, {len(missing)} without labels" if missing else str(len(clips))
     return [("clips", text)], {"clips": len(clips), "unlabelled": len(missing)}, found
 
 
 def _check_subjects(info, clips, seen):
-    """Find subjects that are split over names: spelt in two ways, or with their sessions told apart."""
+    """Find subjects that are split over names: spelt in two ways, or with their sessions told
+    apart.
+    """
     counts = Counter(clip.subject for clip in clips)
     alike, sessions, found = {}, {}, []
     for name in sorted(counts):
@@ -118,7 +158,10 @@ def _check_subjects(info, clips, seen):
         sessions.setdefault(base[1] if base else name, []).append(name)
     for group in alike.values():
         if len(group) > 1:
-            what = "are one subject in several spellings; use one, else it is learnt from and tested on at once"
+            what = (
+                "are one subject in several spellings; use one, else it is learnt from and "
+                "tested on at once"
+            )
             found.append(Finding("mend", "subjects", ", ".join(group), what))
     for group in sessions.values():
         if 2 <= len(group) <= 4:  # more is a way of counting subjects
@@ -127,7 +170,11 @@ def _check_subjects(info, clips, seen):
     if len(counts) == 1 and any(clip.labels for clip in clips):
         what = "is the only subject; leaving one subject out leaves nothing to learn from"
         found.append(Finding("mend", "subjects", clips[0].subject, what))
-    each = " to ".join(map(str, sorted({min(counts.values()), max(counts.values())}))) if counts else ""
+    each = (
+        " to ".join(map(str, sorted({min(counts.values()), max(counts.values())})))
+        if counts
+        else ""
+    )
     text = f"{len(counts)}, with {each} clips each" if counts else "0"
     text += " (training needs 4 or more)" if len(counts) < 4 else ""
     return [("subjects", text)], {"subjects": len(counts)}, found
@@ -138,16 +185,26 @@ def _check_labels(info, clips, seen):
     for k, label in enumerate(info["labels"]):
         subjects = {clip.subject for clip in clips if clip.labels and clip.labels[k]}
         if not counts[label] and any(clip.labels for clip in clips):
-            what = "no clip has this label; add such clips, or take it out of dataset.json and the manifest"
+            what = (
+                "no clip has this label; add such clips, or take it out of dataset.json and "
+                "the manifest"
+            )
             found.append(Finding("mend", "labels", label, what))
         elif len(subjects) == 1:
             what = "a single subject shows it; where that one is left out, nothing of it is learnt"
             found.append(Finding("look", "labels", label, what))
-    return [("labels", ", ".join(f"{label} {n}" for label, n in counts.items()))], {"labels": counts}, found
+    return (
+        [("labels", ", ".join(f"{label} {n}" for label, n in counts.items()))],
+        {"labels": counts},
+        found,
+    )
 
 
 def _count_labels(info, clips):
-    return {label: sum(clip.labels[k] for clip in clips if clip.labels) for k, label in enumerate(info["labels"])}
+    return {
+        label: sum(clip.labels[k] for clip in clips if clip.labels)
+        for k, label in enumerate(info["labels"])
+    }
 
 
 def _check_published(info, clips, seen):
@@ -157,13 +214,21 @@ def _check_published(info, clips, seen):
         return [], {}, []
     table = [row.cells for row in read_table(PUBLISHED / "published_counts.csv")]
     wanted = {row["what"]: int(row["count"]) for row in table if row["set"] == name}
-    have = _count_labels(info, clips) | {"clips": len(clips), "subjects": len({clip.subject for clip in clips})}
+    have = _count_labels(info, clips) | {
+        "clips": len(clips),
+        "subjects": len({clip.subject for clip in clips}),
+    }
     differ = [what for what in wanted if have.get(what, 0) != wanted[what]]
     found = [
-        Finding("look", "published", what, f"{have.get(what, 0)} here, {wanted[what]} published") for what in differ
+        Finding("look", "published", what, f"{have.get(what, 0)} here, {wanted[what]} published")
+        for what in differ
     ]
     text = f"{len(wanted) - len(differ)} of {len(wanted)} counts are as published of {name}"
-    return [("published", text if wanted else f"no counts are known of {name}")], {"published": wanted}, found
+    return (
+        [("published", text if wanted else f"no counts are known of {name}")],
+        {"published": wanted},
+        found,
+    )
 
 
 def _check_sizes(info, clips, seen):
@@ -172,14 +237,25 @@ def _check_sizes(info, clips, seen):
     found = []
     for clip, one in zip(clips, seen, strict=True):
         if one.size and one.size != sizes[0][0]:
-            what = "{} x {} px, but most clips of the set have {} x {} px".format(*one.size, *sizes[0][0])
+            what = "{} x {} px, but most clips of the set have {} x {} px".format(
+                *one.size, *sizes[0][0]
+            )
             found.append(Finding("look", "sizes", clip.name, what))
-    text = ", ".join(f"{w} x {h} px" + (f" ({n} clips)" if len(sizes) > 1 else "") for (w, h), n in sizes[:4])
+    text = ", ".join(
+        f"{w} x {h} px" + (f" ({n} clips)" if len(sizes) > 1 else "") for (w, h), n in sizes[:4]
+    )
     text += f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
-    text += ", two views side by side" if info["views"] == 2 and sizes and not info.get("channels") else ""
+    text += (
+        ", two views side by side"
+        if info["views"] == 2 and sizes and not info.get("channels")
+        else ""
+    )
     facts = {"frames": sum(counts), "sizes": {f"{w} x {h}": n for (w, h), n in sizes}}
     return (
-        [("frames", f"{sum(counts)}, {min(counts)} to {max(counts)} a clip"), ("sizes", text or "none")],
+        [
+            ("frames", f"{sum(counts)}, {min(counts)} to {max(counts)} a clip"),
+            ("sizes", text or "none"),
+        ],
         facts,
         found,
     )
@@ -189,7 +265,12 @@ def _check_phases(info, clips, seen):
     counts = Counter(len(clip.names) for clip in clips)
     usual = counts.most_common(1)[0][0] if counts else 0
     found = [
-        Finding("mend", "channels", clip.name, f"{len(clip.names)} pictures, but most clips have {usual}: one a phase")
+        Finding(
+            "mend",
+            "channels",
+            clip.name,
+            f"{len(clip.names)} pictures, but most clips have {usual}: one a phase",
+        )
         for clip in clips
         if len(clip.names) != usual
     ]
@@ -201,15 +282,29 @@ def _check_times(info, clips, seen):
     rates, found = sorted({clip.fps for clip in clips if clip.fps}), []
     for clip in clips:
         if clip.fps is None:
-            found.append(Finding("look", "fps", clip.name, "fps is not given: how long it lasts cannot be checked"))
+            found.append(
+                Finding(
+                    "look",
+                    "fps",
+                    clip.name,
+                    "fps is not given: how long it lasts cannot be checked",
+                )
+            )
         elif not 25 <= clip.fps <= 1000:
-            found.append(Finding("look", "fps", clip.name, f"{clip.fps:g} fps: too few, or a misprint?"))
+            found.append(
+                Finding("look", "fps", clip.name, f"{clip.fps:g} fps: too few, or a misprint?")
+            )
     if len(rates) > 1:
-        what = "several rates in one set: the apex is sought in a curve smoothed over frames, not over seconds"
+        what = (
+            "several rates in one set: the apex is sought in a curve smoothed over frames, "
+            "not over seconds"
+        )
         found.append(Finding("look", "fps", f"{rates[0]:g} to {rates[-1]:g} fps", what))
     times = [(clip.offset - clip.onset) / clip.fps for clip in clips if clip.fps]
     text = f"{min(times):.2f} to {max(times):.2f} s from onset to offset" if times else "not known"
-    known = ", ".join(f"{fps:g}" for fps in rates[:6]) + (f" and {len(rates) - 6} more" if len(rates) > 6 else "")
+    known = ", ".join(f"{fps:g}" for fps in rates[:6]) + (
+        f" and {len(rates) - 6} more" if len(rates) > 6 else ""
+    )
     return [("fps", known or "not known"), ("duration", text)], {"fps": rates}, found
 
 
@@ -234,12 +329,15 @@ def _check_faces(info, clips, seen):
     moved = [one.motion for one in seen if one.motion]
     lines = [("face box", ", ".join(f"{kind} {kinds[kind]}" for kind in sorted(kinds)) or "none")]
     if info["views"] == 2:
-        odd = len({finding.where for one in seen for finding in one.findings if finding.check == "views"})
+        odd = len(
+            {finding.where for one in seen for finding in one.findings if finding.check == "views"}
+        )
         lines.append(("views", f"alike and in step in {len(moved) - odd} of {len(moved)} clips"))
     text = "not measured"
     if moved:
         least, most, head = (
-            pick(column) for pick, column in zip((min, max, max), zip(*moved, strict=True), strict=True)
+            pick(column)
+            for pick, column in zip((min, max, max), zip(*moved, strict=True), strict=True)
         )
         text = f"face {least:.2f} to {most:.2f} px, head up to {head:.1f} px, in crops of {CROP} px"
     return [*lines, ("motion", text)], {"boxes": dict(kinds)}, []

@@ -1,4 +1,6 @@
-"""What is to run: the notebooks of a profile, their checked parameters, and all that their outputs depend on."""
+"""What is to run: the notebooks of a profile, their checked parameters, and all that their outputs
+depend on.
+"""
 
 import ast
 import json
@@ -18,12 +20,15 @@ import joblib
 import nbformat
 import yaml
 
-BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}  # parameters that `mer run` sets itself
+# parameters that `mer run` sets itself
+BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to run: what goes in (``inputs``: all that its outputs depend on) and where it lies."""
+    """One notebook to run: what goes in (``inputs``: all that its outputs depend on) and where it
+    lies.
+    """
 
     number: str
     source: Path
@@ -54,24 +59,33 @@ class Layer(NamedTuple):
 
 
 def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
-    """Return the Jobs of a profile, each parameter checked by name and type; MerError says what cannot be run.
+    """Return the Jobs of a profile, each parameter checked by name and type; MerError says what
+    cannot be run.
 
-    ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "05.epochs=3" or "all.seed=1".
+    ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "05.epochs=3"
+    or "all.seed=1".
     """
     suite = read_suite(root)
     settings = pick_profile(suite, profile)
     if settings.get("needs_data") and not data:
-        raise MerError(f"the profile {profile} needs --data and the folder of a licensed dataset (see data/README.md)")
-    data = Path(data).resolve() if data else None  # as the command line means it: seen from the current folder
+        raise MerError(
+            f"the profile {profile} needs --data and the folder of a licensed dataset (see "
+            "data/README.md)"
+        )
+    # as the command line means it: seen from the current folder
+    data = Path(data).resolve() if data else None
     numbers = _choose(suite, select, data)
     notebooks = {number: _read_notebook(root, suite, number) for number in numbers}
     defaults = {number: parameters for number, (_, _, parameters) in notebooks.items()}
     layers = [
-        Layer(target, table, "notebooks/profiles.yml") for target, table in settings.get("parameters", {}).items()
+        Layer(target, table, "notebooks/profiles.yml")
+        for target, table in settings.get("parameters", {}).items()
     ]
     if numbers != list(suite["notebooks"]):  # what a profile says of others need not be checked now
         layers = [layer for layer in layers if layer.target in numbers or _meant(layer, defaults)]
-    values = _apply_layers(defaults, [*layers, *(_read_override(text, suite) for text in overrides)])
+    values = _apply_layers(
+        defaults, [*layers, *(_read_override(text, suite) for text in overrides)]
+    )
     fixed = {"profile": profile, "jobs": count_workers(workers)}
     if data:
         fixed["data"] = str(data)
@@ -83,12 +97,16 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
         synthetic = prints[values[number]["data"]][0]
         changed = {key: value for key, value in values[number].items() if value != given[key]}
         folder = Path(root) / "artifacts" / profile / number
-        jobs.append(Job(number, path, tuple(figures), values[number], changed, inputs, synthetic, folder))
+        jobs.append(
+            Job(number, path, tuple(figures), values[number], changed, inputs, synthetic, folder)
+        )
     return jobs
 
 
 def look_again(job):
-    """Return the Job with its inputs as they are by now: notebook or code may have been edited since it was planned."""
+    """Return the Job with its inputs as they are by now: notebook or code may have been edited
+    since it was planned.
+    """
     cells = nbformat.read(job.source, as_version=4).cells
     known = {job.parameters["data"]: (job.synthetic, job.inputs["data"])}
     inputs = _read_inputs(None, list(job.figures), cells, job.parameters, known)
@@ -96,14 +114,19 @@ def look_again(job):
 
 
 def _choose(suite, select, data):
-    """Return the numbers of the notebooks to run; on a set of flow images those that can do without frames."""
+    """Return the numbers of the notebooks to run; on a set of flow images those that can do without
+    frames.
+    """
     numbers = list(suite["notebooks"]) if select is None else select
     if data is None or "channels" not in read_json(data / "dataset.json"):
         return numbers
     able = [number for number in numbers if suite["notebooks"][number].get("frames") is False]
     if select is not None and able != numbers:
         needy = next(number for number in numbers if number not in able)
-        raise MerError(f"notebook {needy} needs frames, and {data} holds flow images; run it with --only 05, 06 or 07")
+        raise MerError(
+            f"notebook {needy} needs frames, and {data} holds flow images; run it with --only "
+            "05, 06 or 07"
+        )
     return able
 
 
@@ -115,7 +138,9 @@ def count_workers(jobs):
 def pick_profile(suite, profile):
     """Return a profile's settings from profiles.yml, or raise MerError with the names there are."""
     if profile not in suite["profiles"]:
-        raise MerError(f"there is no profile {profile!r}; choose from {', '.join(suite['profiles'])}")
+        raise MerError(
+            f"there is no profile {profile!r}; choose from {', '.join(suite['profiles'])}"
+        )
     return suite["profiles"][profile] or {}
 
 
@@ -131,11 +156,15 @@ def _read_notebook(root, suite, number):
     """Return (path, cells, parameters with their defaults) of one notebook."""
     path = Path(root) / "notebooks" / f"{suite['notebooks'][number]['file']}.ipynb"
     if not path.is_file():
-        raise MerError(f"notebooks/{path.name}: no such notebook, though notebooks/profiles.yml lists it")
+        raise MerError(
+            f"notebooks/{path.name}", "no such notebook, though notebooks/profiles.yml lists it"
+        )
     try:
         cells = nbformat.read(path, as_version=4).cells
     except Exception as error:  # nbformat raises its own, json's and jsonschema's
-        raise MerError(f"notebooks/{path.name}: not readable as a notebook ({str(error).splitlines()[0]})") from None
+        raise MerError(
+            f"notebooks/{path.name}", f"not readable as a notebook ({str(error).splitlines()[0]})"
+        ) from None
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     parameters = {}
     try:
@@ -143,10 +172,15 @@ def _read_notebook(root, suite, number):
             (target,) = statement.targets
             parameters[target.id] = ast.literal_eval(statement.value)
     except (SyntaxError, AttributeError, ValueError):
-        raise MerError(f"notebooks/{path.name}: the parameters cell may hold lines 'name = literal' only") from None
+        raise MerError(
+            f"notebooks/{path.name}", "the parameters cell may hold lines 'name = literal' only"
+        ) from None
     missing = [name for name in ("profile", "data") if name not in parameters]
     if missing:
-        raise MerError(f"notebooks/{path.name}: the cell tagged 'parameters' must define {' and '.join(missing)}")
+        raise MerError(
+            f"notebooks/{path.name}",
+            f"the cell tagged 'parameters' must define {' and '.join(missing)}",
+        )
     return path, cells, parameters
 
 
@@ -154,33 +188,44 @@ def _read_override(text, suite):
     """Read "05.epochs=3" as a Layer."""
     match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", text, re.DOTALL)
     if match is None:
-        raise MerError(f"-p {text}: must look like 05.epochs=3 (notebook.name=value)")
+        raise MerError(f"-p {text}", "must look like 05.epochs=3 (notebook.name=value)")
     target, name, value = match.groups()
     if name in BY_OPTION:
-        raise MerError(f"-p {text}: use {BY_OPTION[name]} instead")
-    return Layer("all" if target == "all" else pick_number(suite, target), {name: value}, f"-p {text}", typed=True)
+        raise MerError(f"-p {text}", f"use {BY_OPTION[name]} instead")
+    return Layer(
+        "all" if target == "all" else pick_number(suite, target),
+        {name: value},
+        f"-p {text}",
+        typed=True,
+    )
 
 
 def _meant(layer, defaults):
-    return layer.target == "all" and any(name in given for name in layer.values for given in defaults.values())
+    return layer.target == "all" and any(
+        name in given for name in layer.values for given in defaults.values()
+    )
 
 
 def _apply_layers(defaults, layers):
-    """Return {number: parameters}: the notebooks' defaults with the layers laid over them, names and types checked."""
+    """Return {number: parameters}: the notebooks' defaults with the layers laid over them, names
+    and types checked.
+    """
     result = {number: dict(given) for number, given in defaults.items()}
     for target, table, origin, typed in layers:
         if target != "all" and target not in result:
-            raise MerError(f"{origin}: notebook {target} is not among those of this run")
+            raise MerError(origin, f"notebook {target} is not among those of this run")
         for name, value in (table or {}).items():
             meant = [n for n, given in defaults.items() if target in (n, "all") and name in given]
             if not meant:
                 known = "" if target == "all" else f"; it has {', '.join(defaults[target])}"
                 where = "any notebook of this run" if target == "all" else f"notebook {target}"
-                raise MerError(f"{origin}: there is no parameter {name!r} in {where}{known}")
+                raise MerError(origin, f"there is no parameter {name!r} in {where}{known}")
             for number in meant:
                 default = defaults[number][name]
                 given = _parse(value, default) if typed else value
-                result[number][name] = _check(given, default, f"{origin}: {name} of notebook {number}")
+                result[number][name] = _check(
+                    given, default, f"{origin}: {name} of notebook {number}"
+                )
     return result
 
 
@@ -198,18 +243,24 @@ def _parse(text, default):
 
 
 def _check(value, default, what):
-    """Return ``value`` if it has the type of ``default`` (an int may stand for a float), else raise MerError."""
+    """Return ``value`` if it has the type of ``default`` (an int may stand for a float), else raise
+    MerError.
+    """
     if type(value) is int and type(default) is float:
         return float(value)
     if default is not None and type(value) is not type(default):
-        raise MerError(f"{what} is {value!r}, but must be of type {type(default).__name__} like {default!r}")
+        raise MerError(
+            f"{what} is {value!r}, but must be of type {type(default).__name__} like {default!r}"
+        )
     if isinstance(value, list) and default:
         return [_check(item, default[0], f"an element of {what}") for item in value]
     return value
 
 
 def _read_inputs(root, figures, cells, parameters, prints):
-    """Return all that a notebook's outputs depend on, as JSON values: of its text the code; no workers or paths."""
+    """Return all that a notebook's outputs depend on, as JSON values: of its text the code; no
+    workers or paths.
+    """
     code = {cell.id: _read_cell(cell.source) for cell in cells if cell.cell_type == "code"}
     folder = parameters["data"]
     if folder not in prints:
@@ -222,7 +273,8 @@ def _read_inputs(root, figures, cells, parameters, prints):
         "notebook": key_of([[name, read_source(text).tree] for name, text in code.items()]),
         "figures": figures,
         "parameters": {key: value for key, value in parameters.items() if key not in BY_OPTION},
-        # synthetic faces that are made here follow from the parameters and from the generator's code
+        # synthetic faces that are made here follow from the parameters and from the generator's
+        # code
         "data": fingerprint,
         **code_of(*["faces.generate"] * synthetic, cells=code.values(), loaded=False),
     }
@@ -243,9 +295,12 @@ def _read_cell(source):
 
 
 def find_reasons(job, out=None):
-    """Return why a notebook must run again, none if it is fresh. With ``out``, its pictures there count too."""
+    """Return why a notebook must run again, none if it is fresh. With ``out``, its pictures there
+    count too.
+    """
     record = job.record()
-    if not record or "kernels" not in record.get("inputs", {"kernels": ""}):  # none, or one of an older version
+    # none, or one of an older version
+    if not record or "kernels" not in record.get("inputs", {"kernels": ""}):
         return ["never run"]
     if record.get("unfinished"):
         return ["its last run did not finish"]
@@ -256,7 +311,11 @@ def find_reasons(job, out=None):
         reasons.append("its figures in notebooks/profiles.yml changed")
     if old["kernels"] != new["kernels"]:
         reasons.append(f"kernels: {old['kernels']} → {new['kernels']}")
-    words = {"parameters": "parameter {}: {} → {}", "packages": "{}: {} → {}", "modules": "mer_utils/{} changed"}
+    words = {
+        "parameters": "parameter {}: {} → {}",
+        "packages": "{}: {} → {}",
+        "modules": "mer_utils/{} changed",
+    }
     for kind, word in words.items():
         for name in sorted(old[kind].keys() | new[kind].keys()):
             if (before := old[kind].get(name)) != (after := new[kind].get(name)):
@@ -264,8 +323,12 @@ def find_reasons(job, out=None):
     if old["data"] != new["data"]:
         reasons.append("the data changed")
     for name, digest in record["outputs"].items():
-        places = [job.folder / name] + ([Path(out) / Path(name).name] if out and name.endswith(".png") else [])
+        places = [job.folder / name] + (
+            [Path(out) / Path(name).name] if out and name.endswith(".png") else []
+        )
         for path in places:
             if not path.is_file() or sha256(path) != digest:
-                reasons.append(f"{path.name} {'changed' if path.is_file() else 'is missing'} in {path.parent}")
+                reasons.append(
+                    f"{path.name} {'changed' if path.is_file() else 'is missing'} in {path.parent}"
+                )
     return reasons

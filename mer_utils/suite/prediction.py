@@ -1,4 +1,6 @@
-"""A trained ensemble on disk, and what it says of a clip that nobody has labelled: frames, a film, or meshes."""
+"""A trained ensemble on disk, and what it says of a clip that nobody has labelled: frames, a film,
+or meshes.
+"""
 
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
@@ -24,7 +26,9 @@ LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression las
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The networks of all folds with what they were trained on: ``members`` score maps of ``shape`` (V, P, 3, S, S)."""
+    """The networks of all folds with what they were trained on: ``members`` score maps of ``shape``
+    (V, P, 3, S, S).
+    """
 
     members: tuple[NetworkMember, ...]
     labels: tuple[str, ...]
@@ -36,10 +40,16 @@ class Ensemble:
     exclusive: bool = False
 
     def score(self, maps):
-        """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and attention weights (M, 3)."""
+        """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and attention weights
+        (M, 3).
+        """
         if maps.shape != self.shape:
-            raise MerError(f"maps of shape {maps.shape} do not fit an ensemble trained on {self.shape} (V, P, 3, S, S)")
-        x, count = choose_maps(np.array(maps, np.float32)[None], self.recipe)  # a copy: torch wants to write
+            raise MerError(
+                f"maps of shape {maps.shape} do not fit an ensemble trained on {self.shape} (V, "
+                "P, 3, S, S)"
+            )
+        # a copy: torch wants to write
+        x, count = choose_maps(np.array(maps, np.float32)[None], self.recipe)
         pairs = [member.score(x) for member in self.members]
         scores = [merge_views(score, count, self.recipe.merge)[0] for score, _ in pairs]
         return np.stack(scores), np.stack([look.mean(0) for _, look in pairs])
@@ -69,19 +79,24 @@ class Prediction:
 
     @property
     def answers(self):
-        """Yes or no to each label, (L,): the mean against the threshold, or the largest of exclusive labels."""
+        """Yes or no to each label, (L,): the mean against the threshold, or the largest of
+        exclusive labels.
+        """
         return decide(self.scores.mean(0)[None], self.thresholds, self.exclusive)[0].astype(bool)
 
     def table(self):
-        """Return {label: {probability, spread, threshold, answer}}; the spread is the standard deviation over
-        members. Exclusive labels, and a label that no inner subject showed, have no threshold: None.
+        """Return {label: {probability, spread, threshold, answer}}; the spread is the standard
+        deviation over members. Exclusive labels, and a label that no inner subject showed, have no
+        threshold: None.
         """
         mean, spread, answers = self.scores.mean(0), self.scores.std(0), self.answers
         return {
             label: {
                 "probability": round(float(mean[k]), 4),
                 "spread": round(float(spread[k]), 4),
-                "threshold": round(float(self.thresholds[k]), 4) if np.isfinite(self.thresholds[k]) else None,
+                "threshold": round(float(self.thresholds[k]), 4)
+                if np.isfinite(self.thresholds[k])
+                else None,
                 "answer": bool(answers[k]),
             }
             for k, label in enumerate(self.labels)
@@ -94,7 +109,9 @@ class Prediction:
             "trained_on": self.trained_on,
             "networks": len(self.scores),
             "labels": self.table(),
-            "attention": dict(zip(STREAMS, self.attention.astype(float).round(4).tolist(), strict=True)),
+            "attention": dict(
+                zip(STREAMS, self.attention.astype(float).round(4).tolist(), strict=True)
+            ),
             "onset": self.onset,
             "apex": self.apex,
             "offset": self.offset,
@@ -105,7 +122,9 @@ class Prediction:
 
 
 def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
-    """Write the networks of an Outcome as one safetensors file that ``load_ensemble`` needs nothing else to read."""
+    """Write the networks of an Outcome as one safetensors file that ``load_ensemble`` needs nothing
+    else to read.
+    """
     meta = {
         "labels": features.labels,
         "shape": features.x.shape[1:],
@@ -115,25 +134,36 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
         "folds": len(outcome.members),
         "exclusive": features.exclusive,
     }
-    tensors = {f"{n}.{name}": value for n, fold in enumerate(outcome.members) for name, value in fold.items()}
+    tensors = {
+        f"{n}.{name}": value
+        for n, fold in enumerate(outcome.members)
+        for name, value in fold.items()
+    }
     tensors["thresholds"] = np.median(outcome.fold_thresholds, 0).round(6)
     write_arrays(path, tensors, meta)
 
 
 def find_weights(root):
-    """Return the weights that notebook 05 kept under ``root``: of the paper profile (real data) first, then full, then
-    course (synthetic faces).
+    """Return the weights that notebook 05 kept under ``root``: of the paper profile (real data)
+    first, then full, then course (synthetic faces).
     """
-    paths = [Path(root) / "artifacts" / profile / "05" / WEIGHTS for profile in ("paper", "full", "course")]
+    paths = [
+        Path(root) / "artifacts" / profile / "05" / WEIGHTS
+        for profile in ("paper", "full", "course")
+    ]
     return next((path for path in paths if path.is_file()), paths[-1])
 
 
 def load_ensemble(path):
-    """Read what ``save_ensemble`` wrote; raise MerError if the file is missing or is something else."""
+    """Read what ``save_ensemble`` wrote; raise MerError if the file is missing or is something
+    else.
+    """
     path = Path(path)
     if not path.is_file():
         raise MerError(
-            f"{path}: no trained weights; `mer run --only 05` trains them (add --profile full for all folds)"
+            path,
+            "no trained weights; `mer run --only 05` trains them (add --profile full "
+            "for all folds)",
         )
     try:
         tensors, meta = read_arrays(path)
@@ -141,59 +171,75 @@ def load_ensemble(path):
         raise MerError(f"{error}; train the weights anew with `mer run --only 05`") from None
     for name, value in tensors.items():
         if name != "thresholds" and not np.isfinite(value).all():
-            raise MerError(f"{path}: {name} holds values that are no numbers; train anew with `mer run --only 05`")
+            raise MerError(
+                path,
+                f"{name} holds values that are no numbers; train anew with `mer run --only 05`",
+            )
     try:
         recipe, front_end = Recipe(**meta["recipe"]), FrontEnd(**meta["front_end"])
         shape = tuple(meta["shape"])
         seen = choose_maps(np.zeros((1, *shape), np.float32), recipe)[0].shape[1:]
         thresholds, members = tensors.pop("thresholds"), []
         for n in range(meta["folds"]):
-            fold = {name.removeprefix(f"{n}."): value for name, value in tensors.items() if name.startswith(f"{n}.")}
+            fold = {
+                name.removeprefix(f"{n}."): value
+                for name, value in tensors.items()
+                if name.startswith(f"{n}.")
+            }
             members += load_members(fold, recipe, seen, len(meta["labels"]), meta["exclusive"])
     except (KeyError, TypeError, ValueError, RuntimeError):
         raise MerError(
-            f"{path}: not weights that this version wrote; train them anew with `mer run --only 05`"
+            path, "not weights that this version wrote; train them anew with `mer run --only 05`"
         ) from None
     about = (recipe, front_end, meta["trained_on"], meta["exclusive"])
     return Ensemble(tuple(members), tuple(meta["labels"]), shape, thresholds, *about)
 
 
 def open_film(source, views=2, size=448, yaw=25.0, fov=26.1):
-    """Return the frames of ``source`` as an iterator of (V, H, W) uint8: a folder of numbered pictures or a film, both
-    views side by side if ``views`` is 2, or a folder of OBJ or PLY meshes, filmed from -yaw and +yaw degrees with
-    ``size`` px and ``fov`` degrees of height. Raises MerError for anything else.
+    """Return the frames of ``source`` as an iterator of (V, H, W) uint8: a folder of numbered
+    pictures or a film, both views side by side if ``views`` is 2, or a folder of OBJ or PLY meshes,
+    filmed from -yaw and +yaw degrees with ``size`` px and ``fov`` degrees of height. Raises
+    MerError for anything else.
     """
     source = Path(source)
     if source.is_file():
         if source.suffix.lower() not in VIDEO_TYPES:
-            raise MerError(f"{source}: is neither a folder nor a film ({', '.join(sorted(VIDEO_TYPES))})")
+            raise MerError(
+                source, f"is neither a folder nor a film ({', '.join(sorted(VIDEO_TYPES))})"
+            )
         return (split_views(frame, views) for frame in read_video(source))
     if source.is_dir() and holds_meshes(source):
         if views != 2:
-            raise MerError(f"{source}: meshes give two views, but these weights were trained on {views}")
+            raise MerError(
+                source, f"meshes give two views, but these weights were trained on {views}"
+            )
         return film_meshes(list_meshes(source), size, yaw, fov)
     return (split_views(frame, views) for frame in iterate_frames(list_frames(source)))
 
 
 def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
-    """Run one clip through the whole pipeline: views, crop, apex, phase flow, every network; return a Prediction.
+    """Run one clip through the whole pipeline: views, crop, apex, phase flow, every network; return
+    a Prediction.
 
-    ``source`` is what ``open_film`` reads (``camera`` goes there); ``onset`` and ``offset`` are frame numbers counted
-    from 0, by default the first and the last frame. The crop box is the one given in ``boxes`` (x0, y0, x1, y1) px,
-    one a view, else the silhouette's, else YuNet's where ``face_model`` names its file, else the fallback. Raises
-    MerError for what cannot be used.
+    ``source`` is what ``open_film`` reads (``camera`` goes there); ``onset`` and ``offset`` are
+    frame numbers counted from 0, by default the first and the last frame. The crop box is the one
+    given in ``boxes`` (x0, y0, x1, y1) px, one a view, else the silhouette's, else YuNet's where
+    ``face_model`` names its file, else the fallback. Raises MerError for what cannot be used.
     """
     source, options = Path(source), ensemble.front_end
-    needed = None if offset is None else offset + 1 + round(4 * options.smoothing)  # as far as the smoothing looks
+    # as far as the smoothing looks
+    needed = None if offset is None else offset + 1 + round(4 * options.smoothing)
     film = islice(open_film(source, ensemble.shape[0], **camera), needed)
     first = next(film, None)
     if first is None:
-        raise MerError(f"{source}: holds no frames")
+        raise MerError(source, "holds no frames")
     height, width = first[0].shape
     if width < height / 2:
+        wanted = "both views side by side in a frame" if len(first) == 2 else "one view per frame"
         raise MerError(
-            f"{source}: each of {len(first)} views would be {width} x {height} px, too narrow for a face; the weights "
-            f"want {'both views side by side in a frame' if len(first) == 2 else 'one view a frame'}"
+            source,
+            f"each of {len(first)} views would be {width} x {height} px, too narrow "
+            f"for a face; the weights want {wanted}",
         )
     clip = Clip(source.name, "unknown", None, source, (), 0, None, 0, boxes=boxes)
     found, how = locate(first, clip, options.enlarge)
@@ -202,21 +248,28 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
         found, how = tuple(finder.find(view) for view in first), "face model"
         if None in found:
             raise MerError(
-                f"{source}: YuNet finds no face in view {found.index(None) + 1} of the first frame; give a box"
+                source,
+                f"YuNet finds no face in view {found.index(None) + 1} of the first "
+                "frame; give a box",
             )
     film = _count(source, chain([first], film))
-    crops, _ = load_crops(replace(clip, boxes=found), ensemble.shape[0], options.crop, options.enlarge, film)
+    crops, _ = load_crops(
+        replace(clip, boxes=found), ensemble.shape[0], options.crop, options.enlarge, film
+    )
     offset = crops.shape[1] - 1 if offset is None else offset
     if not 0 <= onset < offset - 1 or offset >= crops.shape[1]:
         raise MerError(
-            f"{source}: onset {onset} and offset {offset} must lie in its {crops.shape[1]} frames (counted from 0), "
-            "with a frame between them"
+            source,
+            f"onset {onset} and offset {offset} must lie in its {crops.shape[1]} "
+            "frames (counted from 0), "
+            "with a frame between them",
         )
     maps, apex, curve = measure_crops(crops, onset, offset, options)
     scores, looks = ensemble.score(maps)
     joint = joint_curve(curve, options.rule, options.smoothing)
     return Prediction(
-        source.name, ensemble.labels, scores, ensemble.thresholds, looks.mean(0), onset, apex, offset, tuple(first),
+        source.name, ensemble.labels, scores, ensemble.thresholds, looks.mean(0), onset, apex,
+        offset, tuple(first),
         crops, curve, joint, maps, found, how, ensemble.trained_on, ensemble.exclusive,
     )  # fmt: skip
 
@@ -225,5 +278,8 @@ def _count(source, film):
     """Pass the frames on; MerError when there are too many for one expression."""
     for number, frame in enumerate(film):
         if number == LONGEST:
-            raise MerError(f"{source}: has more than {LONGEST} frames; cut it to one expression, or give its offset")
+            raise MerError(
+                source,
+                f"has more than {LONGEST} frames; cut it to one expression, or give its offset",
+            )
         yield frame

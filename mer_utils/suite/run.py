@@ -1,4 +1,6 @@
-"""The runner: executes notebooks in order, skips what is fresh, and keeps for every figure where it came from."""
+"""The runner: executes notebooks in order, skips what is fresh, and keeps for every figure where it
+came from.
+"""
 
 import sys
 import time
@@ -9,20 +11,38 @@ from mer_utils.core.files import read_json, sha256, write_bytes, write_json, wri
 from mer_utils.core.kernels import PINNED
 from mer_utils.core.provenance import key_of
 from mer_utils.suite.plan import find_reasons, look_again, pick_number, pick_profile, plan_jobs
-from mer_utils.suite.study import clear_outputs, find_root, list_outputs, merge, read_outputs, read_suite
+from mer_utils.suite.study import (
+    clear_outputs,
+    find_root,
+    list_outputs,
+    merge,
+    read_outputs,
+    read_suite,
+)
 
 import nbformat
 from filelock import FileLock, Timeout
 
 
 def run_suite(
-    profile="course", data="", only=(), start="", jobs=0, out="", overrides=(), echo=print, force=False, root=None
+    profile="course",
+    data="",
+    only=(),
+    start="",
+    jobs=0,
+    out="",
+    overrides=(),
+    echo=print,
+    force=False,
+    root=None,
 ):
-    """Run a profile's notebooks, collect their figures in ``out`` and return one dict a notebook for the table.
+    """Run a profile's notebooks, collect their figures in ``out`` and return one dict a notebook
+    for the table.
 
-    ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a core; it changes no
-    number), ``overrides`` are texts like "05.epochs=3", ``echo`` prints a line, ``force`` runs fresh notebooks too.
-    Everything is checked before anything runs. Raises MerError at the first notebook that fails; all made before stays.
+    ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a
+    core; it changes no number), ``overrides`` are texts like "05.epochs=3", ``echo`` prints a line,
+    ``force`` runs fresh notebooks too. Everything is checked before anything runs. Raises MerError
+    at the first notebook that fails; all made before stays.
     """
     root = Path(root or find_root())
     suite = read_suite(root)
@@ -34,7 +54,8 @@ def run_suite(
         kernels = planned[0].inputs["kernels"]
         if kernels != PINNED:
             echo(
-                f"kernels here: {kernels}; last digits differ from those of {PINNED}, which made the committed figures"
+                f"kernels here: {kernels}; last digits differ from those of {PINNED}, which made "
+                "the committed figures"
             )
         reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
         for index, job in enumerate(planned):
@@ -48,7 +69,9 @@ def run_suite(
             else:
                 echo(f"{label}: fresh")
             publish(job, record, out)
-            collect(suite, planned[: index + 1], out, whole=select is None and index + 1 == len(planned))
+            collect(
+                suite, planned[: index + 1], out, whole=select is None and index + 1 == len(planned)
+            )
             row = {"notebook": job.name, "seconds": record["seconds"], "figures": len(job.figures)}
             rows.append({**row, "fresh": not reasons[job.number], "headline": record["headline"]})
     echo(f"figures, figures.json and results.json: {out}")
@@ -56,8 +79,8 @@ def run_suite(
 
 
 def default_out(root, suite, profile, data, overrides=()):
-    """Return where figures go: the profile's ``out`` (committed), but pictures of given data or of changed parameters
-    stay in artifacts/.
+    """Return where figures go: the profile's ``out`` (committed), but pictures of given data or of
+    changed parameters stay in artifacts/.
     """
     committed = pick_profile(suite, profile).get("out")
     if overrides:
@@ -81,7 +104,10 @@ def _select(suite, only, start):
     first = pick_number(suite, start) if start else ""
     chosen = [number for number in suite["notebooks"] if number in wanted and number >= first]
     if not chosen:
-        raise MerError(f"--only and --from leave no notebook to run: {start} comes after {', '.join(sorted(wanted))}")
+        raise MerError(
+            f"--only and --from leave no notebook to run: {start} comes after "
+            f"{', '.join(sorted(wanted))}"
+        )
     return chosen
 
 
@@ -92,13 +118,19 @@ def _one_run(root, profile):
         path.parent.mkdir(exist_ok=True)
         return FileLock(path).acquire(timeout=0)
     except Timeout:
-        raise MerError(f"another run of the profile {profile} is at work in {root}; wait for it or stop it") from None
+        raise MerError(
+            f"another run of the profile {profile} is at work in {root}; wait for it or stop it"
+        ) from None
     except OSError as error:
-        raise MerError(f"{path}: cannot be written ({error.strerror}); choose a checkout you may write to") from None
+        raise MerError(
+            path, f"cannot be written ({error.strerror}); choose a checkout you may write to"
+        ) from None
 
 
 def _estimate(jobs):
-    """Return the time left as text, from the seconds of earlier runs (their mean where there was none)."""
+    """Return the time left as text, from the seconds of earlier runs (their mean where there was
+    none).
+    """
     known = [seconds for seconds in (job.record().get("seconds") for job in jobs) if seconds]
     if not known:
         return ""
@@ -131,10 +163,13 @@ def _execute(job, root, echo):
         )
     except papermill.PapermillExecutionError as error:
         message = " ".join(str(error.evalue).split())
-        raise MerError(f"{job.name} failed in cell [{error.exec_count}]: {error.ename}: {message}; {where}") from None
+        raise MerError(
+            f"{job.name} failed in cell [{error.exec_count}]: {error.ename}: {message}; {where}"
+        ) from None
     except DeadKernelError:
         raise MerError(
-            f"{job.name} failed: its kernel died, perhaps for want of memory (try --jobs 1); {where}"
+            f"{job.name} failed: its kernel died, perhaps for want of memory (try --jobs 1); "
+            f"{where}"
         ) from None
     seconds = round(time.perf_counter() - began, 1)
     for line in _read_notices(executed):
@@ -143,9 +178,12 @@ def _execute(job, root, echo):
     missing = [name for name in job.figures if name not in figures]
     if missing:
         raise MerError(
-            f"{job.name} ran, but did not make {', '.join(missing)} listed in notebooks/profiles.yml; {where}"
+            f"{job.name} ran, but did not make {', '.join(missing)} listed in "
+            f"notebooks/profiles.yml; {where}"
         )
-    outputs = {path.relative_to(job.folder).as_posix(): sha256(path) for path in list_outputs(job.folder)}
+    outputs = {
+        path.relative_to(job.folder).as_posix(): sha256(path) for path in list_outputs(job.folder)
+    }
     record = {"inputs": job.inputs, "outputs": outputs, "seconds": seconds, "headline": headline}
     if look_again(job).inputs != job.inputs:
         echo("      its code was edited while it ran: it will run again")
@@ -155,14 +193,26 @@ def _execute(job, root, echo):
 
 
 def _read_notices(executed):
-    """Return the lines that the package said on stderr in an executed notebook (see ``artifacts.say``)."""
-    outputs = [output for cell in nbformat.read(executed, as_version=4).cells for output in cell.get("outputs", [])]
-    lines = [line for output in outputs if output.get("name") == "stderr" for line in output["text"].splitlines()]
+    """Return the lines that the package said on stderr in an executed notebook (see
+    ``artifacts.say``).
+    """
+    outputs = [
+        output
+        for cell in nbformat.read(executed, as_version=4).cells
+        for output in cell.get("outputs", [])
+    ]
+    lines = [
+        line
+        for output in outputs
+        if output.get("name") == "stderr"
+        for line in output["text"].splitlines()
+    ]
     return [line for line in lines if line.startswith("mer: ")]
 
 
 def _escape(path):
-    return str(path).replace("{", "{{").replace("}", "}}")  # papermill fills in what stands in braces
+    # papermill fills in what stands in braces
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def publish(job, record, out):
@@ -176,9 +226,10 @@ def publish(job, record, out):
 def collect(suite, jobs, out, whole):
     """Write ``out``/figures.json and results.json from the records of these ``jobs``.
 
-    figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data, code and kernels;
-    results.json merges the numbers in the notebooks' order. Entries of other notebooks stay, if they are of the same
-    data, unless the jobs are the ``whole`` suite. Neither file holds a time or a path: equal runs give equal bytes.
+    figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data,
+    code and kernels; results.json merges the numbers in the notebooks' order. Entries of other
+    notebooks stay, if they are of the same data, unless the jobs are the ``whole`` suite. Neither
+    file holds a time or a path: equal runs give equal bytes.
     """
     paths = [Path(out) / f"{name}.json" for name in ("figures", "results")]
     figures, results, datasets = {}, {}, []
@@ -189,15 +240,30 @@ def collect(suite, jobs, out, whole):
         datasets += [dataset] if dataset else []
         merge(results, record["results"])
         for name, texts in record["figures"].items():
-            origin = {"notebook": job.source.name, "parameters": inputs["parameters"], "data": source}
-            code = {"code": key_of(inputs["notebook"], inputs["modules"]), "kernels": inputs["kernels"]}
-            figures[name] = {**texts, **origin, **code, "sha256": record["outputs"][f"figures/{name}.png"]}
-    old_figures, old_results = ({} if whole or not path.is_file() else read_json(path) for path in paths)
+            origin = {
+                "notebook": job.source.name,
+                "parameters": inputs["parameters"],
+                "data": source,
+            }
+            code = {
+                "code": key_of(inputs["notebook"], inputs["modules"]),
+                "kernels": inputs["kernels"],
+            }
+            figures[name] = {
+                **texts,
+                **origin,
+                **code,
+                "sha256": record["outputs"][f"figures/{name}.png"],
+            }
+    old_figures, old_results = (
+        {} if whole or not path.is_file() else read_json(path) for path in paths
+    )
     if datasets and _same_set(old_results.get("data"), datasets[0]):
         datasets.append(old_results["data"])
         merge(old_results, results)
         results, figures = old_results, old_figures | figures
-    if datasets:  # a notebook may look at a few clips of its own; the numbers come from the largest set
+    # a notebook may look at a few clips of its own; the numbers come from the largest set
+    if datasets:
         results.pop("data", None)
         results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
     names = [name for entry in suite["notebooks"].values() for name in entry["figures"]]
@@ -206,21 +272,25 @@ def collect(suite, jobs, out, whole):
 
 
 def _same_set(old, new):
-    """Return whether two notebooks' numbers may stand in one file: both of faces made here, or both of one folder."""
+    """Return whether two notebooks' numbers may stand in one file: both of faces made here, or both
+    of one folder.
+    """
     keys = ("name", "given") + ("fingerprint",) * new["given"]
     return old is not None and all(old.get(key) == new[key] for key in keys)
 
 
 def keep_outputs(root=None):
-    """Write the outputs of the last course run into notebooks/, as they are committed; return the notebooks' names.
+    """Write the outputs of the last course run into notebooks/, as they are committed; return the
+    notebooks' names.
 
-    Widgets, time stamps and whatever papermill adds stay behind. Raises MerError unless every course notebook is fresh.
+    Widgets, time stamps and whatever papermill adds stay behind. Raises MerError unless every
+    course notebook is fresh.
     """
     root = Path(root or find_root())
     planned = plan_jobs(root, "course")
     stale = [job.name for job in planned if find_reasons(job)]
     if stale:
-        raise MerError(f"{', '.join(stale)}: not fresh in the course profile; `mer run` first")
+        raise MerError(", ".join(stale), "not fresh in the course profile; `mer run` first")
     for job in planned:
         notebook = nbformat.read(job.source, as_version=4)
         executed = nbformat.read(job.folder / job.source.name, as_version=4)
@@ -228,7 +298,9 @@ def keep_outputs(root=None):
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.execution_count = done[cell.id].execution_count
-                cell.outputs = [output for output in done[cell.id].outputs if not _is_widget(output)]
+                cell.outputs = [
+                    output for output in done[cell.id].outputs if not _is_widget(output)
+                ]
         write_text(job.source, nbformat.writes(notebook) + "\n")
     return [job.name for job in planned]
 

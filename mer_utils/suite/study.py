@@ -1,4 +1,6 @@
-"""What a notebook sees of the suite: its dataset, its folders, and one helper each for figures and for numbers."""
+"""What a notebook sees of the suite: its dataset, its folders, and one helper each for figures and
+for numbers.
+"""
 
 import io
 import math
@@ -19,35 +21,48 @@ SYNTHETIC_LINE = "SYNTHETIC faces: these numbers are not 4DME numbers."
 
 
 def find_root(start=None):
-    """Return the first folder at or above ``start`` (default: the current one) that holds notebooks/profiles.yml."""
+    """Return the first folder at or above ``start`` (default: the current one) that holds
+    notebooks/profiles.yml.
+    """
     start = Path(start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         if (folder / "notebooks" / "profiles.yml").is_file():
             return folder
-    raise MerError(f"{start}: no notebooks/profiles.yml here or above; go to the repository's folder first")
+    raise MerError(
+        start, "no notebooks/profiles.yml here or above; go to the repository's folder first"
+    )
 
 
 def read_suite(root):
-    """Read notebooks/profiles.yml: ``notebooks`` {"03": {file, figures}} and ``profiles`` {"full": {parameters}}."""
+    """Read notebooks/profiles.yml: ``notebooks`` {"03": {file, figures}} and ``profiles`` {"full":
+    {parameters}}.
+    """
     path = Path(root) / "notebooks" / "profiles.yml"
     try:
         suite = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise MerError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(suite, dict) or not all(isinstance(suite.get(key), dict) for key in ("notebooks", "profiles")):
-        raise MerError(f"{path}: needs the mappings 'notebooks' and 'profiles'")
+        raise MerError(path, f"not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(suite, dict) or not all(
+        isinstance(suite.get(key), dict) for key in ("notebooks", "profiles")
+    ):
+        raise MerError(path, "needs the mappings 'notebooks' and 'profiles'")
     for number, entry in suite["notebooks"].items():
-        if not isinstance(number, str) or not isinstance(entry, dict) or not {"file", "figures"} <= set(entry):
-            raise MerError(f"{path}: notebook {number!r} needs a quoted number, 'file' and 'figures'")
+        if (
+            not isinstance(number, str)
+            or not isinstance(entry, dict)
+            or not {"file", "figures"} <= set(entry)
+        ):
+            raise MerError(path, f"notebook {number!r} needs a quoted number, 'file' and 'figures'")
     return suite
 
 
 def open_study(notebook, params):
-    """Open the study of ``notebook`` ("03") with the parameters in ``params`` (pass ``globals()``); print its banner.
+    """Open the study of ``notebook`` ("03") with the parameters in ``params`` (pass ``globals()``);
+    print its banner.
 
-    Known names, each with a default: profile, data, subjects, clips, seed, jobs. Earlier figures and results of this
-    notebook and profile are forgotten, so that what stands there afterwards comes from this run. Raises MerError for an
-    unknown notebook or profile.
+    Known names, each with a default: profile, data, subjects, clips, seed, jobs. Earlier figures
+    and results of this notebook and profile are forgotten, so that what stands there afterwards
+    comes from this run. Raises MerError for an unknown notebook or profile.
     """
     study = Study(notebook, {key: params[key] for key in DEFAULTS if key in params})
     clear_outputs(study.dir)
@@ -57,19 +72,26 @@ def open_study(notebook, params):
 
 
 class Study:
-    """One notebook's place: ``root``, ``profile``, ``seed``, ``jobs``, ``cache``, ``dir`` and the lazy ``dataset``."""
+    """One notebook's place: ``root``, ``profile``, ``seed``, ``jobs``, ``cache``, ``dir`` and the
+    lazy ``dataset``.
+    """
 
     def __init__(self, notebook, params):
         self.root = find_root()
         self.params = DEFAULTS | params
-        self.profile, self.seed, self.jobs = (self.params[key] for key in ("profile", "seed", "jobs"))
+        self.profile, self.seed, self.jobs = (
+            self.params[key] for key in ("profile", "seed", "jobs")
+        )
         suite = read_suite(self.root)
         if notebook not in suite["notebooks"]:
             raise MerError(
-                f"notebooks/profiles.yml lists no notebook {notebook!r}; it knows {', '.join(suite['notebooks'])}"
+                f"notebooks/profiles.yml lists no notebook {notebook!r}; it knows "
+                f"{', '.join(suite['notebooks'])}"
             )
         if self.profile not in suite["profiles"]:
-            raise MerError(f"there is no profile {self.profile!r}; choose from {', '.join(suite['profiles'])}")
+            raise MerError(
+                f"there is no profile {self.profile!r}; choose from {', '.join(suite['profiles'])}"
+            )
         self.notebook = notebook
         self.figure_names = suite["notebooks"][notebook]["figures"]
         self.cache = self.root / "artifacts" / "cache"
@@ -78,22 +100,36 @@ class Study:
 
     @cached_property
     def dataset(self):
-        """The dataset of this study: the folder ``data``, or synthetic faces that are made once and kept in data/."""
-        from mer_utils.data.dataset import open_dataset  # `mer` reads this file too, and starts faster so
+        """The dataset of this study: the folder ``data``, or synthetic faces that are made once and
+        kept in data/.
+        """
+        # `mer` reads this file too, and starts faster so
+        from mer_utils.data.dataset import open_dataset
 
         if self.params["data"]:
             return open_dataset(self.root / self.params["data"])
         recipe = (self.params[key] for key in ("subjects", "clips", "seed", "jobs"))
-        generate = import_module("mer_utils.faces.generate")  # by name: of real data it is no part (see plan.py)
+        # by name: of real data it is no part (see plan.py)
+        generate = import_module("mer_utils.faces.generate")
         return open_dataset(generate.ensure_synthetic(self.root / "data", *recipe))
 
     def banner(self):
-        """Return one line: what is about to be measured on which data (opened here, and noted in the results)."""
+        """Return one line: what is about to be measured on which data (opened here, and noted in
+        the results).
+        """
         data = self.dataset
-        # frames made by this code are known by their recipe; hashing hundreds of megabytes would tell nothing more
-        fingerprint = key_of(data.info) if data.synthetic and not self.params["data"] else data.fingerprint
+        # frames made by this code are known by their recipe; hashing hundreds of megabytes would
+        # tell nothing more
+        fingerprint = (
+            key_of(data.info) if data.synthetic and not self.params["data"] else data.fingerprint
+        )
         counts = {"clips": len(data), "subjects": len(data.subjects)}
-        about = {"name": data.name, "synthetic": data.synthetic, "given": bool(self.params["data"]), **counts}
+        about = {
+            "name": data.name,
+            "synthetic": data.synthetic,
+            "given": bool(self.params["data"]),
+            **counts,
+        }
         self.result(data={**about, "fingerprint": fingerprint})
         parts = [
             f"profile {self.profile}",
@@ -103,37 +139,50 @@ class Study:
         return " · ".join(parts + [SYNTHETIC_LINE] * data.synthetic)
 
     def path(self, name):
-        """Return the path of another file of this notebook, for artifacts.write_json and its sisters."""
+        """Return the path of another file of this notebook, for artifacts.write_json and its
+        sisters.
+        """
         return self.dir / name
 
     def figure(self, fig, name, caption, alt):
-        """Save ``fig`` (a matplotlib Figure) as ``name``.png with caption and text alternative; return it to be shown.
+        """Save ``fig`` (a matplotlib Figure) as ``name``.png with caption and text alternative;
+        return it to be shown.
 
-        The bytes depend on the figure alone. Raises MerError for a name that profiles.yml does not list here.
+        The bytes depend on the figure alone. Raises MerError for a name that profiles.yml does not
+        list here.
         """
         if name not in self.figure_names:
-            raise MerError(f"notebook {self.notebook} declares no figure {name!r} in notebooks/profiles.yml")
+            raise MerError(
+                f"notebook {self.notebook} declares no figure {name!r} in notebooks/profiles.yml"
+            )
         if not caption.strip() or not alt.strip():
             raise MerError(f"{name}: a figure needs a caption and a text alternative")
         write_bytes(self.dir / "figures" / f"{name}.png", draw_png(fig, DPI))
         self._figures[name] = {"caption": caption, "alt": alt}
         write_json(
-            self.dir / "figures.json", {key: self._figures[key] for key in self.figure_names if key in self._figures}
+            self.dir / "figures.json",
+            {key: self._figures[key] for key in self.figure_names if key in self._figures},
         )
         return fig
 
     def result(self, **values):
-        """Merge numbers into this notebook's results.json, floats to 4 decimals; nested dicts are merged too."""
+        """Merge numbers into this notebook's results.json, floats to 4 decimals; nested dicts are
+        merged too.
+        """
         merge(self._results, to_plain(values))
         write_json(self.dir / "results.json", self._results)
 
     def headline(self, text):
-        """Keep the one number or sentence that the table at the end of ``mer run`` shows for this notebook."""
+        """Keep the one number or sentence that the table at the end of ``mer run`` shows for this
+        notebook.
+        """
         write_text(self.dir / "headline.txt", text + "\n")
 
 
 def list_outputs(folder):
-    """Return the files that a notebook made in its folder by the helpers of Study, and trained weights."""
+    """Return the files that a notebook made in its folder by the helpers of Study, and trained
+    weights.
+    """
     folder = Path(folder)
     return [*_list_pictures_and_numbers(folder), *sorted(folder.glob("*.safetensors"))]
 
@@ -145,25 +194,41 @@ def clear_outputs(folder):
 
 
 def _list_pictures_and_numbers(folder):
-    return [*sorted(folder.glob("figures/*.png")), *(folder / name for name in OUTPUTS if (folder / name).is_file())]
+    return [
+        *sorted(folder.glob("figures/*.png")),
+        *(folder / name for name in OUTPUTS if (folder / name).is_file()),
+    ]
 
 
 def read_outputs(folder):
-    """Return what a notebook left in its folder: (figures {name: {caption, alt}}, results dict, headline text)."""
+    """Return what a notebook left in its folder: (figures {name: {caption, alt}}, results dict,
+    headline text).
+    """
     figures, results, headline = (Path(folder) / name for name in OUTPUTS)
     text = headline.read_text(encoding="utf-8").strip() if headline.is_file() else ""
     return *(read_json(path) if path.is_file() else {} for path in (figures, results)), text
 
 
 def draw_png(fig, dpi):
-    """Return a matplotlib Figure as PNG bytes that depend on the figure alone (no software entry, no tight box)."""
+    """Return a matplotlib Figure as PNG bytes that depend on the figure alone (no software entry,
+    no tight box).
+    """
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None}, facecolor="white", bbox_inches=None)
+    fig.savefig(
+        buffer,
+        format="png",
+        dpi=dpi,
+        metadata={"Software": None},
+        facecolor="white",
+        bbox_inches=None,
+    )
     return buffer.getvalue()
 
 
 def merge(into, values):
-    """Merge ``values`` into the dict ``into``: dicts inside are merged likewise, anything else is replaced."""
+    """Merge ``values`` into the dict ``into``: dicts inside are merged likewise, anything else is
+    replaced.
+    """
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             merge(into[key], value)
@@ -172,7 +237,9 @@ def merge(into, values):
 
 
 def to_plain(value):
-    """Return JSON values: arrays and their scalars as Python's, floats to 4 decimals; NaN is refused."""
+    """Return JSON values: arrays and their scalars as Python's, floats to 4 decimals; NaN is
+    refused.
+    """
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
     if hasattr(value, "tolist"):  # NumPy and torch, scalars and arrays alike
@@ -181,7 +248,9 @@ def to_plain(value):
         return [to_plain(item) for item in value]
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise MerError(f"a result is {value}, which JSON cannot hold; leave it out or say why with a word")
+            raise MerError(
+                f"a result is {value}, which JSON cannot hold; leave it out or say why with a word"
+            )
         return round(value, 4) + 0.0  # no minus zero
     return value
 
@@ -195,4 +264,6 @@ def _show_figures_as_png():
     if (shell := get_ipython()) is not None:
         from matplotlib.figure import Figure
 
-        shell.display_formatter.formatters["image/png"].for_type(Figure, lambda fig: draw_png(fig, fig.dpi))
+        shell.display_formatter.formatters["image/png"].for_type(
+            Figure, lambda fig: draw_png(fig, fig.dpi)
+        )

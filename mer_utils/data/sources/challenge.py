@@ -1,28 +1,32 @@
-"""The 4DMR challenge's layout: folders ``seq<N>`` of frames that hold two views side by side, and a table of labels."""
+"""The 4DMR challenge's layout: folders ``seq<N>`` of frames that hold two views side by side, and a
+table of labels.
+"""
+
+import re
 
 from mer_utils import LABELS, MerError
-from mer_utils.core.png import encode_png
-from mer_utils.data.sources.common import (ALONE, COLUMNS, MISSING, Entry, check_source, copy_frames, describe, list_folders, read_flags, read_fps, read_whole, sort_labels, split_labels, write_set)
-from mer_utils.data.images import VIDEO_TYPES, find_inside, read_size, read_video, video_fps
-from mer_utils.data.meshes import film_meshes, list_meshes
-from mer_utils.data.tables import PUBLISHED, need_columns, read_table
-import os
-import re
-from functools import partial
-from pathlib import Path
-from string import Formatter
-import numpy as np
-
-
-
+from mer_utils.data.sources.common import (
+    ALONE,
+    Entry,
+    check_source,
+    copy_frames,
+    describe,
+    list_folders,
+    read_flags,
+    read_whole,
+    write_set,
+)
+from mer_utils.data.tables import need_columns, read_table
 
 
 def import_challenge(source, data, labels=None, copy=False, subjects=None, classes=None):
-    """Make a dataset of the 4DMR challenge's layout: ``seq<N>`` folders of frames that hold two views side by side.
+    """Make a dataset of the 4DMR challenge's layout: ``seq<N>`` folders of frames that hold two
+    views side by side.
 
-    ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) whose Id is the first integer
-    of a folder's name; ``subjects`` one of Id, Subject (default: a column Subject of ``labels``). Folders without a
-    row stay unlabelled. ``classes``: see ``regroup``. Returns sentences to print. Raises MerError.
+    ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) whose Id is
+    the first integer of a folder's name; ``subjects`` one of Id, Subject (default: a column Subject
+    of ``labels``). Folders without a row stay unlabelled. ``classes``: see ``regroup``. Returns
+    sentences to print. Raises MerError.
     """
     source = check_source(source)
     known = _read_ids(labels, LABELS) if labels else {}
@@ -33,13 +37,18 @@ def import_challenge(source, data, labels=None, copy=False, subjects=None, class
         if number is None:
             said.append(f"Left out: the folder {folder.name} (no number in its name).")
         elif int(number.group()) in folders:
-            raise MerError(f"{folder}: has the same number as {folders[int(number.group())].name}; rename one of them")
+            raise MerError(
+                folder,
+                f"has the same number as {folders[int(number.group())].name}; rename one of them",
+            )
         else:
             folders[int(number.group())] = folder
     for number, (where, _) in (known | people).items():
         if number not in folders:
             raise MerError(
-                f"{where}: Id {number} has no folder seq{number} in {source}; remove the row or add the folder"
+                where,
+                f"Id {number} has no folder seq{number} in {source}; remove the row or "
+                "add the folder",
             )
     entries, alone = [], 0
     for number, folder in sorted(folders.items()):
@@ -47,13 +56,15 @@ def import_challenge(source, data, labels=None, copy=False, subjects=None, class
         subject = people[number][1].get("Subject") if number in people else None
         if subject == "" or (subject is None and subjects):
             place = people[number][0] if number in people else f"{subjects}"
-            raise MerError(f"{place}: the subject of Id {number} is missing; fill it in")
+            raise MerError(place, f"the subject of Id {number} is missing; fill it in")
         alone += subject is None
         flags = read_flags(where, cells, LABELS) if cells else None
         entries.append(Entry(folder.name, subject or folder.name, flags, folder.name, where))
     if alone:
         said.append(ALONE.format(alone))
-    info = describe("4DMR challenge", 2, LABELS, "mer import 4dme-challenge: seq folders of side-by-side frames")
+    info = describe(
+        "4DMR challenge", 2, LABELS, "mer import 4dme-challenge: seq folders of side-by-side frames"
+    )
     info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
     return write_set(source, data, info, entries, classes, copy_frames if copy else None) + said
 
@@ -67,6 +78,9 @@ def _read_ids(path, columns):
         where = f"{path}, row {number}"
         key = read_whole(where, cells, "Id", ())
         if key in found:
-            raise MerError(f"{where}: Id {key} stands in {found[key][0].rpartition(', ')[2]} already; keep one of them")
+            raise MerError(
+                where,
+                f"Id {key} stands in {found[key][0].rpartition(', ')[2]} already; keep one of them",
+            )
         found[key] = where, cells
     return found

@@ -1,34 +1,40 @@
 """Ready-made flow images: one PNG per clip and phase, referenced, never copied."""
 
-from mer_utils import LABELS, MerError
-from mer_utils.core.png import encode_png
-from mer_utils.data.sources.common import (ALONE, COLUMNS, MISSING, Entry, check_source, copy_frames, describe, list_folders, read_flags, read_fps, read_whole, sort_labels, split_labels, write_set)
-from mer_utils.data.images import VIDEO_TYPES, find_inside, read_size, read_video, video_fps
-from mer_utils.data.meshes import film_meshes, list_meshes
-from mer_utils.data.tables import PUBLISHED, need_columns, read_table
 import os
 import re
-from functools import partial
 from pathlib import Path
-from string import Formatter
-import numpy as np
 
-
-
+from mer_utils import LABELS, MerError
+from mer_utils.data.images import read_size
+from mer_utils.data.sources.common import Entry, check_source, describe, sort_labels, write_set
 
 
 def import_flow_images(
-    source, data, pattern="{subject}/u_test/{label}/{clip}.png", channels=("u", "v", "magnitude"), phases=1, labels=None
+    source,
+    data,
+    pattern="{subject}/u_test/{label}/{clip}.png",
+    channels=("u", "v", "magnitude"),
+    phases=1,
+    labels=None,
 ):
-    """Make a dataset of ready-made flow images: one PNG of three channels a clip and phase, referenced, never copied.
+    """Make a dataset of ready-made flow images: one PNG of three channels a clip and phase,
+    referenced, never copied.
 
-    ``pattern`` is a path below ``source`` with {subject}, {clip}, and optionally {label} and {phase}; each takes as
-    few letters as it can, {clip} as many, none a "/". ``channels`` says what red, green and blue hold (the third may
-    be called strain). ``labels`` renames, as {"0": "Negative"}. Returns sentences to print. Raises MerError.
+    ``pattern`` is a path below ``source`` with {subject}, {clip}, and optionally {label} and
+    {phase}; each takes as few letters as it can, {clip} as many, none a "/". ``channels`` says what
+    red, green and blue hold (the third may be called strain). ``labels`` renames, as {"0":
+    "Negative"}. Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
-    if len(channels) != 3 or len(set(channels)) != 3 or set(channels) - {"magnitude", "strain"} != {"u", "v"}:
-        raise MerError(f"channels are {', '.join(channels)}, but must be u, v and magnitude (or strain) in some order")
+    if (
+        len(channels) != 3
+        or len(set(channels)) != 3
+        or set(channels) - {"magnitude", "strain"} != {"u", "v"}
+    ):
+        raise MerError(
+            f"channels are {', '.join(channels)}, but must be u, v and magnitude (or strain) in "
+            "some order"
+        )
     fits, clips, other = _compile(pattern), {}, []
     for path in _walk(source):
         text = path.relative_to(source).as_posix()
@@ -36,20 +42,31 @@ def import_flow_images(
         if found is None:
             other.append(text)
         elif ";" in text:
-            raise MerError(f"{path}: a flow image's path cannot hold ';'; rename it")
+            raise MerError(path, "a flow image's path cannot hold ';'; rename it")
         else:
             parts = found.groupdict()
             clips.setdefault((parts["subject"], parts["clip"]), []).append(
                 (parts.get("phase"), parts.get("label"), text)
             )
     if not clips:
-        raise MerError(f"{source}: no PNG fits the pattern {pattern!r}{f'; the first is {other[0]}' if other else ''}")
-    said = [f"Left out: {len(other)} PNG files that do not fit the pattern (first: {other[0]})."] if other else []
+        raise MerError(
+            source,
+            f"no PNG fits the pattern {pattern!r}{f'; the first is {other[0]}' if other else ''}",
+        )
+    said = (
+        [f"Left out: {len(other)} PNG files that do not fit the pattern (first: {other[0]})."]
+        if other
+        else []
+    )
     twice = len({clip for _, clip in clips}) < len(clips)
-    entries = [_read_flow(source, key, files, phases, labels, twice) for key, files in clips.items()]
+    entries = [
+        _read_flow(source, key, files, phases, labels, twice) for key, files in clips.items()
+    ]
     names = sort_labels(label for entry in entries for label in entry.labels or ())
     about = f"mer import flow-images: PNG flow images of {phases} phase{'s' * (phases > 1)}"
-    info = describe(source.resolve().name, 1, names or LABELS, about, exclusive=True) | {"channels": list(channels)}
+    info = describe(source.resolve().name, 1, names or LABELS, about, exclusive=True) | {
+        "channels": list(channels)
+    }
     _check_pictures(source, entries)
     return write_set(source, data, info, entries) + said
 
@@ -63,15 +80,20 @@ def _compile(pattern):
             expression += re.escape(part)
         elif name not in ("subject", "label", "clip", "phase"):
             raise MerError(
-                f"the pattern {pattern!r} has {part}, but knows only {{subject}} {{label}} {{clip}} {{phase}}"
+                f"the pattern {pattern!r} has {part}, but knows only {{subject}} {{label}} "
+                f"{{clip}} {{phase}}"
             )
         elif name in seen:
             expression += f"(?P={name})"
         else:
             seen.add(name)
-            expression += {"clip": "(?P<clip>[^/]+)", "phase": "(?P<phase>[0-9]+?)"}.get(name, f"(?P<{name}>[^/]+?)")
+            expression += {"clip": "(?P<clip>[^/]+)", "phase": "(?P<phase>[0-9]+?)"}.get(
+                name, f"(?P<{name}>[^/]+?)"
+            )
     if not {"subject", "clip"} <= seen or not pattern.lower().endswith(".png"):
-        raise MerError(f"the pattern {pattern!r} must have {{subject}} and {{clip}} and end with .png")
+        raise MerError(
+            f"the pattern {pattern!r} must have {{subject}} and {{clip}} and end with .png"
+        )
     return re.compile(expression)
 
 
@@ -90,32 +112,50 @@ def _read_flow(source, key, files, phases, labels, twice):
     where = str(source / files[0][2])
     files = sorted(files, key=lambda file: int(file[0] or 0))
     if len({label for _, label, _ in files}) > 1:
-        raise MerError(f"{where}: the clip {clip!r} of {subject} has two labels (see {files[-1][2]}); keep one")
+        raise MerError(
+            where, f"the clip {clip!r} of {subject} has two labels (see {files[-1][2]}); keep one"
+        )
     if len(files) != phases or len({int(phase or 0) for phase, _, _ in files}) != phases:
         raise MerError(
-            f"{where}: the clip {clip!r} of {subject} has {len(files)} images, but {phases} phases are wanted"
+            where,
+            f"the clip {clip!r} of {subject} has {len(files)} images, but {phases} "
+            "phases are wanted",
         )
     label = files[0][1]
     if label is not None and labels is not None:
         if label not in labels:
-            raise MerError(f"{where}: the label {label!r} is none of those named ({', '.join(labels)})")
+            raise MerError(
+                where, f"the label {label!r} is none of those named ({', '.join(labels)})"
+            )
         label = labels[label]
     name = f"{subject}_{clip}" if twice else clip
-    return Entry(name, subject, None if label is None else (label,), ";".join(path for _, _, path in files), where)
+    return Entry(
+        name,
+        subject,
+        None if label is None else (label,),
+        ";".join(path for _, _, path in files),
+        where,
+    )
 
 
 def _check_pictures(source, entries):
-    """Raise MerError unless all flow images have one size and three channels of 8 bits, as far as headers show."""
+    """Raise MerError unless all flow images have one size and three channels of 8 bits, as far as
+    headers show.
+    """
     first = None
     for text in (part for entry in entries for part in entry.path.split(";")):
         size = read_size(source / text)
         with open(source / text, "rb") as file:
             header = file.read(26)
         if header[:4] != b"\x89PNG" or header[25] != 2:
-            raise MerError(f"{source / text}: is no PNG of three colour channels; save it as 8-bit RGB")
+            raise MerError(
+                source / text, "is no PNG of three colour channels; save it as 8-bit RGB"
+            )
         first = first or (size, text)
         if size != first[0]:
             raise MerError(
-                f"{source / text}: {size[0]} x {size[1]} px, but {first[1]} is {first[0][0]} x {first[0][1]} px; all "
-                "flow images of a set must have one size"
+                source / text,
+                f"{size[0]} x {size[1]} px, but {first[1]} is {first[0][0]} x "
+                f"{first[0][1]} px; all "
+                "flow images of a set must have one size",
             )
