@@ -30,6 +30,7 @@ from mer_utils.faces.motion import simulate
 from mer_utils.faces.rendering import render_clip, true_flow
 from mer_utils.faces.scenario import plan_clips
 from mer_utils.figures.charts import draw_lines
+from mer_utils.figures.style import set_style
 from mer_utils.learning.comparison import compare
 from mer_utils.learning.folds import run_fold
 from mer_utils.learning.recipe import NETWORKS, Recipe
@@ -112,6 +113,7 @@ def take_steps():
         [list(vars(row).values()) for row in found.values()]
     )
     wave = np.sin(np.arange(9))
+    set_style()
     figure = draw_lines(np.arange(9), {"sin": wave}, "title", "x", "y")
     made["a drawn figure"] = np.frombuffer(draw_png(figure, 150), np.uint8)
     return made

@@ -2,7 +2,7 @@ import json
 import shutil
 import tracemalloc
 
-from mer_utils import MerError
+from mer_utils import LABELS, MerError
 from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import (
     format_boxes,
@@ -12,7 +12,6 @@ from mer_utils.data.dataset import (
     read_frames,
     survey,
 )
-from mer_utils.faces.scenario import LABELS
 
 import cv2
 import numpy as np

@@ -6,9 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import mer_utils.features
+import mer_utils
 from mer_utils import MerError
 from mer_utils.data.dataset import open_dataset
+from mer_utils.method import features as front_end
 from mer_utils.method.features import (
     FrontEnd,
     extract,
@@ -117,7 +118,7 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(
 ):
     whole = extract(data, SMALL, tmp_path / "whole")
     name = next((tmp_path / "whole").glob("features-*.npy")).name
-    worked, real = [], mer_utils.method.features._extract_part
+    worked, real = [], front_end._extract_part
 
     def stop_at_second(clips, *rest):
         worked.append([clip.name for clip in clips])
@@ -125,7 +126,7 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(
             raise KeyboardInterrupt
         return real(clips, *rest)
 
-    monkeypatch.setattr(mer_utils.features, "_extract_part", stop_at_second)
+    monkeypatch.setattr(front_end, "_extract_part", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         extract(data, SMALL, tmp_path / "cut")
     assert not (tmp_path / "cut" / name).exists()
@@ -225,6 +226,7 @@ def test_workers_that_would_run_edited_code_are_refused(tmp_path):
     """A worker that starts now reads the file as it is now; the session has loaded it as it was."""
     package = shutil.copytree(Path(mer_utils.__file__).parent, tmp_path / "mer_utils")
     code = """
+import mer_utils
 from mer_utils import MerError
 from mer_utils.method.flow import magnitude
 from mer_utils.core.parallel import run_jobs
@@ -274,6 +276,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(data, tmp_path):
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 from pathlib import Path
+import mer_utils
 from mer_utils import MerError
 from mer_utils.data.dataset import open_dataset
 from mer_utils.method.features import FrontEnd, extract

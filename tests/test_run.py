@@ -42,7 +42,7 @@ study.figure(fig, "{0}", "caption {0}", "alt {0}")"""
 
 
 def write_notebook(path, number, figures, end=""):
-    imports = "from matplotlib.figure import Figure\nfrom mer_utils.study import open_study\n"
+    imports = "from matplotlib.figure import Figure\nfrom mer_utils.suite.study import open_study\n"
     opening = f'{imports}study = open_study("{number}", globals())'
     numbers = (
         f'study.result(uf1={{"n{number}": rate / 3}}, '
@@ -172,7 +172,7 @@ def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finishe
         out for cell in executed.cells if "study.figure" in cell.source for out in cell.outputs
     ]
     assert len(shown) == 2 and all("image/png" in out.data for out in shown)
-    assert {out.data["text/plain"] for out in shown} == {"<Figure size 200x100 with 1 Axes>"}
+    assert {out.data["text/plain"] for out in shown} == {"<Figure size 160x80 with 1 Axes>"}
 
 
 def test_what_is_fresh_is_skipped_and_a_run_from_nothing_gives_equal_bytes(root):
@@ -292,14 +292,14 @@ def test_what_the_package_says_in_a_notebook_is_handed_on(root):
     edit(
         root,
         "study.headline(",
-        "from mer_utils.artifacts import say; say('a file was made again'); study.headline(",
+        "from mer_utils.core.files import say; say('a file was made again'); study.headline(",
     )
     assert "mer: a file was made again" in run(root, only=["01"])[1]
 
 
 def test_trained_weights_are_an_output_like_the_others(root):
     write = (
-        "from mer_utils.artifacts import write_arrays; "
+        "from mer_utils.core.files import write_arrays; "
         "write_arrays(study.path('weights.safetensors'), {}); "
     )
     edit(root, "study.headline(", write + "study.headline(")

@@ -4,7 +4,7 @@ import os
 import shutil
 from dataclasses import replace
 
-from mer_utils import MerError
+from mer_utils import LABELS, MerError
 from mer_utils.data.dataset import open_dataset
 from mer_utils.data.sources import common
 from mer_utils.data.sources.common import (
@@ -17,7 +17,6 @@ from mer_utils.data.sources.common import (
     write_set,
 )
 from mer_utils.data.tables import PUBLISHED
-from mer_utils.faces.scenario import LABELS
 
 import pytest
 from foreign import contents, plant, refuse, write_rows

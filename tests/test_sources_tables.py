@@ -4,9 +4,8 @@ import shutil
 from mer_utils import MerError
 from mer_utils.data.dataset import open_dataset, read_frames
 from mer_utils.data.images import read_image
-from mer_utils.data.sources.recordings import import_frames
+from mer_utils.data.sources.recordings import _read_template, import_frames
 from mer_utils.data.sources.release import import_release, mend_rows, parse_aus
-from mer_utils.data.sources.sheets import _read_template
 from mer_utils.data.tables import Row, read_table
 
 import cv2

@@ -319,6 +319,7 @@ def predict(
     from mer_utils.data.dataset import read_boxes
     from mer_utils.data.meshes import holds_meshes
     from mer_utils.figures.pictures import draw_prediction
+    from mer_utils.figures.style import set_style
     from mer_utils.suite.prediction import find_weights, load_ensemble, predict_clip
 
     weights = weights or find_weights(find_root())
@@ -328,6 +329,7 @@ def predict(
     result = predict_clip(
         source, ensemble, onset, end, given, face_model, size=size, yaw=yaw, fov=fov
     )
+    set_style()
     picture, text = out / f"{source.resolve().stem}.png", out / f"{source.resolve().stem}.json"
     write_bytes(picture, draw_png(draw_prediction(result), 110))
     write_json(text, {"source": source.name, **result.to_json()})

@@ -5,15 +5,10 @@ are in charts.py.
 from mer_utils import STREAMS
 from mer_utils.figures.style import BLUE, GREEN, GREY, ORANGE, PHASE_NAMES, RED, VIEW_NAMES, grid
 
-import matplotlib
 import numpy as np
 from matplotlib.colors import hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
-
-matplotlib.rcParams.update(
-    {"font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9, "figure.dpi": 80}
-)
 
 
 def _view_names(count):

@@ -11,8 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-# as use_deterministic_algorithms, which takes a second to import
-torch.set_deterministic_debug_mode("error")
+
+def settle_torch():
+    """Let torch compute in one order on one thread; whatever makes a member calls it."""
+    torch.set_num_threads(1)
+    # as use_deterministic_algorithms, which takes a second to import
+    torch.set_deterministic_debug_mode("error")
+    # else every new tensor is filled, too, before it is written
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def focal_loss(logits, target, gamma=2.0, alpha=None, exclusive=False):
@@ -124,6 +130,7 @@ class NetworkMember:
     natural = 0.5  # threshold on a probability
 
     def __init__(self, recipe, shape, labels, seed, scale=(1.0, 1.0, 1.0), exclusive=False):
+        settle_torch()
         self.recipe, self.seed, self.exclusive = recipe, seed, exclusive
         self.network = build_network(recipe, shape, labels, seed)
         self.scale = torch.tensor(np.asarray(scale, np.float32))

@@ -7,8 +7,6 @@ from mer_utils import STREAMS, MerError
 import torch
 from torch import nn
 
-torch.set_num_threads(1)  # see mer_utils/__init__.py
-
 FUSIONS = ("attention", "concat", "mean")
 SE_PLACES = ("magnitude", "all", "none")
 

@@ -89,7 +89,7 @@ def _decode(root, clip, findings, colour=False):
             sizes = "{} x {} px, but the clip's first is {} x {} px".format(
                 *picture.shape[1::-1], *size
             )
-            unequal.append(f"{path}: {sizes}")
+            unequal.append(MerError(path, sizes))
     for check, errors in (("frames", unread), ("sizes", unequal)):
         if errors:
             first = explain("mend", check, errors[0], root)

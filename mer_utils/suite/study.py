@@ -11,6 +11,7 @@ from pathlib import Path
 from mer_utils import MerError
 from mer_utils.core.files import read_json, write_bytes, write_json, write_text
 from mer_utils.core.provenance import key_of
+from mer_utils.figures.style import set_style
 
 import yaml
 
@@ -66,6 +67,7 @@ def open_study(notebook, params):
     """
     study = Study(notebook, {key: params[key] for key in DEFAULTS if key in params})
     clear_outputs(study.dir)
+    set_style()
     _show_figures_as_png()
     print(study.banner())
     return study
