@@ -100,9 +100,9 @@ def take_steps():
         made[name] = np.concatenate([maps.ravel(), curve.ravel(), boxes.ravel(), [apex]])
     features = make_features()
     rows = np.arange(36)
-    seen, hidden = rows[rows % 6 > 0], rows[rows % 6 == 0]
+    train, test = rows[rows % 6 > 0], rows[rows % 6 == 0]
     for network in NETWORKS:
-        fold = run_fold(features, seen, hidden, Recipe(network=network, epochs=2, members=1))
+        fold = run_fold(features, train, test, Recipe(network=network, epochs=2, members=1))
         made[f"{network}, two epochs"] = np.concatenate(
             [np.ravel(fold[name]) for name in sorted(fold)]
         )

@@ -99,16 +99,16 @@ def test_the_wrong_rule_does_touch_the_test_subject():
 
 def test_a_fold_that_shares_a_subject_is_refused():
     data = make_toy()
-    seen, hidden = fold_of(data, "S02")
+    train, test = fold_of(data, "S02")
     with pytest.raises(MerError, match=r"leak: subject S02"):
-        run_fold(data, np.append(seen, hidden[0]), hidden[1:], QUICK)
+        run_fold(data, np.append(train, test[0]), test[1:], QUICK)
 
 
 def test_a_clip_on_both_sides_is_refused():
     data = make_toy()
-    seen, hidden = fold_of(data, "S02")
+    train, test = fold_of(data, "S02")
     with pytest.raises(MerError, match=r"leak: the clip c2 "):
-        run_fold(data, np.append(seen, hidden[0]), hidden, QUICK)
+        run_fold(data, np.append(train, test[0]), test, QUICK)
 
 
 def test_one_recording_under_two_names_and_two_subjects_is_refused():
@@ -125,18 +125,18 @@ def test_a_statistic_of_test_subjects_is_refused():
     among them, they are not handed out for that subject.
     """
     data = make_toy()
-    seen, hidden = fold_of(data, "S02")
-    roles = plan_fold(data, seen, hidden, QUICK)
+    train, test = fold_of(data, "S02")
+    roles = plan_fold(data, train, test, QUICK)
     trained = train_members(data, roles, QUICK)
-    greedy = [replace(role, fit=np.append(role.fit, hidden[0])) for role in roles]
+    greedy = [replace(role, train=np.append(role.train, test[0])) for role in roles]
     with pytest.raises(MerError, match=r"leak: the scales of the maps .* test subject S02"):
         train_members(data, greedy, QUICK)
-    greedy = [replace(role, held=np.append(role.held, hidden[0])) for role in roles]
+    greedy = [replace(role, validation=np.append(role.validation, test[0])) for role in roles]
     with pytest.raises(MerError, match=r"leak: the thresholds .* test subject S02"):
         finish_fold(data, QUICK, greedy, trained)
     # nothing was computed, nothing leaks
     finish_fold(data, replace(QUICK, thresholds="fixed"), greedy, trained)
-    assert Fitted.on(seen, np.mean, data.y).apply_to(hidden, data, "mean") == data.y[seen].mean()
+    assert Fitted.on(train, np.mean, data.y).apply_to(test, data, "mean") == data.y[train].mean()
 
 
 def test_features_that_cannot_be_learned_from_are_one_sentence():

@@ -70,21 +70,21 @@ class Fitted:
         return self.value
 
 
-def check_fold(features, seen, hidden):
-    """Raise MerError if the clips ``seen`` and ``hidden`` (row numbers) share a subject, a clip, or
+def check_fold(features, train, test):
+    """Raise MerError if the clips ``train`` and ``test`` (row numbers) share a subject, a clip, or
     a clip's content under two names.
     """
-    if not len(seen) or not len(hidden):
+    if not len(train) or not len(test):
         raise MerError("a fold needs clips on both sides")
-    same = np.intersect1d(features.clips[seen], features.clips[hidden])
+    same = np.intersect1d(features.clips[train], features.clips[test])
     if len(same):
         raise MerError(f"leak: the clip {same[0]} stands in the training part and in the test part")
-    same = np.intersect1d(features.subjects[seen], features.subjects[hidden])
+    same = np.intersect1d(features.subjects[train], features.subjects[test])
     if len(same):
         raise MerError(f"leak: subject {same[0]} stands in the training part and in the test part")
     # no motion: no content
-    prints = {sha256(features.x[row].tobytes()): row for row in seen if features.x[row].any()}
-    for row in hidden:
+    prints = {sha256(features.x[row].tobytes()): row for row in train if features.x[row].any()}
+    for row in test:
         twin = prints.get(sha256(features.x[row].tobytes()))
         if twin is not None:
             raise MerError(
@@ -146,27 +146,28 @@ class Role:
     ``stop``.
     """
 
-    fit: np.ndarray
+    train: np.ndarray
     stop: np.ndarray
-    held: np.ndarray  # inner clips, never trained on, whose scores choose the thresholds
-    hidden: np.ndarray  # the test subject's
+    validation: np.ndarray  # inner clips, never trained on, whose scores choose the thresholds
+    test: np.ndarray  # the test subject's
     seed: int
 
 
-def plan_fold(features, seen, hidden, recipe):
+def plan_fold(features, train, test, recipe):
     """Return the Roles of a fold: the training subjects are dealt into ``recipe.inner`` parts, and
     for each part a member trains on the others and stops on it.
     """
-    check_fold(features, seen, hidden)
-    name = ",".join(np.unique(features.subjects[hidden]))
+    check_fold(features, train, test)
+    name = ",".join(np.unique(features.subjects[test]))
     seed = int(key_of(recipe.seed, name), 16) % 2**31
-    part = split_subjects(features.subjects[seen], recipe.inner, seed)
+    part = split_subjects(features.subjects[train], recipe.inner, seed)
     roles = []
     for k in range(recipe.members or recipe.inner):
-        fit, held = seen[part != k], seen[part == k]
-        check_fold(features, fit, held)
+        inner, validation = train[part != k], train[part == k]
+        check_fold(features, inner, validation)
         # stop="test" is the field's commonest mistake, kept to show what it does (notebook 05)
-        roles.append(Role(fit, hidden if recipe.stop == "test" else held, held, hidden, seed + k))
+        stop = test if recipe.stop == "test" else validation
+        roles.append(Role(inner, stop, validation, test, seed + k))
     return roles
 
 
@@ -181,9 +182,9 @@ def train_members(features, roles, recipe, device="cpu"):
     y, by_clip = features.y.repeat(count, 0), maps.reshape(len(features.y), -1, *maps.shape[2:])
     members, jobs = [], []
     for role in roles:
-        fit, stop = list_samples(role.fit, count), list_samples(role.stop, count)
-        scale = Fitted.on(role.fit, fit_scale, by_clip).apply_to(
-            role.hidden, features, "scales of the maps"
+        fit, stop = list_samples(role.train, count), list_samples(role.stop, count)
+        scale = Fitted.on(role.train, fit_scale, by_clip).apply_to(
+            role.test, features, "scales of the maps"
         )
         shape, labels = maps.shape[1:], y.shape[1]
         members.append(make_member(recipe, shape, labels, role.seed, scale, features.exclusive))
@@ -202,31 +203,26 @@ def finish_fold(features, recipe, roles, trained):
     maps, count = choose_maps(features.x, recipe)
 
     def ask(member, rows):
-        scores, looks = member.score(maps[list_samples(rows, count)])
-        return merge_views(scores, count, recipe.merge), merge_views(looks, count)
+        return [
+            merge_views(one, count, recipe.merge)
+            for one in member.score(maps[list_samples(rows, count)])
+        ]
 
-    held, hidden, total, looks, states = (
-        np.zeros(features.y.shape, np.float32),
-        roles[0].hidden,
-        0,
-        0,
-        {},
-    )
+    test, scores, attention, states = roles[0].test, 0, 0, {}
+    validation = np.zeros(features.y.shape, np.float32)  # scores of clips held out of training
     for k, (role, (member, _)) in enumerate(zip(roles, trained, strict=True)):
-        held[role.held] = ask(member, role.held)[0]
-        scores, attention = ask(member, hidden)
-        total, looks = total + scores / len(roles), looks + attention / len(roles)
+        validation[role.validation] = ask(member, role.validation)[0]
+        own, weights = ask(member, test)
+        scores, attention = scores + own / len(roles), attention + weights / len(roles)
         states |= {f"{k}.{name}": value for name, value in member.state().items()}
-    thresholds = np.full(
-        features.y.shape[1], np.nan if features.exclusive else trained[0][0].natural
-    )
+    natural = np.nan if features.exclusive else trained[0][0].natural
+    thresholds = np.full(features.y.shape[1], natural)
     if recipe.thresholds == "tuned" and not features.exclusive:
-        rows = np.concatenate([role.held for role in roles])
-        thresholds = Fitted.on(rows, tune_thresholds, features.y, held).apply_to(
-            hidden, features, "thresholds"
-        )
+        rows = np.concatenate([role.validation for role in roles])
+        tuned = Fitted.on(rows, tune_thresholds, features.y, validation)
+        thresholds = tuned.apply_to(test, features, "thresholds")
     curves = np.stack([curve for _, curve in trained])
-    out = {"scores": total, "thresholds": thresholds, "attention": looks, "curves": curves}
+    out = {"scores": scores, "thresholds": thresholds, "attention": attention, "curves": curves}
     fold = {name: np.asarray(value, np.float32) for name, value in out.items()} | states
     bad = [name for name in ("scores", *states) if not np.isfinite(fold[name]).all()]
     if bad:
@@ -236,18 +232,18 @@ def finish_fold(features, recipe, roles, trained):
     return fold
 
 
-def run_fold(features, seen, hidden, recipe):
-    """Train on the clips ``seen`` (row numbers), score the clips ``hidden``; return named arrays.
+def run_fold(features, train, test, recipe):
+    """Train on the clips ``train`` (row numbers), score the clips ``test``; return named arrays.
 
-    What is hidden touches nothing but its own scores, and what could leak is refused: see
+    What is tested touches nothing but its own scores, and what could leak is refused: see
     ``check_fold`` and ``Fitted``. Raises MerError for a leak.
     """
-    roles = plan_fold(features, seen, hidden, recipe)
+    roles = plan_fold(features, train, test, recipe)
     return finish_fold(features, recipe, roles, train_members(features, roles, recipe))
 
 
 def leave_one_subject_out(subjects):
-    """Return {subject: (seen, hidden)}, row numbers: each subject is hidden once."""
+    """Return {subject: (train, test)}, row numbers: each subject is the test subject once."""
     return {
         str(n): (np.flatnonzero(subjects != n), np.flatnonzero(subjects == n))
         for n in np.unique(subjects)
@@ -269,11 +265,11 @@ def pick_device(device=""):
     return ("cuda" if there else "cpu") if device == "auto" else device
 
 
-def _finish_one(features, seen, hidden, recipe, path):
+def _finish_one(features, train, test, recipe, path):
     """Run one fold in a worker; it is kept at once where the worker sees the folder, so that a stop
     loses nothing.
     """
-    fold = run_fold(features, seen, hidden, recipe)
+    fold = run_fold(features, train, test, recipe)
     if path is not None and path.parent.is_dir():
         write_arrays(path, fold)
     return fold
@@ -295,7 +291,7 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
     plans, todo, done = [], [], {}
     for task, (features, recipe) in enumerate(tasks):
         check_features(features, recipe)
-        for name, (seen, hidden) in leave_one_subject_out(features.subjects).items():
+        for name, (train, test) in leave_one_subject_out(features.subjects).items():
             parts = (
                 features.key,
                 asdict(recipe),
@@ -304,10 +300,10 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
                 *([] if device == "cpu" else [device]),
             )
             path = None if cache is None else cache / f"fold-{key_of(*parts)}.safetensors"
-            plans.append((task, seen, hidden))
+            plans.append((task, train, test))
             stored = None if path is None else recall(path)
             if stored is None:
-                todo.append((len(plans) - 1, (features, seen, hidden, recipe, path)))
+                todo.append((len(plans) - 1, (features, train, test, recipe, path)))
             else:
                 done[len(plans) - 1] = stored
     made = (
@@ -320,7 +316,7 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
             write_arrays(path, fold)
         done[index] = fold
     return [
-        _pool(*task, [(hidden, done[k]) for k, (n, _, hidden) in enumerate(plans) if n == number])
+        _pool(*task, [(test, done[k]) for k, (n, _, test) in enumerate(plans) if n == number])
         for number, task in enumerate(tasks)
     ]
 
@@ -333,7 +329,7 @@ def _run_stacked(todo, device):
     for key in dict.fromkeys((id(job[0]), job[3]) for _, job in todo):
         group = [(index, job) for index, job in todo if (id(job[0]), job[3]) == key]
         features, recipe = group[0][1][0], key[1]
-        roles = [plan_fold(features, seen, hidden, recipe) for _, (_, seen, hidden, *_) in group]
+        roles = [plan_fold(features, train, test, recipe) for _, (_, train, test, *_) in group]
         trained = train_members(features, [role for fold in roles for role in fold], recipe, device)
         size = len(roles[0])
         for n, (index, (*_, path)) in enumerate(group):
@@ -346,7 +342,7 @@ def _run_stacked(todo, device):
 
 
 def _pool(features, recipe, folds):
-    """Return the Outcome of one task from its folds [(hidden rows, arrays)]."""
+    """Return the Outcome of one task from its folds [(test rows, arrays)]."""
     shape = features.y.shape
     scores, thresholds, attention = np.zeros(shape), np.zeros(shape), np.zeros((len(features.y), 3))
     for rows, fold in folds:

@@ -201,17 +201,17 @@ class NetworkMember:
         (N, V, P, 3, S, S).
         """
         self.network.eval()
-        looks = np.full((len(x), len(STREAMS)), np.nan, np.float32)
+        attention = np.full((len(x), len(STREAMS)), np.nan, np.float32)
         with torch.no_grad():
             x = self.prepare(x)
             if isinstance(self.network, MicroAttNet):
                 logits, weights = self.network(x, return_attention=True)
-                looks[:, : weights.shape[1]] = weights.numpy()
+                attention[:, : weights.shape[1]] = weights.numpy()
             else:
                 logits = self.network(x)
             return (
                 torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)
-            ).numpy(), looks
+            ).numpy(), attention
 
     def state(self):
         """Return MicroAttNet's weights and the input scale as named arrays; peers are scored, not

@@ -265,10 +265,10 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
             "with a frame between them",
         )
     maps, apex, curve = measure_crops(crops, onset, offset, options)
-    scores, looks = ensemble.score(maps)
+    scores, attention = ensemble.score(maps)
     joint = joint_curve(curve, options.rule, options.smoothing)
     return Prediction(
-        source.name, ensemble.labels, scores, ensemble.thresholds, looks.mean(0), onset, apex,
+        source.name, ensemble.labels, scores, ensemble.thresholds, attention.mean(0), onset, apex,
         offset, tuple(first),
         crops, curve, joint, maps, found, how, ensemble.trained_on, ensemble.exclusive,
     )  # fmt: skip
