@@ -143,7 +143,7 @@ def compare_loops(features, rounds):
 
 
 def compare_workers(features):
-    """Return seconds of a whole LOSO run, one network a fold, with one and with two workers, once
+    """Return seconds of a whole LOSO run, one network per fold, with one and with two workers, once
     they are running.
     """
     seconds = {1: [], 2: []}

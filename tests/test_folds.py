@@ -168,7 +168,7 @@ def test_a_label_that_only_the_test_subject_shows_is_never_answered_for_it():
 @pytest.mark.parametrize("phases", [1, 2])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_exclusive_labels_one_view_28_px(network, phases):
-    """MEGC 2019's kind of set: three classes, one a clip."""
+    """MEGC 2019's kind of set: three classes, one per clip."""
     data = make_toy(clips=48, views=1, phases=phases, size=28, exclusive=True)
     outcome = run_loso(data, Recipe(network=network, epochs=3, inner=2, width=4))
     assert (outcome.answers.sum(1) == 1).all()

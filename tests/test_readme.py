@@ -84,7 +84,7 @@ if RESULTS is None:
     )
 GRID = json.loads((ROOT / "benchmarks" / "comparisons.json").read_text())
 NAMES = {  # how the README calls what results.json holds
-    "MicroAttNet, three networks a fold": ("uf1", "MicroAttNet", "macro"),
+    "MicroAttNet, three networks per fold": ("uf1", "MicroAttNet", "macro"),
     "all ones": ("uf1", "all_ones"),
     "majority": ("uf1", "majority"),
     "all zeros": ("uf1", "all_zeros"),

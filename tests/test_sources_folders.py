@@ -179,8 +179,8 @@ def draw(path, value, shape=(28, 28, 3)):
 
 @pytest.fixture
 def flow(tmp_path):
-    """The layout of published code: a folder a subject, in it u_test and u_train, in these a folder
-    a class.
+    """The layout of published code: a folder per subject, in it u_test and u_train, in these a
+    folder a class.
     """
     for subject, label, clip in (
         ("006", "0", "006_1_2"),

@@ -36,7 +36,7 @@ Data = Annotated[
     str, typer.Option(metavar="DIR", help="A dataset folder instead of synthetic faces.")
 ]
 Jobs = Annotated[
-    int, typer.Option(min=0, help="Worker processes; 0 is one a core. Changes no number.")
+    int, typer.Option(min=0, help="Worker processes; 0 is one per core. Changes no number.")
 ]
 
 

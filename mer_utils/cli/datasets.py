@@ -52,7 +52,7 @@ Figures = Annotated[
     bool, typer.Option("--figures", help="Then run all notebooks on it (mer run --profile paper).")
 ]
 Jobs = Annotated[
-    int, typer.Option(min=0, help="Worker processes; 0 is one a core. Changes no number.")
+    int, typer.Option(min=0, help="Worker processes; 0 is one per core. Changes no number.")
 ]
 Yaw = Annotated[
     float, typer.Option(help="Meshes are filmed from this many degrees to the left and the right.")
@@ -147,7 +147,7 @@ def import_obj(
     jobs: Jobs = 0,
     figures: Figures = False,
 ):
-    """A folder a clip of OBJ or PLY meshes, one a frame: filmed from two sides into DATA."""
+    """One folder per clip of OBJ or PLY meshes, one per frame: filmed from two sides into DATA."""
     from mer_utils.data.sources.scans import import_obj
 
     _finish(import_obj(source, data, labels, size, yaw, fov, count_workers(jobs)), data, figures)
@@ -157,7 +157,7 @@ def import_obj(
 def import_frames(
     source: Source,
     data: Target,
-    table: Annotated[Path, typer.Option(metavar="FILE", help="CSV or XLSX, one row a clip.")],
+    table: Annotated[Path, typer.Option(metavar="FILE", help="CSV or XLSX, one row per clip.")],
     columns: Annotated[
         str,
         typer.Option(
@@ -303,7 +303,7 @@ def predict(
     offset: Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")] = -1,
     weights: Weights = None,
     box: Annotated[
-        str, typer.Option(metavar="'X0 Y0 X1 Y1; ...'", help="Face box in px, one a view.")
+        str, typer.Option(metavar="'X0 Y0 X1 Y1; ...'", help="Face box in px, one per view.")
     ] = "",
     face_model: FaceModel = None,
     yaw: Yaw = 25.0,
@@ -384,7 +384,7 @@ def submit(
     ] = False,
     jobs: Jobs = 0,
 ):
-    """Answer a dataset's unlabelled clips as the challenge wants it: Id and 0 or 1 a label."""
+    """Answer a dataset's unlabelled clips as the challenge wants it: Id and 0 or 1 per label."""
     from mer_utils.data.dataset import open_dataset
     from mer_utils.suite.prediction import find_weights, load_ensemble
     from mer_utils.suite.submission import answer_clips, write_answers

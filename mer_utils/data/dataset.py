@@ -22,7 +22,7 @@ import numpy as np
 class Clip:
     """One row of the manifest. Frame numbers count the clip's own frames from 0; ``labels`` (of an
     unlabelled clip), ``apex``, ``fps`` and ``boxes`` may be None. In a set of flow images the
-    frames are these, one a phase.
+    frames are these, one per phase.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Clip:
     apex: int | None
     offset: int
     fps: float | None = None
-    boxes: tuple[tuple[int, int, int, int], ...] | None = None  # one (x0, y0, x1, y1) a view, px
+    boxes: tuple[tuple[int, int, int, int], ...] | None = None  # one (x0, y0, x1, y1) per view, px
 
     @property
     def frames(self):
@@ -339,5 +339,7 @@ def read_boxes(where, text, views):
 
 
 def format_boxes(boxes):
-    """Return boxes (x0, y0, x1, y1) px, one a view, as the manifest's column ``box`` holds them."""
+    """Return boxes (x0, y0, x1, y1) px, one per view, as the manifest's column ``box`` holds
+    them.
+    """
     return "; ".join(" ".join(str(int(value)) for value in box) for box in boxes)

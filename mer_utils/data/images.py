@@ -151,7 +151,7 @@ def _check_header(path, data, partial=False):
     if image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[24:25] == b"\x10"):
         raise MerError(
             path,
-            "has 16 bits a pixel; save it with 8, scaled as you want it (all frames of "
+            "has 16 bits per pixel; save it with 8, scaled as you want it (all frames of "
             "a set alike)",
         )
     return image
@@ -200,7 +200,7 @@ def read_video(path):
 
 
 def video_fps(path):
-    """Return a film's frames a second as its header says, or None."""
+    """Return a film's frames per second as its header says, or None."""
     film = _open_video(path)
     fps = film.get(cv2.CAP_PROP_FPS)
     film.release()

@@ -1,5 +1,5 @@
-"""Scanned heads, one mesh a frame, with or without texture -> the two views that the method starts
-from.
+"""Scanned heads, one mesh per frame, with or without texture -> the two views that the method
+starts from.
 
 Axes as in faces.py: x right, y up, z towards the viewer. The unit does not matter: the first mesh
 sets the scale.
@@ -56,7 +56,7 @@ def list_meshes(folder, root=None):
     if not found:
         raise MerError(folder, "holds no meshes (.obj or .ply)")
     if len({path.suffix.lower() for path in found}) > 1:
-        raise MerError(folder, "holds both .obj and .ply files; keep one kind, one file a frame")
+        raise MerError(folder, "holds both .obj and .ply files; keep one kind, one file per frame")
     for path in found:
         check_inside(path, folder if root is None else root)
     return tuple(sorted(found, key=number_key))
@@ -64,7 +64,7 @@ def list_meshes(folder, root=None):
 
 def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None):
     """Return an iterator over the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees
-    film of the meshes (paths, one a frame), ``size`` px high; what should be told is appended to
+    film of the meshes (paths, one per frame), ``size`` px high; what should be told is appended to
     the list ``notes``.
 
     The first mesh fills about 80 % of the height; then the cameras stand still. Raises MerError for

@@ -212,7 +212,7 @@ def _grain(rng, x, y):
 
 
 def _sample(sheet, x, y):
-    """Look up a sheet of 300 texels a unit (1500 x 960) at points given in units."""
+    """Look up a sheet of 300 texels per unit (1500 x 960) at points given in units."""
     at = (x * 300 + 750).astype(np.float32), ((1.35 - y) * 300).astype(np.float32)
     return cv2.remap(sheet, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 

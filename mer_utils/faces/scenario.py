@@ -78,7 +78,7 @@ class Preset:
     tremor_deg: float = 0.02  # degrees, sd per axis: physiological tremor
     tremor: float = 0.0008  # units (0.1 mm, 0.04 px), sd per axis: pulse and tremor
     tremor_hz: tuple = (4.0, 10.0)  # Hz: the band of physiological tremor
-    # share of clips with a blink: 17 blinks a minute, clips of about half a second
+    # share of clips with a blink: 17 blinks per minute, clips of about half a second
     blink_share: float = 0.15
     blink: tuple = (9, 16)  # frames, 0.15-0.27 s: a spontaneous blink
     blink_depth: tuple = (0.85, 1.0)  # activation of AU45 at its peak: most blinks close the eye

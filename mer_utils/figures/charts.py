@@ -9,8 +9,8 @@ import numpy as np
 
 
 def draw_dataset(labels, matrix, subjects):
-    """Show clips a label (bars) from the label matrix (N, L) and clips a subject (sorted bars) from
-    the names (N,).
+    """Show clips per label (bars) from the label matrix (N, L) and clips per subject (sorted bars)
+    from the names (N,).
     """
     figure, ((left, right),) = grid(1, 2, 9, 2.8)
     counts = matrix.sum(0)
@@ -18,12 +18,13 @@ def draw_dataset(labels, matrix, subjects):
     for k, count in enumerate(counts[::-1]):
         left.text(count, k, f" {count} ({count / len(matrix):.0%})", va="center")
     left.set(
-        title=f"clips a label (of {len(matrix)}; a clip may have two)", xlim=(0, counts.max() * 1.3)
+        title=f"clips per label (of {len(matrix)}; a clip may have two)",
+        xlim=(0, counts.max() * 1.3),
     )
     names, sizes = np.unique(subjects, return_counts=True)
     order = np.argsort(-sizes, kind="stable")
     right.bar(names[order], sizes[order], color=GREY)
-    right.set(title="clips a subject", ylabel="clips")
+    right.set(title="clips per subject", ylabel="clips")
     right.tick_params(axis="x", rotation=90)
     return figure
 

@@ -113,8 +113,8 @@ def draw_flow(frame, flows, titles, maximum=None, step=12):
 
 
 def draw_maps(maps, heading=""):
-    """Show the maps (V, P, 3, S, S) px of one clip: a row a view and phase, a column each for u, v,
-    magnitude.
+    """Show the maps (V, P, 3, S, S) px of one clip: a row per view and phase, a column each for u,
+    v, magnitude.
     """
     views, phases = maps.shape[:2]
     figure, axes = grid(views * phases, 3, 6.6, 1.9 * views * phases + 0.4)

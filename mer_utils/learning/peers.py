@@ -14,7 +14,7 @@ from torch import nn
 
 
 class PcaSvm:
-    """PCA(100) and one RBF-SVM (C = 3) a label on the flattened maps: the floor that any network
+    """PCA(100) and one RBF-SVM (C = 3) per label on the flattened maps: the floor that any network
     must clear (see the README).
     """
 

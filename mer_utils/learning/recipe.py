@@ -98,7 +98,7 @@ def choose_maps(x, recipe):
 
 
 def merge_views(scores, count, merge="mean"):
-    """Join the scores of ``count`` views a clip (N * count, L) -> (N, L): their mean, or the
+    """Join the scores of ``count`` views per clip (N * count, L) -> (N, L): their mean, or the
     largest (a logical OR of the answers).
     """
     grouped = scores.reshape(-1, count, scores.shape[1])

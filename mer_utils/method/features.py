@@ -179,7 +179,8 @@ def _extract_variants(clip, views, variants, raw=None):
 
 
 def read_flow_images(clip, channels, options=FrontEnd()):
-    """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG a phase.
+    """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG per
+    phase.
 
     ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and
     v come as (value - 127.5) / 127.5, the third as value / 255: how many px that is, only who made
@@ -198,7 +199,7 @@ def read_flow_images(clip, channels, options=FrontEnd()):
 
 
 def _extract_part(clips, views, channels, variants):
-    """Return for some clips a list of records (maps, apex, boxes), one a variant: the work of one
+    """Return for some clips a list of records (maps, apex, boxes), one per variant: the work of one
     job.
     """
     if channels:

@@ -1,5 +1,5 @@
 """MicroAttNet: a stream each for u, v and magnitude, squeeze-and-excitation, fusion attention, one
-logit a label.
+logit per label.
 """
 
 from mer_utils import STREAMS, MerError
@@ -50,8 +50,8 @@ class SqueezeExcitation(nn.Module):
 
 
 class FusionAttention(nn.Module):
-    """One weight a stream and sample, from the averages of all streams: (B, K, C, H, W) -> weights
-    (B, K) that sum to 1.
+    """One weight per stream and sample, from the averages of all streams: (B, K, C, H, W) ->
+    weights (B, K) that sum to 1.
 
     The last layer starts at zero: every stream weighs 1 / K at first.
     """

@@ -1,4 +1,4 @@
-"""From raw frames to face crops: separate the two views, find one box a sequence and view, crop
+"""From raw frames to face crops: separate the two views, find one box per sequence and view, crop
 every frame with it.
 """
 
@@ -149,7 +149,7 @@ def find_boxes(views, clip=None, enlarge=1.0):
 
 def load_crops(clip, views=2, size=128, enlarge=1.0, frames=None):
     """Read a clip and return its face crops (V, T, size, size) uint8 and the boxes used (x0, y0,
-    x1, y1) px, one a view; ``frames``, (V, T, H, W) or T times (V, H, W), stand in for those on
+    x1, y1) px, one per view; ``frames``, (V, T, H, W) or T times (V, H, W), stand in for those on
     disk.
     """
     return crop_places(clip, views, [(size, enlarge)], frames)[0]

@@ -14,7 +14,7 @@ from mer_utils.suite.inspection import CROP, Finding, explain, inspect_group
 
 WIDTH = 100  # columns of a terminal
 SHOWN = 5  # findings a check in the table; the JSON has all
-GROUP = 8  # clips a job: each gives back a few numbers
+GROUP = 8  # clips per job: each gives back a few numbers
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Report:
         )
 
     def table(self):
-        """Return one table as text, then the findings, at most five a check."""
+        """Return one table as text, then the findings, at most five per check."""
         room = WIDTH - 30
         lines = [f"{self.name}\n", f"{'check':12}  {'found':{room}}  verdict", "-" * WIDTH]
         for check, found in self.rows:
@@ -78,7 +78,7 @@ class Report:
 
 
 def _list_findings(findings):
-    """Return the findings of one level as lines: those that say the same are joined, five a check
+    """Return the findings of one level as lines: those that say the same are joined, five per check
     are shown.
     """
     lines = []
@@ -100,8 +100,8 @@ def _list_findings(findings):
 
 def examine(root, jobs=1):
     """Read all of the dataset in the folder ``root``, each frame once, in ``jobs`` processes (0:
-    one a core); return a Report. Raises MerError only where dataset.json or the manifest as a whole
-    cannot be used.
+    one per core); return a Report. Raises MerError only where dataset.json or the manifest as a
+    whole cannot be used.
     """
     root = Path(root)
     info, rows = survey(root)
@@ -269,7 +269,7 @@ def _check_phases(info, clips, seen):
             "mend",
             "channels",
             clip.name,
-            f"{len(clip.names)} pictures, but most clips have {usual}: one a phase",
+            f"{len(clip.names)} pictures, but most clips have {usual}: one per phase",
         )
         for clip in clips
         if len(clip.names) != usual

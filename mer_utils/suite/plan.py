@@ -131,7 +131,7 @@ def _choose(suite, select, data):
 
 
 def count_workers(jobs):
-    """Return the number of worker processes that ``--jobs`` means: 0 is one a core."""
+    """Return the number of worker processes that ``--jobs`` means: 0 is one per core."""
     return jobs or joblib.cpu_count()
 
 

@@ -223,7 +223,7 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
 
     ``source`` is what ``open_film`` reads (``camera`` goes there); ``onset`` and ``offset`` are
     frame numbers counted from 0, by default the first and the last frame. The crop box is the one
-    given in ``boxes`` (x0, y0, x1, y1) px, one a view, else the silhouette's, else YuNet's where
+    given in ``boxes`` (x0, y0, x1, y1) px, one per view, else the silhouette's, else YuNet's where
     ``face_model`` names its file, else the fallback. Raises MerError for what cannot be used.
     """
     source, options = Path(source), ensemble.front_end

@@ -36,7 +36,7 @@ def run_suite(
     force=False,
     root=None,
 ):
-    """Run a profile's notebooks, collect their figures in ``out`` and return one dict a notebook
+    """Run a profile's notebooks, collect their figures in ``out`` and return one dict per notebook
     for the table.
 
     ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a

@@ -384,7 +384,7 @@ def read_whole(where, cells, column, missing=MISSING):
 
 
 def read_fps(where, cells, column, missing=MISSING):
-    """Return a cell as frames a second, None where it is ``missing``; MerError names row and
+    """Return a cell as frames per second, None where it is ``missing``; MerError names row and
     column.
     """
     text = cells.get(column, "")
@@ -393,7 +393,7 @@ def read_fps(where, cells, column, missing=MISSING):
     if not re.fullmatch(r"[0-9]{1,6}([.,][0-9]{1,6})?", text) or not (
         fps := float(text.replace(",", "."))
     ):
-        raise MerError(where, f"{column} is {text!r}, but must be a number of frames a second")
+        raise MerError(where, f"{column} is {text!r}, but must be a number of frames per second")
     return fps
 
 

@@ -17,7 +17,7 @@ def import_flow_images(
     phases=1,
     labels=None,
 ):
-    """Make a dataset of ready-made flow images: one PNG of three channels a clip and phase,
+    """Make a dataset of ready-made flow images: one PNG of three channels per clip and phase,
     referenced, never copied.
 
     ``pattern`` is a path below ``source`` with {subject}, {clip}, and optionally {label} and

@@ -27,8 +27,8 @@ def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
     two sides.
 
     ``size`` px, ``yaw`` and ``fov`` degrees: see ``meshes.film_meshes``. ``labels`` is a table
-    clip, subject, one column of 0 and 1 a label, and optionally onset, apex, offset (meshes counted
-    from 0) and fps; a folder without a row stays unlabelled. The frames depend on no other
+    clip, subject, one column of 0 and 1 per label, and optionally onset, apex, offset (meshes
+    counted from 0) and fps; a folder without a row stays unlabelled. The frames depend on no other
     argument. Returns sentences to print. Raises MerError.
     """
     source, said = check_source(source), []
@@ -41,7 +41,7 @@ def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
         if not names:
             raise MerError(
                 labels,
-                "has no column of a label besides clip and subject; add one a label (0 or 1)",
+                "has no column of a label besides clip and subject; add one per label (0 or 1)",
             )
     entries = {}
     for number, cells in rows:
