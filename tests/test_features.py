@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import shutil
@@ -177,18 +178,28 @@ def test_a_damaged_left_over_is_not_trusted(data, tmp_path, capsys):
     extract(data, SMALL, tmp_path)
     (path,) = tmp_path.glob("features-*.npy")
     whole, part = path.read_bytes(), path.with_name(f".{path.name}.part")
-    size = np.load(path, mmap_mode="r").dtype.itemsize
-    third = len(whole) - (len(data) - 2) * size  # where the third record begins
-    for left in (
-        whole[: third + 9] + b"?" * 50 + whole[third + 59 :],
-        whole[:third] + os.urandom(2 * size),
-        b"?" * 9999,
+    records = np.load(path)
+    first, second = (save(block) for block in (records[:2], records[2:4]))
+    for left, kept in (
+        (first + second, 4),
+        (first + second[:-60] + b"?" * 50 + second[-10:], 3),
+        (first + second[:-99], 2),
+        (first + os.urandom(len(second)), 2),
+        (b"?" * 9999, 0),
     ):
         path.unlink()
         part.write_bytes(left)
         extract(data, SMALL, tmp_path)
         assert path.read_bytes() == whole and not part.exists()
-        assert ("damaged from clip 3 on" in capsys.readouterr().err) == (left[:9] == whole[:9])
+        said = capsys.readouterr().err
+        assert f"damaged from clip {kept + 1} on" in said if kept < 4 else said == ""
+
+
+def save(array):
+    """Return an array as the bytes of an .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 EDIT = """

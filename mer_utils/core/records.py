@@ -1,11 +1,9 @@
-"""Arrays of records on disk that grow clip by clip: .npy files in which every record carries a
-checksum.
+"""Arrays of records on disk that grow clip by clip; every record carries a checksum.
 
 The records' dtype ends with the field ``check`` ("<u8"), which these functions fill and compare.
 """
 
 import hashlib
-import io
 import os
 
 from mer_utils.core.files import say
@@ -14,94 +12,85 @@ import numpy as np
 
 
 def _check_record(record, key, row):
-    """Return the checksum of a record: of its bytes before ``check``, at this place of the file
-    ``key``.
-    """
+    """Return the checksum of a record: of its bytes before ``check``, at this place of ``key``."""
     body = record.tobytes()[: -record.dtype["check"].itemsize]
-    return int.from_bytes(
-        hashlib.blake2b(body, digest_size=8, key=f"{key} {row}".encode()).digest(), "little"
-    )
+    place = f"{key} {row}".encode()
+    return int.from_bytes(hashlib.blake2b(body, digest_size=8, key=place).digest(), "little")
 
 
-def _count_whole(records, key):
-    """Return how many of ``records`` (an iterable), from the first on, are undamaged."""
+def _count_whole(records, key, first=0):
+    """Return how many of ``records``, the rows of ``key`` from ``first`` on, are undamaged."""
     whole = 0
-    for record in records:
-        if record["check"] != _check_record(record, key, whole):
+    for row, record in enumerate(records, first):
+        if record["check"] != _check_record(record, key, row):
             break
         whole += 1
     return whole
 
 
 class Growing:
-    """A file of records that grows clip by clip and takes its name when it is whole; what a stopped
-    run left in it is kept as far as it is undamaged. Without a ``path`` it is an array in memory.
+    """Records that grow clip by clip. What is there is kept beside ``path``, block after block, and
+    a stopped run goes on from it as far as it is undamaged; the whole takes the name ``path``.
+    Without a ``path`` all stays in memory.
     """
 
-    def __init__(self, path, dtype, count, key):
-        self.path, self.array, self.rows, self.key = (
-            path,
-            np.zeros(0 if path else count, dtype),
-            0,
-            key,
-        )
-        if path is None:
-            return
-        header = io.BytesIO()
-        fields = {
-            "descr": np.lib.format.dtype_to_descr(dtype),
-            "fortran_order": False,
-            "shape": (count,),
-        }
-        np.lib.format.write_array_header_1_0(header, fields)
-        self.header, self.part = header.getvalue(), path.with_name(f".{path.name}.part")
-        if self.part.exists():
-            self.rows = self._count_left()
+    def __init__(self, path, dtype, key):
+        self.path, self.dtype, self.key, self.blocks = path, dtype, key, []
+        self.part = path and path.with_name(f".{path.name}.part")
+        if path and self.part.exists():
+            self._read_left()
 
-    def _count_left(self):
-        """Return how many undamaged records a stopped run left; a damaged one is said in one
-        line.
-        """
-        size, dtype = self.part.stat().st_size - len(self.header), self.array.dtype
+    def _read_left(self):
+        """Read the undamaged records that a stopped run left; a damaged one is said in one line."""
         with open(self.part, "rb") as file:
-            known = file.read(len(self.header)) == self.header
-            left = (
-                file.read(dtype.itemsize) for _ in range(size // dtype.itemsize if known else 0)
-            )
-            whole = _count_whole((np.frombuffer(data, dtype)[0] for data in left), self.key)
-        if whole < size // dtype.itemsize:
-            say(f"{self.part}: damaged from clip {whole + 1} on; the rest is made again")
-        return whole
+            size = os.fstat(file.fileno()).st_size
+            while file.tell() < size:
+                try:
+                    block = np.lib.format.read_array(file, allow_pickle=False)
+                except (OSError, ValueError, EOFError, MemoryError):  # cut off, or no array at all
+                    block = np.zeros(1, self.dtype)
+                whole = _count_whole(block, self.key, self.rows) if block.dtype == self.dtype else 0
+                self.blocks.append(block[:whole])
+                if whole < len(block):
+                    say(f"{self.part}: damaged from clip {self.rows + 1} on; it is made again")
+                    break
+
+    @property
+    def rows(self):
+        """How many records there are."""
+        return sum(map(len, self.blocks))
 
     def start(self, rows):
         """Make ready to take the records from number ``rows`` on."""
-        self.rows = rows
+        kept = np.concatenate([np.zeros(0, self.dtype), *self.blocks])[:rows]
+        self.blocks = [kept]
         if self.path:
-            self.file = open(self.part, "r+b" if self.part.exists() else "w+b")
-            self.file.write(self.header)
-            self.file.truncate(len(self.header) + rows * self.array.dtype.itemsize)
-            self.file.seek(0, io.SEEK_END)
+            self.file = open(self.part, "wb")
+            np.save(self.file, kept)
 
     def append(self, records):
         """Take some records, tuples of the values of all fields before ``check``."""
-        block = np.zeros(len(records), self.array.dtype)
+        block = np.zeros(len(records), self.dtype)
         for row, (one, values) in enumerate(zip(block, records, strict=True), self.rows):
-            for name, value in zip(one.dtype.names[:-1], values, strict=True):
+            for name, value in zip(self.dtype.names[:-1], values, strict=True):
                 one[name] = value
             one["check"] = _check_record(one, self.key, row)
+        self.blocks.append(block)
         if self.path:
-            self.file.write(block.tobytes())
+            np.save(self.file, block)
             self.file.flush()
-        else:
-            self.array[self.rows : self.rows + len(block)] = block
-        self.rows += len(block)
 
     def finish(self):
-        """Give the whole file its name."""
+        """Return all records; a file of them now has its name."""
+        whole = np.concatenate(self.blocks)
         if self.path:
+            self.file.seek(0)
+            np.save(self.file, whole)
+            self.file.truncate()
             os.fsync(self.file.fileno())
             self.file.close()
             os.replace(self.part, self.path)
+        return whole
 
 
 def open_records(path, dtype, count, key):

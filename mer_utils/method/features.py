@@ -228,14 +228,8 @@ def _describe_record(dataset, options):
                 )
         phases = min(phases, *(len(clip.names) for clip in dataset.clips))
     shape = (dataset.views, phases, 3, options.size, options.size)
-    return np.dtype(
-        [
-            ("x", "<f4", shape),
-            ("apex", "<i8"),
-            ("boxes", "<i8", (dataset.views, 4)),
-            ("check", "<u8"),
-        ]
-    )
+    boxes = ("boxes", "<i8", (dataset.views, 4))
+    return np.dtype([("x", "<f4", shape), ("apex", "<i8"), boxes, ("check", "<u8")])
 
 
 def extract_records(dataset, variants, cache=None, jobs=1):
@@ -246,42 +240,33 @@ def extract_records(dataset, variants, cache=None, jobs=1):
     For what is missing, frames are read, cropped and followed once for all variants. Finished clips
     are kept at once: an extraction that was stopped goes on where it was.
     """
-    keys = [
-        key_of(dataset.fingerprint, asdict(options), code_of("method.features"))
-        for options in variants
-    ]
+    code = code_of("method.features")
+    keys = [key_of(dataset.fingerprint, asdict(options), code) for options in variants]
     dtypes = [_describe_record(dataset, options) for options in variants]
     if cache is None:
-        paths = [None] * len(keys)
-        return list(
-            zip(keys, _make_records(dataset, variants, paths, dtypes, keys, jobs), strict=True)
-        )
+        stores = [Growing(None, *pair) for pair in zip(dtypes, keys, strict=True)]
+        return list(zip(keys, _make_records(dataset, variants, stores, jobs), strict=True))
     paths = [cache / f"features-{key}.npy" for key in keys]
+    given = list(zip(paths, dtypes, keys, strict=True))
     try:
         cache.mkdir(parents=True, exist_ok=True)
         # two notebooks at once: the second reads what the first made
         with FileLock(cache / ".features.lock"):
-            given = list(zip(paths, dtypes, keys, strict=True))
             opened = [open_records(path, dtype, len(dataset), key) for path, dtype, key in given]
             missing = [k for k, records in enumerate(opened) if records is None]
             if missing:
-                lists = ([values[k] for k in missing] for values in (variants, paths, dtypes, keys))
-                _make_records(dataset, *lists, jobs)
+                stores = [Growing(*given[k]) for k in missing]
+                _make_records(dataset, [variants[k] for k in missing], stores, jobs)
             for k in missing:
                 opened[k] = np.load(paths[k], mmap_mode="r", allow_pickle=False)
     except OSError as error:
-        raise MerError(
-            cache, f"cannot be written ({error.strerror or error}); what is done is kept"
-        ) from None
+        what = f"cannot be written ({error.strerror or error}); what is done is kept"
+        raise MerError(cache, what) from None
     return list(zip(keys, opened, strict=True))
 
 
-def _make_records(dataset, variants, paths, dtypes, keys, jobs):
-    """Extract what is missing; return the arrays (empty for those that went to files)."""
-    stores = [
-        Growing(path, dtype, len(dataset), key)
-        for path, dtype, key in zip(paths, dtypes, keys, strict=True)
-    ]
+def _make_records(dataset, variants, stores, jobs):
+    """Extract what the stores, one per variant, lack; return all their records."""
     first = min(store.rows for store in stores)
     for store in stores:
         store.start(first)
@@ -290,9 +275,7 @@ def _make_records(dataset, variants, paths, dtypes, keys, jobs):
     for done in stream_jobs(_extract_part, work, jobs):
         for store, records in zip(stores, zip(*done, strict=True), strict=True):
             store.append(records)
-    for store in stores:
-        store.finish()
-    return [store.array for store in stores]
+    return [store.finish() for store in stores]
 
 
 def extract_variants(dataset, variants, cache=None, jobs=1):
