@@ -28,12 +28,18 @@ COMPUTING = {
     "matplotlib": "matplotlib",
     "numpy": "numpy",
     "scipy": "scipy",
+    "seaborn": "seaborn",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "torch": "torch",
 }
 # what these compute with in turn
-BRINGS = {"matplotlib": ("PIL",), "skimage": ("scipy",), "sklearn": ("scipy",)}
+BRINGS = {
+    "matplotlib": ("PIL",),
+    "seaborn": ("matplotlib",),
+    "skimage": ("scipy",),
+    "sklearn": ("scipy",),
+}
 # module name: its source, as it was when Python loaded it (loaded anew: the old source and the new)
 LOADED = {}
 

@@ -1,11 +1,17 @@
 """Charts of numbers as pure functions: data in, matplotlib Figure out. Pictures of faces and flow
-are in plots.py.
+are in pictures.py.
 """
 
 from mer_utils import STREAMS
 from mer_utils.figures.style import BLUE, GREEN, GREY, ORANGE, RED, grid
 
 import numpy as np
+import seaborn
+
+ENDS = {
+    "estimator": "median",
+    "errorbar": ("pi", 100),
+}  # of (low, value, high): the value, both ends
 
 
 def draw_dataset(labels, matrix, subjects):
@@ -34,22 +40,11 @@ def draw_counts(groups, title, xlabel):
     their medians.
     """
     figure, ((axis,),) = grid(1, 1, 7, 2.8)
-    values = np.concatenate(list(groups.values()))
-    numbers, width = np.arange(values.min(), values.max() + 1), 0.8 / len(groups)
-    for k, ((name, given), colour) in enumerate(
-        zip(groups.items(), (BLUE, GREY, ORANGE), strict=False)
-    ):
-        counts, place = (
-            [(np.asarray(given) == n).sum() for n in numbers],
-            (k - (len(groups) - 1) / 2) * width,
-        )
-        axis.bar(
-            numbers + place,
-            counts,
-            width,
-            color=colour,
-            label=f"{name}: median {np.median(given):g}",
-        )
+    named = {f"{name}: median {np.median(given):g}": given for name, given in groups.items()}
+    names = np.repeat(list(named), [len(given) for given in named.values()])
+    values, colours = np.concatenate(list(groups.values())), [BLUE, GREY, ORANGE][: len(groups)]
+    style = {"palette": colours, "saturation": 1, "native_scale": True}
+    seaborn.countplot(x=values, hue=names, ax=axis, **style)
     axis.set(title=title, xlabel=xlabel, ylabel="clips")
     axis.yaxis.get_major_locator().set_params(integer=True)
     axis.legend(frameon=False)
@@ -61,17 +56,15 @@ def draw_spread(groups, title, ylabel):
     each.
     """
     figure, ((axis,),) = grid(1, 1, 1.8 + 1.3 * len(groups), 3.2)
-    data = list(groups.values())
-    axis.boxplot(data, tick_labels=list(groups), showfliers=False, medianprops={"color": RED})
-    for k, values in enumerate(data, 1):
-        axis.scatter(k + np.linspace(-0.16, 0.16, len(values)), values, s=5, color=BLUE, alpha=0.5)
-        axis.annotate(
-            f"median {np.median(values):.3f}",
-            (k, max(map(max, data)) * 1.04),
-            ha="center",
-            fontsize=8,
-        )
-    axis.set(title=title, ylabel=ylabel, ylim=(0, max(map(max, data)) * 1.14))
+    names = np.repeat(list(groups), [len(values) for values in groups.values()])
+    values, top = np.concatenate(list(groups.values())), max(map(max, groups.values()))
+    box = {"showfliers": False, "width": 0.5, "fill": False, "color": GREY, "linewidth": 1}
+    seaborn.boxplot(x=names, y=values, ax=axis, medianprops={"color": RED}, **box)
+    seaborn.swarmplot(x=names, y=values, ax=axis, color=BLUE, size=2.5, alpha=0.6, warn_thresh=1)
+    for k, given in enumerate(groups.values()):
+        text = f"median {np.median(given):.3f}"
+        axis.annotate(text, (k, top * 1.04), ha="center", fontsize=8)
+    axis.set(title=title, ylabel=ylabel, ylim=(0, top * 1.14))
     return figure
 
 
@@ -80,21 +73,27 @@ def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=Non
     ``reference`` is a line; ``intervals`` {name: (low, high)} adds whiskers.
     """
     figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
-    names, numbers = list(values)[::-1], list(values.values())[::-1]
-    ends = [
-        (intervals or {}).get(name, (number, number))
-        for name, number in zip(names, numbers, strict=True)
-    ]
-    axis.barh(names, numbers, color=[BLUE if name in highlight else GREY for name in names])
-    for k, (number, (low, high)) in enumerate(zip(numbers, ends, strict=True)):
-        if high > low:
-            axis.plot([low, high], [k, k], color="black", linewidth=1, marker="|", markersize=6)
-        axis.text(max(number, high, 0), k, f" {number:.3f}", va="center")
+    names, points = _list_ends(values, intervals)
+    colours = {name: BLUE if name in highlight else GREY for name in values}
+    style = {"hue": names, "palette": colours, "saturation": 1, "legend": False}
+    whiskers = {"capsize": 0.3, "err_kws": {"color": "black", "linewidth": 1}}
+    seaborn.barplot(x=points, y=names, ax=axis, orient="h", **style, **whiskers, **ENDS)
+    ends = np.reshape(points, (-1, 3))
+    for k, (number, end) in enumerate(zip(values.values(), ends.max(1), strict=True)):
+        axis.text(max(end, 0), k, f" {number:.3f}", va="center")
     if reference is not None:
         axis.axvline(reference, color=RED, linestyle="--", linewidth=1)
-    most = max(max(numbers), *(high for _, high in ends))
-    axis.set(title=title, xlabel=xlabel, xlim=(min(0, *numbers), most * 1.15))
+    axis.set(
+        title=title, xlabel=xlabel, ylabel="", xlim=(min(0, ends[:, 1].min()), ends.max() * 1.15)
+    )
     return figure
+
+
+def _list_ends(values, intervals):
+    """Return (names, numbers) with three numbers per name: low end, value, high end."""
+    ends = {name: (intervals or {}).get(name, (number, number)) for name, number in values.items()}
+    points = [(low, values[name], high) for name, (low, high) in ends.items()]
+    return np.repeat(list(values), 3), np.ravel(points)
 
 
 def draw_differences(values, title, xlabel, intervals=None, sure=()):
@@ -102,18 +101,15 @@ def draw_differences(values, title, xlabel, intervals=None, sure=()):
     those in ``sure`` stand out (blue gains, orange losses), the others are grey.
     """
     figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + 0.27 * len(values))
-    names = list(values)[::-1]
-    ends = [(intervals or {}).get(name, (values[name],) * 2) for name in names]
-    for k, (name, (low, high)) in enumerate(zip(names, ends, strict=True)):
-        colour = GREY if name not in sure else BLUE if values[name] > 0 else ORANGE
-        axis.plot([low, high], [k, k], color=colour, linewidth=2)
-        axis.plot(values[name], k, "o", color=colour, markersize=5)
-        axis.text(
-            1.01, k, f"{values[name]:+.3f}", va="center", transform=axis.get_yaxis_transform()
-        )
+    names, points = _list_ends(values, intervals)
+    colours = {n: GREY if n not in sure else BLUE if v > 0 else ORANGE for n, v in values.items()}
+    style = {"hue": names, "palette": colours, "linestyle": "none", "legend": False}
+    marks = {"markersize": 5, "err_kws": {"linewidth": 2}}
+    seaborn.pointplot(x=points, y=names, ax=axis, orient="h", **style, **marks, **ENDS)
+    for k, number in enumerate(values.values()):
+        axis.text(1.01, k, f"{number:+.3f}", va="center", transform=axis.get_yaxis_transform())
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set_yticks(range(len(names)), names)
-    axis.set(title=title, xlabel=xlabel, ylim=(-0.6, len(names) - 0.4))
+    axis.set(title=title, xlabel=xlabel, ylabel="")
     return figure
 
 
@@ -155,35 +151,28 @@ def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
 def draw_table(values, rows, columns, title, low=0.0, high=1.0):
     """Show numbers (R, C) as a heat map with each number written in its cell."""
     figure, ((axis,),) = grid(1, 1, 2.2 + 0.95 * len(columns), 0.9 + 0.36 * len(rows))
-    axis.imshow(values, cmap="Blues", vmin=low, vmax=high, aspect="auto")
-    for (r, c), number in np.ndenumerate(np.asarray(values, float)):
-        dark = (number - low) / (high - low) > 0.6
-        axis.text(
-            c, r, f"{number:.2f}", ha="center", va="center", color="white" if dark else "black"
-        )
-    axis.set_xticks(range(len(columns)), columns)
-    axis.set_yticks(range(len(rows)), rows)
+    names = {"xticklabels": columns, "yticklabels": rows}
+    _draw_heat(axis, np.asarray(values, float), low, high, fmt=".2f", **names)
     axis.set_title(title)
     return figure
 
 
+def _draw_heat(axis, values, low=0.0, high=1.0, annot=True, fmt="", **names):
+    """Draw a heat map with a text in each cell (``annot``: the numbers, or texts of their own)."""
+    scale = {"cmap": "Blues", "vmin": low, "vmax": high, "cbar": False}
+    seaborn.heatmap(values, ax=axis, annot=annot, fmt=fmt, **scale, **names)
+    axis.tick_params(axis="both", length=0, labelrotation=0)
+
+
 def draw_confusion(counts, labels):
-    """Show one 2 x 2 table a label from counts (L, 2, 2): rows truth, columns answer."""
+    """Show one 2 x 2 table per label from counts (L, 2, 2): rows truth, columns answer."""
     figure, axes = grid(1, len(labels), 1.9 * len(labels), 2.2)
-    for axis, table, label in zip(axes[0], counts, labels, strict=True):
-        axis.imshow(table / table.sum(1, keepdims=True).clip(1), cmap="Blues", vmin=0, vmax=1)
-        for (t, p), count in np.ndenumerate(table):
-            share = count / max(table[t].sum(), 1)
-            axis.text(
-                p,
-                t,
-                f"{count}\n{share:.0%}",
-                ha="center",
-                va="center",
-                color="white" if share > 0.6 else "black",
-            )
-        axis.set_xticks([0, 1], ["no", "yes"])
-        axis.set_yticks([0, 1], ["no", "yes"])
+    shares = counts / counts.sum(2, keepdims=True).clip(1)
+    for axis, table, share, label in zip(axes[0], counts, shares, labels, strict=True):
+        pairs = zip(table.ravel(), share.ravel(), strict=True)
+        texts = np.reshape([f"{count}\n{part:.0%}" for count, part in pairs], (2, 2))
+        sides = ["no", "yes"]
+        _draw_heat(axis, share, annot=texts, square=True, xticklabels=sides, yticklabels=sides)
         axis.set(title=label, xlabel="answer")
     axes[0, 0].set_ylabel("truth")
     return figure

@@ -51,24 +51,26 @@ def uar(truth, predicted):
 
 def mean_precision(truth, scores):
     """Return mean average precision of ``scores`` (N, L): how far up a label's positives stand when
-    clips are sorted by its score, averaged over the labels that occur; 0 if none does. It needs no
-    threshold.
+    clips are sorted by its score, mean over the labels that occur; 0 if none does, or if a score is
+    no number. It needs no threshold, and clips with equal scores have no order.
     """
-    truth, order = np.asarray(truth, bool), np.argsort(-np.asarray(scores), axis=0, kind="stable")
-    hit = np.take_along_axis(truth, order, 0)
-    precision = hit.cumsum(0) / np.arange(1, len(hit) + 1)[:, None]  # among the first n clips
-    positives = truth.sum(0)
-    there = positives > 0
-    return (
-        float(((precision * hit).sum(0)[there] / positives[there]).mean()) if there.any() else 0.0
+    from sklearn.metrics import average_precision_score  # a second to import, and few need it
+
+    truth, scores = np.asarray(truth, bool), np.asarray(scores)
+    there = truth.any(0)
+    if not there.any() or not np.isfinite(scores).all():
+        return 0.0
+    kept = (
+        array[:, there] if there.sum() > 1 else array[:, there][:, 0] for array in (truth, scores)
     )
+    return float(average_precision_score(*kept))
 
 
 def confusion(truth, predicted):
-    """Return (L, 2, 2) counts a label: rows truth 0/1, columns predicted 0/1."""
-    truth, predicted = np.asarray(truth, int), np.asarray(predicted, int)
-    counts = [[((truth == t) & (predicted == p)).sum(0) for p in (0, 1)] for t in (0, 1)]
-    return np.moveaxis(np.array(counts), -1, 0)
+    """Return (L, 2, 2) counts per label: rows truth 0/1, columns predicted 0/1."""
+    from sklearn.metrics import multilabel_confusion_matrix
+
+    return multilabel_confusion_matrix(np.asarray(truth, int), np.asarray(predicted, int))
 
 
 def decide(scores, thresholds, exclusive=False):
