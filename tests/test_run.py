@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import mer_utils
 from mer_utils import KERNELS, MerError
@@ -11,6 +12,7 @@ from mer_utils.suite.run import default_out, read_status, run_suite
 import cv2
 import nbformat
 import numpy as np
+import psutil
 import pytest
 import yaml
 from filelock import FileLock
@@ -158,7 +160,7 @@ def test_a_run_collects_figures_and_numbers(finished):
     assert [row["headline"] for row in rows] == ["rate of 01", "rate of 02"] and not any(
         row["fresh"] for row in rows
     )
-    assert "[2/2] 02_second: never run" in "\n".join(lines)
+    assert "2 of 2 notebooks to run" in lines and "02_second: never run" in "\n".join(lines)
 
 
 def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finished, tmp_path):
@@ -421,6 +423,32 @@ def test_pictures_of_given_data_stay_out_of_the_committed_folder(tmp_path):
     ]
     kept = [f"artifacts/{profile}/figures" for profile in ("full", "paper", "course")]
     assert [str(path.relative_to(tmp_path)) for path in places] == ["figures", *kept]
+
+
+def test_what_a_notebook_comes_after_is_done_before_it_starts(root):
+    order = []
+    run_suite(root=root, echo=order.append, force=True)
+    assert order.index("02_second: --force") < order.index(first_end(order))  # side by side
+    path, order = root / "notebooks" / "profiles.yml", []
+    suite = yaml.safe_load(path.read_text())
+    suite["notebooks"]["02"]["after"] = ["01"]
+    path.write_text(yaml.safe_dump(suite))
+    run_suite(root=root, echo=order.append, force=True)
+    assert first_end(order).startswith("01") and order.index(first_end(order)) == 2
+
+
+def first_end(lines):
+    return next(line for line in lines if ": done in" in line)
+
+
+def test_a_notebook_that_fails_ends_the_one_beside_it(root):
+    edit(root, "study.headline(", "1 / 0; (")
+    edit(root, "study.headline(", "import time; time.sleep(300); (", "02_second")
+    before, began = set(psutil.Process().children()), time.monotonic()
+    with pytest.raises(MerError, match="01_first failed in cell"):
+        run(root)
+    assert time.monotonic() - began < 100
+    assert not [p for p in set(psutil.Process().children()) - before if p.status() != "zombie"]
 
 
 def test_one_run_at_a_time(root):

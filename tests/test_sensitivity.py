@@ -66,7 +66,7 @@ def test_each_condition_changes_one_thing(data):
 
 
 def test_motion_is_measured_in_px_of_the_crop(data):
-    sizes = measure_motion(data)
+    sizes = measure_motion(data, range(len(data)))
     assert sizes.shape == (6,) and (0.005 < sizes).all() and (sizes < 2).all()
 
 

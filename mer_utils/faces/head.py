@@ -8,6 +8,7 @@ viewer. Side 0 is x < 0, side 1 is x > 0 (the picture's sides).
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mer_utils import MerError
@@ -39,17 +40,22 @@ AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 24, 45)
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One subject: geometry, texture and what each AU moves (see the fields; arrays are
-    read-only).
-    """
+    """One subject: geometry, texture and what each AU moves; arrays are read-only."""
 
     vertices: np.ndarray  # (M, 3) float32, units of half a face height
     triangles: np.ndarray  # (K, 3) int32
     uv: np.ndarray  # (M, 2) float32 in [0, 1]; u right, v down from the texture's first row
-    texture: np.ndarray  # (SIZE, SIZE, 3) uint8 RGB
     fields: np.ndarray  # (A, 2, M, 3) float32: displacement of each AU on each side at activation 1
     # (M,) bool: skin of the face as seen from the front (no hair, ears, eyeballs, neck)
     front: np.ndarray
+    paint: Callable  # draws the texture
+
+    @functools.cached_property
+    def texture(self):
+        """(SIZE, SIZE, 3) uint8 RGB; painted when first asked for, as motion alone needs none."""
+        sheet = self.paint()
+        sheet.setflags(write=False)
+        return sheet
 
 
 def deform(face, weights):
@@ -98,11 +104,11 @@ def make_face(seed):
             np.int32
         ),
         np.concatenate(uv).astype(np.float32),
-        _paint(s, rng, theta, base, slit),
         fields,
         front,
+        functools.partial(_paint, s, rng, theta, base, slit),
     )
-    for array in vars(face).values():
+    for array in (face.vertices, face.triangles, face.uv, face.fields, face.front):
         array.setflags(write=False)
     return face
 

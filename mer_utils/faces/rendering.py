@@ -100,9 +100,12 @@ def _paint(face_seed, camera, vertices, light, texture):
 
 
 def render_clip(motion, cameras):
-    """Return the clip as filmed: frames (V, T, H, W) uint8 grey, with exposure flicker and camera
-    noise.
-    """
+    """Return the clip as filmed: frames (V, T, H, W) uint8 grey, with exposure and camera noise."""
+    return add_noise(expose_clip(motion, cameras), motion.noise_seed, motion.noise_sigma)
+
+
+def expose_clip(motion, cameras):
+    """Return the clip's frames (V, T, H, W) float32 in grey levels with exposure, without noise."""
     shape = len(cameras), len(motion.weights), cameras[0].height, cameras[0].width
     frames = np.empty(shape, np.float32)
     for t in range(shape[1]):
@@ -110,9 +113,13 @@ def render_clip(motion, cameras):
         light = _shade(motion.face_seed, vertices)
         for v, camera in enumerate(cameras):
             frames[v, t] = render_frame(motion, camera, t, vertices, light) * motion.gain[t]
-    rng = np.random.default_rng(motion.noise_seed)
-    frames += np.float32(motion.noise_sigma) * rng.standard_normal(shape, np.float32)
-    return np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+    return frames
+
+
+def add_noise(frames, seed, sigma):
+    """Return frames of grey levels as uint8 with a camera's noise (``sigma`` grey levels) added."""
+    noise = np.random.default_rng(seed).standard_normal(frames.shape, np.float32)
+    return np.clip(np.rint(frames + np.float32(sigma) * noise), 0, 255).astype(np.uint8)
 
 
 def true_flow(motion, cameras, view, i, j):

@@ -13,7 +13,7 @@ from mer_utils.core.provenance import code_of, key_of
 from mer_utils.faces.cameras import cameras
 from mer_utils.faces.head import AUS
 from mer_utils.faces.motion import true_motion
-from mer_utils.faces.rendering import render_clip
+from mer_utils.faces.rendering import add_noise, expose_clip
 from mer_utils.faces.scenario import get_preset
 from mer_utils.learning.metrics import decide
 from mer_utils.learning.recipe import choose_maps, merge_views
@@ -45,13 +45,13 @@ def change_motion(motion, condition):
     return replace(motion, weights=weights, rotation=turned, translation=moved, noise_sigma=noise)
 
 
-def measure_motion(dataset):
-    """Return how far the face moves at the apex, (N,) px of a 128 px crop: mean over its front,
-    expression alone.
+def measure_motion(dataset, rows):
+    """Return how far the face moves at the apex of the clips ``rows``, (R,) px of a 128 px crop:
+    mean over its front, expression alone.
     """
     levels = get_preset(dataset.info["preset"])
     scale = levels.crop_px / levels.crop_units
-    return np.array([true_motion(dataset.truth(clip)).max() * scale for clip in dataset.clips])
+    return np.array([true_motion(dataset.truth(dataset.clips[row])).max() * scale for row in rows])
 
 
 def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1):
@@ -82,10 +82,13 @@ def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1
 
 
 def _film_clip(dataset, row, conditions, options):
-    clip, result = dataset.clips[row], []
+    clip, exposed, result = dataset.clips[row], {}, []
     for condition in conditions:
         motion = change_motion(dataset.truth(clip), condition)
-        frames = render_clip(motion, cameras(dataset.info["size"], condition.yaw))
+        geometry = replace(condition, noise=0.0)
+        if geometry not in exposed:
+            exposed[geometry] = expose_clip(motion, cameras(dataset.info["size"], condition.yaw))
+        frames = add_noise(exposed[geometry], motion.noise_seed, motion.noise_sigma)
         maps, apex, _, _ = extract_clip(clip, dataset.views, options, frames)
         result.append((maps, apex))
     return result

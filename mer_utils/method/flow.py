@@ -2,6 +2,8 @@
 v, magnitude.
 """
 
+import functools
+
 from mer_utils import MerError
 
 import cv2
@@ -46,6 +48,20 @@ def compute_flow(first, second, backend="dis"):
     )
 
 
+@functools.lru_cache(maxsize=8)
+def _sample_grid(height, width):
+    """Return x and y (H, W) px from the middle, the step between samples, and the similarity's
+    matrix (2 M, 4) at the samples.
+    """
+    step = max(1, height // 32)  # four unknowns need no more than about 32 x 32 samples
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    x, y = x - x.mean(), y - y.mean()
+    sx, sy = x[::step, ::step].ravel(), y[::step, ::step].ravel()
+    one, zero = np.ones_like(sx), np.zeros_like(sx)
+    matrix = np.concatenate([np.stack([sx, -sy, one, zero], 1), np.stack([sy, sx, zero, one], 1)])
+    return x, y, step, matrix
+
+
 def head_motion(flow, method="similarity", rounds=5):
     """Estimate the part of a flow field (2, H, W) that moves like a rigid head: zero, its median,
     or a similarity transform.
@@ -65,12 +81,8 @@ def head_motion(flow, method="similarity", rounds=5):
             f"head-motion compensation {method!r} is unknown; choose one of "
             f"{', '.join(COMPENSATIONS)}"
         )
-    step = max(1, flow.shape[1] // 32)  # four unknowns need no more than about 32 x 32 samples
-    y, x = np.mgrid[: flow.shape[1], : flow.shape[2]].astype(np.float64)
-    x, y = x - x.mean(), y - y.mean()
+    x, y, step, matrix = _sample_grid(*flow.shape[1:])
     sx, sy, su, sv = (a[::step, ::step].ravel() for a in (x, y, flow[0], flow[1]))
-    one, zero = np.ones_like(sx), np.zeros_like(sx)
-    matrix = np.concatenate([np.stack([sx, -sy, one, zero], 1), np.stack([sy, sx, zero, one], 1)])
     target = np.concatenate([su, sv]).astype(np.float64)
     weight = np.ones(len(sx))
     for _ in range(rounds):

@@ -2,15 +2,23 @@
 came from.
 """
 
-import sys
 import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.core.files import read_json, sha256, write_bytes, write_json, write_text
 from mer_utils.core.kernels import PINNED
 from mer_utils.core.provenance import key_of
-from mer_utils.suite.plan import find_reasons, look_again, pick_number, pick_profile, plan_jobs
+from mer_utils.suite.plan import (
+    count_workers,
+    find_reasons,
+    look_again,
+    pick_number,
+    pick_profile,
+    plan_jobs,
+)
 from mer_utils.suite.study import (
     clear_outputs,
     find_root,
@@ -21,7 +29,12 @@ from mer_utils.suite.study import (
 )
 
 import nbformat
+import psutil
 from filelock import FileLock, Timeout
+
+LANES = (
+    2  # notebooks at once: while one draws or loads on one core, the other's workers use the rest
+)
 
 
 def run_suite(
@@ -47,35 +60,77 @@ def run_suite(
     root = Path(root or find_root())
     suite = read_suite(root)
     select = _select(suite, only, start)
-    planned = plan_jobs(root, profile, data, overrides, select, jobs)
+    workers = count_workers(jobs)
+    planned = plan_jobs(root, profile, data, overrides, select, workers)
     out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
-    rows = []
     with _one_run(root, profile):
-        kernels = planned[0].inputs["kernels"]
-        if kernels != PINNED:
-            echo(
-                f"kernels here: {kernels}; last digits differ from those of {PINNED}, which made "
-                "the committed figures"
-            )
+        if (kernels := planned[0].inputs["kernels"]) != PINNED:
+            made = f"last digits differ from those of {PINNED}, which made the committed figures"
+            echo(f"kernels here: {kernels}; {made}")
         reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
-        for index, job in enumerate(planned):
-            record = job.record()
-            label = f"[{index + 1}/{len(planned)}] {job.name}"
-            if reasons[job.number]:
-                later = [other for other in planned[index:] if reasons[other.number]]
-                echo(f"{label}: {reasons[job.number][0]}{_estimate(later)}")
-                record = _execute(look_again(job), root, echo)
-                echo(f"      done in {record['seconds']:.1f} s")
-            else:
-                echo(f"{label}: fresh")
+        stale = [job for job in planned if reasons[job.number]]
+        done = {job.number: job.record() for job in planned if job not in stale}
+        for job in planned:
+            if job.number in done:
+                echo(f"{job.name}: fresh")
+                publish(job, done[job.number], out)
+        after = {number: entry.get("after", []) for number, entry in suite["notebooks"].items()}
+        lanes = 1 if workers == 1 else LANES
+        if stale:
+            echo(f"{len(stale)} of {len(planned)} notebooks to run{_estimate(stale, lanes)}")
+        for job, record in _execute_all(stale, after, lanes, root, reasons, echo):
+            done[job.number] = record
             publish(job, record, out)
-            collect(
-                suite, planned[: index + 1], out, whole=select is None and index + 1 == len(planned)
-            )
-            row = {"notebook": job.name, "seconds": record["seconds"], "figures": len(job.figures)}
-            rows.append({**row, "fresh": not reasons[job.number], "headline": record["headline"]})
+            _collect_done(suite, planned, done, out, select)
+        _collect_done(suite, planned, done, out, select)
     echo(f"figures, figures.json and results.json: {out}")
-    return rows
+    ran = {job.number for job in stale}
+    return [_make_row(job, done[job.number], job.number not in ran) for job in planned]
+
+
+def _make_row(job, record, fresh):
+    """Return what the table at the end says of a notebook."""
+    row = {"notebook": job.name, "seconds": record["seconds"], "figures": len(job.figures)}
+    return {**row, "fresh": fresh, "headline": record["headline"]}
+
+
+def _collect_done(suite, planned, done, out, select):
+    made = [job for job in planned if job.number in done]
+    collect(suite, made, out, whole=select is None and len(made) == len(planned))
+
+
+def _execute_all(jobs, after, lanes, root, reasons, echo):
+    """Execute notebooks, ``lanes`` at a time in their order, each when those it comes ``after`` are
+    done; yield (Job, record) as they end. What goes wrong with one ends the others at once.
+    """
+    waiting, running, before = list(jobs), {}, set(psutil.Process().children())
+    with ThreadPoolExecutor(lanes) as pool:
+        try:
+            while waiting or running:
+                busy = {job.number for job in [*waiting, *running.values()]}
+                ready = [job for job in waiting if not busy & set(after.get(job.number, []))]
+                for job in ready[: lanes - len(running)]:
+                    echo(f"{job.name}: {reasons[job.number][0]}")
+                    waiting.remove(job)
+                    running[pool.submit(_execute, look_again(job), root, echo)] = job
+                for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                    job, record = running.pop(ended), ended.result()
+                    echo(f"{job.name}: done in {record['seconds']:.1f} s")
+                    yield job, record
+        except BaseException:
+            left = set(running)
+            while left:  # a kernel may only now be starting
+                _kill_children(before)
+                left = wait(left, timeout=0.2).not_done
+            raise
+
+
+def _kill_children(spared):
+    """End this process's children (kernels) and all of theirs (workers), but not ``spared``."""
+    for child in set(psutil.Process().children()) - spared:
+        with suppress(psutil.NoSuchProcess):
+            for process in [*child.children(recursive=True), child]:
+                process.kill()
 
 
 def default_out(root, suite, profile, data, overrides=()):
@@ -127,14 +182,14 @@ def _one_run(root, profile):
         ) from None
 
 
-def _estimate(jobs):
+def _estimate(jobs, lanes):
     """Return the time left as text, from the seconds of earlier runs (their mean where there was
     none).
     """
     known = [seconds for seconds in (job.record().get("seconds") for job in jobs) if seconds]
     if not known:
         return ""
-    left = sum(known) / len(known) * len(jobs)
+    left = sum(known) / len(known) * len(jobs) / lanes
     return f" (about {left:.0f} s left)" if left < 90 else f" (about {left / 60:.0f} min left)"
 
 
@@ -148,7 +203,6 @@ def _execute(job, root, echo):
     # figures and numbers of the last good run stay in the record until this run has better ones
     write_json(path, {**job.record(), "unfinished": True})
     clear_outputs(job.folder)
-    bar = {"desc": "  cells", "leave": False} if sys.stderr.isatty() else False
     where = f"the executed notebook lies in {executed.relative_to(root)}"
     began = time.perf_counter()
     try:
@@ -158,7 +212,7 @@ def _execute(job, root, echo):
             job.changed,
             kernel_name="python3",
             cwd=job.source.parent,
-            progress_bar=bar,
+            progress_bar=False,
             extra_arguments=["--log-level=CRITICAL"],  # what fails comes as an exception
         )
     except papermill.PapermillExecutionError as error:
@@ -173,7 +227,7 @@ def _execute(job, root, echo):
         ) from None
     seconds = round(time.perf_counter() - began, 1)
     for line in _read_notices(executed):
-        echo(f"      {line}")
+        echo(f"{job.name}: {line}")
     figures, results, headline = read_outputs(job.folder)
     missing = [name for name in job.figures if name not in figures]
     if missing:
@@ -186,7 +240,7 @@ def _execute(job, root, echo):
     }
     record = {"inputs": job.inputs, "outputs": outputs, "seconds": seconds, "headline": headline}
     if look_again(job).inputs != job.inputs:
-        echo("      its code was edited while it ran: it will run again")
+        echo(f"{job.name}: its code was edited while it ran: it will run again")
         record["unfinished"] = True
     write_json(path, {**record, "figures": figures, "results": results})
     return read_json(path)
