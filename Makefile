@@ -1,6 +1,6 @@
-# `make figures` and `make test` build .venv first when it is missing, half built, moved, or older than what it is made from.
+# `make figures`, `make test` and `make check` build .venv first when it is missing, half built, moved, or older than what it is made from.
 .DEFAULT_GOAL := help
-.PHONY: help figures test notebooks clean
+.PHONY: help figures test check notebooks clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do \
@@ -15,15 +15,19 @@ endif
 help:
 	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped"
 	@echo "make test      run the tests"
+	@echo "make check     run all but the slow ones: a minute and a half"
 	@echo "make notebooks run the course profile and keep its outputs in notebooks/ (after editing one)"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"
-	@echo "The first two build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
+	@echo "These build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
 
 figures: .venv/built
 	.venv/bin/mer run --profile full $(ARGS)
 
 test: .venv/built
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+check: .venv/built
+	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(ARGS)
 
 notebooks: .venv/built
 	.venv/bin/mer run --profile course

@@ -89,8 +89,7 @@ def test_variants_together_are_what_each_is_alone(data, tmp_path):
         {"normalisation": "robust", "size": 20},
     )
     variants = [
-        replace(SMALL, **change)
-        for change in (*changes, {"apex": "manifest", "curve_backend": "farneback"})
+        replace(SMALL, **change) for change in (*changes, {"apex": "manifest", "rule": "max"})
     ]
     together = extract_variants(data, variants, tmp_path, jobs=2)
     assert (

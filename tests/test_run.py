@@ -131,6 +131,7 @@ def test_a_run_collects_figures_and_numbers(finished):
     root, rows, lines = finished
     out = root / "artifacts" / "course" / "figures"
     assert sorted(outputs(out)) == [
+        "RESULTS.md",
         "fig01_a.png",
         "fig01_b.png",
         "fig02_a.png",

@@ -46,10 +46,9 @@ def test_the_challenge_is_imported(challenge, tmp_path):
 
 
 def test_the_challenge_with_subjects_classes_and_copies(challenge, tmp_path):
-    people = write_rows(tmp_path / "people.csv", "Id,Subject", "0,S1", "2,S1", "10,S2")
-    said = import_challenge(
-        challenge, tmp_path / "set", tmp_path / "labels.csv", True, people, "three"
-    )
+    named = [f"{HEADER},Subject", "10,1,0,0,1,0,S2", "0,0,1,0,0,0,S1", "2,,,,,,S1"]
+    labels = write_rows(tmp_path / "labels.csv", *named)
+    said = import_challenge(challenge, tmp_path / "set", labels, True, "three")
     dataset = open_dataset(tmp_path / "set")
     assert [clip.subject for clip in dataset.clips] == ["S1", "S1"]
     assert dataset.exclusive and dataset.labels == ("Negative", "Positive", "Surprise")
@@ -93,16 +92,6 @@ def test_bad_folders_of_the_challenge_are_named(challenge, tmp_path):
     out = tmp_path / "set"
     refuse("nowhere: no such folder", import_challenge, tmp_path / "nowhere", out)
     refuse("no such file", import_challenge, challenge, out, tmp_path / "nowhere.csv")
-    people = write_rows(tmp_path / "people.csv", "Id,Subject", "0,S1")
-    refuse(
-        "people.csv: the subject of Id 2 is missing",
-        import_challenge,
-        challenge,
-        out,
-        None,
-        False,
-        people,
-    )
     shutil.copytree(challenge / "seq2", challenge / "seq02")
     refuse("seq2: has the same number as seq02", import_challenge, challenge, out)
     shutil.rmtree(challenge / "seq02")

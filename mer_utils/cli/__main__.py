@@ -51,9 +51,7 @@ def run(
         str, typer.Option("--from", metavar="NN", help="Start at this notebook.")
     ] = "",
     jobs: Jobs = 0,
-    out: Annotated[
-        str, typer.Option(metavar="DIR", help="Where figures, figures.json and results.json go.")
-    ] = "",
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where figures and numbers go.")] = "",
     overrides: Annotated[
         list[str],
         typer.Option(

@@ -29,8 +29,6 @@ class FrontEnd:
     crop: int = 128  # px, side of the face crop in which motion is measured
     enlarge: float = 1.0  # of the crop box about its centre
     backend: str = "dis"  # flow of the phases: dis, farneback, tvl1
-    # flow in which the apex is sought: as many fields as frames, so a slow one costs much
-    curve_backend: str = "dis"
     compensation: str = "similarity"  # head motion: none, median, similarity
     apex: str = "auto"  # auto, or manifest (the annotated or true apex)
     rule: str = "mean"  # of both views' motion curves: mean, max, product
@@ -45,7 +43,6 @@ class FrontEnd:
         check_choices(
             self,
             backend=backends,
-            curve_backend=backends,
             compensation=COMPENSATIONS,
             apex=("auto", "manifest"),
             rule=tuple(RULES),
@@ -142,7 +139,7 @@ def measure_crops(crops, onset, offset, options=FrontEnd()):
     """Return maps (V, P, 3, S, S), the apex found, and the motion curve (V, T) px of crops (V, T,
     H, W).
     """
-    flows = onset_flows(crops, onset, options.curve_backend)
+    flows = onset_flows(crops, onset)
     curve = curve_of_flows(flows, onset, offset, options.compensation, options.detrend)
     apex = find_apex(curve, onset, offset, options.rule, options.smoothing)
     return flow_maps(crops, onset, apex, offset, options), apex, curve
@@ -156,10 +153,10 @@ def _extract_variants(clip, views, variants, raw=None):
     crops = dict(zip(places, crop_places(clip, views, places, raw), strict=True))
     flows, curves = {}, {}
     for options in variants:
-        frames, boxes = crops[options.crop, options.enlarge]
-        kind = (options.crop, options.enlarge, options.curve_backend)
+        kind = (options.crop, options.enlarge)
+        frames, boxes = crops[kind]
         if kind not in flows:
-            flows[kind] = onset_flows(frames, clip.onset, options.curve_backend)
+            flows[kind] = onset_flows(frames, clip.onset)
         seen = (*kind, options.compensation, options.detrend)
         if seen not in curves:
             curves[seen] = curve_of_flows(flows[kind], clip.onset, clip.offset, *seen[3:])

@@ -181,7 +181,7 @@ class FaceFinder:
     def __init__(self, model):
         """Load ``model`` (.onnx); MerError if it is not there or is no such model."""
         if not Path(model).is_file():
-            raise MerError(model, "no such model file; the README says where YuNet's is published")
+            raise MerError(model, "no such model file; data/README.md says where YuNet's is")
         try:
             self.net = cv2.FaceDetectorYN.create(str(model), "", (320, 320))
             self.net.detect(np.zeros((320, 320, 3), np.uint8))

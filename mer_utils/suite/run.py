@@ -19,6 +19,7 @@ from mer_utils.suite.plan import (
     pick_profile,
     plan_jobs,
 )
+from mer_utils.suite.report import write_report
 from mer_utils.suite.study import (
     clear_outputs,
     find_root,
@@ -83,7 +84,7 @@ def run_suite(
             publish(job, record, out)
             _collect_done(suite, planned, done, out, select)
         _collect_done(suite, planned, done, out, select)
-    echo(f"figures, figures.json and results.json: {out}")
+    echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     ran = {job.number for job in stale}
     return [_make_row(job, done[job.number], job.number not in ran) for job in planned]
 
@@ -278,7 +279,7 @@ def publish(job, record, out):
 
 
 def collect(suite, jobs, out, whole):
-    """Write ``out``/figures.json and results.json from the records of these ``jobs``.
+    """Write figures.json, results.json and RESULTS.md in ``out`` from the records of ``jobs``.
 
     figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data,
     code and kernels; results.json merges the numbers in the notebooks' order. Entries of other
@@ -321,8 +322,10 @@ def collect(suite, jobs, out, whole):
         results.pop("data", None)
         results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
     names = [name for entry in suite["notebooks"].values() for name in entry["figures"]]
-    write_json(paths[0], {name: figures[name] for name in names if name in figures})
+    figures = {name: figures[name] for name in names if name in figures}
+    write_json(paths[0], figures)
     write_json(paths[1], results)
+    write_text(Path(out) / "RESULTS.md", write_report(results, figures))
 
 
 def _same_set(old, new):

@@ -19,18 +19,16 @@ from mer_utils.data.sources.common import (
 from mer_utils.data.tables import need_columns, read_table
 
 
-def import_challenge(source, data, labels=None, copy=False, subjects=None, classes=None):
+def import_challenge(source, data, labels=None, copy=False, classes=None):
     """Make a dataset of the 4DMR challenge's layout: ``seq<N>`` folders of frames that hold two
     views side by side.
 
-    ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) whose Id is
-    the first integer of a folder's name; ``subjects`` one of Id, Subject (default: a column Subject
-    of ``labels``). Folders without a row stay unlabelled. ``classes``: see ``regroup``. Returns
-    sentences to print. Raises MerError.
+    ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) and perhaps
+    Subject, whose Id is the first integer of a folder's name. Folders without a row are not labelled.
+    ``classes``: see ``regroup``. Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
     known = _read_ids(labels, LABELS) if labels else {}
-    people = _read_ids(subjects, ["Subject"]) if subjects else known
     folders, said = {}, []
     for folder in list_folders(source, data):
         number = re.search(r"\d+", folder.name)
@@ -43,7 +41,7 @@ def import_challenge(source, data, labels=None, copy=False, subjects=None, class
             )
         else:
             folders[int(number.group())] = folder
-    for number, (where, _) in (known | people).items():
+    for number, (where, _) in known.items():
         if number not in folders:
             raise MerError(
                 where,
@@ -53,10 +51,9 @@ def import_challenge(source, data, labels=None, copy=False, subjects=None, class
     entries, alone = [], 0
     for number, folder in sorted(folders.items()):
         where, cells = known.get(number, (str(folder), None))
-        subject = people[number][1].get("Subject") if number in people else None
-        if subject == "" or (subject is None and subjects):
-            place = people[number][0] if number in people else f"{subjects}"
-            raise MerError(place, f"the subject of Id {number} is missing; fill it in")
+        subject = cells.get("Subject") if cells else None
+        if subject == "":
+            raise MerError(where, f"the subject of Id {number} is missing; fill it in")
         alone += subject is None
         flags = read_flags(where, cells, LABELS) if cells else None
         entries.append(Entry(folder.name, subject or folder.name, flags, folder.name, where))
