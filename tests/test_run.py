@@ -426,23 +426,33 @@ def test_pictures_of_given_data_stay_out_of_the_committed_folder(tmp_path):
     assert [str(path.relative_to(tmp_path)) for path in places] == ["figures", *kept]
 
 
-def test_what_a_notebook_comes_after_is_done_before_it_starts(root):
-    order = []
-    run_suite(root=root, echo=order.append, force=True)
-    assert order.index("02_second: --force") < order.index(first_end(order))  # side by side
-    path, order = root / "notebooks" / "profiles.yml", []
+def mark(root, **more):
+    """Change what profiles.yml says of notebook 02."""
+    path = root / "notebooks" / "profiles.yml"
     suite = yaml.safe_load(path.read_text())
-    suite["notebooks"]["02"]["after"] = ["01"]
+    suite["notebooks"]["02"] |= more
     path.write_text(yaml.safe_dump(suite))
-    run_suite(root=root, echo=order.append, force=True)
-    assert first_end(order).startswith("01") and order.index(first_end(order)) == 2
 
 
-def first_end(lines):
-    return next(line for line in lines if ": done in" in line)
+@pytest.mark.parametrize(
+    ("more", "jobs", "beside"),
+    [
+        ({}, 2, False),
+        ({"light": True}, 2, True),
+        ({"light": True}, 1, False),
+        ({"light": True, "after": ["01"]}, 2, False),
+    ],
+)
+def test_a_light_notebook_runs_beside_another_unless_it_comes_after_it(root, more, jobs, beside):
+    mark(root, **more)
+    lines = run(root, force=True, jobs=jobs)[1].splitlines()
+    first_end = next(k for k, line in enumerate(lines) if ": done in" in line)
+    assert ("02_second: --force" in lines[:first_end]) == beside
+    assert len([line for line in lines if ": done in" in line]) == 2
 
 
 def test_a_notebook_that_fails_ends_the_one_beside_it(root):
+    mark(root, light=True)
     edit(root, "study.headline(", "1 / 0; (")
     edit(root, "study.headline(", "import time; time.sleep(300); (", "02_second")
     before, began = set(psutil.Process().children()), time.monotonic()

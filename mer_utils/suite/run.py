@@ -5,20 +5,14 @@ came from.
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.core.files import read_json, sha256, write_bytes, write_json, write_text
 from mer_utils.core.kernels import PINNED
 from mer_utils.core.provenance import key_of
-from mer_utils.suite.plan import (
-    count_workers,
-    find_reasons,
-    look_again,
-    pick_number,
-    pick_profile,
-    plan_jobs,
-)
+from mer_utils.suite.plan import find_reasons, look_again, pick_number, pick_profile, plan_jobs
 from mer_utils.suite.report import write_report
 from mer_utils.suite.study import (
     clear_outputs,
@@ -32,10 +26,6 @@ from mer_utils.suite.study import (
 import nbformat
 import psutil
 from filelock import FileLock, Timeout
-
-LANES = (
-    2  # notebooks at once: while one draws or loads on one core, the other's workers use the rest
-)
 
 
 def run_suite(
@@ -61,8 +51,7 @@ def run_suite(
     root = Path(root or find_root())
     suite = read_suite(root)
     select = _select(suite, only, start)
-    workers = count_workers(jobs)
-    planned = plan_jobs(root, profile, data, overrides, select, workers)
+    planned = plan_jobs(root, profile, data, overrides, select, jobs)
     out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
     with _one_run(root, profile):
         if (kernels := planned[0].inputs["kernels"]) != PINNED:
@@ -75,11 +64,9 @@ def run_suite(
             if job.number in done:
                 echo(f"{job.name}: fresh")
                 publish(job, done[job.number], out)
-        after = {number: entry.get("after", []) for number, entry in suite["notebooks"].items()}
-        lanes = 1 if workers == 1 else LANES
         if stale:
-            echo(f"{len(stale)} of {len(planned)} notebooks to run{_estimate(stale, lanes)}")
-        for job, record in _execute_all(stale, after, lanes, root, reasons, echo):
+            echo(f"{len(stale)} of {len(planned)} notebooks to run{_estimate(stale)}")
+        for job, record in _execute_all(suite, stale, root, reasons, echo):
             done[job.number] = record
             publish(job, record, out)
             _collect_done(suite, planned, done, out, select)
@@ -100,20 +87,33 @@ def _collect_done(suite, planned, done, out, select):
     collect(suite, made, out, whole=select is None and len(made) == len(planned))
 
 
-def _execute_all(jobs, after, lanes, root, reasons, echo):
-    """Execute notebooks, ``lanes`` at a time in their order, each when those it comes ``after`` are
-    done; yield (Job, record) as they end. What goes wrong with one ends the others at once.
+def _execute_all(suite, jobs, root, reasons, echo):
+    """Execute notebooks and yield (Job, record) as they end: one at a time in their order, and
+    beside it, on one worker, one of those that profiles.yml calls light, when those it comes
+    ``after`` are done. What goes wrong with one ends the other at once.
     """
-    waiting, running, before = list(jobs), {}, set(psutil.Process().children())
-    with ThreadPoolExecutor(lanes) as pool:
+    entries, waiting, running = suite["notebooks"], list(jobs), {}
+    alone = all(job.parameters.get("jobs") == 1 for job in jobs)  # as the user wants it
+    before = set(psutil.Process().children())
+
+    def lane(job):
+        return bool(entries[job.number].get("light")) and not alone
+
+    beside = len({lane(job) for job in jobs}) == 2
+    with ThreadPoolExecutor(2) as pool:
         try:
             while waiting or running:
-                busy = {job.number for job in [*waiting, *running.values()]}
-                ready = [job for job in waiting if not busy & set(after.get(job.number, []))]
-                for job in ready[: lanes - len(running)]:
+                left = {job.number for job in [*waiting, *running.values()]}
+                for job in list(waiting):
+                    busy = {lane(other) for other in running.values()}
+                    if lane(job) in busy or left & set(entries[job.number].get("after", [])):
+                        continue
                     echo(f"{job.name}: {reasons[job.number][0]}")
                     waiting.remove(job)
-                    running[pool.submit(_execute, look_again(job), root, echo)] = job
+                    fresh = look_again(job)
+                    if beside and lane(job) and "jobs" in job.parameters:
+                        fresh = replace(fresh, changed=job.changed | {"jobs": 1})
+                    running[pool.submit(_execute, fresh, root, echo)] = job
                 for ended in wait(running, return_when=FIRST_COMPLETED).done:
                     job, record = running.pop(ended), ended.result()
                     echo(f"{job.name}: done in {record['seconds']:.1f} s")
@@ -183,14 +183,14 @@ def _one_run(root, profile):
         ) from None
 
 
-def _estimate(jobs, lanes):
+def _estimate(jobs):
     """Return the time left as text, from the seconds of earlier runs (their mean where there was
     none).
     """
     known = [seconds for seconds in (job.record().get("seconds") for job in jobs) if seconds]
     if not known:
         return ""
-    left = sum(known) / len(known) * len(jobs) / lanes
+    left = sum(known) / len(known) * len(jobs)
     return f" (about {left:.0f} s left)" if left < 90 else f" (about {left / 60:.0f} min left)"
 
 

@@ -24,7 +24,7 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
     views side by side.
 
     ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) and perhaps
-    Subject, whose Id is the first integer of a folder's name. Folders without a row are not labelled.
+    Subject, whose Id is the first integer of a folder's name. Folders without a row have no labels.
     ``classes``: see ``regroup``. Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
