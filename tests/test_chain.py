@@ -22,6 +22,15 @@ ROOT = Path(__file__).parents[1]
 DECLARED = [name for entry in read_suite(ROOT)["notebooks"].values() for name in entry["figures"]]
 
 
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Four people and 14 clips, which the tests write in other people's layouts."""
+    return open_dataset(write_synthetic(tmp_path_factory.mktemp("made") / "set", 4, 14, seed=5))
+
+
 @pytest.fixture
 def checkout(tmp_path):
     def make(name):
@@ -43,14 +52,11 @@ def run_mer(root, *words):
     return ended.stdout
 
 
-def test_a_licensed_folder_gives_every_figure_with_one_command(checkout, tmp_path):
+def test_a_licensed_folder_gives_every_figure_with_one_command(made, checkout, tmp_path):
     """The challenge's layout as a laboratory has it: numbered folders and a label table; no truth,
     no apex.
     """
-    made, source = (
-        open_dataset(write_synthetic(tmp_path / "made", 4, 14, seed=5, jobs=2)),
-        tmp_path / "licensed set",
-    )
+    source = tmp_path / "licensed set"
     rows = []
     for n, clip in enumerate(made.clips):
         shutil.copytree(clip.folder, source / f"seq{n}")
@@ -82,14 +88,11 @@ def test_a_licensed_folder_gives_every_figure_with_one_command(checkout, tmp_pat
     run_mer(root, "doctor", root / "data" / "4dme")
 
 
-def test_a_set_of_one_view_and_exclusive_labels_runs_too(checkout, tmp_path):
+def test_a_set_of_one_view_and_exclusive_labels_runs_too(made, checkout, tmp_path):
     """One label a clip, one camera, three classes, key frames by the numbers in file names, as in
     CASME II.
     """
-    made, source = (
-        open_dataset(write_synthetic(tmp_path / "made", 5, 18, seed=6, jobs=2)),
-        tmp_path / "casme",
-    )
+    source = tmp_path / "casme"
     emotions, rows = ["disgust", "happiness", "surprise"], []
     for n, clip in enumerate(made.clips):
         folder = source / f"sub{int(clip.subject[1:]):02d}" / f"EP{n:02d}"
@@ -141,17 +144,16 @@ def test_a_set_of_one_view_and_exclusive_labels_runs_too(checkout, tmp_path):
         name for name in DECLARED if name[3:5] in ("05", "08")
     }
     results = json.loads((out / "results.json").read_text())
-    assert results["data"]["clips"] == 18 and "all_ones" not in results["uf1"]
+    assert results["data"]["clips"] == 14 and "all_ones" not in results["uf1"]
     assert 0 <= results["uf1"]["MicroAttNet"]["uar"] <= 1
     printed = run_mer(root, "predict", source / "sub01" / "EP00")
     assert printed.count(" yes") == 1 and "trained on casme" in printed
 
 
-def test_ready_made_flow_images_give_the_figures_that_need_no_frames(checkout, tmp_path):
+def test_ready_made_flow_images_give_the_figures_that_need_no_frames(made, checkout, tmp_path):
     """The layout that published code starts from: a folder a left-out subject, a folder a class,
     PNGs of u, v, M.
     """
-    made = open_dataset(write_synthetic(tmp_path / "made", 5, 18, seed=6, jobs=2))
     features = extract(made, FrontEnd(size=28, phases=1), jobs=2)
     for n, maps in enumerate(features.x[:, 0, 0]):  # (3, S, S) of the left view
         kind = n if n < 3 else int(np.argmax(features.y[n, [0, 1, 3]]))
@@ -169,7 +171,7 @@ def test_ready_made_flow_images_give_the_figures_that_need_no_frames(checkout, t
     wanted = {name for name in DECLARED if name[3:5] in ("05", "06", "07")}
     assert {
         path.stem for path in out.glob("*.png")
-    } == wanted and "18 clips of 5 subjects" in printed
+    } == wanted and "14 clips of 4 subjects" in printed
     words = ["run", "--profile", "paper", "--data", str(tmp_path / "set"), "--only", "02"]
     ended = subprocess.run(
         [sys.executable, "-m", "mer_utils.cli", *words], cwd=root, capture_output=True, text=True

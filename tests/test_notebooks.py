@@ -85,6 +85,7 @@ def test_there_are_at_least_fourteen_numbered_figures():
     assert sum(len(entry["figures"]) for entry in SUITE.values()) >= 14
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_outputs_come_again(path, tmp_path):
     if KERNELS != PINNED:
@@ -111,6 +112,7 @@ def test_outputs_come_again(path, tmp_path):
     assert "passed" in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 def test_solutions_run(path, tmp_path):
     run_through(path, tmp_path)

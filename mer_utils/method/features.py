@@ -159,7 +159,7 @@ def _extract_variants(clip, views, variants, raw=None):
             flows[kind] = onset_flows(frames, clip.onset)
         seen = (*kind, options.compensation, options.detrend)
         if seen not in curves:
-            curves[seen] = curve_of_flows(flows[kind], clip.onset, clip.offset, *seen[3:])
+            curves[seen] = curve_of_flows(flows[kind], clip.onset, clip.offset, *seen[2:])
         curve = curves[seen]
         if options.apex == "auto":
             apex = find_apex(curve, clip.onset, clip.offset, options.rule, options.smoothing)
