@@ -150,11 +150,9 @@ def test_maps_are_mapped_from_disk_and_a_damaged_file_is_made_again(data, tmp_pa
     while type(base) is np.ndarray:
         base = base.base
     assert isinstance(base, np.memmap)
-    whole, expected, noise = (
-        path.read_bytes(),
-        np.array(first.x),
-        np.random.default_rng(0).bytes(400),
-    )
+    whole = path.read_bytes()
+    expected = np.array(first.x)
+    noise = np.random.default_rng(0).bytes(400)
     middle = len(whole) // 2
     for damaged in (
         whole[:middle],

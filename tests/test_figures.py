@@ -38,11 +38,9 @@ def draw_prediction(views, phases):
 
 
 def draw_hero(views):
-    raw, crops, flows = (
-        np.stack([np.hstack([GREY] * views)] * 2),
-        np.stack([GREY[:30]] * views),
-        np.stack([FLOW[:, :30, :30]] * views),
-    )
+    raw = np.stack([np.hstack([GREY] * views)] * 2)
+    crops = np.stack([GREY[:30]] * views)
+    flows = np.stack([FLOW[:, :30, :30]] * views)
     truth = (np.arange(9.0), 4)
     return pictures.draw_hero(
         raw, [(2, 2, 20, 20)] * views, CURVE[:views], CURVE[0], (1, 4, 8), flows, crops, truth

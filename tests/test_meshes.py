@@ -263,10 +263,8 @@ def write_ply(path, points, quads, form, colour=None, uv=None):
             + b"\n"
         )
     else:
-        order, kinds = (
-            "<" if "little" in form else ">",
-            "fff" + "BBB" * (colour is not None) + "ff" * (uv is not None),
-        )
+        order = "<" if "little" in form else ">"
+        kinds = "fff" + "BBB" * (colour is not None) + "ff" * (uv is not None)
         body = b"".join(struct.pack(order + kinds, *row) for row in rows)
         body += b"".join(struct.pack(f"{order}B{len(q)}i", len(q), *q) for q in quads.tolist())
     path.write_bytes("\n".join(head).encode() + body)
@@ -391,10 +389,8 @@ def test_mixed_polygons_in_a_ply_are_read_or_refused_never_cut(tmp_path):
     )
     path.write_text(text)
     assert len(read_mesh(path).faces) == 3
-    head, points = (
-        text[: text.index("0 0 0\n")].replace("ascii", "binary_little_endian").encode(),
-        [0] * 12,
-    )
+    head = text[: text.index("0 0 0\n")].replace("ascii", "binary_little_endian").encode()
+    points = [0] * 12
     # counts 4 and 2: as many bytes as two faces of four and three corners would take if the first
     # count held for both
     body = struct.pack("<12f", *points) + struct.pack("<B4iB4i", 4, 0, 1, 2, 3, 2, 0, 1, 2, 3)

@@ -30,10 +30,8 @@ def test_nothing_assumes_two_views_two_phases_or_five_labels(views, phases, labe
 
 @pytest.mark.parametrize("switch", [{"fusion": "concat"}, {"se": "none"}, {"se": "all"}])
 def test_a_switch_changes_nothing_else_at_the_start(switch):
-    default, other = (
-        MicroAttNet(2, 2, 5, 28, seed=3).eval(),
-        MicroAttNet(2, 2, 5, 28, seed=3, **switch).eval(),
-    )
+    default = MicroAttNet(2, 2, 5, 28, seed=3).eval()
+    other = MicroAttNet(2, 2, 5, 28, seed=3, **switch).eval()
     assert torch.equal(default(maps()), other(maps()))
     shared, values = default.state_dict(), other.state_dict()
     assert all(torch.equal(shared[name], values[name]) for name in shared.keys() & values.keys())

@@ -140,10 +140,8 @@ def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
         / np.linalg.norm(towards, axis=1)
     )
     chosen = np.flatnonzero(face.front & (facing > 0.6))[::7]
-    at, wanted = (
-        camera.project(start[chosen]),
-        camera.project(end[chosen]) - camera.project(start[chosen]),
-    )
+    at = camera.project(start[chosen])
+    wanted = camera.project(end[chosen]) - camera.project(start[chosen])
     sampled = [
         cv2.remap(part, *at.T.astype(np.float32)[:, None], cv2.INTER_LINEAR)[0]
         for part in (*flow, visible.astype(np.float32))

@@ -1,7 +1,7 @@
 """Scanned heads, one mesh per frame, with or without texture -> the two views that the method
 starts from.
 
-Axes as in faces.py: x right, y up, z towards the viewer. The unit does not matter: the first mesh
+Axes as in head.py: x right, y up, z towards the viewer. The unit does not matter: the first mesh
 sets the scale.
 """
 

@@ -1,7 +1,7 @@
 """The shape of a head without its texture: skull, relief of the face, lids; where brows, lips and
 hair lie.
 
-Units and axes as in faces.py: half a face height; x right, y up, z towards the viewer.
+Units and axes as in head.py: half a face height; x right, y up, z towards the viewer.
 """
 
 import numpy as np
@@ -243,10 +243,8 @@ def place_lids(s, base, slit, closed, upper=1.0, lower=1.0):
     xyz, x = closed.copy(), base[..., 0]
     dy = base[..., 1] - base[slit, :, 1]
     above = np.arange(len(base))[:, None] <= slit
-    rise, fall = (
-        0.066 * upper * np.clip(1 - dy / 0.17, 0, 1) ** 2,
-        0.042 * lower * np.clip(1 + dy / 0.11, 0, 1) ** 2,
-    )
+    rise = 0.066 * upper * np.clip(1 - dy / 0.17, 0, 1) ** 2
+    fall = 0.042 * lower * np.clip(1 + dy / 0.11, 0, 1) ** 2
     balls = []
     for m in (-1, 1):
         xyz[..., 1] += s["opening"] * almond_edges(s, x, m) * np.where(above, rise, -fall)

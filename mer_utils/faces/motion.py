@@ -33,7 +33,7 @@ class Motion:
     aus: tuple
 
     def arrays(self):
-        """Return everything as a dict of arrays, ready for ``artifacts.write_npz``."""
+        """Return everything as a dict of arrays, ready for ``files.write_npz``."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
@@ -178,11 +178,9 @@ def _scale(rng, weights, face_seed, levels):
 
 def _blink(rng, levels, frames):
     """Return AU45's activation (frames,): a blink at any time, cut by the clip's ends, or none."""
-    happens, length, depth = (
-        rng.random() < levels.blink_share,
-        rng.integers(*levels.blink),
-        rng.uniform(*levels.blink_depth),
-    )
+    happens = rng.random() < levels.blink_share
+    length = rng.integers(*levels.blink)
+    depth = rng.uniform(*levels.blink_depth)
     top = rng.uniform(-0.3 * length, frames + 0.3 * length)
     t = np.arange(frames) - top
     closing, opening = 0.35 * length, 0.65 * length  # lids fall about twice as fast as they rise

@@ -89,10 +89,8 @@ def _paint(face_seed, camera, vertices, light, texture):
     values = np.column_stack([face.uv, light / BRIGHTEST])
     seen, depth = rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
     u, v, lit = cv2.split(seen)
-    u, v = (
-        cv2.addWeighted(u, texture.shape[1], u, 0, -0.5),
-        cv2.addWeighted(v, texture.shape[0], v, 0, -0.5),
-    )
+    u = cv2.addWeighted(u, texture.shape[1], u, 0, -0.5)
+    v = cv2.addWeighted(v, texture.shape[0], v, 0, -0.5)
     lit = lit if texture.ndim == 2 else cv2.merge([lit] * 3)
     picture = cv2.multiply(cv2.remap(texture, u, v, cv2.INTER_LINEAR), lit, scale=BRIGHTEST)
     picture[depth >= FAR] = BACKGROUND

@@ -1,4 +1,4 @@
-"""Sliders around the functions of plots.py: the same figure, drawn again when a control moves."""
+"""Sliders around a drawing function: the same figure, drawn again when a control moves."""
 
 import io
 

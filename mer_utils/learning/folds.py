@@ -346,11 +346,9 @@ def _pool(features, recipe, folds):
     shape = features.y.shape
     scores, thresholds, attention = np.zeros(shape), np.zeros(shape), np.zeros((len(features.y), 3))
     for rows, fold in folds:
-        scores[rows], thresholds[rows], attention[rows] = (
-            fold["scores"],
-            fold["thresholds"],
-            fold["attention"],
-        )
+        scores[rows] = fold["scores"]
+        thresholds[rows] = fold["thresholds"]
+        attention[rows] = fold["attention"]
     return Outcome(
         scores=scores,
         answers=decide(scores, thresholds, features.exclusive),

@@ -30,11 +30,9 @@ def fit_stacked(members, x, y, jobs, device):
         return [m.fit(x[f], y[f], x[s], y[s]) for m, (f, s) in zip(members, jobs, strict=True)]
     stack = _Stack(members, x, y, jobs, "cpu" if device == "stacked" else device)
     curves = np.full((len(members), recipe.epochs, 4), np.nan, np.float32)
-    stopping, alive, kept = (
-        [Stopping(recipe) for _ in members],
-        np.ones(len(members), bool),
-        stack.copy(),
-    )
+    stopping = [Stopping(recipe) for _ in members]
+    alive = np.ones(len(members), bool)
+    kept = stack.copy()
     for epoch in range(recipe.epochs):
         losses, better = stack.run_epoch(torch.as_tensor(alive)), np.zeros(len(members), bool)
         for index, found in enumerate(stack.score_stop()):

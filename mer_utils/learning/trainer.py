@@ -156,11 +156,9 @@ class NetworkMember:
         Everything lies in memory as two tensors: the samples, and the samples mirrored.
         """
         recipe, network = self.recipe, self.network
-        count, y, y_stop = (
-            len(x),
-            torch.as_tensor(y, dtype=torch.float32),
-            torch.as_tensor(y_stop, dtype=torch.float32),
-        )
+        count = len(x)
+        y = torch.as_tensor(y, dtype=torch.float32)
+        y_stop = torch.as_tensor(y_stop, dtype=torch.float32)
         x, x_stop, loss_of = self.prepare(x), self.prepare(x_stop), self.losses(y)
         if recipe.flip:
             x, y = torch.cat([x, flip(x)]), torch.cat([y, y])
@@ -183,10 +181,8 @@ class NetworkMember:
             network.eval()
             with torch.no_grad():
                 answer = network(x_stop)
-            loss, right = (
-                float(loss_of(answer, y_stop)),
-                share_right(answer, y_stop, self.exclusive),
-            )
+            loss = float(loss_of(answer, y_stop))
+            right = share_right(answer, y_stop, self.exclusive)
             curve[epoch] = torch.stack(losses).mean(), loss, mean_precision(y_stop, answer), right
             if stopping.take(*map(float, curve[epoch, 1:])):
                 kept = {k: v.clone() for k, v in network.state_dict().items()}

@@ -108,10 +108,8 @@ def examine(root, jobs=1):
     clips = [clip for clip in rows if not isinstance(clip, MerError)]
     groups = [(root, info, clips[start : start + GROUP]) for start in range(0, len(clips), GROUP)]
     seen = [one for part in run_jobs(inspect_group, groups, jobs) for one in part]
-    table, facts = (
-        [("rows", f"{len(clips)} of {len(rows)} in the manifest can be used")],
-        {"rows": len(rows)},
-    )
+    table = [("rows", f"{len(clips)} of {len(rows)} in the manifest can be used")]
+    facts = {"rows": len(rows)}
     findings = [
         explain("mend", "rows", error, root) for error in rows if isinstance(error, MerError)
     ]

@@ -200,10 +200,8 @@ def _correlate(left, right):
     """
     found = []
     for lag in range(-LAGS, LAGS + 1):
-        a, b = (
-            left[max(0, lag) : len(left) + min(0, lag)],
-            right[max(0, -lag) : len(right) + min(0, -lag)],
-        )
+        a = left[max(0, lag) : len(left) + min(0, lag)]
+        b = right[max(0, -lag) : len(right) + min(0, -lag)]
         spread = np.std(a) * np.std(b) if len(a) >= 8 else 0
         found.append(np.mean((a - a.mean()) * (b - b.mean())) / spread if spread > 1e-9 else -1.0)
     return np.array(found)

@@ -249,7 +249,7 @@ def _execute(job, root, echo):
 
 def _read_notices(executed):
     """Return the lines that the package said on stderr in an executed notebook (see
-    ``artifacts.say``).
+    ``files.say``).
     """
     outputs = [
         output

@@ -141,7 +141,7 @@ class Study:
         return " · ".join(parts + [SYNTHETIC_LINE] * data.synthetic)
 
     def path(self, name):
-        """Return the path of another file of this notebook, for artifacts.write_json and its
+        """Return the path of another file of this notebook, for files.write_json and its
         sisters.
         """
         return self.dir / name

@@ -1,6 +1,4 @@
-"""Other people's layouts become datasets: what all kinds of import share (the kinds: layouts.py and
-sheets.py).
-"""
+"""Other people's layouts become datasets: what all sources of import share."""
 
 import os
 import re

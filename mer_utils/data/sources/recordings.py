@@ -35,7 +35,7 @@ def import_frames(
     ``columns`` maps subject, label ("a+b" for several), onset, apex, offset and fps to the table's
     names (default: the same names). ``folder`` is the clip's folder or film below ``source``, from
     the table's own columns, as "sub{Subject:0>2}/{Filename}"; the clip is named after it.
-    ``numbers``: what key frames count, see ``adapters.find_keys``; films are decoded. Cells in
+    ``numbers``: what key frames count, see ``common.find_keys``; films are decoded. Cells in
     ``missing`` are empty. ``cropped``: frames are face crops, and the box is the whole view.
     ``header_row``: see ``read_table``. Returns sentences. Raises MerError.
     """

@@ -31,7 +31,7 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
 
     ``sheet`` is the spreadsheet (default: the one in ``source`` that has its columns). A subject is
     what stands in sub_ID before the first "_": sessions of one person are one subject. ``faults``:
-    see ``mend_rows``; ``classes``: see ``adapters.regroup``. A row without a folder is an error.
+    see ``mend_rows``; ``classes``: see ``common.regroup``. A row without a folder is an error.
     Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
