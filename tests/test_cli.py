@@ -63,6 +63,7 @@ def test_bad_input_is_one_sentence_on_stderr(root, mer, tmp_path):
     assert "go to the repository's folder first" in mer("status", cwd=tmp_path)[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process on Windows"
 )

@@ -36,6 +36,7 @@ def sequences(data, tmp_path):
     return root
 
 
+@pytest.mark.slow
 def test_from_the_challenge_s_folders_to_its_answer_sheet(mer, sequences, trained, tmp_path):
     data, out = tmp_path / "set", tmp_path / "out.csv"
     code, text, err = mer(

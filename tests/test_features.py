@@ -216,6 +216,7 @@ print(repr(extract(data, FrontEnd(crop=64, size=16), cache).x.tobytes()))
 """
 
 
+@pytest.mark.slow
 def test_code_that_was_edited_while_a_kernel_is_open_gets_a_name_of_its_own(data, tmp_path):
     package = shutil.copytree(Path(mer_utils.__file__).parent, tmp_path / "mer_utils")
 
@@ -230,6 +231,7 @@ def test_code_that_was_edited_while_a_kernel_is_open_gets_a_name_of_its_own(data
     assert len(list((tmp_path / "cache").glob("features-*.npy"))) == 2
 
 
+@pytest.mark.slow
 def test_workers_that_would_run_edited_code_are_refused(tmp_path):
     """A worker that starts now reads the file as it is now; the session has loaded it as it was."""
     package = shutil.copytree(Path(mer_utils.__file__).parent, tmp_path / "mer_utils")

@@ -58,6 +58,7 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
         split_subjects(np.array(["S1", "S1"]), 2, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_visible_label_is_learned(network):
     data = make_toy(clips=60, size=16)
@@ -179,6 +180,7 @@ def test_exclusive_labels_one_view_28_px(network, phases):
     assert set(score) == {"macro", "per_label", "uar"} and 0 <= score["uar"] <= 1
 
 
+@pytest.mark.slow
 def test_exclusive_labels_are_learned():
     data = make_toy(clips=60, views=1, exclusive=True)
     score = run_loso(data, Recipe(epochs=40, inner=2, width=4, dropout=0.2, rate=1e-2)).uf1(data.y)
@@ -214,6 +216,7 @@ def test_one_member_a_fold_is_the_first_of_the_ensemble():
     assert all(np.array_equal(alone[name], all_of_them[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_workers_and_cache_change_no_bit(tmp_path):
     data = make_toy()
     one, two = run_loso(data, QUICK, jobs=1), run_loso(data, QUICK, cache=tmp_path, jobs=2)
@@ -260,6 +263,7 @@ def wait_for_folds(folder, count, process, seconds=120):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     first = start_run(killed)

@@ -18,17 +18,20 @@ def contents(root):
     }
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_byte(data, tmp_path):
     again = write_synthetic(tmp_path / "again", 2, 6, seed=3, jobs=1)
     first, second = contents(data.root), contents(again)
     assert first == second and len(first) > 100
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_dataset(data, tmp_path):
     other = open_dataset(write_synthetic(tmp_path / "other", 2, 2, seed=4))
     assert other.fingerprint != data.fingerprint
 
 
+@pytest.mark.slow
 def test_meshes_are_written_on_request(tmp_path):
     root = write_synthetic(tmp_path / "meshes", 1, 1, meshes=True)
     clip = open_dataset(root).clips[0]
@@ -78,6 +81,7 @@ print(ensure_synthetic(sys.argv[1], 2, 4, 0))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_on_a_fresh_checkout_make_one_set(tmp_path):
     """As two notebooks opened at once: the second waits for the first and takes what it made."""
     command = [sys.executable, "-c", TWO_AT_ONCE, str(tmp_path)]

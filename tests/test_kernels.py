@@ -72,6 +72,7 @@ def test_every_library_computes_with_the_pinned_kernels():
     assert json.loads(said) == SAME and errors == ""
 
 
+@pytest.mark.slow
 @pinned
 def test_a_notebook_in_a_plain_kernel_is_pinned_too(monkeypatch):
     """As JupyterLab or VS Code start it: nothing inherited. The committed notebooks import
@@ -101,6 +102,7 @@ def test_every_notebook_imports_the_package_before_any_other_library(path):
     assert next(name for name in first if name not in sys.stdlib_module_names) == "mer_utils"
 
 
+@pytest.mark.slow
 @pinned
 def test_workers_compute_like_the_process_that_asks():
     code = """
@@ -150,6 +152,7 @@ def test_other_processors_are_named_and_left_alone(monkeypatch):
     assert kernels.pin() == "x86-64 native, Old One avx" and not PINS.keys() & os.environ.keys()
 
 
+@pytest.mark.slow
 @pinned
 def test_each_step_gives_the_bits_that_were_recorded(tmp_path):
     """On another machine than this repository's: the hashes of rendering, front end and training,

@@ -13,7 +13,9 @@ from mer_utils.learning.metrics import (
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 
 # the ten label sets of 4DME with their counts: Negative, Positive, Repression, Surprise, Others
 SETS = {
@@ -100,22 +102,27 @@ def test_thresholds_reach_the_best_f1_there_is():
     assert tune_thresholds([[0], [0], [1], [1]], separable) == pytest.approx(0.5)
 
 
-def test_mean_precision_leaves_out_what_cannot_be_scored(labels):
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 5), st.integers(1, 12))
+def test_mean_precision_is_scikit_learn_s_with_and_without_ties(seed, clips, labels, levels):
+    rng = np.random.default_rng(seed)
+    truth = rng.random((clips, labels)) < 0.4
+    truth[0] = True
+    scores = rng.integers(levels, size=truth.shape) / levels  # few levels: many equal scores
+    each = [average_precision_score(y, s) for y, s in zip(truth.T, scores.T, strict=True)]
+    assert mean_precision(truth, scores) == pytest.approx(np.mean(each), abs=1e-12)
+
+
+def test_mean_precision_leaves_out_labels_that_do_not_occur(labels):
     scores = np.random.default_rng(0).random(labels.shape)
     assert mean_precision(labels, labels + 0.1 * scores) == 1
     assert mean_precision(0 * labels, scores) == 0
-    assert mean_precision(labels, np.where(labels, np.nan, scores)) == 0
-    missing = labels * [1, 1, 0, 1, 1]  # a label that does not occur is left out
-    assert mean_precision(missing, scores) == mean_precision(
-        labels[:, [0, 1, 3, 4]], scores[:, [0, 1, 3, 4]]
-    )
-    alone = mean_precision(labels * [1, 0, 0, 0, 0], scores)
-    assert alone == mean_precision(labels[:, :1], scores[:, :1]) > 0
+    missing, kept = labels * [1, 1, 0, 1, 1], [0, 1, 3, 4]
+    assert mean_precision(missing, scores) == mean_precision(labels[:, kept], scores[:, kept])
 
 
 def test_mean_precision_knows_no_order_among_equal_scores():
     truth, scores = np.array([[1], [0], [0], [1]]), np.array([[0.5], [0.5], [0.5], [0.2]])
-    orders = [
-        mean_precision(truth[list(rows)], scores[list(rows)]) for rows in permutations(range(4))
-    ]
-    assert orders == pytest.approx([(1 / 3 + 1 / 2) / 2] * 24)
+    orders = (list(rows) for rows in permutations(range(4)))
+    found = [mean_precision(truth[rows], scores[rows]) for rows in orders]
+    assert found == pytest.approx([(1 / 3 + 1 / 2) / 2] * 24)

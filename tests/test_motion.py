@@ -175,6 +175,7 @@ def test_labelled_aus_dominate_and_rise_faster_than_they_fall(motions):
         assert motion.weights[:, :-1].max() <= LEVELS.most + 1e-6
 
 
+@pytest.mark.slow
 def test_nuisances_have_the_stated_size():
     """Over 300 seeds (one face): shares and spreads within four standard errors of the preset."""
     many = [simulate(a_plan(12, clip_seed=seed)) for seed in range(300)]

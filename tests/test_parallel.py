@@ -80,6 +80,7 @@ def wait_for_workers(address, count):
             client.wait_for_workers(count, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, monkeypatch):
     data, cache = make_toy(clips=96, subjects=8, size=24), tmp_path / "cache"
     expected = run_loso(data, LONG)
@@ -102,6 +103,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, m
     assert len(list(cache.glob("fold-*"))) == 8
 
 
+@pytest.mark.slow
 def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch):
     with cluster(tmp_path, threads=2, workers=1) as (address, _):
         with pytest.raises(MerError, match="--nthreads 1"):
@@ -114,6 +116,7 @@ def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch)
         check_cluster(f"tcp://127.0.0.1:{free_port()}")
 
 
+@pytest.mark.slow
 @pinned
 def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_ones(
     tmp_path, monkeypatch

@@ -118,6 +118,7 @@ def test_a_film_and_a_folder_of_the_same_frames_get_one_answer(trained, data, tm
     assert long.crops.shape[1] == 13 < len(clip.frames)
 
 
+@pytest.mark.slow
 def test_meshes_are_filmed_and_answered(trained, data, tmp_path):
     motion = data.truth(data.clips[0])
     for t in range(0, 16, 3):

@@ -178,6 +178,7 @@ def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finishe
     assert {out.data["text/plain"] for out in shown} == {"<Figure size 160x80 with 1 Axes>"}
 
 
+@pytest.mark.slow
 def test_what_is_fresh_is_skipped_and_a_run_from_nothing_gives_equal_bytes(root):
     before = outputs(root / "artifacts" / "course" / "figures")
     rows, text = run(root, jobs=7)  # the number of workers is no reason to run again
@@ -226,6 +227,7 @@ def test_status_sees_data_and_outputs(root):
     assert status(root)["01"] == "the data changed"
 
 
+@pytest.mark.slow
 def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
     """Also where the others never ran: in a fresh clone, whose figures/ holds what was
     committed.
@@ -247,6 +249,7 @@ def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
     assert set(json.loads((out / "figures.json").read_text())) == {"fig01_a", "fig01_b"}
 
 
+@pytest.mark.slow
 def test_changed_parameters_write_elsewhere(root):
     run(root, profile="full")
     places = [root / "figures", root / "artifacts" / "course" / "figures"]
@@ -277,6 +280,7 @@ def test_data_are_named_as_seen_from_the_current_folder(root, monkeypatch):
     assert results["data"]["clips"] == 2
 
 
+@pytest.mark.slow
 def test_code_that_is_edited_during_a_run_makes_its_notebook_run_again(root, monkeypatch, tmp_path):
     changed = shutil.copytree(provenance.PACKAGE, tmp_path / "package")
     monkeypatch.setattr(provenance, "PACKAGE", changed)
@@ -300,6 +304,7 @@ def test_what_the_package_says_in_a_notebook_is_handed_on(root):
     assert "mer: a file was made again" in run(root, only=["01"])[1]
 
 
+@pytest.mark.slow
 def test_trained_weights_are_an_output_like_the_others(root):
     write = (
         "from mer_utils.core.files import write_arrays; "
@@ -313,6 +318,7 @@ def test_trained_weights_are_an_output_like_the_others(root):
     assert "weights.safetensors changed" in status(root)["01"]
 
 
+@pytest.mark.slow
 def test_another_family_of_kernels_is_said_and_recorded(root, monkeypatch):
     monkeypatch.setattr(mer_utils, "KERNELS", "another family")
     _, text = run(root, only=["02"])
@@ -434,6 +440,7 @@ def mark(root, **more):
     path.write_text(yaml.safe_dump(suite))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "jobs", "beside"),
     [
@@ -451,6 +458,7 @@ def test_a_light_notebook_runs_beside_another_unless_it_comes_after_it(root, mor
     assert len([line for line in lines if ": done in" in line]) == 2
 
 
+@pytest.mark.slow
 def test_a_notebook_that_fails_ends_the_one_beside_it(root):
     mark(root, light=True)
     edit(root, "study.headline(", "1 / 0; (")

@@ -20,6 +20,7 @@ import pytest
 SMALL = FrontEnd(crop=64, size=12)
 
 
+@pytest.mark.slow
 def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path, capsys):
     features = extract(data, SMALL)
     rows = np.array([1, 4])

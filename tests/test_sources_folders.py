@@ -112,6 +112,7 @@ def meshes(data, tmp_path):
     return tmp_path / "meshes"
 
 
+@pytest.mark.slow
 def test_meshes_are_filmed(data, meshes, tmp_path):
     first, second = (clip.name for clip in data.clips[:2])
     labels = write_rows(

@@ -51,19 +51,25 @@ def uar(truth, predicted):
 
 def mean_precision(truth, scores):
     """Return mean average precision of ``scores`` (N, L): how far up a label's positives stand when
-    clips are sorted by its score, mean over the labels that occur; 0 if none does, or if a score is
-    no number. It needs no threshold, and clips with equal scores have no order.
-    """
-    from sklearn.metrics import average_precision_score  # a second to import, and few need it
+    clips are sorted by its score, mean over the labels that occur; 0 if none does. It needs no
+    threshold, and clips with equal scores have no order.
 
+    It is scikit-learn's average_precision_score (a test holds it to that), which takes 3 ms where
+    this takes a tenth of one: training asks after every epoch, and epochs of few clips last 4 ms.
+    """
     truth, scores = np.asarray(truth, bool), np.asarray(scores)
-    there = truth.any(0)
-    if not there.any() or not np.isfinite(scores).all():
-        return 0.0
-    kept = (
-        array[:, there] if there.sum() > 1 else array[:, there][:, 0] for array in (truth, scores)
+    order = np.argsort(-scores, axis=0, kind="stable")
+    hit, ranked = (np.take_along_axis(array, order, 0) for array in (truth, scores))
+    rank = np.arange(1, len(hit) + 1)[:, None]
+    last = np.ones(hit.shape, bool)  # of those with equal scores
+    last[:-1] = ranked[1:] != ranked[:-1]
+    end = np.minimum.accumulate(np.where(last, rank, len(hit))[::-1], 0)[::-1]  # its rank
+    precision = np.take_along_axis(hit.cumsum(0) / rank, end - 1, 0)  # among those ranked so far
+    positives = truth.sum(0)
+    there = positives > 0
+    return (
+        float(((precision * hit).sum(0)[there] / positives[there]).mean()) if there.any() else 0.0
     )
-    return float(average_precision_score(*kept))
 
 
 def confusion(truth, predicted):
