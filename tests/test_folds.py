@@ -228,6 +228,7 @@ def test_workers_and_cache_change_no_bit(tmp_path):
     assert (run_loso(data, replace(QUICK, seed=1)).scores != one.scores).any()
 
 
+@pytest.mark.slow
 def test_a_grid_is_its_tasks_one_by_one(tmp_path):
     data, other = make_toy(), make_toy(seed=1)
     tasks = [(data, QUICK), (other, QUICK), (data, replace(QUICK, network="STSTNet"))]

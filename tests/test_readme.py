@@ -192,7 +192,9 @@ def test_ablations_are_the_measured_ones():
             round(GRID["ablations"][name][key], 3) for key in keys
         ], name
     sure = {name for name, row in GRID["ablations"].items() if row["p_corrected"] < 0.05}
-    (claim,) = re.findall(r"(?:Beyond noise here: (.+?)\.\s|None is beyond noise here)", TEXT)
+    (claim,) = re.findall(
+        r"(?:Beyond noise here: (.+?)\. |None is beyond noise here)", " ".join(TEXT.split())
+    )
     assert set(re.findall(r"`([\w.]+)`", claim)) == sure
 
 

@@ -139,6 +139,7 @@ def test_meshes_are_filmed(data, meshes, tmp_path):
     assert np.array_equal(read_frames(open_dataset(tmp_path / "again").clips[1]), raw)
 
 
+@pytest.mark.slow
 def test_bad_meshes_leave_nothing(data, meshes, tmp_path):
     out, name = tmp_path / "set", data.clips[0].name
     labels = write_rows(tmp_path / "labels.csv", "clip,subject,Joy", "nobody,S1,1")
