@@ -355,12 +355,23 @@ def keep_outputs(root=None):
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.execution_count = done[cell.id].execution_count
-                cell.outputs = [
-                    output for output in done[cell.id].outputs if not _is_widget(output)
-                ]
+                kept = [output for output in done[cell.id].outputs if not _is_widget(output)]
+                cell.outputs = _join_streams(kept)
         write_text(job.source, nbformat.writes(notebook) + "\n")
     return [job.name for job in planned]
 
 
 def _is_widget(output):
     return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+
+
+def _join_streams(outputs):
+    """Join texts of one stream that follow each other: where a print is cut depends on the time."""
+    joined = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last["text"] += output.text
+        else:
+            joined.append(output)
+    return joined
