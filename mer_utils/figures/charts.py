@@ -76,8 +76,9 @@ def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=Non
     names, points = _list_ends(values, intervals)
     colours = {name: BLUE if name in highlight else GREY for name in values}
     style = {"hue": names, "palette": colours, "saturation": 1, "legend": False}
-    whiskers = {"capsize": 0.3, "err_kws": {"color": "black", "linewidth": 1}}
-    seaborn.barplot(x=points, y=names, ax=axis, orient="h", **style, **whiskers, **ENDS)
+    shown = ENDS if intervals else ENDS | {"errorbar": None}
+    whiskers = shown | {"capsize": 0.3, "err_kws": {"color": "black", "linewidth": 1}}
+    seaborn.barplot(x=points, y=names, ax=axis, orient="h", **style, **whiskers)
     ends = np.reshape(points, (-1, 3))
     for k, (number, end) in enumerate(zip(values.values(), ends.max(1), strict=True)):
         axis.text(max(end, 0), k, f" {number:.3f}", va="center")

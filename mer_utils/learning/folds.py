@@ -142,9 +142,7 @@ def split_subjects(subjects, parts, seed):
 
 @dataclass(frozen=True)
 class Role:
-    """What one member of a fold does with which clips (row numbers): it trains on ``fit``, stops on
-    ``stop``.
-    """
+    """What one network of a fold does with which clips (row numbers): it trains on ``train``, stops on ``stop``."""
 
     train: np.ndarray
     stop: np.ndarray

@@ -30,7 +30,7 @@ def motion_curve(frames, onset, offset, backend="dis", compensation="similarity"
     A head that turns slowly moves ever farther from the onset, so that the largest flow is often
     the last one. ``detrend`` takes this out (our choice, not the paper's): at offset the expression
     is over, so what flow is left there is drift, and frame t keeps the flow onset-t less (t -
-    onset) / (offset - onset) times the flow onset- offset, pixel by pixel.
+    onset) / (offset - onset) times the flow onset-offset, pixel by pixel.
     """
     return curve_of_flows(onset_flows(frames, onset, backend), onset, offset, compensation, detrend)
 

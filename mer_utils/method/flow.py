@@ -107,7 +107,7 @@ def magnitude(flow):
 
 def phase_flow(frames, onset, apex, offset, backend="dis", compensation="similarity", phases=2):
     """Return the flow of each phase (P, 2, H, W) px for the frames (T, H, W) of one view:
-    onset-apex, then apex- offset.
+    onset-apex, then apex-offset.
     """
     pairs = ((onset, apex), (apex, offset))[:phases]
     return np.stack(

@@ -96,7 +96,7 @@ class MicroAttNet(nn.Module):
 
     Input (B, V, P, 3, S, S): views and phases are each stream's input channels. Output: logits (B,
     L). ``fusion`` is attention (streams weighted, then concatenated), concat (not weighted) or mean
-    (averaged); ``se`` puts squeeze- and-excitation on the magnitude stream, on all, or on none.
+    (averaged); ``se`` puts squeeze-and-excitation on the magnitude stream, on all, or on none.
     Every part draws its start values from its own seed, and attention and SE start as the identity:
     two networks of one seed that differ in a switch start with equal shared weights and, but for
     ``mean``, with equal outputs. ``streams`` 2 leaves the magnitude out.
