@@ -142,7 +142,9 @@ def split_subjects(subjects, parts, seed):
 
 @dataclass(frozen=True)
 class Role:
-    """What one network of a fold does with which clips (row numbers): it trains on ``train``, stops on ``stop``."""
+    """What one network of a fold does with which clips (row numbers): it trains on ``train`` and
+    stops on ``stop``.
+    """
 
     train: np.ndarray
     stop: np.ndarray
