@@ -1,4 +1,4 @@
 """The command `mer`.
 
-In: words of a command line. Out: the work of the other sub-packages, tables, and one sentence per error.
+In: words of a command line. Out: what the other sub-packages make, tables, one sentence per error.
 """
