@@ -352,11 +352,13 @@ def keep_outputs(root=None):
         notebook = nbformat.read(job.source, as_version=4)
         executed = nbformat.read(job.folder / job.source.name, as_version=4)
         done = {cell.id: cell for cell in executed.cells}
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.execution_count = done[cell.id].execution_count
-                kept = [output for output in done[cell.id].outputs if not _is_widget(output)]
-                cell.outputs = _join_streams(kept)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for number, cell in enumerate(code, 1):  # papermill may have run a cell of parameters, too
+            kept = [output for output in done[cell.id].outputs if not _is_widget(output)]
+            cell.execution_count, cell.outputs = number, _join_streams(kept)
+            for output in cell.outputs:
+                if "execution_count" in output:
+                    output.execution_count = number
         write_text(job.source, nbformat.writes(notebook) + "\n")
     return [job.name for job in planned]
 
