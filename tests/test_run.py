@@ -7,7 +7,7 @@ import time
 import mer_utils
 from mer_utils import KERNELS, MerError
 from mer_utils.core import files, provenance
-from mer_utils.suite.run import default_out, read_status, run_suite
+from mer_utils.suite.run import default_out, keep_outputs, read_status, run_suite
 
 import cv2
 import nbformat
@@ -468,6 +468,16 @@ def test_a_notebook_that_fails_ends_the_one_beside_it(root):
         run(root)
     assert time.monotonic() - began < 100
     assert not [p for p in set(psutil.Process().children()) - before if p.status() != "zombie"]
+
+
+@pytest.mark.slow
+def test_kept_outputs_count_the_notebooks_own_cells(root):
+    run(root, force=True, jobs=2)  # other workers than the notebook's own: a cell of parameters
+    assert keep_outputs(root) == ["01_first", "02_second"]
+    for path in (root / "notebooks").glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+        assert any("image/png" in out.get("data", {}) for cell in cells for out in cell.outputs)
 
 
 def test_one_run_at_a_time(root):
