@@ -13,6 +13,14 @@ import numpy as np
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """Let both workers, who get a half of the tests each, begin with the slow ones."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    fast = [item for item in items if not item.get_closest_marker("slow")]
+    middle = max(0, len(items) // 2 - len(slow[::2]))
+    items[:] = [*slow[::2], *fast[:middle], *slow[1::2], *fast[middle:]]
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """A small synthetic dataset, made once: 2 subjects, 6 clips. Tests read it; who changes it
