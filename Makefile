@@ -15,7 +15,7 @@ endif
 help:
 	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped"
 	@echo "make test      run the tests"
-	@echo "make check     run all but the slow ones: 80 seconds"
+	@echo "make check     run all but the slow ones: 70 seconds"
 	@echo "make notebooks run the course profile and keep its outputs in notebooks/ (after editing one)"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"
 	@echo "These build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
