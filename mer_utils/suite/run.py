@@ -59,21 +59,21 @@ def run_suite(
             echo(f"kernels here: {kernels}; {made}")
         reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
         stale = [job for job in planned if reasons[job.number]]
-        done = {job.number: job.record() for job in planned if job not in stale}
+        done = {job.number: job.record() for job in planned if not reasons[job.number]}
         for job in planned:
             if job.number in done:
                 echo(f"{job.name}: fresh")
                 publish(job, done[job.number], out)
         if stale:
             echo(f"{len(stale)} of {len(planned)} notebooks to run{_estimate(stale)}")
+        else:
+            _collect_done(suite, planned, done, out, select)
         for job, record in _execute_all(suite, stale, root, reasons, echo):
             done[job.number] = record
             publish(job, record, out)
             _collect_done(suite, planned, done, out, select)
-        _collect_done(suite, planned, done, out, select)
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
-    ran = {job.number for job in stale}
-    return [_make_row(job, done[job.number], job.number not in ran) for job in planned]
+    return [_make_row(job, done[job.number], not reasons[job.number]) for job in planned]
 
 
 def _make_row(job, record, fresh):

@@ -11,7 +11,6 @@ from pathlib import Path
 from mer_utils import MerError
 from mer_utils.core.files import read_json, write_bytes, write_json, write_text
 from mer_utils.core.provenance import key_of
-from mer_utils.figures.style import set_style
 
 import yaml
 
@@ -65,6 +64,8 @@ def open_study(notebook, params):
     and results of this notebook and profile are forgotten, so that what stands there afterwards
     comes from this run. Raises MerError for an unknown notebook or profile.
     """
+    from mer_utils.figures.style import set_style  # Matplotlib: `mer` reads this file too
+
     study = Study(notebook, {key: params[key] for key in DEFAULTS if key in params})
     clear_outputs(study.dir)
     set_style()
