@@ -74,18 +74,19 @@ def list_all(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+def check_refusal(code, err):
+    """Check that a command was refused in one sentence that says what cannot be written."""
+    assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1, err
+    assert "cannot be written" in err, err
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_full_disk_leaves_nothing_half_written(mer, commands, tmp_path, name):
     words, room = commands(tmp_path)[name]
     before, manifest = list_all(tmp_path), (tmp_path / "wild" / "manifest.csv").read_bytes()
     with full_disk(room):
         code, _, err = mer(*words)
-    assert (
-        code == 1
-        and err.startswith("mer: ")
-        and err.count("\n") == 1
-        and "cannot be written" in err
-    ), err
+    check_refusal(code, err)
     # an empty folder for answers may stay
     after = [path for path in list_all(tmp_path) if path not in ("out",)]
     assert after == before and (tmp_path / "wild" / "manifest.csv").read_bytes() == manifest
@@ -98,12 +99,7 @@ def test_a_place_that_is_no_folder_is_one_sentence(mer, commands, tmp_path, name
     words, _ = commands(tmp_path / "file")[name]
     before = list_all(tmp_path)
     code, _, err = mer(*words)
-    assert (
-        code == 1
-        and err.startswith("mer: ")
-        and err.count("\n") == 1
-        and "cannot be written" in err
-    ), err
+    check_refusal(code, err)
     assert list_all(tmp_path) == before
 
 
@@ -113,10 +109,5 @@ def test_a_read_only_folder_is_one_sentence(mer, commands, tmp_path, name):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     code, _, err = mer(*commands(locked)[name][0])
-    assert (
-        code == 1
-        and err.startswith("mer: ")
-        and err.count("\n") == 1
-        and "cannot be written" in err
-    ), err
+    check_refusal(code, err)
     assert not list(locked.iterdir())

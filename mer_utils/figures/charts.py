@@ -8,10 +8,8 @@ from mer_utils.figures.style import BLUE, GREEN, GREY, ORANGE, RED, grid
 import numpy as np
 import seaborn
 
-ENDS = {
-    "estimator": "median",
-    "errorbar": ("pi", 100),
-}  # of (low, value, high): the value, both ends
+# of (low, value, high): the value, and both ends
+ENDS = {"estimator": "median", "errorbar": ("pi", 100)}
 
 
 def draw_dataset(labels, matrix, subjects):
