@@ -3,7 +3,7 @@ together.
 """
 
 from mer_utils import MerError
-from mer_utils.method.flow import compensate, compute_flow, magnitude
+from mer_utils.method.flow import compensate, compute_flow
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 RULES = {"mean": np.mean, "max": np.max, "product": np.prod}
 
 
-def onset_flows(frames, onset, backend="dis"):
+def onset_flows(frames, onset, backend="dis-half"):
     """Return the flow (V, T, 2, H, W) px from the onset frame to each frame of frames (V, T, H,
     W).
     """
@@ -23,28 +23,41 @@ def onset_flows(frames, onset, backend="dis"):
     return flows
 
 
-def motion_curve(frames, onset, offset, backend="dis", compensation="similarity", detrend=True):
-    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude from the
-    onset frame to each frame, head motion taken out.
+def motion_curve(
+    frames,
+    onset,
+    offset,
+    backend="dis-half",
+    compensation="similarity",
+    detrend=True,
+    masks=None,
+):
+    """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude inside
+    ``masks`` (V, H, W; everywhere if None) from the onset frame to each frame, head motion taken
+    out.
 
     A head that turns slowly moves ever farther from the onset, so that the largest flow is often
     the last one. ``detrend`` takes this out (our choice, not the paper's): at offset the expression
     is over, so what flow is left there is drift, and frame t keeps the flow onset-t less (t -
     onset) / (offset - onset) times the flow onset-offset, pixel by pixel.
     """
-    return curve_of_flows(onset_flows(frames, onset, backend), onset, offset, compensation, detrend)
+    flows = onset_flows(frames, onset, backend)
+    return curve_of_flows(flows, onset, offset, compensation, detrend, masks)
 
 
-def curve_of_flows(flows, onset, offset, compensation="similarity", detrend=True):
+def curve_of_flows(
+    flows, onset, offset, compensation="similarity", detrend=True, masks=None
+):
     """Return the motion curve (V, T) of flows (V, T, 2, H, W) from the onset frame (see
     ``motion_curve``).
     """
     curve = np.zeros(flows.shape[:2], np.float32)
     for v, view in enumerate(flows):
-        still = [compensate(flow, compensation) for flow in view]
+        mask = np.ones(view.shape[2:], bool) if masks is None else masks[v]
+        still = [compensate(flow, compensation, mask)[:, mask] for flow in view]
         for t, flow in enumerate(still):
             drift = (t - onset) / (offset - onset) * still[offset] if detrend else 0
-            curve[v, t] = magnitude(flow - drift).mean()
+            curve[v, t] = np.hypot(*(flow - drift)).mean()
     return curve
 
 

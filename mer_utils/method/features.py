@@ -13,7 +13,7 @@ from mer_utils.core.records import Growing, open_records
 from mer_utils.data.images import read_image
 from mer_utils.method.apex import RULES, curve_of_flows, find_apex, onset_flows
 from mer_utils.method.flow import BACKENDS, COMPENSATIONS, magnitude, phase_flow
-from mer_utils.method.preprocessing import crop_places
+from mer_utils.method.preprocessing import crop_places, face_mask
 
 import cv2
 import numpy as np
@@ -29,6 +29,8 @@ class FrontEnd:
     crop: int = 128  # px, side of the face crop in which motion is measured
     enlarge: float = 1.0  # of the crop box about its centre
     backend: str = "dis"  # flow of the phases: dis, farneback, tvl1
+    mask: bool = True  # flow counts where there is a face with texture (see ``face_mask``)
+    reach: int = 1  # frames on either side that are averaged into onset, apex and offset
     compensation: str = "similarity"  # head motion: none, median, similarity
     apex: str = "auto"  # auto, or manifest (the annotated or true apex)
     rule: str = "mean"  # of both views' motion curves: mean, max, product
@@ -53,11 +55,12 @@ class FrontEnd:
             self.crop >= 32
             and 8 <= self.size <= self.crop
             and self.enlarge > 0
+            and self.reach >= 0
             and self.smoothing >= 0
         ):
             raise MerError(
-                "crop must be at least 32 px, size 8 px to crop, enlarge above 0, smoothing at "
-                "least 0"
+                "crop must be at least 32 px, size 8 px to crop, enlarge above 0, reach and "
+                "smoothing at least 0"
             )
 
 
@@ -102,20 +105,26 @@ def normalise(maps, method="none"):
     return unit
 
 
-def flow_maps(frames, onset, apex, offset, options=FrontEnd()):
+def flow_maps(frames, onset, apex, offset, options=FrontEnd(), masks=None):
     """Return the maps (V, P, 3, S, S) float32 of one clip's crops (V, T, H, W): u, v, magnitude in
-    px of the crop for each phase.
+    px of the crop for each phase. ``masks`` (V, H, W), if known, are those of ``face_mask``.
     """
+    if masks is None:
+        masks = masks_of(frames, options)
+    given = (onset, apex, offset, options.backend, options.compensation, options.phases)
     flow = np.stack(
         [
-            phase_flow(
-                view, onset, apex, offset, options.backend, options.compensation, options.phases
-            )
-            for view in frames
+            phase_flow(view, *given, mask, options.reach)
+            for view, mask in zip(frames, masks, strict=True)
         ]
     )
     maps = normalise(np.concatenate([flow, magnitude(flow)[:, :, None]], 2), options.normalisation)
     return _shrink(maps, options.size)
+
+
+def masks_of(crops, options=FrontEnd()):
+    """Return where flow counts in crops (V, T, H, W): a bool mask (V, H, W)."""
+    return face_mask(crops) if options.mask else np.ones((len(crops), *crops.shape[2:]), bool)
 
 
 def _shrink(maps, size):
@@ -139,10 +148,10 @@ def measure_crops(crops, onset, offset, options=FrontEnd()):
     """Return maps (V, P, 3, S, S), the apex found, and the motion curve (V, T) px of crops (V, T,
     H, W).
     """
-    flows = onset_flows(crops, onset)
-    curve = curve_of_flows(flows, onset, offset, options.compensation, options.detrend)
+    flows, masks = onset_flows(crops, onset), masks_of(crops, options)
+    curve = curve_of_flows(flows, onset, offset, options.compensation, options.detrend, masks)
     apex = find_apex(curve, onset, offset, options.rule, options.smoothing)
-    return flow_maps(crops, onset, apex, offset, options), apex, curve
+    return flow_maps(crops, onset, apex, offset, options, masks), apex, curve
 
 
 def _extract_variants(clip, views, variants, raw=None):
@@ -157,9 +166,12 @@ def _extract_variants(clip, views, variants, raw=None):
         frames, boxes = crops[kind]
         if kind not in flows:
             flows[kind] = onset_flows(frames, clip.onset)
-        seen = (*kind, options.compensation, options.detrend)
+        masks = masks_of(frames, options)
+        seen = (*kind, options.mask, options.compensation, options.detrend)
         if seen not in curves:
-            curves[seen] = curve_of_flows(flows[kind], clip.onset, clip.offset, *seen[2:])
+            curves[seen] = curve_of_flows(
+                flows[kind], clip.onset, clip.offset, *seen[3:], masks
+            )
         curve = curves[seen]
         if options.apex == "auto":
             apex = find_apex(curve, clip.onset, clip.offset, options.rule, options.smoothing)
@@ -168,7 +180,7 @@ def _extract_variants(clip, views, variants, raw=None):
         else:
             raise MerError(f"clip {clip.name}", "the manifest gives no apex; use apex='auto'")
         yield (
-            flow_maps(frames, clip.onset, apex, clip.offset, options),
+            flow_maps(frames, clip.onset, apex, clip.offset, options, masks),
             apex,
             curve,
             np.array(boxes),
