@@ -105,6 +105,18 @@ def magnitude(flow):
     return np.hypot(flow[..., 0, :, :], flow[..., 1, :, :])
 
 
+def strain(flow):
+    """Return the optical strain sqrt(e_xx^2 + e_yy^2 + 2 e_xy^2) over the axis of length 2 in front
+    of H, W: (..., 2, H, W) px -> (..., H, W), px per px.
+
+    e_xx = du/dx, e_yy = dv/dy, e_xy = (du/dy + dv/dx) / 2 (Shreve et al. 2009, 2011; as a third map
+    beside u and v: Liong et al. 2014, 2019), by central differences. What moves without changing
+    its shape has none.
+    """
+    (u_y, u_x), (v_y, v_x) = (np.gradient(flow[..., k, :, :], axis=(-2, -1)) for k in range(2))
+    return np.sqrt(u_x**2 + v_y**2 + (u_y + v_x) ** 2 / 2)
+
+
 def phase_flow(frames, onset, apex, offset, backend="dis", compensation="similarity", phases=2):
     """Return the flow of each phase (P, 2, H, W) px for the frames (T, H, W) of one view:
     onset-apex, then apex-offset.
