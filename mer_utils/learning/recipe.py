@@ -54,7 +54,7 @@ class Recipe:
     gamma: float = 2.0  # focal loss: how much sure answers are played down
     alpha: str = "balanced"  # weight of a label's positives: balanced (1 - prevalence), none
     rate: float = 5e-3  # Adam's learning rate
-    decay: float = 1e-3  # Adam's weight decay
+    decay: float = 1e-3  # Adam's weight decay; of peers with logistic regression: theirs
     batch: int = 32
     epochs: int = 60  # at most
     # what stopping looks at: precision (mean average precision; of equals the loss), loss
