@@ -33,7 +33,7 @@ from mer_utils.figures.charts import draw_lines
 from mer_utils.figures.style import set_style
 from mer_utils.learning.comparison import compare
 from mer_utils.learning.folds import run_fold
-from mer_utils.learning.recipe import NETWORKS, Recipe
+from mer_utils.learning.recipe import NATIVE, NETWORKS, Recipe
 from mer_utils.method.features import Features, FrontEnd, extract_clip
 from mer_utils.method.preprocessing import crop_places
 from mer_utils.suite.study import draw_png
@@ -55,12 +55,12 @@ def film():
     return clip, motion, frames
 
 
-def make_features():
+def make_features(size=20):
     """Return Features of 36 random clips of 6 subjects in which each label is a bright patch."""
     rng = np.random.default_rng(0)
     y = (rng.random((36, 3)) < 0.4).astype(np.uint8)
     y[:3] = np.eye(3, dtype=np.uint8)
-    x = 0.2 * rng.standard_normal((36, 2, 2, 3, 20, 20), np.float32)
+    x = 0.2 * rng.standard_normal((36, 2, 2, 3, size, size), np.float32)
     for k in range(3):
         x[..., 4 * k : 4 * k + 4, 4:8] += y[:, k, None, None, None, None, None]
     clips, subjects = (
@@ -89,6 +89,7 @@ def take_steps():
     base = FrontEnd(crop=96)
     for name, options in {
         "front end, DIS": base,
+        "front end, strain": replace(base, third="strain"),
         "front end, Farnebäck": replace(
             base, backend="farneback", compensation="median", normalisation="robust"
         ),
@@ -98,15 +99,16 @@ def take_steps():
     }.items():
         maps, apex, curve, boxes = extract_clip(clip, 2, options, frames)
         made[name] = np.concatenate([maps.ravel(), curve.ravel(), boxes.ravel(), [apex]])
-    features = make_features()
     rows = np.arange(36)
     train, test = rows[rows % 6 > 0], rows[rows % 6 == 0]
     for network in NETWORKS:
+        features = make_features(NATIVE[network]["size"])
         fold = run_fold(features, train, test, Recipe(network=network, epochs=2, members=1))
         made[f"{network}, two epochs"] = np.concatenate(
             [np.ravel(fold[name]) for name in sorted(fold)]
         )
     # of no network: for the statistics alone
+    features = make_features()
     answers = {f"shift{k}": np.roll(features.y, k, 0) for k in (6, 12)}
     found = compare(features.y, answers, "shift6", features.subjects, draws=200)
     made["bootstrap, permutation test"] = np.array(

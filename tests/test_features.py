@@ -20,6 +20,7 @@ from mer_utils.method.features import (
     normalise,
     read_flow_images,
 )
+from mer_utils.method.flow import strain
 
 import cv2
 import numpy as np
@@ -56,6 +57,18 @@ def test_magnitude_is_that_of_the_flow_before_it_was_made_smaller(data):
     assert (maps[:, :, 2] >= np.hypot(maps[:, :, 0], maps[:, :, 1]) - 1e-5).all()
 
 
+def test_the_third_map_may_be_the_strain_of_the_flow_before_it_was_made_smaller(data):
+    usual, strained = (
+        extract_clip(data.clips[0], 2, replace(SMALL, third=third, size=64))[0]
+        for third in ("magnitude", "strain")
+    )
+    np.testing.assert_array_equal(strained[:, :, :2], usual[:, :, :2])
+    np.testing.assert_array_equal(strained[:, :, 2], strain(usual[:, :, :2]))
+    small = extract_clip(data.clips[0], 2, replace(SMALL, third="strain"))[0]
+    averaged = strained[:, :, 2].reshape(2, 2, 16, 4, 16, 4).mean((3, 5))
+    np.testing.assert_allclose(small[:, :, 2], averaged, atol=1e-6)
+
+
 def test_the_reference_apex_and_one_phase(data):
     features = extract(data, replace(SMALL, apex="manifest", phases=1))
     assert features.x.shape[2] == 1
@@ -66,7 +79,7 @@ def test_the_reference_apex_and_one_phase(data):
 
 def test_normalisations():
     maps = np.random.default_rng(0).normal(0, 3, (2, 2, 3, 8, 8)).astype(np.float32)
-    maps[:, :, 2] = np.abs(maps[:, :, 2])
+    maps[:, :, 2] = np.hypot(maps[:, :, 0], maps[:, :, 1])
     assert normalise(maps) is maps
     unit = normalise(maps, "minmax")
     assert np.allclose(unit[:, :, :2].min((-1, -2)), -1) and np.allclose(unit.max((-1, -2)), 1)
@@ -106,7 +119,14 @@ def test_variants_together_are_what_each_is_alone(data, tmp_path):
 
 @pytest.mark.parametrize(
     "bad",
-    [{"backend": "horn"}, {"apex": "middle"}, {"rule": "sum"}, {"normalisation": "z"}, {"size": 4}],
+    [
+        {"backend": "horn"},
+        {"apex": "middle"},
+        {"rule": "sum"},
+        {"normalisation": "z"},
+        {"size": 4},
+        {"third": "curl"},
+    ],
 )
 def test_a_misspelt_choice_is_refused_when_it_is_made(bad):
     with pytest.raises(MerError, match=next(iter(bad))):
@@ -355,8 +375,9 @@ def test_flow_images_become_maps_in_the_order_u_v_third(pictures, tmp_path):
         and made.exclusive
     )
     assert extract(dataset, FrontEnd(phases=1)).x.shape[2] == 1
-    with pytest.raises(MerError, match="flow images and no frames: backend"):
-        extract(dataset, FrontEnd(backend="farneback"))
+    for name, value in {"backend": "farneback", "third": "strain"}.items():
+        with pytest.raises(MerError, match=f"flow images and no frames: {name}"):
+            extract(dataset, FrontEnd(**{name: value}))
 
 
 def test_a_flow_image_that_leaves_the_folder_or_is_missing_is_named(pictures):

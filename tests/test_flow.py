@@ -6,6 +6,7 @@ from mer_utils.method.flow import (
     head_motion,
     magnitude,
     phase_flow,
+    strain,
 )
 
 import cv2
@@ -66,6 +67,33 @@ def test_median_removes_a_shift_and_unknown_methods_are_refused():
     assert np.abs(compensate(flow, "median")).max() == 0
     with pytest.raises(MerError, match="unknown"):
         compensate(flow, "affine")
+
+
+def test_strain_is_what_the_field_does_to_shapes():
+    y, x = np.mgrid[:24, :32]
+    zero = np.zeros_like(x)
+    turn = np.array([[np.cos(0.02) - 1, -np.sin(0.02)], [np.sin(0.02), np.cos(0.02) - 1]])
+    fields = {
+        "stretch": (0.03 * x, -0.04 * y),  # e_xx 0.03, e_yy -0.04
+        "shear": (0.02 * y, zero),  # e_xy 0.01
+        "shift": (zero + 0.7, zero - 0.3),
+        "small turn": (-0.02 * y, 0.02 * x),  # du/dy and dv/dx cancel
+        "rigid turn": np.tensordot(turn, np.stack([x, y]), 1),
+    }
+    flow = np.stack([np.stack(field) for field in fields.values()]).astype(np.float32)
+    expected = {
+        "stretch": 0.05,
+        "shear": 0.01 * np.sqrt(2),
+        "shift": 0,
+        "small turn": 0,
+        "rigid turn": np.sqrt(2) * (1 - np.cos(0.02)),  # 0.0003: of second order
+    }
+    assert strain(flow).dtype == np.float32 and strain(flow).shape == (5, 24, 32)
+    for field, name in zip(strain(flow), fields, strict=True):
+        np.testing.assert_allclose(field, expected[name], atol=1e-6, err_msg=name)
+    # of a curved field: u = x^2 / 50, so e_xx = x / 25 away from the rim
+    curved = np.stack([x**2 / 50, zero]).astype(np.float32)
+    np.testing.assert_allclose(strain(curved)[:, 1:-1], x[:, 1:-1] / 25, atol=1e-6)
 
 
 def test_phases_run_onset_apex_and_back():

@@ -19,12 +19,14 @@ from mer_utils.learning.folds import (
     finish_fold,
     leave_one_subject_out,
     plan_fold,
+    plan_folds,
     run_fold,
     run_grid,
     run_loso,
     split_subjects,
     train_members,
 )
+from mer_utils.learning.peers import PLAIN
 from mer_utils.learning.recipe import NETWORKS, Recipe
 from mer_utils.learning.trainer import NetworkMember
 from mer_utils.method.features import FrontEnd
@@ -54,7 +56,7 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
     assert (split_subjects(subjects, 3, 0) == part).all() and (
         split_subjects(subjects, 3, 1) != part
     ).any()
-    with pytest.raises(MerError, match="inner parts"):
+    with pytest.raises(MerError, match="cannot be split"):
         split_subjects(np.array(["S1", "S1"]), 2, 0)
 
 
@@ -174,7 +176,7 @@ def test_exclusive_labels_one_view_28_px(network, phases):
     outcome = run_loso(data, Recipe(network=network, epochs=3, inner=2, width=4))
     assert (outcome.answers.sum(1) == 1).all()
     np.testing.assert_array_equal(outcome.answers.argmax(1), outcome.scores.argmax(1))
-    if network != "PCA+SVM":
+    if network not in PLAIN:
         np.testing.assert_allclose(outcome.scores.sum(1), 1, rtol=1e-5)
     score = outcome.uf1(data.y)
     assert set(score) == {"macro", "per_label", "uar"} and 0 <= score["uar"] <= 1
@@ -234,6 +236,26 @@ def test_a_grid_is_its_tasks_one_by_one(tmp_path):
     tasks = [(data, QUICK), (other, QUICK), (data, replace(QUICK, network="STSTNet"))]
     for task, outcome in zip(tasks, run_grid(tasks, tmp_path, jobs=2), strict=True):
         np.testing.assert_array_equal(outcome.scores, run_loso(*task).scores)
+
+
+def test_subjects_can_be_left_out_in_groups(tmp_path):
+    data = make_toy(subjects=9)
+    folds = plan_folds(data.subjects, 4)
+    tests = [test for _, test in folds.values()]
+    np.testing.assert_array_equal(np.sort(np.concatenate(tests)), np.arange(36))
+    assert len(folds) == 4 and {len(name.split(",")) for name in folds} == {2, 3}
+    for name, (train, test) in folds.items():
+        check_fold(data, train, test)
+        assert name.split(",") == sorted(set(data.subjects[test]))
+        assert len(train) + len(test) == 36
+    (outcome,) = run_grid([(data, QUICK)], tmp_path, folds=4)
+    assert outcome.subjects == tuple(folds) and len(list(tmp_path.glob("fold-*"))) == 4
+    for train, test in folds.values():
+        alone = run_fold(data, train, test, QUICK)
+        np.testing.assert_array_equal(outcome.scores[test], alone["scores"])
+    assert plan_folds(data.subjects).keys() == leave_one_subject_out(data.subjects).keys()
+    with pytest.raises(MerError, match="cannot be split into 10 parts"):
+        plan_folds(data.subjects, 10)
 
 
 LONG_RUN = """

@@ -1,5 +1,5 @@
 from mer_utils import MerError
-from mer_utils.learning.peers import PEERS, OffApexNet, SSSNet, STSTNet, build_peer
+from mer_utils.learning.peers import STSTNet
 from mer_utils.method.microattnet import (
     Dropout,
     MicroAttNet,
@@ -72,44 +72,6 @@ def test_parameters_and_macs_are_counted():
 def test_unknown_switches_are_refused(bad):
     with pytest.raises(MerError, match="unknown"):
         MicroAttNet(2, 2, 5, 28, **bad)
-
-
-def test_peers_have_the_parameters_of_their_layer_tables():
-    stream = (5 * 5 * 1 * 6 + 6) + (5 * 5 * 6 * 16 + 16)
-    head = (2 * 16 * 7 * 7 * 1024 + 1024) + (1024 * 1024 + 1024) + (1024 * 3 + 3)
-    assert count_parameters(OffApexNet(1, 1, 3, 28)) == 2 * stream + head == 2_664_475
-    layers = (5 * 5 * 3 * 32 + 32) + 2 * 32 + (3 * 3 * 32 * 64 + 64) + 2 * 64
-    assert count_parameters(SSSNet(1, 1, 3, 64)) == layers + (5184 * 256 + 256) + (256 * 3 + 3)
-
-
-@pytest.mark.parametrize("name", PEERS)
-@pytest.mark.parametrize(
-    ("views", "phases", "size", "labels"), [(2, 2, 20, 5), (1, 1, 28, 3), (1, 2, 28, 3)]
-)
-def test_peers_take_any_views_phases_sizes_and_labels(name, views, phases, size, labels):
-    before = torch.get_rng_state()
-    network = build_peer(name, (views, phases, 3, size, size), labels, seed=1).eval()
-    assert torch.equal(before, torch.get_rng_state())
-    x = maps(4, views, phases, size)
-    assert network(x).shape == (4, labels)
-    assert torch.equal(
-        network(x), build_peer(name, (views, phases, 3, size, size), labels, seed=1).eval()(x)
-    )
-
-
-def test_off_apex_looks_at_no_magnitude_and_phases_look_at_each_other():
-    x, y = maps(), maps()
-    y[:, :, :, 2] += 1
-    off = build_peer("OFF-ApexNet", (2, 2, 3, 28, 28), 5).eval()
-    assert torch.equal(off(x), off(y))
-    cross = build_peer("CrossPhaseNet", (2, 2, 3, 28, 28), 5).eval()
-    seen = []
-    cross.ask[0].register_forward_hook(lambda _, given, __: seen.append(given))
-    cross(x)
-    own, others, _ = seen[0]
-    assert own.shape == others.shape == (4, 49, 32) and not torch.equal(own, others)
-    with pytest.raises(MerError, match="SSSNet"):
-        SSSNet(1, 1, 3, 12)
 
 
 def test_two_streams_leave_the_magnitude_out():

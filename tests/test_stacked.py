@@ -4,6 +4,7 @@ rounding.
 
 from mer_utils import MerError
 from mer_utils.learning.folds import run_loso
+from mer_utils.learning.peers import PLAIN
 from mer_utils.learning.recipe import Recipe
 from mer_utils.learning.trainer import Stopping
 
@@ -20,6 +21,8 @@ CHANGES = [
     {},
     {"network": "STSTNet"},
     {"network": "SSSNet", "decay": 0.0},
+    {"network": "OFF-ApexNet", "rate": 1e-3},
+    {"network": "CrossPhaseNet", "rate": 1e-3},
     {"views": "samples"},
     {"magnitude": False},
 ]
@@ -32,7 +35,8 @@ def test_stacked_networks_learn_what_single_ones_learn(change):
     # folds of unequal steps: inner parts of 27 +- clips, batches of 16
     data = make_toy(clips=72, subjects=4, size=16)
     data.subjects[:8] = "S00"
-    recipe = Recipe(epochs=3, patience=1, inner=2, width=4, dropout=0.0, batch=16, **change)
+    given = {"epochs": 3, "patience": 1, "inner": 2, "width": 4, "dropout": 0.0, "batch": 16}
+    recipe = Recipe(**given | change)
     one, other = run_loso(data, recipe), run_loso(data, recipe, device="stacked")
     # the same epochs
     np.testing.assert_array_equal(np.isfinite(one.curves), np.isfinite(other.curves))
@@ -48,6 +52,15 @@ def test_exclusive_labels_stack_too():
         run_loso(data, recipe).scores,
         run_loso(data, recipe, device="stacked").scores,
         atol=TOLERANCE,
+    )
+
+
+@pytest.mark.parametrize("network", PLAIN)
+def test_peers_that_are_no_networks_are_fitted_one_by_one(network):
+    data = make_toy(clips=48, subjects=4)
+    recipe = Recipe(network=network, inner=2)
+    np.testing.assert_array_equal(
+        run_loso(data, recipe).scores, run_loso(data, recipe, device="stacked").scores
     )
 
 

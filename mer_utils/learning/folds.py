@@ -12,7 +12,7 @@ from mer_utils.core.provenance import code_of, key_of
 from mer_utils.learning.metrics import decide, label_f1, macro_uf1, tune_thresholds, uar
 from mer_utils.learning.recipe import Recipe, choose_maps, fit_scale, merge_views
 from mer_utils.learning.stacked import fit_stacked
-from mer_utils.learning.trainer import make_member
+from mer_utils.learning.trainer import NetworkMember, make_member
 
 import numpy as np
 import torch
@@ -130,8 +130,8 @@ def split_subjects(subjects, parts, seed):
     names, counts = np.unique(subjects, return_counts=True)
     if parts < 2 or len(names) < parts:
         raise MerError(
-            f"{len(names)} training subjects cannot be split into {parts} inner parts (2 or "
-            "more, one subject each)"
+            f"{len(names)} subjects cannot be split into {parts} parts (2 or more, at least one "
+            "subject each)"
         )
     load, group = np.zeros(parts), {}
     for index in np.random.default_rng(seed).permutation(len(names)):
@@ -189,7 +189,7 @@ def train_members(features, roles, recipe, device="cpu"):
         shape, labels = maps.shape[1:], y.shape[1]
         members.append(make_member(recipe, shape, labels, role.seed, scale, features.exclusive))
         jobs.append((fit, stop))
-    if device != "cpu" and recipe.network != "PCA+SVM":
+    if device != "cpu" and isinstance(members[0], NetworkMember):
         return list(zip(members, fit_stacked(members, maps, y, jobs, device), strict=True))
     return [
         (m, m.fit(maps[f], y[f], maps[s], y[s])) for m, (f, s) in zip(members, jobs, strict=True)
@@ -250,6 +250,17 @@ def leave_one_subject_out(subjects):
     return {str(subjects[test[0]]): (train, test) for train, test in folds}
 
 
+def plan_folds(subjects, folds=0):
+    """Return {name: (train, test)}, row numbers: each subject is left out once, alone or, with
+    ``folds``, in one of as many groups of about equally many clips (``split_subjects``).
+    """
+    if not folds:
+        return leave_one_subject_out(subjects)
+    part = split_subjects(subjects, folds, 0)
+    rows = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(folds)]
+    return {",".join(np.unique(subjects[test])): (train, test) for train, test in rows}
+
+
 def pick_device(device=""):
     """Return where to train: "cpu" (a fold a process), "cuda" (all folds of a task at once), or
     "stacked" (the GPU's way on the CPU, to check it). "auto" is "cuda" where there is one, and no
@@ -275,9 +286,10 @@ def _finish_one(features, train, test, recipe, path):
     return fold
 
 
-def run_grid(tasks, cache=None, jobs=1, device=""):
+def run_grid(tasks, cache=None, jobs=1, device="", folds=0):
     """Leave each subject out once in every task, a pair (Features, Recipe); return one pooled
-    Outcome a task.
+    Outcome a task. Subjects are left out alone, or in ``folds`` groups (see ``plan_folds``), whose
+    names then stand for subjects in the Outcome.
 
     All folds of all tasks are independent jobs in ``jobs`` processes of one thread (or on a Dask
     cluster, see ``run_jobs``); their number changes no bit. Finished folds are kept in the folder
@@ -291,7 +303,7 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
     plans, todo, done = [], [], {}
     for task, (features, recipe) in enumerate(tasks):
         check_features(features, recipe)
-        for name, (train, test) in leave_one_subject_out(features.subjects).items():
+        for name, (train, test) in plan_folds(features.subjects, folds).items():
             parts = (
                 features.key,
                 asdict(recipe),
@@ -300,7 +312,7 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
                 *([] if device == "cpu" else [device]),
             )
             path = None if cache is None else cache / f"fold-{key_of(*parts)}.safetensors"
-            plans.append((task, train, test))
+            plans.append((task, name, test))
             stored = None if path is None else recall(path)
             if stored is None:
                 todo.append((len(plans) - 1, (features, train, test, recipe, path)))
@@ -316,8 +328,11 @@ def run_grid(tasks, cache=None, jobs=1, device=""):
             write_arrays(path, fold)
         done[index] = fold
     return [
-        _pool(*task, [(test, done[k]) for k, (n, _, test) in enumerate(plans) if n == number])
-        for number, task in enumerate(tasks)
+        _pool(
+            features,
+            {name: (test, done[k]) for k, (n, name, test) in enumerate(plans) if n == number},
+        )
+        for number, (features, _) in enumerate(tasks)
     ]
 
 
@@ -341,11 +356,11 @@ def _run_stacked(todo, device):
     return [made[index] for index, _ in todo]
 
 
-def _pool(features, recipe, folds):
-    """Return the Outcome of one task from its folds [(test rows, arrays)]."""
+def _pool(features, folds):
+    """Return the Outcome of one task from its folds {name: (test rows, arrays)}."""
     shape = features.y.shape
     scores, thresholds, attention = np.zeros(shape), np.zeros(shape), np.zeros((len(features.y), 3))
-    for rows, fold in folds:
+    for rows, fold in folds.values():
         scores[rows] = fold["scores"]
         thresholds[rows] = fold["thresholds"]
         attention[rows] = fold["attention"]
@@ -354,10 +369,12 @@ def _pool(features, recipe, folds):
         answers=decide(scores, thresholds, features.exclusive),
         thresholds=thresholds,
         attention=attention,
-        curves=np.stack([fold["curves"] for _, fold in folds]),
-        subjects=tuple(leave_one_subject_out(features.subjects)),
-        members=tuple({k: v for k, v in fold.items() if k[0].isdigit()} for _, fold in folds),
-        fold_thresholds=np.stack([fold["thresholds"] for _, fold in folds]),
+        curves=np.stack([fold["curves"] for _, fold in folds.values()]),
+        subjects=tuple(folds),
+        members=tuple(
+            {k: v for k, v in fold.items() if k[0].isdigit()} for _, fold in folds.values()
+        ),
+        fold_thresholds=np.stack([fold["thresholds"] for _, fold in folds.values()]),
         exclusive=features.exclusive,
     )
 

@@ -1,9 +1,16 @@
-"""Peers of MicroAttNet on the same features: an RBF-SVM on principal components and four small
-networks.
+"""Peers of MicroAttNet: four small networks (PEERS), and three models that are none (PLAIN): an
+RBF-SVM on principal components, regions of the face and templates of the labels with logistic
+regression.
 
 Every network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Layers are those that public
 code shows for the published input size; views and phases become channels, and the last layers fit
 the size of the maps at hand.
+
+All are trained and asked as MicroAttNet is (``learning.folds``): the same folds, inner parts,
+mirrored samples, number of members, mean of their scores, and rule for thresholds. What differs: a
+network gets each sample or its mirror image, drawn anew every epoch, where a model of PLAIN gets
+both; it has no epochs to stop and no loss to choose; its maps are not divided by ``fit_scale``;
+and PCA+SVM scores by distances, all others by probabilities.
 """
 
 from mer_utils import MerError
@@ -17,6 +24,8 @@ class PcaSvm:
     """PCA(100) and one RBF-SVM (C = 3) per label on the flattened maps: the floor that any network
     must clear (see the README).
     """
+
+    natural = 0.0  # threshold on a distance
 
     def __init__(self, components=100, cost=3.0):
         self.components, self.cost = components, cost
@@ -49,6 +58,114 @@ class PcaSvm:
             for border in self.borders
         ]
         return np.stack(columns, 1)
+
+
+class Logistic:
+    """One logistic regression per label on standardised values, positives and negatives weighing
+    alike. ``decay`` is what it is to a network: half of it times the sum of squared coefficients is
+    added to the mean loss.
+    """
+
+    def __init__(self, decay):
+        self.decay = decay
+
+    def fit(self, values, y):
+        """Fit on values (N, F) and labels (N, L) of training subjects; a label with one answer only
+        gets a constant score.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        cost = 1 / (self.decay * len(values)) if self.decay else np.inf
+        self.scaler = StandardScaler().fit(values)
+        values = self.scaler.transform(values)
+        self.models = [
+            LogisticRegression(C=cost, class_weight="balanced", max_iter=1000).fit(values, column)
+            if np.ptp(column)
+            else float(column[0])
+            for column in y.T
+        ]
+        return self
+
+    def score(self, values):
+        """Return probabilities (N, L) for values (N, F)."""
+        values = self.scaler.transform(values)
+        columns = [
+            np.full(len(values), model)
+            if isinstance(model, float)
+            else model.predict_proba(values)[:, 1]
+            for model in self.models
+        ]
+        return np.stack(columns, 1)
+
+
+class RegionsLogistic:
+    """Logistic regression on the mean of every map in every region of the face: what can be told
+    without looking closely. The regions are the cells of a grid on the crop, ``grid`` by ``grid``.
+    """
+
+    natural = 0.5  # threshold on a probability
+
+    def __init__(self, decay=1e-3, grid=4):
+        self.grid, self.model = grid, Logistic(decay)
+
+    def describe(self, x):
+        """Return the means (N, V * P * 3 * grid * grid) of maps (N, V, P, 3, S, S)."""
+        bands = np.array_split(x, self.grid, axis=-2)
+        cells = [cell for band in bands for cell in np.array_split(band, self.grid, axis=-1)]
+        return np.stack([cell.mean((-2, -1)) for cell in cells], -1).reshape(len(x), -1)
+
+    def fit(self, x, y):
+        """Fit on maps (N, V, P, 3, S, S) and labels (N, L) of training subjects."""
+        self.model.fit(self.describe(x), y)
+        return self
+
+    def score(self, x):
+        """Return probabilities (N, L)."""
+        return self.model.score(self.describe(x))
+
+
+class TemplatesLogistic:
+    """A matched filter per label: its template is the mean of the maps with the label minus the
+    mean of those without. How a clip correlates with it, whatever the strength of its motion, is
+    made a probability by logistic regression on that one number.
+    """
+
+    natural = 0.5  # threshold on a probability
+
+    def __init__(self, decay=1e-3):
+        self.decay = decay
+
+    def correlate(self, x):
+        """Return the correlations (N, L) of maps (N, ...), less the training mean, with the
+        templates; 0 where there is no motion or no template.
+        """
+        flat = x.reshape(len(x), -1) - self.mean
+        lengths = np.linalg.norm(flat, axis=1)[:, None] * np.linalg.norm(self.templates, axis=1)
+        return flat @ self.templates.T / np.maximum(lengths, 1e-12)
+
+    def fit(self, x, y):
+        """Fit on maps (N, ...) and labels (N, L) of training subjects; a label with one answer only
+        has no template and gets a constant score.
+        """
+        flat = x.reshape(len(x), -1)
+        self.mean = flat.mean(0)
+        self.templates = np.stack(
+            [
+                flat[column > 0].mean(0) - flat[column == 0].mean(0)
+                if np.ptp(column)
+                else np.zeros_like(self.mean)
+                for column in y.T
+            ]
+        )
+        columns = zip(self.correlate(x).T, y.T, strict=True)
+        self.models = [Logistic(self.decay).fit(c[:, None], own[:, None]) for c, own in columns]
+        return self
+
+    def score(self, x):
+        """Return probabilities (N, L)."""
+        columns = zip(self.models, self.correlate(x).T, strict=True)
+        return np.concatenate([model.score(c[:, None]) for model, c in columns], 1)
 
 
 class STSTNet(nn.Module):
@@ -117,13 +234,19 @@ class SSSNet(nn.Module):
     """SSSNet (Varanka et al. 2021): one stream, 5x5 convolution of 32 and 3x3 of 64 filters, each
     with ReLU, pooling, BN and dropout of channels; 256 hidden values. 5,184 values reach them from
     3 channels of 64 x 64.
+
+    Nothing is padded, so only maps of 16, 22, 28, ... 64, ... px are seen whole. MerError for other
+    sizes: of 20 x 20, 36 % would have no influence.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
         super().__init__()
         side = ((size - 4) // 3 - 2) // 2
-        if side < 1:
-            raise MerError(f"SSSNet needs maps of at least 16 x 16, not {size} x {size}")
+        if side < 1 or 6 * side + 10 != size:
+            raise MerError(
+                f"SSSNet would not see the last rows and columns of maps of {size} x {size}; give "
+                "it 64 x 64 as published, or another size of 16, 22, 28, ..."
+            )
         self.layers = nn.Sequential(
             nn.Conv2d(views * phases * maps, 32, 5),
             nn.ReLU(),
@@ -145,13 +268,25 @@ class SSSNet(nn.Module):
         return self.layers(x.flatten(1, 3))
 
 
+def encode_places(side, channels):
+    """Return sinusoids (side * side, channels) that tell the places of a map apart, row by row:
+    half of the channels for a place's row, half for its column (Vaswani et al. 2017, on two axes).
+    """
+    half = channels // 2
+    phase = torch.arange(side)[:, None] / 10_000 ** (torch.arange(0, half, 2) / half)
+    waves = torch.cat([phase.sin(), phase.cos()], 1)  # (side, half)
+    rows, columns = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
+    return torch.cat([rows, columns], 2).flatten(0, 1)
+
+
 class CrossPhaseNet(nn.Module):
     """Two phases that look at each other, after the idea of DIANet (arXiv 2510.12219: a stream a
     phase, joined by cross-attention); of that paper only the idea is used, all sizes are ours.
 
-    Each phase has its own two 3x3 convolutions of stride 2 (16, 32 filters). Its places then ask
-    those of the other phases (4 heads), the answer is added, normed, averaged over places; the
-    phases' 32 values each are concatenated. A phase that is alone asks itself.
+    Each phase has its own two 3x3 convolutions of stride 2 (16, 32 filters). Every place is told
+    where it is (``encode_places``) and asks those of the other phases (4 heads); the answer is
+    added and normed, 2 x 2 places are averaged, and what is left of all phases is concatenated: a
+    brow stays apart from a mouth. A phase that is alone asks itself.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
@@ -171,16 +306,23 @@ class CrossPhaseNet(nn.Module):
             nn.MultiheadAttention(32, 4, batch_first=True) for _ in range(phases)
         )
         self.norm = nn.ModuleList(nn.LayerNorm(32) for _ in range(phases))
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(32 * phases, labels))
+        side = (size + 3) // 4  # after two strides of 2
+        self.register_buffer("where", encode_places(side, 32))
+        self.pool = nn.AvgPool2d(2, ceil_mode=True)
+        cells = ((side + 1) // 2) ** 2
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(32 * cells * phases, labels))
 
     def forward(self, x):
         # P x (B, 32, S/4, S/4)
         places = [layers(x[:, :, p].flatten(1, 2)) for p, layers in enumerate(self.streams)]
-        places = [plane.flatten(2).transpose(1, 2) for plane in places]  # P x (B, S/4 * S/4, 32)
+        shape = places[0].shape
+        # P x (B, S/4 * S/4, 32)
+        places = [plane.flatten(2).transpose(1, 2) + self.where for plane in places]
         seen = []
         for p, (own, ask, norm) in enumerate(zip(places, self.ask, self.norm, strict=True)):
             others = torch.cat([plane for q, plane in enumerate(places) if q != p] or [own], 1)
-            seen.append(norm(own + ask(own, others, others, need_weights=False)[0]).mean(1))
+            answer = norm(own + ask(own, others, others, need_weights=False)[0])
+            seen.append(self.pool(answer.transpose(1, 2).reshape(shape)).flatten(1))
         return self.head(torch.cat(seen, 1))
 
 
@@ -189,6 +331,12 @@ PEERS = {
     "OFF-ApexNet": OffApexNet,
     "SSSNet": SSSNet,
     "CrossPhaseNet": CrossPhaseNet,
+}
+# each is made from a Recipe's decay; the SVM's settings are the published ones
+PLAIN = {
+    "PCA+SVM": lambda decay: PcaSvm(),
+    "Regions+LR": RegionsLogistic,
+    "Templates+LR": TemplatesLogistic,
 }
 
 

@@ -2,15 +2,36 @@
 gets them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mer_utils import MerError, check_choices
-from mer_utils.learning.peers import PEERS
+from mer_utils.learning.peers import PEERS, PLAIN
 from mer_utils.method.microattnet import FUSIONS, SE_PLACES
 
 import numpy as np
 
-NETWORKS = ("MicroAttNet", *PEERS, "PCA+SVM")
+NETWORKS = ("MicroAttNet", *PEERS, *PLAIN)
+
+# the fields of a FrontEnd that make the maps a network is made for: the published ones, and our
+# choice where nothing is published; peers that are no networks get the maps of MicroAttNet, as the
+# floor it has to clear
+NATIVE = {
+    "MicroAttNet": {"size": 20},  # ours
+    "STSTNet": {"size": 28, "third": "strain"},  # Liong et al. 2019
+    "OFF-ApexNet": {"size": 28},  # Gan et al. 2019
+    "SSSNet": {"size": 64},  # Varanka et al. 2021
+    "CrossPhaseNet": {"size": 28},  # ours
+} | {network: {"size": 20} for network in PLAIN}
+
+# the fields of a Recipe a network was published with, as public code has them; none of them stops
+# early: how long to wait is our choice, and so are the epochs where none are known
+PUBLISHED = {
+    "STSTNet": {"rate": 5e-5, "decay": 0.0, "batch": 256, "epochs": 500, "patience": 100},
+    "OFF-ApexNet": {"rate": 1e-4, "decay": 0.0, "epochs": 200, "patience": 40},
+    "SSSNet": {"rate": 1e-4, "decay": 1e-3, "batch": 32, "epochs": 200, "patience": 40},
+}
+# what ``recipe_of`` uses; to be the winners of benchmarks/tuning.py
+TUNED = PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -19,7 +40,7 @@ class Recipe:
     MerError for a value that is none.
     """
 
-    # MicroAttNet, STSTNet, OFF-ApexNet, SSSNet, CrossPhaseNet, PCA+SVM
+    # MicroAttNet, STSTNet, OFF-ApexNet, SSSNet, CrossPhaseNet, PCA+SVM, Regions+LR, Templates+LR
     network: str = "MicroAttNet"
     fusion: str = "attention"  # of the streams: attention, concat, mean
     se: str = "magnitude"  # squeeze-and-excitation on: magnitude, all, none
@@ -33,7 +54,7 @@ class Recipe:
     gamma: float = 2.0  # focal loss: how much sure answers are played down
     alpha: str = "balanced"  # weight of a label's positives: balanced (1 - prevalence), none
     rate: float = 5e-3  # Adam's learning rate
-    decay: float = 1e-3  # Adam's weight decay
+    decay: float = 1e-3  # Adam's weight decay; of peers with logistic regression: theirs
     batch: int = 32
     epochs: int = 60  # at most
     # what stopping looks at: precision (mean average precision; of equals the loss), loss
@@ -82,6 +103,21 @@ class Recipe:
             raise MerError(
                 f"{self.members} members need as many inner parts, but inner is {self.inner}"
             )
+
+
+def recipe_of(network, **changes):
+    """Return the Recipe of a network with its own settings (TUNED) and ``changes``."""
+    return Recipe(**{"network": network} | TUNED.get(network, {}) | changes)
+
+
+def native_front_end(network, base, flow_images=False):
+    """Return the FrontEnd ``base`` with the maps a network is made for (NATIVE): their size, and
+    what the third one holds. Of ready-made ``flow_images`` the third map is what it is.
+    """
+    if network not in NATIVE:
+        raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")
+    own = NATIVE[network]
+    return replace(base, **{k: v for k, v in own.items() if not (flow_images and k == "third")})
 
 
 def choose_maps(x, recipe):

@@ -1,10 +1,10 @@
-"""One network from a Recipe: losses, mirrored samples, early stopping; and an SVM behind the same
-calls.
+"""One network from a Recipe: losses, mirrored samples, early stopping; and peers that are no
+networks behind the same calls.
 """
 
 from mer_utils import STREAMS, MerError
 from mer_utils.learning.metrics import mean_precision
-from mer_utils.learning.peers import PcaSvm, build_peer
+from mer_utils.learning.peers import PLAIN, build_peer
 from mer_utils.method.microattnet import MicroAttNet
 
 import numpy as np
@@ -229,34 +229,36 @@ class NetworkMember:
         return self
 
 
-class SvmMember:
-    """PCA+SVM behind the same calls; its scores are distances to the border, and the maps keep
-    their px.
+class PlainMember:
+    """A peer that is no network (a key of PLAIN) behind the same calls; the maps keep their px, and
+    with ``recipe.flip`` each is there as it is and mirrored.
     """
 
-    natural = 0.0  # threshold on a distance
-
-    def __init__(self):
-        self.model = PcaSvm()
+    def __init__(self, recipe):
+        settle_torch()
+        self.recipe, self.model = recipe, PLAIN[recipe.network](recipe.decay)
+        self.natural = self.model.natural  # threshold on its scores
 
     def fit(self, x, y, x_stop, y_stop):
         """Fit on (x, y); nothing is stopped, so (x_stop, y_stop) go unused."""
+        if self.recipe.flip:
+            x, y = np.concatenate([x, flip(torch.as_tensor(x)).numpy()]), np.concatenate([y, y])
         self.model.fit(x, y)
         return np.full((1, 4), np.nan, np.float32)
 
     def score(self, x):
-        """Return distances (N, L) and no attention (NaN)."""
+        """Return scores (N, L), distances or probabilities, and no attention (NaN)."""
         return self.model.score(x), np.full((len(x), len(STREAMS)), np.nan, np.float32)
 
     def state(self):
-        """Return nothing: an SVM is refitted, not stored."""
+        """Return nothing: such a peer is refitted, not stored."""
         return {}
 
 
 def make_member(recipe, shape, labels, seed, scale, exclusive=False):
-    """Return the untrained member of a Recipe: a network, or an SVM."""
-    if recipe.network == "PCA+SVM":
-        return SvmMember()
+    """Return the untrained member of a Recipe: a network, or a peer that is none."""
+    if recipe.network in PLAIN:
+        return PlainMember(recipe)
     return NetworkMember(recipe, shape, labels, seed, scale, exclusive)
 
 

@@ -12,7 +12,7 @@ from mer_utils.core.provenance import code_of, key_of
 from mer_utils.core.records import Growing, open_records
 from mer_utils.data.images import read_image
 from mer_utils.method.apex import RULES, curve_of_flows, find_apex, onset_flows
-from mer_utils.method.flow import BACKENDS, COMPENSATIONS, magnitude, phase_flow
+from mer_utils.method.flow import BACKENDS, COMPENSATIONS, magnitude, phase_flow, strain
 from mer_utils.method.preprocessing import crop_places, face_mask
 
 import cv2
@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 NORMALISATIONS = ("none", "minmax", "robust")
+THIRDS = {"magnitude": magnitude, "strain": strain}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class FrontEnd:
     smoothing: float = 1.5  # frames, of the motion curve
     detrend: bool = True  # the motion curve without the drift that is left at offset
     phases: int = 2  # onset-apex and apex-offset, or onset-apex alone
+    # the map beside u and v: magnitude (px, as the paper), strain (optical strain, as STSTNet)
+    third: str = "magnitude"
     normalisation: str = "none"  # of the maps: none (px), minmax per map, robust per clip
     size: int = 20  # px, side of the maps the network sees
 
@@ -49,6 +52,7 @@ class FrontEnd:
             apex=("auto", "manifest"),
             rule=tuple(RULES),
             phases=(1, 2),
+            third=tuple(THIRDS),
             normalisation=NORMALISATIONS,
         )
         if not (
@@ -88,13 +92,13 @@ class Features:
 
 def normalise(maps, method="none"):
     """Scale the maps (V, P, 3, H, W) of one clip: none keeps px; minmax brings u, v to [-1, 1] and
-    magnitude to [0, 1], each map by its own extremes; robust divides the whole clip by the 99th
-    percentile of its magnitude.
+    the third map to [0, 1], each map by its own extremes; robust divides the whole clip by the 99th
+    percentile of its magnitude sqrt(u^2 + v^2).
     """
     if method == "none":
         return maps
     if method == "robust":
-        return maps / max(float(np.percentile(maps[:, :, 2], 99)), 1e-6)
+        return maps / max(float(np.percentile(magnitude(maps), 99)), 1e-6)
     if method != "minmax":
         raise MerError(
             f"normalisation {method!r} is unknown; choose one of {', '.join(NORMALISATIONS)}"
@@ -107,7 +111,8 @@ def normalise(maps, method="none"):
 
 def flow_maps(frames, onset, apex, offset, options=FrontEnd(), masks=None):
     """Return the maps (V, P, 3, S, S) float32 of one clip's crops (V, T, H, W): u, v, magnitude in
-    px of the crop for each phase. ``masks`` (V, H, W), if known, are those of ``face_mask``.
+    px of the crop for each phase, 0 outside ``masks`` (V, H, W; if None, those of ``masks_of``).
+    The third map (magnitude or strain) is taken before the maps are made smaller.
     """
     if masks is None:
         masks = masks_of(frames, options)
@@ -118,8 +123,9 @@ def flow_maps(frames, onset, apex, offset, options=FrontEnd(), masks=None):
             for view, mask in zip(frames, masks, strict=True)
         ]
     )
-    maps = normalise(np.concatenate([flow, magnitude(flow)[:, :, None]], 2), options.normalisation)
-    return _shrink(maps, options.size)
+    third = THIRDS[options.third](flow)[:, :, None]
+    maps = np.concatenate([flow, third], 2) * masks[:, None, None]
+    return _shrink(normalise(maps, options.normalisation), options.size)
 
 
 def masks_of(crops, options=FrontEnd()):

@@ -103,11 +103,8 @@ def head_motion(flow, method="similarity", mask=None, rounds=5):
 
 
 def compensate(flow, method="similarity", mask=None):
-    """Return a flow field (2, H, W) without its head motion (see head_motion), 0 outside
-    ``mask``.
-    """
-    still = flow - head_motion(flow, method, mask)
-    return still if mask is None else still * mask
+    """Return a flow field (2, H, W) without its head motion (see head_motion)."""
+    return flow - head_motion(flow, method, mask)
 
 
 def magnitude(flow):
@@ -115,6 +112,18 @@ def magnitude(flow):
     (..., H, W).
     """
     return np.hypot(flow[..., 0, :, :], flow[..., 1, :, :])
+
+
+def strain(flow):
+    """Return the optical strain sqrt(e_xx^2 + e_yy^2 + 2 e_xy^2) over the axis of length 2 in front
+    of H, W: (..., 2, H, W) px -> (..., H, W), px per px.
+
+    e_xx = du/dx, e_yy = dv/dy, e_xy = (du/dy + dv/dx) / 2 (Shreve et al. 2009, 2011; as a third map
+    beside u and v: Liong et al. 2014, 2019), by central differences. What moves without changing
+    its shape has none.
+    """
+    (u_y, u_x), (v_y, v_x) = (np.gradient(flow[..., k, :, :], axis=(-2, -1)) for k in range(2))
+    return np.sqrt(u_x**2 + v_y**2 + (u_y + v_x) ** 2 / 2)
 
 
 def average_frames(frames, frame, reach=1):
@@ -138,7 +147,7 @@ def phase_flow(
     reach=0,
 ):
     """Return the flow of each phase (P, 2, H, W) px for the frames (T, H, W) of one view:
-    onset-apex, then apex-offset; head motion taken out, 0 outside ``mask`` (H, W), key frames
+    onset-apex, then apex-offset; head motion, as seen inside ``mask`` (H, W), taken out, key frames
     averaged over ``reach`` frames on either side.
     """
     keys = {k: average_frames(frames, k, reach) for k in {onset, apex, offset}}

@@ -1,0 +1,132 @@
+"""Which settings suit each network: the same random draws for all of them, on development sets,
+whose people no reported number ever sees.
+
+    python benchmarks/tuning.py [--sets 1001 1002] [--draws 12] [--preset bench-v2] [--jobs 2]
+
+Every network gets its own maps (NATIVE) and is scored with the settings it has now (``recipe_of``)
+and with each draw from one space: rate and decay log-even, patience and dropout one of three. Its
+answers come from a cross-validation that leaves a quarter of the subjects out, one member a fold.
+The winner has the highest mean, over the sets, of mean average precision and macro-UF1. Writes
+benchmarks/tuning.json; its winners belong into TUNED (mer_utils/learning/recipe.py). Finished folds
+are kept in artifacts/: a run that was stopped goes on where it was (and its seconds are those of
+its last part).
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from mer_utils import MerError
+from mer_utils.core.files import write_json
+from mer_utils.data.dataset import open_dataset
+from mer_utils.faces.generate import ensure_synthetic
+from mer_utils.learning.folds import run_grid
+from mer_utils.learning.metrics import mean_precision
+from mer_utils.learning.peers import PEERS
+from mer_utils.learning.recipe import NETWORKS, Recipe, native_front_end, recipe_of
+from mer_utils.method.features import FrontEnd, extract_variants
+from mer_utils.suite.study import find_root
+
+import numpy as np
+
+SUBJECTS, CLIPS, FOLDS = 24, 267, 4
+SPACE = {
+    "rate": (3e-5, 3e-2),  # from, to
+    "decay": (1e-5, 1e-1),  # from, to
+    "patience": (8, 20, 40),
+    "dropout": (0.0, 0.25, 0.5),
+    "epochs": 150,
+}
+FIELDS = (*SPACE, "batch")
+# of the peers that are no networks, Regions+LR alone has a setting: its decay
+TUNABLE = ("MicroAttNet", *PEERS, "Regions+LR")
+
+
+def draw_settings(count):
+    """Return ``count`` draws from SPACE; more draws begin with the same ones."""
+    rng, draws = np.random.default_rng(0), []
+    for _ in range(count):
+        rate, decay = (np.exp(rng.uniform(*np.log(SPACE[name]))) for name in ("rate", "decay"))
+        draws.append(
+            {
+                "rate": float(f"{rate:.2g}"),
+                "decay": float(f"{decay:.2g}"),
+                "patience": int(rng.choice(SPACE["patience"])),
+                "dropout": float(rng.choice(SPACE["dropout"])),
+                "epochs": SPACE["epochs"],
+            }
+        )
+    return draws
+
+
+def score_recipe(recipe, sets, cache, jobs):
+    """Return the settings of a Recipe with its scores on each of ``sets`` (Features), and ``mean``,
+    by which it is judged; all None where training diverged.
+    """
+    row = {name: getattr(recipe, name) for name in FIELDS}
+    try:
+        found = run_grid([(features, recipe) for features in sets], cache, jobs, folds=FOLDS)
+    except MerError as error:
+        if "diverged" not in str(error):
+            raise
+        return {"settings": row, "precision": None, "macro": None, "mean": None}
+    pairs = list(zip(sets, found, strict=True))
+    precision = [mean_precision(features.y, outcome.scores) for features, outcome in pairs]
+    macro = [outcome.uf1(features.y)["macro"] for features, outcome in pairs]
+    scores = {"precision": precision, "macro": macro}
+    rounded = {name: [round(value, 4) for value in values] for name, values in scores.items()}
+    return {"settings": row} | rounded | {"mean": round(float(np.mean([precision, macro])), 4)}
+
+
+def tune(network, draws, sets, cache, jobs):
+    """Return {"seconds", "winner", "tried"} of a network: its settings of now, and ``draws``."""
+    start = time.perf_counter()
+    recipes = [recipe_of(network, members=1)]
+    recipes += [Recipe(network=network, members=1, **draw) for draw in draws]
+    tried = []
+    for number, recipe in enumerate(recipes):
+        tried.append(score_recipe(recipe, sets, cache, jobs))
+        row = tried[-1]
+        text = "  ".join(f"{name} {value:g}" for name, value in row["settings"].items())
+        mean = row["mean"] or np.nan
+        print(f"{network:13} {number or 'now':>3}  mean {mean:.3f}  {text}", flush=True)
+    winner = max((row for row in tried if row["mean"] is not None), key=lambda row: row["mean"])
+    seconds = round(time.perf_counter() - start, 1)
+    return {"seconds": seconds, "winner": winner["settings"], "tried": tried}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", type=int, nargs="+", default=[1001, 1002], metavar="SEED")
+    parser.add_argument("--draws", type=int, default=12)
+    parser.add_argument("--networks", nargs="+", default=TUNABLE, choices=NETWORKS)
+    parser.add_argument("--preset", default="bench-v2")
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args()
+    if not all(1001 <= number < 2000 for number in args.sets):
+        parser.error("choices are made on development sets: seeds 1001 to 1999")
+    folder = find_root(Path(__file__).parent) / "artifacts" / "tuning"
+    fronts = {network: native_front_end(network, FrontEnd()) for network in args.networks}
+    variants = list(dict.fromkeys(fronts.values()))
+    made = []
+    for number in args.sets:
+        root = ensure_synthetic(folder, SUBJECTS, CLIPS, number, args.jobs, args.preset)
+        features = extract_variants(open_dataset(root), variants, folder / "cache", args.jobs)
+        made.append(dict(zip(variants, features, strict=True)))
+    draws, tuned = draw_settings(args.draws), {}
+    for network, front in fronts.items():
+        sets = [features[front] for features in made]
+        tuned[network] = tune(network, draws, sets, folder / "cache", args.jobs)
+        record = {"preset": args.preset, "sets": args.sets, "subjects": SUBJECTS, "clips": CLIPS}
+        record |= {"folds": FOLDS, "draws": args.draws, "space": SPACE, "networks": tuned}
+        write_json(Path(__file__).with_suffix(".json"), record)
+    print(f"\n{'network':13} {'now':>6} {'best':>6} {'s':>7}  winner")
+    for network, found in tuned.items():
+        best = max(row["mean"] or 0 for row in found["tried"])
+        now = found["tried"][0]["mean"] or np.nan
+        text = "  ".join(f"{name} {value:g}" for name, value in found["winner"].items())
+        print(f"{network:13} {now:6.3f} {best:6.3f} {found['seconds']:7.1f}  {text}")
+
+
+if __name__ == "__main__":
+    main()
