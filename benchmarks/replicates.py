@@ -5,10 +5,10 @@
 
 Makes each set of synthetic faces (24 subjects, 267 clips), trains every variant on it, one network
 a fold, and writes benchmarks/replicates-PRESET.json after each set. A run that was stopped goes on
-where it was; a run with other groups or more sets adds to the file. Frames made here are removed
-when their set is done; features and folds stay in artifacts/cache. With --report nothing is
-trained: the statistics are computed again from the file and printed. Hours on two cores; it says
-how many after each variant.
+where it was; a run with other groups or more sets adds to the file, and one with other settings or
+code asks for it to be moved away. Frames made here are removed when their set is done; features and
+folds stay in artifacts/cache. With --report nothing is trained: the statistics are computed again
+from the file and printed. Hours on two cores; it says how many minutes are left.
 
 Sets 1001 and above are for choosing defaults (defaults.py) and set 0 is the notebooks': neither is
 evidence, so both are refused here.
@@ -94,8 +94,8 @@ def list_changes(options, base):
 
 
 def start_record(args, variants, path):
-    """Return the record to add to: that of ``path`` where it was made with the same settings, code,
-    packages and kernels, else an empty one; with an entry for each variant.
+    """Return the record to add to, that of ``path`` or an empty one, with an entry for each
+    variant; MerError if ``path`` was made with other settings, code, packages or kernels.
     """
     keys = ("preset", "subjects", "clips", "seeds")
     record = {key: getattr(args, key) for key in keys} | {
@@ -106,11 +106,14 @@ def start_record(args, variants, path):
         "tables": {},
         "comparisons": {},
     }
-    old = read_json(path) if path.is_file() else {}
-    if all(old.get(key) == record[key] for key in (*keys, "device", "provenance")):
+    if path.is_file():
+        old = read_json(path)
+        for key in (*keys, "device", "provenance"):
+            if old.get(key) != record[key]:
+                raise MerError(
+                    path, f"was made with another {key}: move it away to begin anew, git keeps it"
+                )
         record = old
-    elif old:
-        print(f"{path.name} was made with other settings or code and is begun anew", flush=True)
     for (table, name), (front, recipe) in variants.items():
         changes = {"front": list_changes(front, FrontEnd()), "recipe": list_changes(recipe, BASE)}
         entry = record["tables"].setdefault(table, {}).get(name, {})

@@ -253,6 +253,9 @@ def test_verdicts_of_constructed_cases_and_their_words():
     # the lower end is the larger one here
     wild = compare_sets(make_tables(wild=-0.01 + 10 * STEPS), "default")["wild"]
     assert wild.words == found["wild"].words
+    # claims nothing beyond these sets
+    copy = compare_sets(make_tables(copy=0.0), "default")["copy"]
+    assert copy.words == "the same score on every set" and copy.verdict == "equivalent"
     narrow = compare_sets(tables, "default", ("same",), margin=0.004)["same"]
     assert narrow.verdict == "undecided"
 

@@ -87,9 +87,14 @@ def test_what_was_measured_is_not_measured_again(measured, benchmark, monkeypatc
     assert "2 sets x 2 training seeds" in first
     # 2 hypotheses, and no p below 2 / 2**2
     assert "2 sets can give: primary 1.0000, exploratory 0.5000" in first
-    with pytest.raises(AssertionError, match="made again"):  # another number of seeds: all anew
+    with pytest.raises(AssertionError, match="made again"):  # another set is not there yet
+        benchmark.main([*TINY, "--groups", "primary", "--sets", "1", "3"], measured)
+    with pytest.raises(MerError, match="was made with another seeds: move it away"):
         benchmark.main([*TINY, "--groups", "primary", "--sets", "1", "--seeds", "1"], measured)
-    assert "begun anew" in capsys.readouterr().out and path.read_bytes() == before
+    monkeypatch.setattr(benchmark, "describe_makers", lambda: {"code": {}})
+    with pytest.raises(MerError, match="was made with another provenance"):
+        benchmark.main([*TINY, "--groups", "primary", "--sets", "1"], measured)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.slow

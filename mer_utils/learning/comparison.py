@@ -227,7 +227,9 @@ class SetComparison:
             return "the reference"
         if self.verdict in ("better", "worse"):
             return f"{self.verdict} by {abs(self.difference):.3f}"
-        size = max(-self.difference_low, self.difference_high)
+        size = max(abs(self.difference_low), abs(self.difference_high))
+        if size == 0:
+            return "the same score on every set"
         text = f"no difference could be detected; smaller than {size:.3f}"
         equivalent = f": equivalent within the margin of {self.margin:g}"
         return text + (equivalent if self.verdict == "equivalent" else "")
