@@ -253,6 +253,14 @@ def test_verdicts_of_constructed_cases_and_their_words():
     # the lower end is the larger one here
     wild = compare_sets(make_tables(wild=-0.01 + 10 * STEPS), "default")["wild"]
     assert wild.words == found["wild"].words
+    # 7 times the smallest p of 8 sets is above 0.05: not one of 7 rows can be called better
+    many = compare_sets(make_tables(**{f"v{k}": 0.05 + STEPS for k in range(7)}), "default")
+    assert {many[f"v{k}"].verdict for k in range(7)} == {"undecided"}
+    assert many["v0"].p < 0.05 < many["v0"].p_corrected == many["v0"].p_least
+    low, high = t_interval(0.05 + STEPS.ravel())
+    assert many["v0"].words == (
+        f"too few sets to tell among so many variants; between {low:+.3f} and {high:+.3f}"
+    )
     # claims nothing beyond these sets
     copy = compare_sets(make_tables(copy=0.0), "default")["copy"]
     assert copy.words == "the same score on every set" and copy.verdict == "equivalent"

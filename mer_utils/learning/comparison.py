@@ -230,6 +230,9 @@ class SetComparison:
         size = max(abs(self.difference_low), abs(self.difference_high))
         if size == 0:
             return "the same score on every set"
+        if self.verdict == "undecided" and self.p_least >= 0.05:  # nothing could be detected
+            ends = f"{self.difference_low:+.3f} and {self.difference_high:+.3f}"
+            return f"too few sets to tell among so many variants; between {ends}"
         text = f"no difference could be detected; smaller than {size:.3f}"
         equivalent = f": equivalent within the margin of {self.margin:g}"
         return text + (equivalent if self.verdict == "equivalent" else "")
