@@ -5,11 +5,24 @@ chance does.
 from itertools import product
 
 from mer_utils import MerError
-from mer_utils.learning.comparison import bootstrap, compare, draw_weights, holm, permutation_test
+from mer_utils.learning.comparison import (
+    bootstrap,
+    compare,
+    compare_sets,
+    detectable_difference,
+    draw_weights,
+    equivalence_test,
+    holm,
+    permutation_test,
+    sign_flip_test,
+    split_spread,
+    t_interval,
+)
 from mer_utils.learning.metrics import macro_uf1
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 
 def simulate(rng, subjects=16, clips=10, seeds=2, skill=0.7, same=True, labels=3):
@@ -131,3 +144,183 @@ def test_what_cannot_be_compared_is_refused():
         bootstrap(truth, first[:, :-1], subjects)
     with pytest.raises(MerError, match="paired"):
         permutation_test(truth, first, second[:1], subjects)
+
+
+def draw_tables(rng, count, sets=8, seeds=3, sd_sets=0.03, sd_seeds=0.02, mean=0.7):
+    """Return scores (count, D, K): sets of unequal difficulty, each trained from several seeds."""
+    hard = sd_sets * rng.standard_normal((count, sets, 1))
+    return mean + hard + sd_seeds * rng.standard_normal((count, sets, seeds))
+
+
+def test_the_t_interval_over_sets_holds_95_percent_and_its_rivals_do_not():
+    rng = np.random.default_rng(5)
+    tables, people = draw_tables(rng, 2000), rng.integers(8, size=(400, 8))
+
+    def cover(intervals):
+        return np.mean([low <= 0.7 <= high for low, high in intervals])
+
+    # 2 standard errors of a share of 95 % among 2,000 are 1 %
+    assert abs(cover([t_interval(table.mean(1)) for table in tables]) - 0.95) < 0.01
+    # 24 trainings on 8 sets are not 24 sets
+    assert cover([t_interval(table.ravel()) for table in tables]) < 0.85
+    drawn = [np.percentile(table.mean(1)[people].mean(1), [2.5, 97.5]) for table in tables]
+    assert 0.85 < cover(drawn) < 0.91
+
+
+def test_sign_flips_by_hand():
+    # the 8 sums of 1, 2 and 3 with signs: 6, 4, 2, 0, 0, -2, -4, -6
+    assert sign_flip_test([0.01, 0.02, 0.03]) == 2 / 8
+    assert sign_flip_test([-0.01, 0.02, 0.03]) == 4 / 8
+    assert sign_flip_test([-0.01, -0.02, 0.03]) == 1
+    assert sign_flip_test([0.0, 0.0]) == 1
+    gaps = np.random.default_rng(6).normal(size=6)
+    ways = [abs(np.dot(gaps, signs)) for signs in product((1, -1), repeat=6)]
+    assert sign_flip_test(gaps) == np.mean(np.array(ways) >= ways[0] - 1e-12)
+    assert sign_flip_test(np.full(8, 0.01)) == 2 / 2**8
+
+
+@pytest.mark.parametrize("sets", [3, 8, 12])
+def test_the_detectable_difference_is_found_in_four_of_five_simulations(sets):
+    rng, sd = np.random.default_rng(7), 0.02
+    gaps = detectable_difference(sd, sets) + sd * rng.standard_normal((4000, sets))
+    # 3 standard errors of a share of 80 % among 4,000 are 2 %
+    assert abs(np.mean(ttest_1samp(gaps, 0, axis=1).pvalue < 0.05) - 0.8) < 0.02
+
+
+def test_what_can_be_detected_shrinks_with_sets_and_spread():
+    found = [detectable_difference(0.02, sets) for sets in (2, 4, 8, 16)]
+    assert sorted(found, reverse=True) == found and detectable_difference(0, 8) == 0
+    assert detectable_difference(0.04, 8) == pytest.approx(2 * found[2])
+    gaps = found[2] + 0.02 * np.random.default_rng(8).standard_normal((1000, 8))
+    # the test that decides has nearly the power of the t test
+    assert 0.72 < np.mean([sign_flip_test(row) < 0.05 for row in gaps]) < 0.82
+
+
+def test_equivalence_is_two_one_sided_tests_and_the_90_percent_interval():
+    rng = np.random.default_rng(9)
+    seen = []
+    for gaps in rng.normal(0.01, 0.03, (200, 8)):
+        one = ttest_1samp(gaps, -0.036, alternative="greater").pvalue
+        other = ttest_1samp(gaps, 0.036, alternative="less").pvalue
+        p = equivalence_test(gaps, 0.036)
+        assert p == pytest.approx(max(one, other))
+        low, high = t_interval(gaps, 0.9)
+        assert (p < 0.05) == (-0.036 < low and high < 0.036)
+        seen.append(p < 0.05)
+    assert 20 < sum(seen) < 180  # both kinds were met
+    assert equivalence_test(np.zeros(4)) == 0 and equivalence_test(np.full(4, 0.036)) == 1
+
+
+def test_the_spread_is_split_into_that_of_sets_and_that_of_seeds():
+    tables = draw_tables(np.random.default_rng(10), 2000)
+    found = np.array([split_spread(table) for table in tables])
+    assert np.sqrt((found**2).mean(0)) == pytest.approx([0.03, 0.02], rel=0.05)
+    single = tables[0][:, :1]
+    assert split_spread(single) == (pytest.approx(single.std(ddof=1)), None)
+
+
+STEPS = np.array([-0.01, 0.01, -0.008, 0.008, -0.006, 0.006, -0.004, 0.004])[:, None]
+
+
+def make_tables(**shifts):
+    """Return tables (8, 3) that differ from the first, the default, by the shifts (8, 1) or one
+    number.
+    """
+    default = draw_tables(np.random.default_rng(11), 1)[0]
+    return {"default": default} | {name: default + shift for name, shift in shifts.items()}
+
+
+def test_verdicts_of_constructed_cases_and_their_words():
+    tables = make_tables(up=0.05 + STEPS, down=-0.02 + STEPS, same=STEPS, wild=0.01 + 10 * STEPS)
+    found = compare_sets(tables, "default", ("same",))
+    verdicts = {name: found[name].verdict for name in tables}
+    assert verdicts == {
+        "default": "reference",
+        "up": "better",
+        "down": "worse",
+        "same": "equivalent",
+        "wild": "undecided",
+    }
+    assert found["up"].words == "better by 0.050" and found["down"].words == "worse by 0.020"
+    reach = t_interval(STEPS.ravel())[1]
+    assert found["same"].words == (
+        f"no difference could be detected; smaller than {reach:.3f}: equivalent within the margin "
+        "of 0.036"
+    )
+    assert found["wild"].words == (
+        f"no difference could be detected; smaller than {0.01 + 10 * reach:.3f}"
+    )
+    # the lower end is the larger one here
+    wild = compare_sets(make_tables(wild=-0.01 + 10 * STEPS), "default")["wild"]
+    assert wild.words == found["wild"].words
+    # 7 times the smallest p of 8 sets is above 0.05: not one of 7 rows can be called better
+    many = compare_sets(make_tables(**{f"v{k}": 0.05 + STEPS for k in range(7)}), "default")
+    assert {many[f"v{k}"].verdict for k in range(7)} == {"undecided"}
+    assert many["v0"].p < 0.05 < many["v0"].p_corrected == many["v0"].p_least
+    low, high = t_interval(0.05 + STEPS.ravel())
+    assert many["v0"].words == (
+        f"too few sets to tell among so many variants; between {low:+.3f} and {high:+.3f}"
+    )
+    # claims nothing beyond these sets
+    copy = compare_sets(make_tables(copy=0.0), "default")["copy"]
+    assert copy.words == "the same score on every set" and copy.verdict == "equivalent"
+    narrow = compare_sets(tables, "default", ("same",), margin=0.004)["same"]
+    assert narrow.verdict == "undecided"
+
+
+def test_families_are_corrected_apart():
+    tables = make_tables(a=0.02 + STEPS, b=0.003 + STEPS, c=0.01 + STEPS, d=STEPS, e=2 * STEPS)
+    found = compare_sets(tables, "default", ("a", "b"))
+    families = {"primary": "ab", "exploratory": "cde"}
+    for family, names in families.items():
+        rows = [found[name] for name in names]
+        assert {row.family for row in rows} == {family}
+        assert [row.p_corrected for row in rows] == holm([row.p for row in rows]).tolist()
+        raw = [equivalence_test((tables[n] - tables["default"]).mean(1)) for n in names]
+        assert [row.p_equivalent for row in rows] == pytest.approx(holm(raw))
+        assert {row.p_least for row in rows} == {len(names) * 2 / 2**8}
+    fewer = compare_sets(
+        {name: tables[name] for name in ("default", "a", "b")}, "default", ("a", "b")
+    )
+    assert fewer["a"] == found["a"] and fewer["b"] == found["b"]
+    alone = compare_sets(tables, "default")["a"]
+    assert alone.p_corrected == 5 * found["a"].p and alone.p == found["a"].p
+
+
+def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
+    tables = make_tables(a=0.01 + STEPS)
+    once = {name: table[:, :1] for name, table in tables.items()}
+    copies = {name: np.repeat(table, 5, 1) for name, table in once.items()}
+    found, again = compare_sets(once, "default"), compare_sets(copies, "default")
+    kept = ("low", "high", "difference_low", "difference_high", "p", "p_equivalent", "detectable")
+    for name in tables:
+        numbers = [[getattr(one[name], key) for key in kept] for one in (found, again)]
+        assert numbers[0] == pytest.approx(numbers[1])
+        assert found[name].sd_seeds is None and again[name].sd_seeds == pytest.approx(0)
+        assert found[name].sd_sets == pytest.approx(again[name].sd_sets)
+    row = compare_sets(tables, "default")["a"]
+    assert row.difference == pytest.approx(0.01) and row.mean == pytest.approx(tables["a"].mean())
+    assert (row.low, row.high) == t_interval(tables["a"].mean(1))
+    base = compare_sets(tables, "default")["default"]
+    assert base.difference == base.difference_low == base.difference_high == base.detectable == 0
+
+
+def test_tables_that_cannot_be_compared_are_refused():
+    tables = make_tables(a=0.01)
+    for given, wrong, message in (
+        (tables, ("b", ()), "there is no variant 'b'; there are default, a"),
+        (tables, ("default", ("b",)), "there is no variant 'b'"),
+        (tables, ("default", ("default",)), "cannot be compared with itself"),
+        (
+            tables | {"a": tables["a"][:, :2]},
+            ("default",),
+            r"\(8, 2\) and those of default \(8, 3\)",
+        ),
+        ({n: table[0] for n, table in tables.items()}, ("default",), "must be"),
+        ({n: table[:1] for n, table in tables.items()}, ("default",), r"1 data set\(s\)"),
+        ({n: np.zeros((21, 1)) for n in tables}, ("default",), "needs 2 to 20"),
+        (tables | {"a": tables["a"] * np.nan}, ("default",), "a hold values that are no numbers"),
+        (tables, ("default", (), 0.0), "margin is 0.0"),
+    ):
+        with pytest.raises(MerError, match=message):
+            compare_sets(given, *wrong)

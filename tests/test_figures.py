@@ -68,6 +68,15 @@ CALLS = {
     "draw_differences": lambda: charts.draw_differences(
         {"a": 0.02, "b": -0.05}, "t", "x", {"b": (-0.1, 0.1)}, ["a"]
     ),
+    "draw_sets": lambda: charts.draw_sets(
+        {"a": RNG.normal(size=8), "b": RNG.normal(size=8)},
+        {"a": (-0.5, 0.5), "b": (-0.6, 0.6)},
+        "t",
+        "x",
+        0.3,
+        ["b"],
+        {"b": 0.1},
+    ),
     "draw_sensitivity": lambda: charts.draw_sensitivity(
         {"px": [1, 2]}, {"error": {"px": ([1, 2], [0, 1], [2, 3])}}
     ),
@@ -113,6 +122,23 @@ def test_draws_something_and_the_same_thing_twice(call):
     assert picture == draw_png(second, 60)
     blank = Figure(figsize=first.get_size_inches())
     assert len(picture) > 1.5 * len(draw_png(blank, 60))
+
+
+def test_primary_rows_stand_apart_and_the_own_run_is_marked_where_there_is_one():
+    gaps = {name: np.linspace(-0.1, 0.3, 5) for name in "abc"}
+    ends = {name: (0.0, 0.2) for name in "abc"}
+    figure = charts.draw_sets(gaps, ends, "t", "x", 0.036, ["b"], {"c": -0.2})
+    rows = [[text.get_text() for text in axis.get_yticklabels()] for axis in figure.axes]
+    assert rows == [["b"], ["a", "c"]]
+    assert [axis.get_title("left") for axis in figure.axes] == ["primary", "exploratory"]
+    (mark,) = [
+        one.get_offsets().tolist()
+        for axis in figure.axes
+        for one in axis.collections
+        if one.get_label() == "your run, one set"
+    ]
+    assert mark == [[-0.2, 1]]  # in the row of c
+    assert len(charts.draw_sets(gaps, ends, "t", "x", 0.036).axes) == 1
 
 
 def test_flow_colours_tell_direction_and_speed():

@@ -112,6 +112,58 @@ def draw_differences(values, title, xlabel, intervals=None, sure=()):
     return figure
 
 
+def draw_sets(gaps, intervals, title, xlabel, margin, primary=(), own=None):
+    """Show differences to a reference over D data sets, {name: (D,)}: each set as a dot, their mean
+    with its interval {name: (low, high)}, and a band of +- ``margin`` around zero.
+
+    Those named in ``primary`` stand apart, above the others. ``own`` {name: difference} marks what
+    another run found, where it has one.
+    """
+    primary = [name for name in gaps if name in primary]
+    others = [name for name in gaps if name not in primary]
+    parts = {"primary": primary, "exploratory": others}
+    parts = {part: names for part, names in parts.items() if names}
+    sizes = [len(names) for names in parts.values()]
+    figure, axes = grid(
+        len(parts), 1, 7.5, 1.5 + 0.33 * sum(sizes), sharex=True, height_ratios=sizes
+    )
+    for axis, (part, names) in zip(axes[:, 0], parts.items(), strict=True):
+        _draw_set_rows(axis, {name: np.asarray(gaps[name]) for name in names}, intervals, margin)
+        marks = {name: own[name] for name in names if name in (own or {})}
+        if marks:
+            style = {"facecolors": "none", "edgecolors": RED, "marker": "D", "zorder": 5}
+            places = [names.index(name) for name in marks]
+            axis.scatter(list(marks.values()), places, s=38, label="your run, one set", **style)
+        axis.set_title(part, loc="left", style="italic")
+    figure.suptitle(title, fontsize=9)
+    axes[-1, 0].set_xlabel(xlabel)
+    entries = {}
+    for axis in axes[:, 0]:
+        entries |= dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True))
+    style = {"loc": "outside lower center", "frameon": False, "fontsize": 8}
+    figure.legend(entries.values(), entries, ncols=len(entries), **style)
+    return figure
+
+
+def _draw_set_rows(axis, gaps, intervals, margin):
+    """Draw the rows of one family into ``axis``: band, sets, mean with interval and as a number."""
+    means = {name: values.mean() for name, values in gaps.items()}
+    band = f"margin of ±{margin:g}"
+    axis.axvspan(-margin, margin, color=GREEN, alpha=0.12, linewidth=0, label=band)
+    axis.axvline(0, color="black", linewidth=0.8)
+    lower = [row + 0.25 for row, values in enumerate(gaps.values()) for _ in values]
+    dots = {"s": 14, "color": GREY, "alpha": 0.7, "linewidths": 0, "label": "one data set"}
+    axis.scatter(np.concatenate(list(gaps.values())), lower, **dots)
+    ends = np.array([intervals[name] for name in gaps]).T
+    centres = np.array(list(means.values()))
+    style = {"color": BLUE, "markersize": 5, "linewidth": 2, "label": "mean, 95 % interval"}
+    axis.errorbar(centres, np.arange(len(gaps)), xerr=np.abs(ends - centres), fmt="o", **style)
+    for row, mean in enumerate(means.values()):
+        axis.text(1.01, row, f"{mean:+.3f}", va="center", transform=axis.get_yaxis_transform())
+    axis.set_yticks(range(len(gaps)), list(gaps))
+    axis.set_ylim(len(gaps) - 0.5, -0.5)
+
+
 def draw_sensitivity(axes, rows):
     """Show how measurements change along several axes: ``axes`` {axis title: (R,) settings},
     ``rows`` {y label: {axis title: (values (R,), low (R,), high (R,))}}; one column an axis, one

@@ -16,9 +16,9 @@ def set_style():
     matplotlib.rcParams.update(fonts | {"figure.dpi": 80})
 
 
-def grid(rows, columns, width, height):
+def grid(rows, columns, width, height, **options):
     """Return a Figure of ``width`` x ``height`` inches and its axes (rows, columns), laid out
-    without overlaps.
+    without overlaps; ``options`` go to Figure.subplots.
     """
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)

@@ -1,0 +1,288 @@
+"""Ablations and peers on several data sets with several training seeds each: what a claim needs.
+
+    python benchmarks/replicates.py [--preset bench-v2] [--sets 1 2 3 4 5 6 7 8] [--seeds 3]
+        [--groups primary ablations peers] [--jobs 2] [--data FOLDER] [--keep-data] [--report]
+
+Makes each set of synthetic faces (24 subjects, 267 clips), trains every variant on it, one network
+a fold, and writes benchmarks/replicates-PRESET.json after each set. A run that was stopped goes on
+where it was; a run with other groups or more sets adds to the file, and one with other settings or
+code asks for it to be moved away. Frames made here are removed when their set is done; features and
+folds stay in artifacts/cache. With --report nothing is trained: the statistics are computed again
+from the file and printed. Hours on two cores; it says how many minutes are left.
+
+Sets 1001 and above are for choosing defaults (defaults.py) and set 0 is the notebooks': neither is
+evidence, so both are refused here.
+"""
+
+import argparse
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter
+
+from mer_utils import MerError
+from mer_utils.core.files import read_json, write_json
+from mer_utils.data.dataset import open_dataset
+from mer_utils.faces.generate import ensure_synthetic
+from mer_utils.faces.scenario import get_preset
+from mer_utils.learning.folds import pick_device, run_grid
+from mer_utils.learning.metrics import constant_answers, macro_uf1
+from mer_utils.learning.recipe import NETWORKS, Recipe
+from mer_utils.method.features import FrontEnd, extract_variants
+from mer_utils.suite.replicates import describe_makers, find_record, read_replicates
+from mer_utils.suite.study import find_root, to_plain
+
+import numpy as np
+
+BASE = Recipe(members=1)  # several seeds instead of several networks a fold
+# notebook 06's grid (a test holds them together): (changes to the front end, to the recipe)
+PRIMARY = {
+    "default": ({}, {}),
+    "no fusion attention": ({}, {"fusion": "concat"}),
+    "no SE": ({}, {"se": "none"}),
+    "neither": ({}, {"fusion": "concat", "se": "none"}),
+}
+GRID = PRIMARY | {
+    "onset-apex only": ({}, {"phases": 1}),
+    "left view only": ({}, {"views": "left"}),
+    "right view only": ({}, {"views": "right"}),
+    "views as samples": ({}, {"views": "samples"}),
+    "views as samples, OR": ({}, {"views": "samples", "merge": "or"}),
+    "no magnitude stream": ({}, {"magnitude": False}),
+    "BCE loss": ({}, {"loss": "bce"}),
+    "stopping by the loss": ({}, {"monitor": "loss"}),
+    "thresholds at 0.5": ({}, {"thresholds": "fixed"}),
+    "Farneback flow": ({"backend": "farneback"}, {}),
+    "TV-L1 flow": ({"backend": "tvl1"}, {}),
+    "head motion left in": ({"compensation": "none"}, {}),
+    "head motion by median": ({"compensation": "median"}, {}),
+    "maps min-max": ({"normalisation": "minmax"}, {}),
+    "maps robust": ({"normalisation": "robust"}, {}),
+    "maps 14 px": ({"size": 14}, {}),
+    "maps 28 px": ({"size": 28}, {}),
+    "reference apex": ({"apex": "manifest"}, {}),
+}
+FAMILIES = ("primary", "exploratory")
+GROUPS = ("primary", "ablations", "peers")
+DEVELOPMENT = 1001  # the first seed of the sets on which defaults are chosen
+
+
+def prepare_peer(network):
+    """Return the (FrontEnd, Recipe) with which a peer is trained."""
+    return FrontEnd(), replace(BASE, network=network)
+
+
+def list_variants(groups):
+    """Return {(table, name): (FrontEnd, Recipe)} of all variants of some groups."""
+    grid = GRID if "ablations" in groups else PRIMARY if "primary" in groups else {}
+    variants = {
+        ("ablations", name): (replace(FrontEnd(), **front), replace(BASE, **recipe))
+        for name, (front, recipe) in grid.items()
+    }
+    if "peers" in groups:
+        variants |= {("peers", name): prepare_peer(name) for name in NETWORKS}
+        front, recipe = prepare_peer("PCA+SVM")
+        untuned = replace(recipe, thresholds="fixed")
+        variants["peers", "PCA+SVM, threshold 0"] = front, untuned
+    return variants
+
+
+def list_changes(options, base):
+    """Return {field: value} of what differs from ``base`` (two dataclasses of one kind)."""
+    old = asdict(base)
+    return {key: value for key, value in asdict(options).items() if value != old[key]}
+
+
+def start_record(args, variants, path):
+    """Return the record to add to, that of ``path`` or an empty one, with an entry for each
+    variant; MerError if ``path`` was made with other settings, code, packages or kernels.
+    """
+    keys = ("preset", "subjects", "clips", "seeds")
+    record = {key: getattr(args, key) for key in keys} | {
+        "device": pick_device(),
+        "provenance": describe_makers(),
+        "labels": [],
+        "sets": {},
+        "tables": {},
+        "comparisons": {},
+    }
+    if path.is_file():
+        old = read_json(path)
+        for key in (*keys, "device", "provenance"):
+            if old.get(key) != record[key]:
+                raise MerError(
+                    path, f"was made with another {key}: move it away to begin anew, git keeps it"
+                )
+        record = old
+    for (table, name), (front, recipe) in variants.items():
+        changes = {"front": list_changes(front, FrontEnd()), "recipe": list_changes(recipe, BASE)}
+        entry = record["tables"].setdefault(table, {}).get(name, {})
+        if any(entry.get(key) != value for key, value in changes.items()):
+            record["tables"][table][name] = {**changes, "macro": {}, "f1": {}}
+    return record
+
+
+def list_missing(record, variants, seed):
+    """Return the (table, name) of those variants that have no score on the set ``seed``."""
+    return [
+        (table, name)
+        for table, name in variants
+        if str(seed) not in record["tables"][table][name]["macro"]
+    ]
+
+
+def describe_set(dataset, features, seconds):
+    """Return what is kept of a set beside scores: apex error, motion seen, floors, seconds."""
+    error = np.abs(features.apex - [clip.apex for clip in dataset.clips])
+    constants = constant_answers(features.y, features.subjects)
+    return {
+        "apex_error_frames": error.mean(),
+        "apex_within_2_frames": (error <= 2).mean(),
+        "flow_px": features.x[:, :, 0, 2].mean(),  # magnitude, onset-apex
+        "clips_per_label": features.y.sum(0),
+        "floors": {name: macro_uf1(features.y, given) for name, given in constants.items()},
+        "seconds": seconds,
+    }
+
+
+def measure_set(args, root, seed, record, todo, tell):
+    """Make the set ``seed`` and train the variants ``todo`` {(table, name): (FrontEnd, Recipe)} on
+    it; put all into ``record``, and ``tell`` each variant's name and scores.
+    """
+    start, cache = perf_counter(), root / "artifacts" / "cache"
+    before = set(args.data.glob("synthetic-*"))
+    folder = ensure_synthetic(args.data, args.subjects, args.clips, seed, args.jobs, args.preset)
+    filmed, dataset = perf_counter(), open_dataset(folder)
+    kinds = list(dict.fromkeys([FrontEnd(), *(front for front, _ in todo.values())]))
+    made = dict(zip(kinds, extract_variants(dataset, kinds, cache, args.jobs), strict=True))
+    followed = perf_counter()
+    for (table, name), (front, recipe) in todo.items():
+        features = made[front]
+        tasks = [(features, replace(recipe, seed=k)) for k in range(args.seeds)]
+        scores = [one.uf1(features.y) for one in run_grid(tasks, cache, args.jobs)]
+        entry = record["tables"][table][name]
+        entry["macro"][str(seed)] = [score["macro"] for score in scores]
+        entry["f1"][str(seed)] = np.mean([score["per_label"] for score in scores], 0)
+        tell(name, entry["macro"][str(seed)])
+    seconds = {
+        "frames": filmed - start,
+        "features": followed - filmed,
+        "training": perf_counter() - followed,
+    }
+    earlier = record["sets"].get(str(seed), {}).get("seconds", {})
+    seconds = {key: value + earlier.get(key, 0) for key, value in seconds.items()}
+    record["labels"] = dataset.labels
+    record["sets"][str(seed)] = describe_set(dataset, made[FrontEnd()], seconds)
+    if folder not in before and not args.keep_data:
+        shutil.rmtree(folder)
+
+
+def write_record(path, record):
+    """Write the record with sets and variants in order, and what its scores say."""
+    order = [*GRID, *NETWORKS, "PCA+SVM, threshold 0"]
+    record["sets"] = dict(sorted(record["sets"].items(), key=lambda pair: int(pair[0])))
+    for table, entries in record["tables"].items():
+        record["tables"][table] = {name: entries[name] for name in order if name in entries}
+    record = to_plain(record)
+    kept = read_replicates(record, path)
+    record["comparisons"] = to_plain(
+        {
+            table: {
+                name: asdict(row) | {"verdict": row.verdict, "words": row.words}
+                for name, row in given.found.items()
+            }
+            for table, given in kept.tables.items()
+            if len(given.sets) > 1
+        }
+    )
+    write_json(path, record)
+
+
+def print_report(record, path):
+    """Print the tables of a record: each variant with its intervals over sets and its verdict."""
+    kept = read_replicates(record, path)
+    print(f"{kept.preset}, {kept.subjects} subjects, {kept.clips} clips", end="")
+    print("; made by other code than the present one" if kept.stale else "")
+    for name, table in kept.tables.items():
+        count = len(table.sets)
+        print(f"\n{name}: {count} sets x {kept.seeds} training seeds, against {table.reference}")
+        if count < 2:
+            print("a comparison over sets needs at least 2 on which every variant was trained")
+            continue
+        print(f"{'':22} {'macro-UF1':>23}   {'sd sets, seeds':14} {'difference':>27}", end="")
+        print("      p  corrected  detectable  verdict")
+        for variant, row in table.found.items():
+            seeds = "    -" if row.sd_seeds is None else f"{row.sd_seeds:.3f}"
+            score = f"{row.mean:.3f} ({row.low:.3f} to {row.high:.3f})"
+            line = f"{variant:22} {score:>23}   {row.sd_sets:.3f}, {seeds:>5} "
+            if row.family != "reference":
+                ends = f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
+                span = f"{row.difference:+.3f} ({ends})"
+                line += f"  {span:>27} {row.p:6.3f} {row.p_corrected:10.3f} {row.detectable:11.3f}"
+                line += f"  {row.family}: {row.words}"
+            print(line)
+        least = {row.family: row.p_least for row in table.found.values()}
+        said = [f"{family} {least[family]:.4f}" for family in FAMILIES if family in least]
+        print(f"smallest corrected p that {count} sets can give: {', '.join(said)}")
+
+
+def parse_words(words, root):
+    """Return the checked settings of a command line; MerError for sets that are no evidence."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="bench-v2", help="of the generator")
+    parser.add_argument("--sets", type=int, nargs="+", default=list(range(1, 9)))
+    parser.add_argument("--seeds", type=int, default=3, help="training seeds on each set")
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
+    parser.add_argument("--jobs", type=int, default=0, help="processes; 0: one a core")
+    parser.add_argument("--data", type=Path, default=root / "data", help="where frames are made")
+    parser.add_argument("--keep-data", action="store_true", help="do not remove the frames")
+    parser.add_argument("--report", action="store_true", help="print what the file says")
+    for name, size in (("--subjects", 24), ("--clips", 267)):  # smaller: for tests
+        parser.add_argument(name, type=int, default=size, help=argparse.SUPPRESS)
+    args = parser.parse_args(words)
+    get_preset(args.preset)
+    for seed in args.sets:
+        if seed < 1 or seed >= DEVELOPMENT:
+            raise MerError(
+                f"set {seed} is no evidence: 0 is the notebooks', {DEVELOPMENT} and above are for "
+                "choosing defaults"
+            )
+    if len(set(args.sets)) < len(args.sets) or args.seeds < 1:
+        raise MerError("each set can be named once, and at least one training seed is needed")
+    return args
+
+
+def main(words=None, root=None):
+    root = root or find_root(Path(__file__).parent)
+    args = parse_words(words, root)
+    path = find_record(root, args.preset)
+    if args.report:
+        record = read_json(path)
+        write_record(path, record)
+        print_report(record, path)
+        return
+    variants = list_variants(args.groups)
+    record = start_record(args, variants, path)
+    missing = {seed: list_missing(record, variants, seed) for seed in args.sets}
+    total, done, start = sum(map(len, missing.values())), 0, perf_counter()
+    for seed, names in missing.items():
+
+        def tell(name, scores, seed=seed):
+            nonlocal done
+            done += 1
+            left = (perf_counter() - start) / done * (total - done) / 60
+            numbers = " ".join(f"{score:.3f}" for score in scores)
+            line = f"set {seed}  {name:22} {numbers}   {done} of {total}"
+            print(f"{line}, about {left:.0f} min left", flush=True)
+
+        if names:
+            measure_set(args, root, seed, record, {key: variants[key] for key in names}, tell)
+            write_record(path, record)
+    print_report(read_json(path), path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MerError as error:
+        raise SystemExit(f"replicates: {error}") from None
