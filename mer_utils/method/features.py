@@ -175,9 +175,7 @@ def _extract_variants(clip, views, variants, raw=None):
         masks = masks_of(frames, options)
         seen = (*kind, options.mask, options.compensation, options.detrend)
         if seen not in curves:
-            curves[seen] = curve_of_flows(
-                flows[kind], clip.onset, clip.offset, *seen[3:], masks
-            )
+            curves[seen] = curve_of_flows(flows[kind], clip.onset, clip.offset, *seen[3:], masks)
         curve = curves[seen]
         if options.apex == "auto":
             apex = find_apex(curve, clip.onset, clip.offset, options.rule, options.smoothing)
