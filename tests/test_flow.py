@@ -42,7 +42,7 @@ def test_a_known_shift_is_found_with_its_signs(backend):
 
 def test_unknown_backend_and_unequal_frames_are_refused():
     image = texture().astype(np.uint8)
-    with pytest.raises(MerError, match="dis, farneback, tvl1"):
+    with pytest.raises(MerError, match="dis, dis-half, farneback, tvl1"):
         compute_flow(image, image, "raft")
     with pytest.raises(MerError, match="one size"):
         compute_flow(image, image[:64])

@@ -1,13 +1,17 @@
 import shutil
 
 from mer_utils import MerError
-from mer_utils.data.dataset import open_dataset, read_frames
+from mer_utils.data.dataset import open_dataset, read_frames, square_box
+from mer_utils.data.meshes import find_face
+from mer_utils.faces.cameras import AIM, BACKGROUND, FAR, cameras, rasterise
+from mer_utils.faces.head import make_face
 from mer_utils.faces.rendering import true_flow
 from mer_utils.method.preprocessing import (
     FaceFinder,
     crop,
     crop_flow,
     crop_places,
+    face_mask,
     fill_boxes,
     find_box,
     find_boxes,
@@ -20,6 +24,7 @@ from mer_utils.method.preprocessing import (
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from yunet import write_model
 
 
@@ -178,3 +183,71 @@ def test_a_box_outside_the_frame_names_the_clip(data, tmp_path):
         MerError, match=r"clip S01_001: the crop box .* does not lie inside the 168 x 224 px view"
     ):
         load_crops(open_dataset(root).clips[0])
+
+
+def test_a_box_that_is_cut_stays_square():
+    """A head at the rim, and a box larger than the view: moved or made smaller, never stretched."""
+    for centre, enlarge in (((60, 26), 1.5), ((60, 45), 9.0), ((34, 64), 2.0)):
+        x0, y0, x1, y1 = find_box(disc(centre=centre), enlarge)
+        assert x1 - x0 == y1 - y0 and min(x0, y0) >= 0 and x1 <= 90 and y1 <= 120
+        assert x0 < centre[1] < x1 and y0 < centre[0] < y1
+    wide = np.tile(np.uint8([0, 255]), (100, 150))
+    assert find_box(wide) == (100, 0, 200, 100)  # the fallback of a wide view is square, too
+
+
+def masked_head(seed):
+    """A synthetic head cut down to what most scans hold: the front of the face, no hair, no
+    neck.
+    """
+    face = make_face(seed)
+    front = face.front & (face.vertices[:, 1] < 0.75)
+    kept = np.flatnonzero(front)
+    number = np.full(len(front), -1)
+    number[kept] = np.arange(len(kept))
+    triangles = face.triangles[front[face.triangles].all(1)]
+    return face.vertices[kept], number[triangles]
+
+
+@pytest.mark.parametrize("seed", [1, 4, 7])
+def test_a_face_without_hair_and_neck_is_framed_whole(seed):
+    """Brows, eyes, mouth and chin lie in the box, found by the outline of a photograph as by the
+    geometry of a mesh; and the mesh's box is that of the whole head.
+    """
+    points, triangles = masked_head(seed)
+    scale = 1.2  # as large as a scan is filmed
+    level = {"brow": 0.33, "eye": 0.15, "mouth": -0.6, "chin": -0.85}
+    for camera in cameras(448):
+        filmed = scale * points + AIM
+        values = np.zeros((len(points), 3)) + 0.4
+        seen, depth = rasterise(camera, filmed, triangles, values)
+        frame = np.where(depth < FAR, seen[..., 0] * 255, BACKGROUND).astype(np.uint8)
+        centre, side = find_face(filmed)
+        x, y = camera.project(centre)
+        side *= camera.px_per_unit
+        boxes = [find_box(frame), square_box(x, y, side, camera.width, camera.height)]
+        for x0, y0, x1, y1 in boxes:
+            assert x1 - x0 == y1 - y0 > 150
+            for name, height in level.items():
+                near = np.abs(points[:, 1] - height) < 0.03
+                px = camera.project(filmed[near & (np.abs(points[:, 0]) < 0.3)])
+                assert (px[:, 1] > y0).all() and (px[:, 1] < y1).all(), name
+                assert (px[:, 0] > x0).all() and (px[:, 0] < x1).all(), name
+    whole = make_face(seed).vertices
+    np.testing.assert_allclose(find_face(points)[0], find_face(whole)[0], atol=0.02)
+    np.testing.assert_allclose(find_face(points)[1], find_face(whole)[1], rtol=0.02)
+
+
+def test_the_mask_leaves_plain_background_out_whatever_its_grey():
+    rng = np.random.default_rng(0)
+    skin = 110 + 25 * gaussian_filter(rng.standard_normal((128, 128)), 1.0) * 3
+    y, x = np.mgrid[:128, :128]
+    head = np.hypot((x - 60) / 0.8, y - 62) < 55
+    for grey in (20, 120, 240):
+        film = np.where(head, skin, grey) + rng.standard_normal((1, 12, 128, 128))
+        mask = face_mask(np.clip(film, 0, 255).astype(np.uint8))[0]
+        inside = np.hypot((x - 60) / 0.8, y - 62) < 48
+        outside = np.hypot((x - 60) / 0.8, y - 62) > 64
+        assert mask[inside].mean() > 0.9 and mask[outside].mean() < 0.05
+    rough = np.tile(skin, (2, 3, 1, 1)).astype(np.uint8)  # texture everywhere: the oval alone
+    corners = face_mask(rough)[0][[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert not corners.any() and face_mask(rough)[0].mean() > 0.7

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mer_utils import MerError
+from mer_utils.data.dataset import square_box
 from mer_utils.data.images import check_inside, number_key
 from mer_utils.data.meshfiles import read_mesh
 from mer_utils.faces.cameras import (
@@ -30,6 +31,10 @@ import numpy as np
 # parts of the picture that the first mesh fills, before perspective enlarges its front
 FILL, FILL_WIDTH = 0.8, 0.85
 TYPES = (".obj", ".ply")
+# the box of a face on a mesh, in widths of its front: how far behind the tip of the nose that front
+# ends, the box's centre above and behind the tip, its side (our choice: heads made by faces.head
+# are then framed as their silhouettes frame them)
+FRONT, ABOVE, BEHIND, SIDE = 0.5, 0.08, 0.8, 1.35
 SKIN = 210.0  # grey level of untextured skin in full light: below the background
 
 
@@ -62,10 +67,11 @@ def list_meshes(folder, root=None):
     return tuple(sorted(found, key=number_key))
 
 
-def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None):
+def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None, boxes=None):
     """Return an iterator over the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees
-    film of the meshes (paths, one per frame), ``size`` px high; what should be told is appended to
-    the list ``notes``.
+    film of the meshes (paths, one per frame), ``size`` px high; with the first frame what should be
+    told is appended to the list ``notes``, and the face's box (x0, y0, x1, y1) px in each view to
+    the list ``boxes``: see ``find_face``.
 
     The first mesh fills about 80 % of the height; then the cameras stand still. Raises MerError for
     fewer than three meshes, and while filming for a mesh that is not usable, leaves the picture,
@@ -80,10 +86,10 @@ def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None):
     if not 5 <= fov <= 60:
         raise MerError(f"a field of view of {fov} degrees cannot be filmed; choose 5 to 60")
     views = [replace(camera, fov=float(fov)) for camera in cameras(size, yaw)]
-    return _film(paths, views, [] if notes is None else notes)
+    return _film(paths, views, [] if notes is None else notes, [] if boxes is None else boxes)
 
 
-def _film(paths, views, notes):
+def _film(paths, views, notes, boxes):
     stage = None
     for path in paths:
         mesh = read_mesh(path)
@@ -91,8 +97,37 @@ def _film(paths, views, notes):
             stage = _Stage(path, mesh, views)
             notes += [mesh.note] if mesh.note else []
         points = stage.place(path, mesh)
+        if not boxes:
+            boxes += [_frame_face(points, camera) for camera in views]
         dress = stage.dress(mesh, points)
         yield np.stack([stage.paint(mesh, points, *dress, camera) for camera in views])
+
+
+def find_face(points):
+    """Return where the face is on a head, or a part of one, of points (M, 3): the centre (3,) and
+    the side of the box that frames it.
+
+    The tip of the nose is what lies furthest in front near the middle; the front of the face is
+    what lies less than half its own width behind that. So hair, ears and neck do not count: a head
+    and the mask cut out of it are framed alike.
+    """
+    width = np.ptp(points[:, 0])
+    near = points[np.abs(points[:, 0] - np.median(points[:, 0])) <= 0.15 * width]
+    tip = near[near[:, 2].argmax()]
+    for _ in range(6):
+        level = np.abs(points[:, 1] - tip[1]) <= 0.1 * width
+        front = points[level & (points[:, 2] >= tip[2] - FRONT * width), 0]
+        if np.ptp(front) < 0.5 * width:  # no face: keep what there is
+            break
+        width = np.ptp(front)
+    return tip + width * np.array([0, ABOVE, -BEHIND]), SIDE * width
+
+
+def _frame_face(points, camera):
+    """Return the box (x0, y0, x1, y1) px of the face of points (M, 3) as ``camera`` sees it."""
+    centre, side = find_face(points)
+    (x, y), side = camera.project(centre), side * camera.px_per_unit
+    return square_box(x, y, side, camera.width, camera.height)
 
 
 class _Stage:

@@ -5,16 +5,18 @@ every frame with it.
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.data.dataset import format_boxes, iterate_frames, open_dataset
+from mer_utils.data.dataset import format_boxes, iterate_frames, open_dataset, square_box
 from mer_utils.data.tables import read_table, write_table
 
 import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-# The challenge entry's fallback box (0, 400, 1200, 1600) in its 1200 x 1600 px views, as fractions
-# of width and height.
-FALLBACK = (0.0, 0.25, 1.0, 1.0)
+# The challenge entry's fallback box (0, 400, 1200, 1600) in its 1200 x 1600 px views: a square as
+# wide as the view, its centre at these shares of width and height.
+FALLBACK = (0.5, 0.625)
+NECK = 0.5  # share of the head's width below which a silhouette ends in a chin, not in a neck
+CUT_OUT = 1.6  # at most this many widths of a face without neck does its box span
 ENLARGE = 1.5  # of a found face's box about its centre: read in public code for the challenge
 # the oval of a face in its crop: centre x, centre y, half width, half height, shares of its side
 OVAL = (0.5, 0.47, 0.485, 0.625)
@@ -61,7 +63,8 @@ def find_box(frame, enlarge=1.0):
 
     The head's width gives the scale: a square of that width times ``enlarge``, centred on the head,
     which starts below the hair. Without a plain background or a plausible head the challenge's
-    fallback box is returned. The box is clipped to the frame.
+    fallback box is returned. A silhouette without a neck is a face cut out: its box
+    holds all of it. The box is moved, and if need be made smaller, until it lies inside the frame.
     """
     return _frame_head(_find_head(frame), frame.shape, enlarge)
 
@@ -70,10 +73,9 @@ def _frame_head(head, shape, enlarge):
     """Return the square box of a head (x, y, side), or the fallback box where there is None."""
     height, width = shape
     if head is None:
-        return _clip(tuple(np.multiply(FALLBACK, (width, height, width, height))), width, height)
+        return square_box(FALLBACK[0] * width, FALLBACK[1] * height, width, width, height)
     x, y, side = head
-    half = side * enlarge / 2
-    return _clip((x - half, y - half, x + half, y + half), width, height)
+    return square_box(x, y, side * enlarge, width, height)
 
 
 def _find_head(frame):
@@ -84,18 +86,19 @@ def _find_head(frame):
     if mask is None:
         return None
     rows = np.flatnonzero(mask.any(1))
-    widths = mask[rows[0] : rows[0] + max(1, int(0.7 * len(rows)))].sum(1)
-    side = float(np.percentile(widths, 90))
+    widths = mask[rows[0] : rows[-1] + 1].sum(1)
+    side = float(np.percentile(widths[: max(1, int(0.7 * len(rows)))], 90))
     if side < 0.2 * frame.shape[1] or len(rows) < 0.8 * side:
         return None
-    top = rows[0]
-    columns = np.flatnonzero(mask[top : top + int(side)].any(0))
-    return (columns[0] + columns[-1] + 1) / 2, top + FACE_CENTRE * side, side
-
-
-def _clip(box, width, height):
-    x0, y0, x1, y1 = (round(float(value)) for value in box)
-    return max(0, x0), max(0, y0), min(width, x1), min(height, y1)
+    top, chin = rows[0], rows[-1] + 1
+    if chin < len(frame) and widths[int(0.97 * len(widths))] < NECK * side:
+        columns = np.flatnonzero(mask.any(0))
+        side = min(max(side, len(rows)), CUT_OUT * side)
+        y = (top + chin) / 2
+    else:
+        columns = np.flatnonzero(mask[top : top + int(side)].any(0))
+        y = top + FACE_CENTRE * side
+    return (columns[0] + columns[-1] + 1) / 2, y, side
 
 
 def crop(frames, box, size):
@@ -226,9 +229,7 @@ class FaceFinder:
         if faces is None:
             return None
         x, y, width, height = max(faces, key=lambda face: face[2] * face[3])[:4]
-        x, y, half = x + width / 2, y + height / 2, ENLARGE * width / 2
-        box = _clip((x - half, y - half, x + half, y + half), *frame.shape[::-1])
-        return box if box[0] < box[2] and box[1] < box[3] else None
+        return square_box(x + width / 2, y + height / 2, ENLARGE * width, *frame.shape[::-1])
 
 
 def fill_boxes(root, model):

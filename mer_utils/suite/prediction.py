@@ -73,7 +73,7 @@ class Prediction:
     joint: np.ndarray  # (T,) px, the curve of both views in which the apex was sought
     maps: np.ndarray  # (V, P, 3, S, S) px
     boxes: tuple[tuple[int, int, int, int], ...]  # px
-    found: str  # how the boxes were found: manifest (given), silhouette, face model, fallback
+    found: str  # how the boxes were found: manifest (given), mesh, silhouette, face model, fallback
     trained_on: str
     exclusive: bool = False
 
@@ -195,11 +195,11 @@ def load_ensemble(path):
     return Ensemble(tuple(members), tuple(meta["labels"]), shape, thresholds, *about)
 
 
-def open_film(source, views=2, size=448, yaw=25.0, fov=26.1):
+def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None):
     """Return the frames of ``source`` as an iterator of (V, H, W) uint8: a folder of numbered
     pictures or a film, both views side by side if ``views`` is 2, or a folder of OBJ or PLY meshes,
-    filmed from -yaw and +yaw degrees with ``size`` px and ``fov`` degrees of height. Raises
-    MerError for anything else.
+    filmed from -yaw and +yaw degrees with ``size`` px and ``fov`` degrees of height: then the
+    list ``boxes`` gets the face's boxes with the first frame. Raises MerError for anything else.
     """
     source = Path(source)
     if source.is_file():
@@ -213,7 +213,7 @@ def open_film(source, views=2, size=448, yaw=25.0, fov=26.1):
             raise MerError(
                 source, f"meshes give two views, but these weights were trained on {views}"
             )
-        return film_meshes(list_meshes(source), size, yaw, fov)
+        return film_meshes(list_meshes(source), size, yaw, fov, boxes=boxes)
     return (split_views(frame, views) for frame in iterate_frames(list_frames(source)))
 
 
@@ -223,13 +223,15 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
 
     ``source`` is what ``open_film`` reads (``camera`` goes there); ``onset`` and ``offset`` are
     frame numbers counted from 0, by default the first and the last frame. The crop box is the one
-    given in ``boxes`` (x0, y0, x1, y1) px, one per view, else the silhouette's, else YuNet's where
-    ``face_model`` names its file, else the fallback. Raises MerError for what cannot be used.
+    given in ``boxes`` (x0, y0, x1, y1) px, one per view, else the mesh's, else the silhouette's,
+    else YuNet's where ``face_model`` names its file, else the fallback. Raises MerError for what
+    cannot be used.
     """
     source, options = Path(source), ensemble.front_end
     # as far as the smoothing looks
     needed = None if offset is None else offset + 1 + round(4 * options.smoothing)
-    film = islice(open_film(source, ensemble.shape[0], **camera), needed)
+    known = []
+    film = islice(open_film(source, ensemble.shape[0], boxes=known, **camera), needed)
     first = next(film, None)
     if first is None:
         raise MerError(source, "holds no frames")
@@ -243,6 +245,8 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
         )
     clip = Clip(source.name, "unknown", None, source, (), 0, None, 0, boxes=boxes)
     found, how = locate(first, clip, options.enlarge)
+    if boxes is None and known:
+        found, how = tuple(known), "mesh"
     if how == "fallback" and face_model is not None:
         finder = FaceFinder(face_model)
         found, how = tuple(finder.find(view) for view in first), "face model"

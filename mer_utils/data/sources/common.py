@@ -46,8 +46,8 @@ def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
     holds.
 
     ``make(source, entry, target)`` fills a clip's folder and returns the frames' file stems, fps
-    (or None) and notes; without it frames stay where they are, and ``data`` may be a folder with
-    files but no dataset. All, or nothing.
+    (or None), notes and, if it knows them, the face's boxes; without it frames stay where they are,
+    and ``data`` may be a folder with files but no dataset. All, or nothing.
     """
     data, said = Path(data), []
     if classes:
@@ -56,7 +56,7 @@ def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
     if make:
         with new_folder(data) as part:
             made = run_jobs(
-                _make_clip, [(make, source, entry, part / "clips") for entry in entries], jobs
+                _make_clip, [(make, source, info, entry, part / "clips") for entry in entries], jobs
             )
             _write_files(
                 part, info, [_make_row(info, *each) for each in zip(entries, made, strict=True)]
@@ -106,12 +106,7 @@ def _relate(source, data):
 
 
 def _make_row(info, entry, made):
-    (onset, apex, offset), fps, _, size = made
-    box = (
-        format_boxes([(0, 0, size[0] // info["views"], size[1])] * info["views"])
-        if entry.cropped
-        else ""
-    )
+    (onset, apex, offset), fps, _, boxes = made
     flags = ["" if entry.labels is None else int(label in entry.labels) for label in info["labels"]]
     keys = {
         "onset": onset,
@@ -127,16 +122,24 @@ def _make_row(info, entry, made):
         **labels,
         **keys,
         "aus": entry.aus,
-        "box": box,
+        "box": format_boxes(boxes),
     }
 
 
-def _make_clip(make, source, entry, clips):
+def _make_clip(make, source, info, entry, clips):
     folder = clips / entry.name
     folder.mkdir(parents=True)
-    stems, fps, notes = make(source, entry, folder)
-    size = read_size(list_frames(folder)[0]) if entry.cropped else None
-    return find_keys(entry, stems), fps if entry.fps is None else entry.fps, notes, size
+    stems, fps, notes, *known = make(source, entry, folder)
+    boxes = known[0] if known else _whole_views(info, entry, list_frames(folder))
+    return find_keys(entry, stems), fps if entry.fps is None else entry.fps, notes, boxes
+
+
+def _whole_views(info, entry, paths):
+    """Return a box for each view of an Entry whose frames are face crops, else none."""
+    if not entry.cropped:
+        return []
+    width, height = read_size(paths[0])
+    return [(0, 0, width // info["views"], height)] * info["views"]
 
 
 def _look_up_all(source, info, entries):
@@ -159,10 +162,10 @@ def _look_up_all(source, info, entries):
 
 def _look_up(source, info, entry):
     if "channels" in info:
-        return (None, None, None), None, (), None
+        return (None, None, None), None, (), []
     paths = list_entry(source, entry)
-    size = read_size(paths[0]) if entry.cropped else None
-    return find_keys(entry, [path.stem for path in paths]), entry.fps, (), size
+    boxes = _whole_views(info, entry, paths)
+    return find_keys(entry, [path.stem for path in paths]), entry.fps, (), boxes
 
 
 def list_entry(source, entry):

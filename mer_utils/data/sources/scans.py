@@ -86,10 +86,11 @@ def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
 
 def film_clip(source, entry, target, size, yaw, fov):
     """Film an Entry's meshes into the folder ``target``, two views side by side; return file stems,
-    no fps, notes.
+    no fps, notes, and the face's box in each view.
     """
-    stems, notes = [], []
-    for pair in film_meshes(list_meshes(source / entry.path, source), size, yaw, fov, notes):
+    stems, notes, boxes = [], [], []
+    paths = list_meshes(source / entry.path, source)
+    for pair in film_meshes(paths, size, yaw, fov, notes, boxes):
         stems.append(f"{len(stems):04d}")
         (target / f"{stems[-1]}.png").write_bytes(encode_png(np.hstack(list(pair))))
-    return stems, None, notes
+    return stems, None, notes, boxes
