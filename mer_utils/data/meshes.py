@@ -34,7 +34,7 @@ TYPES = (".obj", ".ply")
 # the box of a face on a mesh, in widths of its front: how far behind the tip of the nose that front
 # ends, the box's centre above and behind the tip, its side (our choice: heads made by faces.head
 # are then framed as their silhouettes frame them)
-FRONT, ABOVE, BEHIND, SIDE = 0.5, 0.08, 0.8, 1.35
+FRONT, ABOVE, BEHIND, SIDE = 0.5, 0.05, 0.8, 1.45
 SKIN = 210.0  # grey level of untextured skin in full light: below the background
 
 
@@ -112,7 +112,9 @@ def find_face(points):
     and the mask cut out of it are framed alike.
     """
     width = np.ptp(points[:, 0])
-    near = points[np.abs(points[:, 0] - np.median(points[:, 0])) <= 0.15 * width]
+    middle = (points[:, 0].min() + points[:, 0].max()) / 2
+    near = points[np.abs(points[:, 0] - middle) <= 0.25 * width]
+    near = near if len(near) else points
     tip = near[near[:, 2].argmax()]
     for _ in range(6):
         level = np.abs(points[:, 1] - tip[1]) <= 0.1 * width
