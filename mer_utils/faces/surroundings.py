@@ -19,14 +19,15 @@ def make_backdrop(seed, right, contrast, height, width):
     scale = height / HEIGHT
     rows, columns = np.mgrid[:height, :width] / height
     slope = rng.standard_normal(2)
-    room = 0.8 * (slope[0] * (rows - 0.5) + slope[1] * (columns - 0.4))
+    room = 0.5 * (slope[0] * (rows - 0.5) + slope[1] * (columns - 0.4))
     for _ in range(rng.integers(5, 10)):  # doors, shelves, screens, pictures
         x, y, wide, tall = rng.uniform((-0.1, -0.1, 0.08, 0.08), (0.75, 0.9, 0.35, 0.6))
         inside = (columns > x) & (columns < x + wide) & (rows > y) & (rows < y + tall)
         room[inside] += rng.uniform(-1, 1)
-    grain = rng.standard_normal((28, 21)).astype(np.float32)
-    room = cv2.GaussianBlur(room, (0, 0), rng.uniform(1.0, 3.0) * scale)
-    room += 0.15 * cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.resize(
+        rng.standard_normal((HEIGHT // 4, HEIGHT * width // height // 4)), (width, height)
+    )
+    room = cv2.GaussianBlur(room + 0.15 * grain, (0, 0), rng.uniform(1.0, 3.0) * scale)
     room = rng.uniform(110, 190) + contrast * (room - room.mean()) / room.std()
     room = np.clip(room, 20, 235).astype(np.float32)
     room.setflags(write=False)
@@ -66,37 +67,37 @@ def _draw_hand(rng, height, width, scale):
         cv2.line(sheet, *points, 1.0, max(1, round(thick)), cv2.LINE_AA, 4)
 
     for k, length in enumerate((1.35, 1.6, 1.55, 1.2)):
-        root = palm + across * size * (k - 1.5) * 0.48
-        draw(root, root + ahead * size * length, 0.40 * size)
+        root = palm + across * size * (k - 1.5) * 0.56
+        draw(root, root + ahead * size * length, 0.42 * size)
     draw(palm - ahead * size * 0.1, palm + ahead * size * 0.2, 1.7 * size)
     draw(palm, palm - ahead * size * 4, 1.2 * size)  # the arm
     solid = cv2.GaussianBlur(sheet, (0, 0), 1.2 * scale)
     # rounded like skin: darker towards the edges of fingers and palm
     deep = cv2.GaussianBlur(sheet, (0, 0), 3.5 * scale)
-    grey = rng.uniform(90, 170) * (0.55 + 0.45 * deep)
+    grey = rng.uniform(90, 170) * (0.45 + 0.55 * deep)
     grain = cv2.resize(rng.standard_normal((height // 4, width // 4)), (width, height))
     return (grey + 3 * grain).astype(np.float32), np.clip(solid, 0, 1)
 
 
 def _draw_hair(rng, height, width, scale):
-    """Return grey levels and opacity (H, W) of a lock of dark hair that hangs over one side."""
+    """Return grey levels and opacity (H, W) of a few dark locks that fall from the hair over one
+    side of the face.
+    """
     rows, columns = np.mgrid[:height, :width] / scale
-    side = rng.choice([-1, 1])
-    hang = rng.uniform(110, 160)  # px below the view's top
-    down = rows / hang
-    middle = width / scale / 2 + side * (12 + rng.uniform(10, 25) * np.sqrt(np.clip(down, 0, 1)))
-    wide = rng.uniform(20, 30) * np.clip(1.05 - down**3, 0, 1) + 0.1
-    across = (columns - middle) / wide
-    strands = np.zeros_like(across)
-    for _ in range(24):
-        strands += np.sin(
-            across * rng.uniform(8, 40) + down * rng.uniform(-2, 2) + rng.uniform(0, 6)
-        )
-    strands /= strands.std()
-    solid = np.clip((1 - np.abs(across) + 0.05 * strands) / 0.3, 0, 1) * (down < 1.05)
-    grey = rng.uniform(25, 60) + 7 * strands
-    solid = cv2.GaussianBlur(solid.astype(np.float32), (0, 0), 1.0 * scale)
-    return grey.astype(np.float32), 0.96 * solid
+    tone, side = rng.uniform(25, 60), rng.choice([-1, 1])
+    grey, solid = np.full((height, width), tone), np.zeros((height, width))
+    for _ in range(rng.integers(4, 8)):
+        wide, length = rng.uniform(5, 9), rng.uniform(75, 125)  # px
+        down = np.clip((rows - 32) / length, 0, 1)  # from under the hair downwards
+        root = width / scale / 2 + side * rng.uniform(5, 35)
+        across = (columns - root - side * rng.uniform(0, 14) * down**1.5) / wide
+        strands = sum(np.sin(across * rng.uniform(2, 12) + rng.uniform(0, 6)) for _ in range(6))
+        thin = np.clip(1 - down**2, 0, 1)
+        lock = np.clip((thin - np.abs(across) + 0.06 * strands) / 0.35, 0, 1)
+        lock *= np.clip((rows - 28) / 12, 0, 1) * (down < 1)
+        grey, solid = grey + lock * (tone + 4 * strands - grey), np.maximum(solid, lock)
+    solid = cv2.GaussianBlur(solid.astype(np.float32), (0, 0), 0.8 * scale)
+    return grey.astype(np.float32), 0.97 * solid
 
 
 def defocus(frames, blur):
