@@ -188,7 +188,7 @@ def _quality(clip_seed, levels, frames):
         else:
             drift = levels.cover_speed / levels.fps * rng.standard_normal(2)
             found["cover_seed"] = int(rng.integers(1, 2**31))
-            found["cover_drift"] = tuple((drift * (rng.random() < 0.5)).tolist())
+            found["cover_drift"] = tuple(drift.tolist())
     return found | ({"blur": tuple(blur.tolist())} if levels.blur[1] else {})
 
 
