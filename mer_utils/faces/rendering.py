@@ -183,7 +183,10 @@ def expose_clip(motion, cameras):
         for v, camera in enumerate(cameras):
             frames[v, t] = render_frame(motion, camera, t, vertices, light, texture)
     if motion.cover_seed:
-        cover_frames(frames[motion.degraded], motion.cover_seed, motion.cover_drift)
+        # the crown is the sheet's first row; the strip below the skin has its tone
+        sheet = _shading_parts(motion.face_seed, motion.variation)[1]
+        skin, hair = np.median(sheet[-1]), sheet[0].mean()
+        cover_frames(frames[motion.degraded], motion.cover_seed, motion.cover_drift, skin, hair)
     frames *= motion.gain[:, None, None]
     return defocus(frames, motion.blur)
 

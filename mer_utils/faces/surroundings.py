@@ -34,14 +34,18 @@ def make_backdrop(seed, right, contrast, height, width):
     return room
 
 
-def cover_frames(frames, seed, drift):
-    """Lay a hand or a lock of hair, drawn from ``seed``, over the frames (T, H, W) of one view, in
-    place; it moves by ``drift`` (x, y) px of a view 224 px high a frame.
+def cover_frames(frames, seed, drift, skin, hair):
+    """Lay a hand or locks of hair, drawn from ``seed``, over the frames (T, H, W) of one view, in
+    place: about as grey as the person's ``skin`` and ``hair``. It moves by ``drift`` (x, y) px of a
+    view 224 px high a frame.
     """
     height, width = frames.shape[1:]
     scale = height / HEIGHT
     rng = np.random.default_rng([seed, 59])
-    grey, solid = (_draw_hand if rng.random() < 0.5 else _draw_hair)(rng, height, width, scale)
+    if rng.random() < 0.5:
+        grey, solid = _draw_hand(rng, height, width, scale, skin)
+    else:
+        grey, solid = _draw_hair(rng, height, width, scale, hair)
     for t, frame in enumerate(frames):
         shift = np.array([[1, 0, drift[0] * scale * t], [0, 1, drift[1] * scale * t]])
         there = cv2.warpAffine(solid, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
@@ -49,7 +53,7 @@ def cover_frames(frames, seed, drift):
         frame += there * (colour - frame)
 
 
-def _draw_hand(rng, height, width, scale):
+def _draw_hand(rng, height, width, scale, skin):
     """Return grey levels and opacity (H, W) of a hand held before a part of the face: a palm and
     four fingers.
     """
@@ -74,17 +78,17 @@ def _draw_hand(rng, height, width, scale):
     solid = cv2.GaussianBlur(sheet, (0, 0), 1.2 * scale)
     # rounded like skin: darker towards the edges of fingers and palm
     deep = cv2.GaussianBlur(sheet, (0, 0), 3.5 * scale)
-    grey = rng.uniform(90, 170) * (0.45 + 0.55 * deep)
+    grey = skin * rng.uniform(0.7, 1.0) * (0.45 + 0.55 * deep)
     grain = cv2.resize(rng.standard_normal((height // 4, width // 4)), (width, height))
     return (grey + 3 * grain).astype(np.float32), np.clip(solid, 0, 1)
 
 
-def _draw_hair(rng, height, width, scale):
-    """Return grey levels and opacity (H, W) of a few dark locks that fall from the hair over one
+def _draw_hair(rng, height, width, scale, hair):
+    """Return grey levels and opacity (H, W) of a few locks that fall from the hair over one
     side of the face.
     """
     rows, columns = np.mgrid[:height, :width] / scale
-    tone, side = rng.uniform(25, 60), rng.choice([-1, 1])
+    tone, side = hair * rng.uniform(0.7, 1.1), rng.choice([-1, 1])
     grey, solid = np.full((height, width), tone), np.zeros((height, width))
     for _ in range(rng.integers(4, 8)):
         wide, length = rng.uniform(5, 9), rng.uniform(75, 125)  # px
@@ -95,7 +99,7 @@ def _draw_hair(rng, height, width, scale):
         thin = np.clip(1 - down**2, 0, 1)
         lock = np.clip((thin - np.abs(across) + 0.06 * strands) / 0.35, 0, 1)
         lock *= np.clip((rows - 28) / 12, 0, 1) * (down < 1)
-        grey, solid = grey + lock * (tone + 4 * strands - grey), np.maximum(solid, lock)
+        grey, solid = grey + lock * (tone * (1 + 0.1 * strands) - grey), np.maximum(solid, lock)
     solid = cv2.GaussianBlur(solid.astype(np.float32), (0, 0), 0.8 * scale)
     return grey.astype(np.float32), 0.97 * solid
 
