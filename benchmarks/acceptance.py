@@ -186,8 +186,8 @@ def choose_by_label(folds, streams, choices):
     return folds.uf1(np.take_along_axis(mixed, best, 0)[0])
 
 
-def measure_set(dataset):
-    """Return everything that the rules ask of one set."""
+def measure_set(dataset, cache):
+    """Return everything that the rules ask of one set; its features are kept in ``cache``."""
     clips = dataset.clips
     motions = [dataset.truth(clip) for clip in clips]
     onset, apex, offset = (
@@ -202,7 +202,7 @@ def measure_set(dataset):
     ]
     labels = dataset.label_matrix()
     noise = np.array([motion.noise_sigma for motion in motions])
-    features = extract(dataset, FrontEnd())
+    features = extract(dataset, FrontEnd(), cache)
     folds = Folds(features.y, features.subjects)
     flat = features.x.reshape(len(labels), -1)
     baseline = run_loso(features, Recipe(network="PCA+SVM", members=1)).uf1(features.y)
@@ -296,7 +296,7 @@ def main():
         ensure_synthetic(args.work, 24, 267, seed, preset=args.preset) for seed in args.sets
     ]
     datasets = [open_dataset(root) for root in roots]
-    found = [measure_set(dataset) for dataset in datasets]
+    found = [measure_set(dataset, args.work / "features") for dataset in datasets]
     cost = measure_cost(args.preset)
     rules = [
         (rule, wanted, [values[k][2] for values in tables], [values[k][3] for values in tables])
