@@ -158,8 +158,7 @@ PRESETS = {
         furrows=(0.35, 0.4),
         background=25.0,  # our choice: an office
         box_error=0.03,  # our choice: a few px of a face of 110
-        # our choice: half of what two coders disagree about stays wrong (reliability of AUs .846:
-        # CASME II, Yan et al. 2014)
+        # our choice: some of what coders disagree about stays wrong
         coding_noise=0.09,
         ambiguous_share=0.85,  # our choice: most of what coders call Others is no clear AU
     ),
@@ -194,9 +193,8 @@ class Plan:
     face_seed: int
     clip_seed: int
     preset: str
-    coded: tuple | None = (
-        None  # AUs that the coder wrote down, hence the labels; None: as they move
-    )
+    # AUs that the coder wrote down, hence the labels; None: those that move
+    coded: tuple | None = None
     reason: str = ""  # why the coder chose Others whatever the AUs: a key of AMBIGUOUS
 
 
