@@ -56,6 +56,31 @@ LOBES = {
 # Opening of the upper and the lower lid at activation 1; neutral is (1, 1), shut is the upper lid's
 # edge on the lower's
 LIDS = {5: (1.5, 1.05), 6: (0.95, 0.75), 7: (0.62, 0.45), 45: (-0.6, 0.93)}
+# Furrows of the AUs as lines at x > 0, mirrored to the other side: strength, then points (x, y)
+# from end to end. A line that begins at x = 0 goes on beyond the middle. Where they lie is read off
+# drawings of facial anatomy; how deep each is, is our choice.
+FURROWS = {
+    1: [(1.0, (0, 0.55), (0.10, 0.56), (0.22, 0.545)),
+        (0.8, (0, 0.64), (0.10, 0.65), (0.20, 0.635))],
+    2: [(1.0, (0.24, 0.54), (0.38, 0.56), (0.52, 0.50)),
+        (0.8, (0.22, 0.62), (0.36, 0.64), (0.49, 0.59))],
+    4: [(1.0, (0.045, 0.33), (0.060, 0.40), (0.055, 0.49))],
+    6: [(0.9, (0.485, 0.17), (0.535, 0.195), (0.59, 0.235)),
+        (1.0, (0.495, 0.145), (0.55, 0.145), (0.61, 0.15)),
+        (0.8, (0.485, 0.115), (0.54, 0.095), (0.59, 0.065)),
+        (0.6, (0.19, 0.05), (0.30, 0.015), (0.42, 0.045))],
+    7: [(0.5, (0.19, 0.05), (0.30, 0.02), (0.42, 0.05))],
+    9: [(0.9, (0.03, 0.13), (0.06, 0.10), (0.10, 0.04)), (0.8, (0.035, 0.07), (0.06, 0.04),
+        (0.09, -0.01)), (0.7, (0.15, -0.26), (0.20, -0.33), (0.25, -0.42))],
+    10: [(1.0, (0.15, -0.26), (0.22, -0.35), (0.28, -0.48))],
+    12: [(1.0, (0.155, -0.27), (0.26, -0.38), (0.335, -0.57)),
+         (0.4, (0.495, 0.145), (0.55, 0.145), (0.61, 0.15)),
+         (0.4, (0.485, 0.115), (0.54, 0.095), (0.59, 0.065))],
+    14: [(1.0, (0.295, -0.50), (0.315, -0.55), (0.300, -0.61))],
+    15: [(1.0, (0.275, -0.60), (0.300, -0.66), (0.300, -0.73))],
+    17: [(1.0, (0, -0.745), (0.07, -0.75), (0.15, -0.785)),
+         (0.6, (0.03, -0.86), (0.07, -0.85), (0.11, -0.88))],
+}  # fmt: skip
 
 
 def draw_shape(rng):
@@ -264,11 +289,33 @@ def place_lids(s, base, slit, closed, upper=1.0, lower=1.0):
     return xyz, np.array(balls)
 
 
-def make_au_field(s, au, theta, base, slit, closed, neutral):
-    """Return the displacement (2, rows, columns, 3) of one AU on the sides x < 0 and x > 0."""
+def draw_variation(rng, count, variation):
+    """Draw how ``count`` AU fields differ from LOBES in one subject: (count, 5) shift x and y
+    (units), factors of the widths x and y, angle (rad); ``variation`` as in ``head.make_face``.
+    """
+    shift, scale, turn = variation
+    z = np.clip(rng.standard_normal((count, 5)), -2, 2)
+    return np.hstack([shift * z[:, :2], np.exp(scale * z[:, 2:4]), np.deg2rad(turn) * z[:, 4:]])
+
+
+def vary_lobe(lobe, shift_x, shift_y, wide, tall, angle):
+    """Return a lobe elsewhere, of another extent, pulling in another direction of the frontal
+    plane (see ``draw_variation``).
+    """
+    cx, cy, sx, sy, dx, dy, dz = lobe
+    c, sine = np.cos(angle), np.sin(angle)
+    turned = c * dx - sine * dy, sine * dx + c * dy
+    return cx + shift_x, cy + shift_y, sx * wide, sy * tall, *turned, dz
+
+
+def make_au_field(s, lobes, lids, theta, base, slit, closed, neutral):
+    """Return the displacement (2, rows, columns, 3) of one AU on the sides x < 0 and x > 0.
+
+    ``lobes`` are the AU's in LOBES or varied; ``lids`` its part of LIDS, or None.
+    """
     x, y = neutral[..., 0], neutral[..., 1]
     move = np.zeros_like(neutral)
-    for cx, cy, sx, sy, *step in LOBES[au]:
+    for cx, cy, sx, sy, *step in lobes:
         for m in (-1, 1):
             move += bump(x, y, m * cx * s["width"], cy, sx, sy)[..., None] * (
                 np.array(step) * [m, 1, 1]
@@ -283,8 +330,8 @@ def make_au_field(s, au, theta, base, slit, closed, neutral):
     # skin slides along the skull
     move -= 0.8 * slope * (slope[..., :2] * move[..., :2]).sum(-1, keepdims=True)
     move *= ramp(np.cos(theta) - 0.2, 0.2)[..., None]
-    if au in LIDS:
-        move += place_lids(s, base, slit, closed, *LIDS[au])[0] - neutral
+    if lids:
+        move += place_lids(s, base, slit, closed, *lids)[0] - neutral
     # the sides blend over the midline and add up to the symmetric action
     right = ramp(x, 0.12)[..., None]
     return move * (1 - right), move * right

@@ -10,9 +10,10 @@ from mer_utils.core.png import encode_png
 from mer_utils.core.provenance import code_of, key_of
 from mer_utils.faces.cameras import cameras
 from mer_utils.faces.motion import simulate
-from mer_utils.faces.rendering import render_clip, write_obj
-from mer_utils.faces.scenario import plan_clips
+from mer_utils.faces.rendering import find_head, render_clip, write_obj
+from mer_utils.faces.scenario import get_preset, plan_clips
 
+import numpy as np
 from filelock import FileLock
 
 
@@ -52,6 +53,7 @@ def write_synthetic(
             "apex",
             "offset",
             "fps",
+            *(["box"] if get_preset(preset).background else []),
         ]
         lines = [columns, *(row for group in rows for row in group)]
         write_text(
@@ -99,18 +101,33 @@ def _write_clips(root, plans, size, meshes):
             if meshes:
                 write_obj(root / "meshes" / plan.clip, motion, t)
         write_npz(root / "truth" / f"{plan.clip}.npz", **motion.arrays())
-        rows.append(
-            [
-                plan.clip,
-                plan.subject,
-                *plan.labels,
-                motion.onset,
-                motion.apex,
-                motion.offset,
-                motion.fps,
-            ]
-        )
+        onset, offset = motion.marked or (motion.onset, motion.offset)
+        row = [plan.clip, plan.subject, *plan.labels, onset, motion.apex, offset, motion.fps]
+        if motion.background:
+            row.append(_detect(plan, motion, views))
+        rows.append(row)
     return rows
+
+
+def _detect(plan, motion, views):
+    """Return the boxes that a face detector would have found on a clip's first frame, as the
+    manifest's column ``box`` has them: square, inside the view, a little off.
+    """
+    rng = np.random.default_rng([plan.clip_seed, 41])
+    error = get_preset(plan.preset).box_error
+    boxes = []
+    for camera in views:
+        x, y, side = find_head(motion, camera)
+        off = error * np.clip(rng.standard_normal(3), -2, 2)
+        x, y, side = x + off[0] * side, y + off[1] * side, side * np.exp(off[2])
+        side = min(round(side), camera.width, camera.height)
+        corner = np.clip(
+            [round(x - side / 2), round(y - side / 2)],
+            0,
+            [camera.width - side, camera.height - side],
+        )
+        boxes.append(" ".join(map(str, (*corner, *(corner + side)))))
+    return "; ".join(boxes)
 
 
 def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1"):

@@ -17,12 +17,16 @@ from mer_utils.faces.anatomy import (
     COLUMNS,
     EYE_HALF,
     EYE_X,
+    FURROWS,
+    LIDS,
+    LOBES,
     ROWS,
     SIZE,
     SKIN_PART,
     almond_edges,
     bump,
     draw_shape,
+    draw_variation,
     lip_shape,
     make_au_field,
     make_relief,
@@ -30,12 +34,30 @@ from mer_utils.faces.anatomy import (
     place_lids,
     ramp,
     under_hair,
+    vary_lobe,
 )
 
 import cv2
 import numpy as np
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 24, 45)
+STEADY = (0.0, 0.0, 0.0)  # no variation: every AU moves the skin where LOBES says
+FURROW_SIZE = SIZE // 2  # side of the sheet that furrows are drawn on: a texel is about a pixel
+
+
+@dataclass(frozen=True, eq=False)
+class Furrow:
+    """Furrows of one AU on one side: a patch (rows, columns) of darkness 0..1 of the sheet
+    (FURROW_SIZE, FURROW_SIZE), which covers the texture, and its person's depth as a deviation in
+    sd.
+    """
+
+    au: int  # index in AUS
+    side: int
+    rows: slice
+    columns: slice
+    patch: np.ndarray
+    depth: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +71,7 @@ class Face:
     # (M,) bool: skin of the face as seen from the front (no hair, ears, eyeballs, neck)
     front: np.ndarray
     paint: Callable  # draws the texture
+    crease: Callable  # draws the furrows
 
     @functools.cached_property
     def texture(self):
@@ -56,6 +79,11 @@ class Face:
         sheet = self.paint()
         sheet.setflags(write=False)
         return sheet
+
+    @functools.cached_property
+    def furrows(self):
+        """The Furrows that AUs fold the skin into; drawn when first asked for."""
+        return self.crease()
 
 
 def deform(face, weights):
@@ -74,9 +102,12 @@ def deform(face, weights):
 
 
 @functools.lru_cache(maxsize=4)  # ~12 MB each
-def make_face(seed):
+def make_face(seed, variation=STEADY):
     """Return the Face of a subject: shape, texture, tone, hair and eyes are drawn from ``seed``
     (int).
+
+    ``variation`` (units, sd of log, degrees) says how far this person's AU fields, each by itself,
+    lie from those of LOBES, are wider or narrower, and are turned; lids keep their way.
     """
     rng = np.random.default_rng([seed, 41])
     s = draw_shape(rng)
@@ -88,8 +119,12 @@ def make_face(seed):
     starts = np.cumsum([0] + [len(p[0]) for p in parts])
     fields = np.zeros((len(AUS), 2, starts[-1], 3), np.float32)
     moving = np.r_[skin.kept, skin.edge]  # the lids' edges go with the skin; eyeballs and ears stay
+    changes = draw_variation(np.random.default_rng([seed, 47]), len(AUS), variation)
     for a, au in enumerate(AUS):
-        both = make_au_field(s, au, theta, base, slit, closed, neutral)
+        lobes = LOBES[au]
+        if variation != STEADY:
+            lobes = [vary_lobe(lobe, *changes[a]) for lobe in lobes]
+        both = make_au_field(s, lobes, LIDS.get(au), theta, base, slit, closed, neutral)
         fields[a, :, : len(moving)] = np.stack(both).reshape(2, -1, 3)[:, moving]
     fields[..., 1] *= s["tall"]
     y = base[..., 1]
@@ -107,6 +142,7 @@ def make_face(seed):
         fields,
         front,
         functools.partial(_paint, s, rng, theta, base, slit),
+        functools.partial(_crease, s, np.random.default_rng([seed, 43]), theta, base, slit),
     )
     for array in (face.vertices, face.triangles, face.uv, face.fields, face.front):
         array.setflags(write=False)
@@ -231,13 +267,14 @@ def _mix(rgb, mask, colour):
     return rgb + mask[..., None] * (np.asarray(colour, np.float32) - rgb)
 
 
-def _paint(s, rng, theta, base, slit):
-    """Return the texture (SIZE, SIZE, 3) uint8: the skin on the grid itself (lids shut), eyeball
-    and ear below.
+def _unroll(s, theta, base, slit, size):
+    """Return where the texels of the skin lie on the face (lids shut), for a texture of side
+    ``size``: x (of a face of width 1; beyond any face at the back), y, angle, height above the
+    eye's slit.
     """
-    tall = round(SIZE * SKIN_PART)
+    tall = round(size * SKIN_PART)
     u, v = np.meshgrid(
-        (np.arange(SIZE) + 0.5) / SIZE * (COLUMNS - 1), (np.arange(tall) + 0.5) / tall * (ROWS - 1)
+        (np.arange(size) + 0.5) / size * (COLUMNS - 1), (np.arange(tall) + 0.5) / tall * (ROWS - 1)
     )
     maps = np.dstack(
         [base[..., 0] / s["width"], base[..., 1], theta, base[..., 1] - base[slit, :, 1]]
@@ -246,7 +283,60 @@ def _paint(s, rng, theta, base, slit):
     x, y, angle, dy = cv2.split(
         cv2.remap(maps, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR)
     )
-    x = np.where(np.cos(angle) > 0, x, np.sign(x) * 2)  # what follows is painted on the front only
+    # what is painted there is painted on the front only
+    return np.where(np.cos(angle) > 0, x, np.sign(x) * 2), y, angle, dy
+
+
+def _crease(s, rng, theta, base, slit):
+    """Return the subject's Furrows: lines with soft edges and thin ends, near where FURROWS has
+    them.
+    """
+    x, y, angle, _ = _unroll(s, theta, base, slit, FURROW_SIZE)
+    bare = ramp(-0.03 - under_hair(s, angle, y), 0.03)  # none through hair
+    found = []
+    for au, lines in FURROWS.items():
+        depth = float(np.clip(rng.standard_normal(), -2, 2))
+        for side, m in enumerate((-1, 1)):
+            sheet = np.zeros(x.shape, np.float32)
+            for strength, *points in lines:
+                sheet = np.maximum(sheet, strength * _draw_line(rng, m * x, y, points))
+            sheet *= bare
+            rows, columns = (np.flatnonzero((sheet > 0.01).any(axis)) for axis in (1, 0))
+            part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            found.append(Furrow(AUS.index(au), side, *part, sheet[part].copy(), depth))
+    return tuple(found)
+
+
+def _draw_line(rng, x, y, points):
+    """Return a furrow's darkness 0..1 at places x, y: a dark line with a soft shade beside it along
+    a parabola through three ``points``, wavering a little, with thin ends; one that begins at x = 0
+    is whole there.
+    """
+    points = np.array(points)
+    whole = points[0, 0] == 0
+    waver = 0.008 * np.clip(rng.standard_normal((3, 2)), -2, 2)
+    waver[0] *= not whole
+    t = np.linspace(0, 1, 33)[:, None]
+    weights = np.hstack([(2 * t - 1) * (t - 1), 4 * t * (1 - t), t * (2 * t - 1)])
+    curve = weights @ (points + waver)
+    near = np.all([np.abs(a - k.mean()) < np.ptp(k) / 2 + 0.12 for a, k in ((x, curve[:, 0]),
+        (y, curve[:, 1]))], axis=0)  # fmt: skip
+    apart = np.hypot(x[near, None] - curve[:, 0], y[near, None] - curve[:, 1])
+    place, apart = t[apart.argmin(1), 0], apart.min(1)
+    thin = np.clip((1 - place) / 0.35, 0, 1) * (1.0 if whole else np.clip(place / 0.25, 0, 1))
+    line = np.zeros(x.shape, np.float32)
+    line[near] = thin * (
+        0.65 * np.exp(-((apart / 0.015) ** 2)) + 0.35 * np.exp(-((apart / 0.045) ** 2))
+    )
+    return line
+
+
+def _paint(s, rng, theta, base, slit):
+    """Return the texture (SIZE, SIZE, 3) uint8: the skin on the grid itself (lids shut), eyeball
+    and ear below.
+    """
+    x, y, angle, dy = _unroll(s, theta, base, slit, SIZE)
+    tall = len(x)
     grain = _grain(rng, angle * 0.75, y)
     rgb = s["tone"].astype(np.float32) * (
         1 + 0.06 * grain[..., None] * np.array([0.8, 1, 1.05], np.float32)
