@@ -197,7 +197,7 @@ def test_one_view_one_phase_other_labels(shape):
     outcome = run_loso(data, QUICK)
     assert outcome.scores.shape == data.y.shape and np.isfinite(outcome.scores).all()
     np.testing.assert_array_equal(outcome.answers, outcome.scores >= outcome.thresholds)
-    np.testing.assert_allclose(outcome.attention.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(outcome.attention.sum((1, 2, 3)), 1, rtol=1e-5)
 
 
 def test_fixed_thresholds_are_the_natural_ones():

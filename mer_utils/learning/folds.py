@@ -21,7 +21,7 @@ import torch
 @dataclass(frozen=True)
 class Outcome:
     """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used (NaN:
-    exclusive labels have none), attention (N, 3), curves (F, members, epochs, 4; see
+    exclusive labels have none), attention (N, V, P, 3), curves (F, members, epochs, 4; see
     ``NetworkMember.fit``).
     """
 
@@ -359,7 +359,8 @@ def _run_stacked(todo, device):
 def _pool(features, folds):
     """Return the Outcome of one task from its folds {name: (test rows, arrays)}."""
     shape = features.y.shape
-    scores, thresholds, attention = np.zeros(shape), np.zeros(shape), np.zeros((len(features.y), 3))
+    scores, thresholds = np.zeros(shape), np.zeros(shape)
+    attention = np.zeros((len(features.y), *next(iter(folds.values()))[1]["attention"].shape[1:]))
     for rows, fold in folds.values():
         scores[rows] = fold["scores"]
         thresholds[rows] = fold["thresholds"]

@@ -53,8 +53,10 @@ class Recipe:
     loss: str = "focal"  # focal, bce (of exclusive labels: softmax cross-entropy)
     gamma: float = 2.0  # focal loss: how much sure answers are played down
     alpha: str = "balanced"  # weight of a label's positives: balanced (1 - prevalence), none
-    rate: float = 5e-3  # Adam's learning rate
-    decay: float = 1e-3  # Adam's weight decay; of peers with logistic regression: theirs
+    rate: float = 5e-3  # AdamW's learning rate
+    # AdamW's weight decay, gates, biases and normalisation excepted; of peers with logistic
+    # regression: theirs
+    decay: float = 0.05
     batch: int = 32
     epochs: int = 60  # at most
     # what stopping looks at: precision (mean average precision; of equals the loss), loss
@@ -134,10 +136,10 @@ def choose_maps(x, recipe):
 
 
 def merge_views(scores, count, merge="mean"):
-    """Join the scores of ``count`` views per clip (N * count, L) -> (N, L): their mean, or the
+    """Join the scores of ``count`` views per clip (N * count, ...) -> (N, ...): their mean, or the
     largest (a logical OR of the answers).
     """
-    grouped = scores.reshape(-1, count, scores.shape[1])
+    grouped = scores.reshape(-1, count, *scores.shape[1:])
     return grouped.max(1) if merge == "or" else grouped.mean(1)
 
 

@@ -1,20 +1,20 @@
 """Many networks of one Recipe trained side by side as one stack of weights: the way to fill a GPU
 with small networks.
 
-Each network keeps its own clips, order, input scale, Adam state and early stopping, exactly as in
+Each network keeps its own clips, order, input scale, AdamW state and early stopping, exactly as in
 ``NetworkMember.fit``; only the draws of dropout differ. On a CPU separate processes are faster.
 """
 
 import copy
 
 from mer_utils.learning.metrics import mean_precision
-from mer_utils.learning.trainer import Stopping, draw_epoch, flip, share_right
+from mer_utils.learning.trainer import Stopping, draw_epoch, flip, share_right, split_parameters
 
 import numpy as np
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-BETAS, TINY = (0.9, 0.999), 1e-8  # torch's defaults for Adam
+BETAS, TINY = (0.9, 0.999), 1e-8  # torch's defaults for AdamW
 
 
 def fit_stacked(members, x, y, jobs, device):
@@ -51,7 +51,7 @@ def fit_stacked(members, x, y, jobs, device):
 
 
 class _Stack:
-    """Weights, buffers and Adam's moments of all members, stacked along a first axis of length
+    """Weights, buffers and AdamW's moments of all members, stacked along a first axis of length
     M.
     """
 
@@ -60,6 +60,8 @@ class _Stack:
         self.exclusive = members[0].exclusive
         networks = [copy.deepcopy(member.network).to(device) for member in members]
         self.params, self.buffers = stack_module_state(networks)
+        decayed = {id(value) for value in split_parameters(networks[0])[0]}
+        self.decayed = {k for k, v in networks[0].named_parameters() if id(v) in decayed}
         self.base = copy.deepcopy(networks[0]).to("meta")
         x = torch.as_tensor(np.asarray(x, np.float32))
         self.x = (torch.cat([x, flip(x)]) if self.recipe.flip else x).to(device)
@@ -128,14 +130,15 @@ class _Stack:
 
         with torch.no_grad():
             for (name, value), grad in zip(self.params.items(), grads, strict=True):
-                grad, on = grad + self.recipe.decay * value, shaped(active, value)
+                on = shaped(active, value)
                 moved = []
                 for moment, beta, given in zip(self.moments, BETAS, (grad, grad**2), strict=True):
                     moment[name] = torch.where(
                         on, beta * moment[name] + (1 - beta) * given, moment[name]
                     )
                     moved.append(moment[name] / (1 - beta ** shaped(self.step.clamp(min=1), value)))
-                change = self.recipe.rate * moved[0] / (moved[1].sqrt() + TINY)
+                decay = self.recipe.decay * value if name in self.decayed else 0
+                change = self.recipe.rate * (decay + moved[0] / (moved[1].sqrt() + TINY))
                 value -= torch.where(on, change, 0)
             for name, value in self.buffers.items():
                 value.copy_(torch.where(shaped(active, value), value, before[name]))

@@ -5,7 +5,7 @@ networks behind the same calls.
 from mer_utils import STREAMS, MerError
 from mer_utils.learning.metrics import mean_precision
 from mer_utils.learning.peers import PLAIN, build_peer
-from mer_utils.method.microattnet import MicroAttNet
+from mer_utils.method.microattnet import FusionAttention, MicroAttNet, SqueezeExcitation
 
 import numpy as np
 import torch
@@ -53,6 +53,18 @@ def build_network(recipe, shape, labels, seed):
         switches = (recipe.fusion, recipe.se, recipe.width, recipe.dropout)
         return MicroAttNet(views, phases, labels, size, *switches, seed, maps)
     return build_peer(recipe.network, shape, labels, recipe.dropout, seed)
+
+
+def split_parameters(network):
+    """Return the parameters that weight decay shrinks (the weights of convolutions and linear
+    layers), and those it leaves alone: biases, normalisation, and the gates, which it would close.
+    """
+    gates = [m for m in network.modules() if isinstance(m, SqueezeExcitation | FusionAttention)]
+    spared = {id(value) for gate in gates for value in gate.parameters()}
+    decayed, free = [], []
+    for value in network.parameters():
+        (free if value.dim() == 1 or id(value) in spared else decayed).append(value)
+    return decayed, free
 
 
 def draw_epoch(count, size, flips, generator):
@@ -162,9 +174,9 @@ class NetworkMember:
         x, x_stop, loss_of = self.prepare(x), self.prepare(x_stop), self.losses(y)
         if recipe.flip:
             x, y = torch.cat([x, flip(x)]), torch.cat([y, y])
-        optimiser = torch.optim.Adam(
-            network.parameters(), recipe.rate, weight_decay=recipe.decay, fused=True
-        )
+        decayed, free = split_parameters(network)
+        groups = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, recipe.rate, weight_decay=recipe.decay, fused=True)
         order = torch.Generator().manual_seed(self.seed)  # of samples
         torch.manual_seed(self.seed)  # dropout
         curve = np.full((recipe.epochs, 4), np.nan, np.float32)
@@ -193,16 +205,22 @@ class NetworkMember:
         return curve
 
     def score(self, x):
-        """Return probabilities (N, L) and attention weights (N, 3; NaN without streams) for maps
-        (N, V, P, 3, S, S).
+        """Return probabilities (N, L) and attention weights (N, V, P, 3) for maps (N, V, P, 3, S,
+        S): they sum to 1, are equal without fusion attention, and NaN of a peer.
         """
         self.network.eval()
-        attention = np.full((len(x), len(STREAMS)), np.nan, np.float32)
+        attention = np.full((*x.shape[:3], len(STREAMS)), np.nan, np.float32)
         with torch.no_grad():
             x = self.prepare(x)
             if isinstance(self.network, MicroAttNet):
-                logits, weights = self.network(x, return_attention=True)
-                attention[:, : weights.shape[1]] = weights.numpy()
+                weights = self.network.weigh(x)
+                logits = self.network(x, weights)
+                attention[..., : x.shape[3]] = (
+                    1 / np.prod(x.shape[1:4])
+                    if weights is None
+                    else weights.permute(0, 2, 3, 1).numpy()
+                )
+                attention[..., x.shape[3] :] = 0  # a stream that is not looked at
             else:
                 logits = self.network(x)
             return (
@@ -248,7 +266,7 @@ class PlainMember:
 
     def score(self, x):
         """Return scores (N, L), distances or probabilities, and no attention (NaN)."""
-        return self.model.score(x), np.full((len(x), len(STREAMS)), np.nan, np.float32)
+        return self.model.score(x), np.full((*x.shape[:3], len(STREAMS)), np.nan, np.float32)
 
     def state(self):
         """Return nothing: such a peer is refitted, not stored."""

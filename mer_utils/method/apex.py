@@ -67,15 +67,19 @@ def joint_curve(curve, rule="mean", smoothing=1.5):
     return RULES[rule](smooth, axis=0)
 
 
-def find_apex(curve, onset, offset, rule="mean", smoothing=1.5):
-    """Return the apex: the frame strictly between onset and offset where the joint curve of (V, T)
-    is largest (the first of equals).
+def find_apex(curve, onset, offset, rule="mean", smoothing=1.5, near=0.95):
+    """Return the apex: the first frame strictly between onset and offset at which the joint curve
+    of (V, T) reaches ``near`` times its largest value there.
 
-    Source: the paper's abstract (apex from the motion of both views); the rule and the smoothing
-    are our choice. Raises MerError where no frame lies between onset and offset.
+    A face rises faster than it relaxes, and may hold its peak: smoothing and noise draw the largest
+    value to the longer slope, so that it comes late. With ``near`` 1 it is the largest value (the
+    first of equals). Source: the paper's abstract (apex from the motion of both views); the rule,
+    the smoothing and ``near`` are our choice. Raises MerError where no frame lies between onset and
+    offset.
     """
     if not 0 <= onset < offset - 1 or offset >= curve.shape[1]:
         raise MerError(
             f"no apex can lie between onset {onset} and offset {offset} of {curve.shape[1]} frames"
         )
-    return onset + 1 + int(np.argmax(joint_curve(curve, rule, smoothing)[onset + 1 : offset]))
+    between = joint_curve(curve, rule, smoothing)[onset + 1 : offset]
+    return onset + 1 + int(np.argmax(between >= near * between.max()))

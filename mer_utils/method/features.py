@@ -36,6 +36,7 @@ class FrontEnd:
     apex: str = "auto"  # auto, or manifest (the annotated or true apex)
     rule: str = "mean"  # of both views' motion curves: mean, max, product
     smoothing: float = 1.5  # frames, of the motion curve
+    near: float = 0.95  # the apex is the first frame that reaches this share of the curve's peak
     detrend: bool = True  # the motion curve without the drift that is left at offset
     phases: int = 2  # onset-apex and apex-offset, or onset-apex alone
     # the map beside u and v: magnitude (px, as the paper), strain (optical strain, as STSTNet)
@@ -61,10 +62,11 @@ class FrontEnd:
             and self.enlarge > 0
             and self.reach >= 0
             and self.smoothing >= 0
+            and 0 < self.near <= 1
         ):
             raise MerError(
                 "crop must be at least 32 px, size 8 px to crop, enlarge above 0, reach and "
-                "smoothing at least 0"
+                "smoothing at least 0, near above 0 and at most 1"
             )
 
 
@@ -156,7 +158,7 @@ def measure_crops(crops, onset, offset, options=FrontEnd()):
     """
     flows, masks = onset_flows(crops, onset), masks_of(crops, options)
     curve = curve_of_flows(flows, onset, offset, options.compensation, options.detrend, masks)
-    apex = find_apex(curve, onset, offset, options.rule, options.smoothing)
+    apex = find_apex(curve, onset, offset, options.rule, options.smoothing, options.near)
     return flow_maps(crops, onset, apex, offset, options, masks), apex, curve
 
 
@@ -178,7 +180,9 @@ def _extract_variants(clip, views, variants, raw=None):
             curves[seen] = curve_of_flows(flows[kind], clip.onset, clip.offset, *seen[3:], masks)
         curve = curves[seen]
         if options.apex == "auto":
-            apex = find_apex(curve, clip.onset, clip.offset, options.rule, options.smoothing)
+            apex = find_apex(
+                curve, clip.onset, clip.offset, options.rule, options.smoothing, options.near
+            )
         elif clip.apex is not None:
             apex = clip.apex
         else:

@@ -29,43 +29,57 @@ class Dropout(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weight each channel by what all channels hold on average (Hu et al. 2018): (B, C, H, W) ->
-    same shape.
+    """Weight each channel by what all channels hold on average and at most (Hu et al. 2018, who
+    take the average alone): (B, C, H, W) -> gates (B, C) between 0 and 2.
 
-    The gate is 2 sigmoid(.) with a last layer of zeros, so that at the start it is 1 everywhere and
-    changes nothing.
+    The last layer starts small: the gates are near 1 at first, and differ from clip to clip. From
+    zero they never would, where the layer before gets no gradient and weight decay shrinks it.
     """
 
-    def __init__(self, channels, reduction=4):
+    def __init__(self, channels, reduction=2):
         super().__init__()
-        self.down = nn.Linear(channels, max(channels // reduction, 2))
-        self.up = nn.Linear(self.down.out_features, channels)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
+        self.down = nn.Linear(2 * channels, max(channels // reduction, 2))
+        self.up = _small(nn.Linear(self.down.out_features, channels))
 
     def forward(self, x):
-        squeezed = x.mean((2, 3))  # (B, C)
-        gate = 2 * torch.sigmoid(self.up(torch.relu(self.down(squeezed))))  # (B, C)
-        return x * gate[:, :, None, None]
+        squeezed = torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)  # (B, 2 C)
+        return 2 * torch.sigmoid(self.up(torch.tanh(self.down(squeezed))))
 
 
 class FusionAttention(nn.Module):
-    """One weight per stream and sample, from the averages of all streams: (B, K, C, H, W) ->
-    weights (B, K) that sum to 1.
+    """One weight per map and sample, from three numbers of every map: (B, M, S, S) -> weights
+    (B, M) that sum to 1.
 
-    The last layer starts at zero: every stream weighs 1 / K at first.
+    The numbers are the logarithms of a map's mean size, largest size and roughness (mean distance
+    of a cell from the mean of its 3x3 neighbours): how much moves, how strongly somewhere, and how
+    noisy the flow is. The last layer starts small, so that every map weighs about 1 / M at first.
     """
 
-    def __init__(self, streams, channels):
+    def __init__(self, maps, hidden=16):
         super().__init__()
-        self.hidden = nn.Linear(streams * channels, channels)
-        self.score = nn.Linear(channels, streams)
-        nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
+        self.hidden = nn.Linear(3 * maps, hidden)
+        self.score = _small(nn.Linear(hidden, maps))
 
     def forward(self, x):
-        squeezed = x.mean((3, 4)).flatten(1)  # (B, K * C)
-        return torch.softmax(self.score(torch.tanh(self.hidden(squeezed))), 1)
+        return torch.softmax(self.score(torch.tanh(self.hidden(describe_maps(x)))), 1)
+
+
+def describe_maps(x):
+    """Return the logarithms (B, 3 M) of mean size, largest size and roughness of maps
+    (B, M, S, S): see ``FusionAttention``.
+    """
+    size = x.abs()
+    rough = (x - nn.functional.avg_pool2d(x, 3, 1, 1)).abs()
+    told = torch.cat([size.mean((2, 3)), size.amax((2, 3)), rough.mean((2, 3))], 1)
+    return torch.log(told + 0.05)
+
+
+def _small(layer):
+    """Return a layer with start values a third of the usual size, and no bias."""
+    with torch.no_grad():
+        layer.weight.mul_(0.3)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def make_streams(channels, width, dropout, count=3):
@@ -95,11 +109,12 @@ class MicroAttNet(nn.Module):
     there).
 
     Input (B, V, P, 3, S, S): views and phases are each stream's input channels. Output: logits (B,
-    L). ``fusion`` is attention (streams weighted, then concatenated), concat (not weighted) or mean
-    (averaged); ``se`` puts squeeze-and-excitation on the magnitude stream, on all, or on none.
-    Every part draws its start values from its own seed, and attention and SE start as the identity:
-    two networks of one seed that differ in a switch start with equal shared weights and, but for
-    ``mean``, with equal outputs. ``streams`` 2 leaves the magnitude out.
+    L). ``fusion`` is attention (maps weighted, then streams concatenated), concat (not weighted) or
+    mean (streams averaged); ``se`` puts squeeze-and-excitation on the magnitude stream, on all, or
+    on none. Weighting a map as it enters its stream is weighting what the kernels make of it: a
+    convolution is linear. Every part draws its start values from its own seed: two networks of one
+    seed that differ in a switch start with equal shared weights. ``streams`` 2 leaves the magnitude
+    out.
     """
 
     def __init__(
@@ -132,7 +147,7 @@ class MicroAttNet(nn.Module):
         # every part is made, used or not, so that the seeds of the later ones do not move
         self.streams = seeded(lambda: make_streams(views * phases, width, dropout / 2, streams))
         gates = [seeded(lambda: SqueezeExcitation(channels)) for _ in STREAMS]
-        attention = seeded(lambda: FusionAttention(streams, channels))
+        attention = seeded(lambda: FusionAttention(streams * views * phases))
         used = {"magnitude": (False, False, True), "all": (True,) * 3, "none": (False,) * 3}[se]
         kept = list(zip(gates, used, strict=True))[:streams]
         self.gates = nn.ModuleList(gate if on else nn.Identity() for gate, on in kept)
@@ -143,23 +158,51 @@ class MicroAttNet(nn.Module):
             nn.Flatten(), Dropout(dropout), seeded(lambda: nn.Linear(cells, labels))
         )
 
-    def forward(self, x, return_attention=False):
-        """Return logits (B, L); with ``return_attention`` also the streams' weights (B, 3), all 1/3
-        without fusion attention.
+    def forward(self, x, weights=None, excitation=None):
+        """Return logits (B, L). ``weights`` (B or 1, K, V, P) and ``excitation`` (B or 1, K, C)
+        stand in for what fusion attention and SE would say (see ``weigh`` and ``excite``): so one
+        can ask what the network does with other gates.
         """
-        count = self.count
-        # (B, 3 * V * P, S, S), all of u first
-        x = x[:, :, :, :count].permute(0, 3, 1, 2, 4, 5).flatten(1, 3)
-        features = self.streams(x).unflatten(1, (count, -1))  # (B, 3, C, S/4, S/4)
-        if any(isinstance(gate, SqueezeExcitation) for gate in self.gates):
-            features = torch.stack([gate(features[:, k]) for k, gate in enumerate(self.gates)], 1)
+        weights = self.weigh(x) if weights is None else weights
+        features = self.extract(x, weights)  # (B, K, C, S/4, S/4)
+        excitation = self.excite(features) if excitation is None else excitation
+        if excitation is not None:
+            features = features * excitation[..., None, None]
+        return self.head(features.mean(1) if self.fusion == "mean" else features)
+
+    def stack_maps(self, x):
+        """Return the maps (B, V, P, 3, S, S) as (B, K V P, S, S): all of u first, view by view and
+        phase by phase.
+        """
+        return x[:, :, :, : self.count].permute(0, 3, 1, 2, 4, 5).flatten(1, 3)
+
+    def weigh(self, x):
+        """Return fusion attention's weights (B, K, V, P), which sum to 1, for maps (B, V, P, 3, S,
+        S); without fusion attention None.
+        """
         if self.attention is None:
-            weights = features.new_full((len(x), count), 1 / count)
-        else:
-            weights = self.attention(features)
-            features = features * (count * weights)[:, :, None, None, None]
-        logits = self.head(features.mean(1) if self.fusion == "mean" else features)
-        return (logits, weights) if return_attention else logits
+            return None
+        return self.attention(self.stack_maps(x)).unflatten(1, (self.count, *x.shape[1:3]))
+
+    def extract(self, x, weights=None):
+        """Return the streams' features (B, K, C, S/4, S/4) of maps (B, V, P, 3, S, S)."""
+        maps = self.stack_maps(x)
+        if weights is not None:
+            maps = maps * (maps.shape[1] * weights.flatten(1))[:, :, None, None]
+        return self.streams(maps).unflatten(1, (self.count, -1))
+
+    def excite(self, features):
+        """Return SE's gates (B, K, C) for features (B, K, C, H, W), 1 where a stream has none; None
+        if no stream has any.
+        """
+        if not any(isinstance(gate, SqueezeExcitation) for gate in self.gates):
+            return None
+        rest = torch.ones_like(features[:, 0, :, 0, 0])
+        said = [
+            gate(features[:, k]) if isinstance(gate, SqueezeExcitation) else rest
+            for k, gate in enumerate(self.gates)
+        ]
+        return torch.stack(said, 1)
 
 
 def count_parameters(network):

@@ -40,8 +40,8 @@ class Ensemble:
     exclusive: bool = False
 
     def score(self, maps):
-        """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and attention weights
-        (M, 3).
+        """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and the weights (M, 3)
+        that its attention gives to u, v and magnitude, over views and phases.
         """
         if maps.shape != self.shape:
             raise MerError(
@@ -52,7 +52,7 @@ class Ensemble:
         x, count = choose_maps(np.array(maps, np.float32)[None], self.recipe)
         pairs = [member.score(x) for member in self.members]
         scores = [merge_views(score, count, self.recipe.merge)[0] for score, _ in pairs]
-        return np.stack(scores), np.stack([look.mean(0) for _, look in pairs])
+        return np.stack(scores), np.stack([look.mean(0).sum((0, 1)) for _, look in pairs])
 
 
 @dataclass(frozen=True)
