@@ -12,9 +12,10 @@ def bump(frames, peak, height=1.0):
 def test_both_views_decide_together():
     curve = np.stack([bump(30, 10), bump(30, 16)])
     # the mean of two equal bumps, 6 frames apart, peaks half way
-    assert find_apex(curve, 2, 27) == 13
-    assert find_apex(curve[:1], 2, 27) == 10
-    assert find_apex(np.stack([bump(30, 10, 3.0), bump(30, 16)]), 2, 27, rule="max") == 10
+    assert find_apex(curve, 2, 27, near=1) == 13
+    assert find_apex(curve[:1], 2, 27, near=1) == 10
+    loud = np.stack([bump(30, 10, 3.0), bump(30, 16)])
+    assert find_apex(loud, 2, 27, rule="max", near=1) == 10
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -33,7 +34,29 @@ def test_smoothing_ignores_a_single_noisy_frame():
     curve = np.stack([bump(40, 20)] * 2)
     curve[:, 9] += 1.2
     assert find_apex(curve, 2, 37, smoothing=0) == 9
-    assert find_apex(curve, 2, 37, smoothing=2.0) == 20
+    assert find_apex(curve, 2, 37, smoothing=2.0, near=1) == 20
+
+
+def test_the_apex_is_where_a_peak_is_first_reached_not_where_noise_on_it_is_largest():
+    """A quick rise, a held peak, a slow fall, with noise: the largest value lies anywhere on the
+    peak and beyond, the first that comes near it at its start.
+    """
+    t, rng = np.arange(40), np.random.default_rng(0)
+    clean = np.interp(t, [4, 10, 18, 36], [0, 1, 1, 0])
+    curves = clean + 0.03 * rng.standard_normal((200, 2, 40))
+    found = {near: np.array([find_apex(c, 4, 36, near=near) for c in curves]) for near in (0.95, 1)}
+    assert abs(np.median(found[0.95]) - 10) <= 1 and np.abs(found[0.95] - 10).max() <= 3
+    assert np.median(found[1]) >= 12
+
+
+def test_only_the_face_counts_in_the_curve():
+    """Half of the picture is a wall on which flow finds noise, half moves."""
+    frames = moving([0, 1, 2, 1, 0])
+    frames[..., 35:] = np.random.default_rng(1).integers(0, 9, (5, 70, 35))
+    mask = np.zeros((2, 70, 70), bool)
+    mask[..., :28] = True
+    curve = motion_curve(frames, 0, 4, compensation="none", masks=mask)
+    np.testing.assert_allclose(curve, [[0, 1, 2, 1, 0]] * 2, atol=0.25)
 
 
 def test_unknown_rule_is_refused():

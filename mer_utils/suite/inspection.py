@@ -148,7 +148,7 @@ def _measure_motion(crops, times):
     """
     sizes, heads = [], []
     for view in zip(*crops, strict=True):
-        flows = [compute_flow(view[0], later) for later in view[1:]]
+        flows = [compute_flow(view[0], later, "dis-half") for later in view[1:]]
         rigid = [head_motion(flow) for flow in flows]
         still = [flow - head for flow, head in zip(flows, rigid, strict=True)]
         share = [(t - times[0]) / (times[-1] - times[0]) for t in times[1:-1]]
