@@ -55,6 +55,15 @@ def film():
     return clip, motion, frames
 
 
+def film_again():
+    """Return the first frames of the first clip of bench-v2 with something before one view, (V, 3, H,
+    W): a room, furrows, a cover, blur and JPEG.
+    """
+    motions = (simulate(plan) for plan in plan_clips(2, 30, 5, "bench-v2"))
+    motion = next(motion for motion in motions if motion.cover_seed)
+    return render_clip(motion, cameras(SIZE))[:, :3]
+
+
 def make_features(size=20):
     """Return Features of 36 random clips of 6 subjects in which each label is a bright patch."""
     rng = np.random.default_rng(0)
@@ -79,6 +88,7 @@ def take_steps():
     jpeg = cv2.imencode(".jpg", frames[0, 0])[1]
     made = {
         "rendering": frames,
+        "rendering, bench-v2": film_again(),
         "true flow": np.stack([*flow, visible]),
         "frame as PNG": np.frombuffer(encode_png(frames[0, 0]), np.uint8),
         "frame from JPEG": cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE),

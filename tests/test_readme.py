@@ -83,7 +83,6 @@ if RESULTS is None:
         "figures/ was made by other kernels, and there is no git to ask for the record",
         allow_module_level=True,
     )
-GRID = json.loads((ROOT / "benchmarks" / "comparisons.json").read_text())
 NAMES = {  # how the README calls what results.json holds
     "MicroAttNet, three networks per fold": ("uf1", "MicroAttNet", "macro"),
     "all ones": ("uf1", "all_ones"),
@@ -144,22 +143,24 @@ def test_the_five_rows_of_the_readme_are_the_measured_ones():
     page = PAGES[0].read_text(encoding="utf-8")
     table = page[page.index("| what | measured |") :].split("\n\n")[0].splitlines()[2:]
     quoted = [[number(n) for n in re.findall(r"[+−]?\d+\.\d+", row)] for row in table]
-    apex, flow, grid = RESULTS["apex"], RESULTS["flow_epe_px"], GRID["ablations"]
+    apex, flow = RESULTS["apex"], RESULTS["expression_epe_px"]
+    attention = RESULTS["ablations"]["no_fusion_attention"]
+    bound = max(abs(attention["difference_low"]), abs(attention["difference_high"]))
     assert quoted == [
         [round(n, 3) for n in measured]
         for measured in (
             (RESULTS["uf1"]["MicroAttNet"]["macro"], RESULTS["uf1"]["all_ones"]),
-            (grid["no_fusion_attention"]["difference"],),
+            (attention["difference"], bound),
             (RESULTS["leakage"]["test"]["difference"],),
             (
                 apex["within_2_frames"],
                 apex["middle_frame"]["within_2_frames"],
                 apex["best_constant_share"]["within_2_frames"],
             ),
-            (flow["dis"], flow["no_motion"]),
+            (flow["similarity"], flow["no_motion"]),
         )
     ]
-    assert all(grid[name]["p_corrected"] >= 0.05 for name in ("no_fusion_attention", "no_se"))
+    assert attention["p_corrected"] >= 0.05
     assert page.count("\n") < 100  # one screen and a half
 
 
@@ -179,25 +180,6 @@ def number(text):
     return float(text.replace("−", "-"))
 
 
-def test_ablations_are_the_measured_ones():
-    pattern = (
-        r"^\| `([\w.]+)` \| [^|]+ \| ([\d.]+) \| ([+−][\d.]+) \| ([+−][\d.]+) to "
-        r"([+−][\d.]+) \| ([\d.]+) \|"
-    )
-    rows = re.findall(pattern, TEXT, re.M)
-    assert {name for name, *_ in rows} == set(GRID["ablations"]) - {"default"}
-    keys = ("macro", "difference", "difference_low", "difference_high", "p_corrected")
-    for name, *quoted in rows:
-        assert [number(text) for text in quoted] == [
-            round(GRID["ablations"][name][key], 3) for key in keys
-        ], name
-    sure = {name for name, row in GRID["ablations"].items() if row["p_corrected"] < 0.05}
-    (claim,) = re.findall(
-        r"(?:Beyond noise here: (.+?)\. |None is beyond noise here)", " ".join(TEXT.split())
-    )
-    assert set(re.findall(r"`([\w.]+)`", claim)) == sure
-
-
 def test_what_peeking_brings_is_the_measured_difference():
     for name, rule in (("the last", "last"), ("best for the test subject", "test")):
         pattern = (
@@ -210,20 +192,45 @@ def test_what_peeking_brings_is_the_measured_difference():
         ]
 
 
-def test_peers_are_the_measured_ones():
-    pattern = r"^\| [^|`]+ \| ([\d.]+) \| ([\d.]+) to ([\d.]+) \| ([+−]?[\d.]*) \| ([\d.]*) \|"
-    quoted = re.findall(pattern, TEXT, re.M)
-    rows = sorted(GRID["peers"].values(), key=lambda row: -row["macro"])
-    assert len(quoted) == len(rows) >= 6
-    for (macro, low, high, difference, p), row in zip(quoted, rows, strict=True):
-        assert [number(text) for text in (macro, low, high)] == [
-            round(row[k], 3) for k in ("macro", "low", "high")
+def read_rows(page, first):
+    """Return the cells of the table of docs/benchmarks.md whose first column is called ``first``."""
+    table = page[page.index(f"| {first} |") :].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table[2:]]
+
+
+def test_the_rules_of_bench_v2_are_the_measured_ones():
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    record = json.loads((ROOT / "benchmarks" / "acceptance.json").read_text())
+    assert read_rows(page, "rule") == [
+        [row["rule"], row["wanted"], *row["measured"], say_met(row)] for row in record["rules"]
+    ]
+
+
+def say_met(row):
+    return "told" if row["wanted"] == "told" else "yes" if all(row["met"]) else "**no**"
+
+
+def test_the_steps_of_the_front_end_are_the_measured_ones():
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    record = json.loads((ROOT / "benchmarks" / "front_end.json").read_text())
+    wanted = [
+        [
+            preset,
+            step,
+            f"{row['flow_px']:.3f}",
+            f"{row['no_flow_px']:.3f}",
+            f"{row['within_2_frames']:.2f}",
+            f"{row['late']:g}, {row['early']:g}",
+            f"{row['share_of_length']:.3f}",
+            f"{row['retained']:.2f}",
+            f"{row['pca_svm']:.3f}",
         ]
-        if difference:
-            assert (number(difference), number(p)) == (
-                round(row["difference"], 3),
-                round(row["p_corrected"], 3),
-            )
+        for preset, steps in record["presets"].items()
+        for step, row in steps.items()
+    ]
+    assert read_rows(page, "preset") == wanted
+    for steps in record["presets"].values():
+        assert steps["+ first frame near the peak"]["flow_px"] < steps["plain"]["flow_px"]
 
 
 def test_speeds_are_those_of_the_benchmark():

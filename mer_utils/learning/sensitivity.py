@@ -15,6 +15,7 @@ from mer_utils.faces.head import AUS
 from mer_utils.faces.motion import true_motion
 from mer_utils.faces.rendering import add_noise, expose_clip
 from mer_utils.faces.scenario import get_preset
+from mer_utils.faces.surroundings import compress
 from mer_utils.learning.metrics import decide
 from mer_utils.learning.recipe import choose_maps, merge_views
 from mer_utils.learning.trainer import load_members
@@ -88,7 +89,8 @@ def _film_clip(dataset, row, conditions, options):
         geometry = replace(condition, noise=0.0)
         if geometry not in exposed:
             exposed[geometry] = expose_clip(motion, cameras(dataset.info["size"], condition.yaw))
-        frames = add_noise(exposed[geometry], motion.noise_seed, motion.noise_sigma)
+        noisy = add_noise(exposed[geometry], motion.noise_seed, motion.noise_sigma)
+        frames = compress(noisy, motion.jpeg)
         maps, apex, _, _ = extract_clip(clip, dataset.views, options, frames)
         result.append((maps, apex))
     return result
