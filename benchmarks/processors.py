@@ -56,7 +56,7 @@ def film():
 
 
 def film_again():
-    """Return the first frames of the first clip of bench-v2 with something before one view, (V, 3, H,
+    """Return the first frames of bench-v2's first clip with something before one view, (V, 3, H,
     W): a room, furrows, a cover, blur and JPEG.
     """
     motions = (simulate(plan) for plan in plan_clips(2, 30, 5, "bench-v2"))
