@@ -193,7 +193,7 @@ def test_what_peeking_brings_is_the_measured_difference():
 
 
 def read_rows(page, first):
-    """Return the cells of the table of docs/benchmarks.md whose first column is called ``first``."""
+    """Return the cells of the page's table whose first column is called ``first``."""
     table = page[page.index(f"| {first} |") :].split("\n\n")[0].splitlines()
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in table[2:]]
 
