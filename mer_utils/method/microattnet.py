@@ -32,8 +32,8 @@ class SqueezeExcitation(nn.Module):
     """Weight each channel by what all channels hold on average and at most (Hu et al. 2018, who
     take the average alone): (B, C, H, W) -> gates (B, C) between 0 and 2.
 
-    The last layer starts small: the gates are near 1 at first, and differ from clip to clip. From
-    zero they never would, where the layer before gets no gradient and weight decay shrinks it.
+    The last layer starts small: the gates are near 1 at first, and differ from clip to clip. What
+    closes gates for good is weight decay in the gradient (Adam's): ``trainer`` spares them.
     """
 
     def __init__(self, channels, reduction=2):
