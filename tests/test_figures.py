@@ -37,6 +37,12 @@ def draw_prediction(views, phases):
     return pictures.draw_prediction(prediction)
 
 
+def draw_attention(views, phases):
+    shape = (views, phases, 3)
+    weights = np.full((9, *shape), 1 / np.prod(shape))
+    return charts.draw_attention(weights, np.full(shape, 0.01), MATRIX, LABELS)
+
+
 def draw_hero(views):
     raw = np.stack([np.hstack([GREY] * views)] * 2)
     crops = np.stack([GREY[:30]] * views)
@@ -86,7 +92,7 @@ CALLS = {
     "draw_table": lambda: charts.draw_table(np.eye(3), LABELS, LABELS, "t"),
     "draw_confusion": lambda: charts.draw_confusion(np.ones((3, 2, 2), int), LABELS),
     "draw_learning_curves": lambda: charts.draw_learning_curves(np.ones((2, 3, 5, 4)), "t"),
-    "draw_attention": lambda: charts.draw_attention(np.full((9, 3), 1 / 3), MATRIX, LABELS),
+    "draw_attention": lambda: draw_attention(2, 2),
     "draw_blocks": lambda: pictures.draw_blocks([[("a", "C0"), ("b", "C1")], [("c", "C2")]], "t"),
     "draw_prediction": lambda: draw_prediction(2, 2),
     "draw_hero": lambda: draw_hero(2),
@@ -99,6 +105,7 @@ ONE_VIEW = {
     "draw_motion_curve": lambda: pictures.draw_motion_curve(CURVE[:1], CURVE[0], 1, 5, 8),
     "draw_prediction": lambda: draw_prediction(1, 1),
     "draw_hero": lambda: draw_hero(1),
+    "draw_attention": lambda: draw_attention(1, 1),
 }
 
 

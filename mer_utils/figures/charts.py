@@ -3,7 +3,7 @@ are in pictures.py.
 """
 
 from mer_utils import STREAMS
-from mer_utils.figures.style import BLUE, GREEN, GREY, ORANGE, RED, grid
+from mer_utils.figures.style import BLUE, GREEN, GREY, ORANGE, PHASE_NAMES, RED, VIEW_NAMES, grid
 
 import numpy as np
 import seaborn
@@ -256,19 +256,35 @@ def draw_learning_curves(curves, title):
     return figure
 
 
-def draw_attention(weights, matrix, labels):
-    """Show how far each stream's mean weight is from 1/3 for the clips of each label; weights (N,
-    3), labels (N, L).
+def draw_attention(weights, spread, matrix, labels):
+    """Show what shares fusion attention gives, on axes from 0: each stream's mean over the clips of
+    each label, and each map's over all clips. Whiskers are ``spread`` (V, P, 3), a map's standard
+    deviation from clip to clip; dotted lines are equal shares.
+
+    weights (N, V, P, 3), which sum to 1 over a clip's maps, and labels (N, L).
     """
-    figure, ((axis,),) = grid(1, 1, 7, 2.9)
-    means = np.array([weights[matrix[:, k] == 1].mean(0) for k in range(len(labels))])  # (L, 3)
-    for k, (name, colour) in enumerate(zip(STREAMS, (BLUE, ORANGE, GREEN), strict=True)):
-        places = np.arange(len(labels)) + 0.27 * (k - 1)
-        axis.bar(places, means[:, k] - 1 / 3, 0.25, bottom=1 / 3, color=colour, label=name)
-    axis.axhline(1 / 3, color="black", linestyle=":", linewidth=1, label="equal (1/3)")
-    reach = max(0.01, 1.1 * np.nanmax(np.abs(means - 1 / 3)))
-    axis.set_xticks(range(len(labels)), labels)
-    title = "fusion attention: how much each stream counts"
-    axis.set(ylabel="mean weight", title=title, ylim=(1 / 3 - reach, 1 / 3 + reach))
-    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    figure, axes = grid(1, 2, 11, 3)
+    streams = weights.sum((1, 2))  # (N, 3)
+    by_label = np.array([streams[matrix[:, k] == 1].mean(0) for k in range(len(labels))])
+    maps = (weights.mean(0).reshape(-1, 3), spread.reshape(-1, 3))
+    views, phases = weights.shape[1:3]
+    view_names = VIEW_NAMES[:views] if views > 1 else ("view",)
+    names = [f"{view},\n{phase}" for view in view_names for phase in PHASE_NAMES[:phases]]
+    groups = (
+        (by_label, np.zeros_like(by_label), 1 / 3, labels, "share of each stream, by label"),
+        (*maps, 1 / maps[0].size, names, "share of each map; whiskers: spread over clips"),
+    )
+    for axis, (means, around, equal, ticks, title) in zip(axes[0], groups, strict=True):
+        for k, (name, colour) in enumerate(zip(STREAMS, (BLUE, ORANGE, GREEN), strict=True)):
+            places = np.arange(len(ticks)) + 0.27 * (k - 1)
+            axis.bar(places, means[:, k], 0.25, color=colour, label=name)
+            if around.any():
+                axis.errorbar(
+                    places, means[:, k], around[:, k], fmt="none", ecolor="black", capsize=2
+                )
+        axis.axhline(equal, color="black", linestyle=":", linewidth=1, label="equal shares")
+        axis.set(title=title, ylim=(0, 1.15 * np.nanmax(means + around)))
+        axis.set_xticks(range(len(ticks)), ticks)
+    axes[0, 0].set_ylabel("mean weight")
+    axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
