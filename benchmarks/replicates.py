@@ -44,8 +44,8 @@ PRIMARY = {
 }
 GRID = PRIMARY | {
     "onset-apex only": ({}, {"phases": 1}),
-    "left view only": ({}, {"views": "left"}),
-    "right view only": ({}, {"views": "right"}),
+    "left view only": ({}, {"views": "left", "flip": False}),
+    "right view only": ({}, {"views": "right", "flip": False}),
     "views as samples": ({}, {"views": "samples"}),
     "views as samples, OR": ({}, {"views": "samples", "merge": "or"}),
     "no magnitude stream": ({}, {"magnitude": False}),
