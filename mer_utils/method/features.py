@@ -116,15 +116,23 @@ def flow_maps(frames, onset, apex, offset, options=FrontEnd(), masks=None):
     px of the crop for each phase, 0 outside ``masks`` (V, H, W; if None, those of ``masks_of``).
     The third map (magnitude or strain) is taken before the maps are made smaller.
     """
-    if masks is None:
-        masks = masks_of(frames, options)
+    masks = masks_of(frames, options) if masks is None else masks
+    return _make_maps(_follow_phases(frames, onset, apex, offset, options, masks), options, masks)
+
+
+def _follow_phases(frames, onset, apex, offset, options, masks):
+    """Return the flow (V, P, 2, H, W) of each view and phase."""
     given = (onset, apex, offset, options.backend, options.compensation, options.phases)
-    flow = np.stack(
+    return np.stack(
         [
             phase_flow(view, *given, mask, options.reach)
             for view, mask in zip(frames, masks, strict=True)
         ]
     )
+
+
+def _make_maps(flow, options, masks):
+    """Return the maps (V, P, 3, S, S) of a flow (V, P, 2, H, W)."""
     third = THIRDS[options.third](flow)[:, :, None]
     maps = np.concatenate([flow, third], 2) * masks[:, None, None]
     return _shrink(normalise(maps, options.normalisation), options.size)
@@ -168,7 +176,7 @@ def _extract_variants(clip, views, variants, raw=None):
     """
     places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))
     crops = dict(zip(places, crop_places(clip, views, places, raw), strict=True))
-    flows, curves = {}, {}
+    flows, curves, phases = {}, {}, {}
     for options in variants:
         kind = (options.crop, options.enlarge)
         frames, boxes = crops[kind]
@@ -187,12 +195,12 @@ def _extract_variants(clip, views, variants, raw=None):
             apex = clip.apex
         else:
             raise MerError(f"clip {clip.name}", "the manifest gives no apex; use apex='auto'")
-        yield (
-            flow_maps(frames, clip.onset, apex, clip.offset, options, masks),
-            apex,
-            curve,
-            np.array(boxes),
-        )
+        followed = (*kind, options.mask, options.backend, options.compensation, options.phases)
+        followed += (options.reach, apex)
+        if followed not in phases:
+            keys = (clip.onset, apex, clip.offset)
+            phases[followed] = _follow_phases(frames, *keys, options, masks)
+        yield _make_maps(phases[followed], options, masks), apex, curve, np.array(boxes)
 
 
 def read_flow_images(clip, channels, options=FrontEnd()):
