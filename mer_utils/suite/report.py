@@ -10,6 +10,10 @@ TITLES = {  # the rest is called as in results.json
     "flow_epe_px": "Flow against the truth: end-point error, px (notebook 03)",
     "expression_epe_px": "The same, head held still: all visible pixels, px (notebook 03)",
     "moving_epe_px": "The same, the tenth of the pixels that moves most, px (notebook 03)",
+    "expression_chain_px": "What each step brings: head held still, all pixels, px (notebook 03)",
+    "moving_chain_px": "The same, the tenth of the pixels that moves most, px (notebook 03)",
+    "gates": "Gates: spread over a person's clips, 1 being an equal share (notebook 05)",
+    "gates_causal": "Do the gates act? Other gates than the network's own (notebook 06)",
     "sensitivity": "What filming the same clips otherwise changes (notebook 06)",
 }
 
