@@ -20,16 +20,13 @@ from mer_utils.suite.study import find_root
 import numpy as np
 
 
-def run_notebooks(root, numbers, data_seed, seeds):
-    """Run notebooks 06 and 07 (``numbers``) on the set of seed ``data_seed``, the whole grid;
-    return their results.
-    """
-    out = root / "artifacts" / "comparisons" / str(data_seed)
+def run_ablations(root, data_seed, seeds):
+    """Run notebook 06 on the set of seed ``data_seed``, the whole grid; return its results."""
+    out = root / "artifacts" / "defaults" / str(data_seed)
     settings = [f"all.seed={data_seed}", f"all.seeds={seeds}", "06.whole_grid=True"]
     words = [word for setting in settings for word in ("-p", setting)]
-    words += [word for number in numbers for word in ("--only", number)]
     command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--out", str(out)]
-    subprocess.run([*command, *words], cwd=root, check=True)
+    subprocess.run([*command, *words, "--only", "06"], cwd=root, check=True)
     return read_json(out / "results.json")
 
 
@@ -39,7 +36,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     args = parser.parse_args()
     root = find_root(Path(__file__).parent)
-    found = [run_notebooks(root, ["06"], number, args.seeds)["ablations"] for number in args.sets]
+    found = [run_ablations(root, number, args.seeds)["ablations"] for number in args.sets]
     variants = {}
     for name in found[0]:
         rows = [ablations[name] for ablations in found]

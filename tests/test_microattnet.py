@@ -11,10 +11,7 @@ from mer_utils.method.microattnet import (
 
 import pytest
 import torch
-
-
-def maps(n=4, views=2, phases=2, size=28):
-    return torch.randn(n, views, phases, 3, size, size, generator=torch.Generator().manual_seed(0))
+from toys import maps
 
 
 @pytest.mark.parametrize(

@@ -30,11 +30,7 @@ from mer_utils.method.microattnet import count_parameters
 import numpy as np
 import pytest
 import torch
-from toys import make_toy
-
-
-def maps(n=4, views=2, phases=2, size=28):
-    return torch.randn(n, views, phases, 3, size, size, generator=torch.Generator().manual_seed(0))
+from toys import make_toy, maps
 
 
 def test_peers_have_the_parameters_of_their_layer_tables():

@@ -1,8 +1,9 @@
-"""Features small enough to learn in a second."""
+"""Features small enough to learn in a second, and random maps for a network."""
 
 from mer_utils.method.features import Features
 
 import numpy as np
+import torch
 
 
 def make_toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0, exclusive=False):
@@ -27,3 +28,7 @@ def make_toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0,
         labels=tuple("ABCDEFG"[:labels]),
         exclusive=exclusive,
     )
+
+
+def maps(n=4, views=2, phases=2, size=28):
+    return torch.randn(n, views, phases, 3, size, size, generator=torch.Generator().manual_seed(0))

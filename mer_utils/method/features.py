@@ -29,7 +29,7 @@ class FrontEnd:
 
     crop: int = 128  # px, side of the face crop in which motion is measured
     enlarge: float = 1.0  # of the crop box about its centre
-    backend: str = "dis"  # flow of the phases: dis, farneback, tvl1
+    backend: str = "dis"  # flow of the phases: dis, dis-half, farneback, tvl1
     mask: bool = True  # flow counts where there is a face with texture (see ``face_mask``)
     reach: int = 1  # frames on either side that are averaged into onset, apex and offset
     compensation: str = "similarity"  # head motion: none, median, similarity
