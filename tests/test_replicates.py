@@ -9,6 +9,8 @@ from pathlib import Path
 from mer_utils import MerError
 from mer_utils.faces.generate import write_synthetic
 from mer_utils.learning.comparison import compare_sets
+from mer_utils.learning.recipe import NATIVE, NETWORKS, recipe_of
+from mer_utils.method.features import FrontEnd
 from mer_utils.suite import replicates as reader
 from mer_utils.suite.replicates import load_replicates
 
@@ -49,6 +51,15 @@ def measured(benchmark, tmp_path_factory):
 
 def read_record(root):
     return json.loads(reader.find_record(root, "bench-v1").read_text())
+
+
+def test_every_peer_gets_its_own_maps_and_settings(benchmark):
+    variants = benchmark.list_variants(("peers",))
+    assert [name for _, name in variants] == [*NETWORKS, "PCA+SVM, threshold 0"]
+    for network in NETWORKS:
+        front, recipe = variants["peers", network]
+        assert front == replace(FrontEnd(), **NATIVE[network])
+        assert recipe == recipe_of(network, members=1)
 
 
 @pytest.mark.slow
