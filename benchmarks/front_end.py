@@ -17,7 +17,7 @@ from pathlib import Path
 from mer_utils.core.files import write_json
 from mer_utils.data.dataset import open_dataset
 from mer_utils.faces.generate import ensure_synthetic
-from mer_utils.faces.motion import true_motion
+from mer_utils.faces.motion import scale_head, true_motion
 from mer_utils.faces.rendering import true_flow
 from mer_utils.learning.folds import run_grid
 from mer_utils.learning.metrics import macro_uf1
@@ -46,10 +46,7 @@ def measure_flow(dataset, clip):
     of both views.
     """
     motion = dataset.truth(clip)
-    parts = {name: getattr(motion, name).copy() for name in ("rotation", "translation")}
-    for course in parts.values():
-        course[:] = course[clip.onset]
-    still, rows = replace(motion, **parts), []
+    still, rows = scale_head(motion, 0, clip.onset), []
     crops, boxes = load_crops(clip, dataset.views)
     for view, frames in enumerate(crops):
         truth, visible = true_flow(still, dataset.cameras(), view, clip.onset, clip.apex)

@@ -32,30 +32,6 @@ EPOCHS = 6
 FIXED = Recipe(epochs=EPOCHS, stop="last")
 
 
-class ThreeStreams(nn.Module):
-    """The grouped streams of MicroAttNet as three modules, one after the other."""
-
-    def __init__(self, grouped):
-        super().__init__()
-
-        def third(layer):
-            if isinstance(layer, nn.Conv2d):
-                sizes = (layer.in_channels // 3, layer.out_channels // 3, 3)
-                return nn.Conv2d(*sizes, stride=2, padding=1, bias=False)
-            return (
-                nn.BatchNorm2d(layer.num_features // 3)
-                if isinstance(layer, nn.BatchNorm2d)
-                else layer
-            )
-
-        self.streams = nn.ModuleList(nn.Sequential(*map(third, grouped)) for _ in range(3))
-
-    def forward(self, x):
-        return torch.cat(
-            [layers(part) for layers, part in zip(self.streams, x.chunk(3, 1), strict=True)], 1
-        )
-
-
 def fit_ours(x, y, change=lambda network: network):
     """Train as the suite does, with a change to the network; return sample passes (training and
     stopping).
@@ -100,15 +76,15 @@ def fit_plain(x, y):
     return EPOCHS * (len(x) // FIXED.batch * FIXED.batch + 80)
 
 
-def set_three(network):
-    network.streams = ThreeStreams(network.streams)
+def set_weighted_maps(network):
+    """Let attention multiply the maps, and the gradient find its way back to them."""
+    conv = network.streams[0]
 
+    def weigh_maps(maps, weights, cells):
+        return nn.Conv2d.forward(conv, maps * weights[:, :, None, None])
 
-def set_channels_last(network):
-    network.streams = network.streams.to(memory_format=torch.channels_last)
-    network.streams.register_forward_pre_hook(
-        lambda _, given: given[0].contiguous(memory_format=torch.channels_last)
-    )
+    conv.forward = weigh_maps
+    network.look_ahead = lambda x: {"x": x}
 
 
 def set_torch_dropout(network):
@@ -129,8 +105,7 @@ def compare_loops(features, rounds):
     ways = {
         "the suite's loop": lambda: fit_ours(x, y),
         "plain loop with DataLoader": lambda: fit_plain(x, y),
-        "suite, three separate streams": lambda: fit_ours(x, y, set_three),
-        "suite, channels_last": lambda: fit_ours(x, y, set_channels_last),
+        "suite, weights on the maps": lambda: fit_ours(x, y, set_weighted_maps),
         "suite, torch's dropout": lambda: fit_ours(x, y, set_torch_dropout),
     }
     speeds = {name: [] for name in ways}

@@ -67,6 +67,26 @@ def test_gates_given_stand_in_for_those_the_network_finds():
     assert torch.equal(network(x, left, excitation), network(other, left, excitation))
 
 
+@pytest.mark.parametrize(("views", "size", "streams"), [(2, 20, 3), (1, 21, 2), (3, 7, 3)])
+def test_weights_in_the_kernels_are_weights_on_the_maps(views, size, streams):
+    network = MicroAttNet(views, 2, 5, size, streams=streams).eval()
+    flat, conv = network.stack_maps(maps(4, views, 2, size)), network.streams[0]
+    for rows in (4, 1):  # weights of each sample, or the same for all
+        weights = torch.rand(rows, flat.shape[1])
+        expected = torch.conv2d(
+            flat * weights[:, :, None, None], conv.weight, None, 2, 1, 1, streams
+        )
+        torch.testing.assert_close(conv(flat, weights), expected, atol=1e-5, rtol=1e-5)
+        assert torch.equal(conv(flat, weights, conv.cut_cells(flat)), conv(flat, weights))
+
+
+@pytest.mark.parametrize("fusion", ["attention", "concat"])
+def test_looking_ahead_changes_no_bit(fusion):
+    network = MicroAttNet(2, 2, 5, 20, fusion).eval()
+    x = maps(4, 2, 2, 20)
+    assert torch.equal(network(**network.look_ahead(x)), network(x))
+
+
 def test_attention_is_told_size_and_roughness_of_each_map():
     smooth, rough = torch.full((1, 1, 8, 8), 0.5), torch.full((1, 1, 8, 8), 0.5)
     rough[..., ::2, ::2] *= -1

@@ -1,7 +1,8 @@
 import shutil
 
 from mer_utils import MerError
-from mer_utils.data.dataset import open_dataset, read_frames, square_box
+from mer_utils.core.boxes import square_box
+from mer_utils.data.dataset import open_dataset, read_frames
 from mer_utils.data.meshes import find_face
 from mer_utils.faces.cameras import AIM, BACKGROUND, FAR, cameras, rasterise
 from mer_utils.faces.head import make_face

@@ -336,20 +336,3 @@ def read_boxes(where, text, views):
             "separated by ';'",
         ) from None
     return boxes
-
-
-def format_boxes(boxes):
-    """Return boxes (x0, y0, x1, y1) px, one per view, as the manifest's column ``box`` holds
-    them.
-    """
-    return "; ".join(" ".join(str(int(value)) for value in box) for box in boxes)
-
-
-def square_box(x, y, side, width, height):
-    """Return the square box (x0, y0, x1, y1) px about (x, y), moved and if need be made smaller so
-    that it lies inside a view of ``width`` x ``height`` px: its aspect stays, whatever is cut.
-    """
-    side = max(1, min(round(float(side)), width, height))
-    x0 = min(max(0, round(float(x - side / 2))), width - side)
-    y0 = min(max(0, round(float(y - side / 2))), height - side)
-    return x0, y0, x0 + side, y0 + side

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.data.dataset import square_box
+from mer_utils.core.boxes import square_box
 from mer_utils.data.images import check_inside, number_key
 from mer_utils.data.meshfiles import read_mesh
 from mer_utils.faces.cameras import (
@@ -119,9 +119,10 @@ def find_face(points):
     for _ in range(6):
         level = np.abs(points[:, 1] - tip[1]) <= 0.1 * width
         front = points[level & (points[:, 2] >= tip[2] - FRONT * width), 0]
-        if np.ptp(front) < 0.5 * width:  # no face: keep what there is
+        found = np.ptp(front)
+        if found < 0.5 * width or found == width:  # no face: keep what there is; or no change
             break
-        width = np.ptp(front)
+        width = found
     return tip + width * np.array([0, ABOVE, -BEHIND]), SIDE * width
 
 

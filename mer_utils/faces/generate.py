@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from mer_utils import LABELS, MerError
+from mer_utils.core.boxes import format_boxes, square_box
 from mer_utils.core.files import new_folder, read_json, write_json, write_npz, write_text
 from mer_utils.core.parallel import run_jobs
 from mer_utils.core.png import encode_png
@@ -120,14 +121,8 @@ def _detect(plan, motion, views):
         x, y, side = find_head(motion, camera)
         off = error * np.clip(rng.standard_normal(3), -2, 2)
         x, y, side = x + off[0] * side, y + off[1] * side, side * np.exp(off[2])
-        side = min(round(side), camera.width, camera.height)
-        corner = np.clip(
-            [round(x - side / 2), round(y - side / 2)],
-            0,
-            [camera.width - side, camera.height - side],
-        )
-        boxes.append(" ".join(map(str, (*corner, *(corner + side)))))
-    return "; ".join(boxes)
+        boxes.append(square_box(x, y, side, camera.width, camera.height))
+    return format_boxes(boxes)
 
 
 def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1"):

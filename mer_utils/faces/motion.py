@@ -3,7 +3,7 @@ else that disturbs the picture. The levels come from the Preset (scenario.py).
 """
 
 import functools
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 
 from mer_utils import MerError
 from mer_utils.faces.head import AUS, STEADY, make_face
@@ -289,6 +289,17 @@ def true_motion(motion):
     weights = motion.weights.copy()
     weights[:, AUS.index(45)] = 0
     return _sizes(weights, motion.face_seed, motion.variation, np.mean)
+
+
+def scale_head(motion, factor, frame=0):
+    """Return a Motion whose head moves ``factor`` times as far from its pose at ``frame``: with 0
+    it keeps that pose, and the expression alone is left.
+    """
+    turned, moved = (
+        course[[frame]] + np.float32(factor) * (course - course[[frame]])
+        for course in (motion.rotation, motion.translation)
+    )
+    return replace(motion, rotation=turned, translation=moved)
 
 
 def _scale(rng, weights, plan, levels):

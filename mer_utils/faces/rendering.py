@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 from mer_utils import MerError
+from mer_utils.core.boxes import frame_head
 from mer_utils.core.files import write_bytes, write_text
 from mer_utils.faces.cameras import (
     AIM,
@@ -148,19 +149,12 @@ def _paint(motion, camera, vertices, light, texture):
 
 
 def find_head(motion, camera, frame=0):
-    """Return the square (x, y, side) px that frames the face at ``frame``: the head's width, its
-    centre 0.88 widths below the top of the hair.
-
-    It is what preprocessing finds by the silhouette before a plain background.
+    """Return the square (x, y, side) px that frames the face at ``frame`` (see ``frame_head``):
+    what preprocessing finds by the silhouette before a plain background.
     """
     vertices = place(motion, frame)
     blank = np.zeros_like(vertices)
-    mask = rasterise(camera, vertices, face_of(motion).triangles, blank)[1] < FAR
-    rows = np.flatnonzero(mask.any(1))
-    top = rows[0]
-    side = float(np.percentile(mask[top : top + max(1, int(0.7 * len(rows)))].sum(1), 90))
-    columns = np.flatnonzero(mask[top : top + int(side)].any(0))
-    return (columns[0] + columns[-1] + 1) / 2, top + 0.88 * side, side
+    return frame_head(rasterise(camera, vertices, face_of(motion).triangles, blank)[1] < FAR)
 
 
 def render_clip(motion, cameras):

@@ -76,12 +76,11 @@ def answer_with_gates(outcome, features, recipe, kind="own", maps=None, seed=0):
         for member in members:
             network, x = member.network.eval(), member.prepare(x_test)
             with torch.no_grad():
-                own = _gates_of(network, x)
                 if kind == "own":
-                    logits = network(x, *own)[None]
+                    logits = network(x)[None]
                 elif kind == "oracle":
-                    offered = _offer_weights(network, x)
-                    logits = torch.stack([network(x, weights) for weights in (own[0], *offered)])
+                    offered = (None, *_offer_weights(network, x))
+                    logits = torch.stack([network(x, weights) for weights in offered])
                 else:
                     there = _gates_of(network, member.prepare(x_train))
                     rows = rng.integers(len(x_train), size=len(x))

@@ -52,8 +52,11 @@ class Recipe:
     phases: int = 0  # how many phases are used; 0 = all there are
     loss: str = "focal"  # focal, bce (of exclusive labels: softmax cross-entropy)
     gamma: float = 2.0  # focal loss: how much sure answers are played down
-    alpha: str = "balanced"  # weight of a label's positives: balanced (1 - prevalence), none
+    # weight of a label's positives: balanced (1 - prevalence), root (the root of that, beside the
+    # root of the prevalence for negatives: half way to none), none
+    alpha: str = "balanced"
     rate: float = 5e-3  # AdamW's learning rate
+    schedule: str = "constant"  # of the rate over the epochs: constant, cosine (down to 0)
     # AdamW's weight decay, gates, biases and normalisation excepted; of peers with logistic
     # regression: theirs
     decay: float = 0.05
@@ -79,7 +82,8 @@ class Recipe:
             views=("channels", "samples", "left", "right"),
             merge=("mean", "or"),
             loss=("focal", "bce"),
-            alpha=("balanced", "none"),
+            alpha=("balanced", "root", "none"),
+            schedule=("constant", "cosine"),
             monitor=("precision", "loss"),
             stop=("inner", "last", "test"),
             thresholds=("tuned", "fixed"),

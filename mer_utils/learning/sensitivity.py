@@ -12,7 +12,7 @@ from mer_utils.core.parallel import run_jobs
 from mer_utils.core.provenance import code_of, key_of
 from mer_utils.faces.cameras import cameras
 from mer_utils.faces.head import AUS
-from mer_utils.faces.motion import true_motion
+from mer_utils.faces.motion import scale_head, true_motion
 from mer_utils.faces.rendering import add_noise, expose_clip
 from mer_utils.faces.scenario import get_preset
 from mer_utils.faces.surroundings import compress
@@ -38,12 +38,9 @@ def change_motion(motion, condition):
     """Return a clip's Motion as a Condition wants it (its view angle belongs to the cameras)."""
     weights = motion.weights * np.float32(condition.motion)
     weights[:, AUS.index(45)] = motion.weights[:, AUS.index(45)]
-    turned, moved = (
-        start[:1] + np.float32(condition.head) * (start - start[:1])
-        for start in (motion.rotation, motion.translation)
-    )
     noise = motion.noise_sigma if condition.noise < 0 else condition.noise
-    return replace(motion, weights=weights, rotation=turned, translation=moved, noise_sigma=noise)
+    moved = scale_head(motion, condition.head)
+    return replace(moved, weights=weights, noise_sigma=noise)
 
 
 def measure_motion(dataset, rows):

@@ -8,7 +8,14 @@ Each network keeps its own clips, order, input scale, AdamW state and early stop
 import copy
 
 from mer_utils.learning.metrics import mean_precision
-from mer_utils.learning.trainer import Stopping, draw_epoch, flip, share_right, split_parameters
+from mer_utils.learning.trainer import (
+    Stopping,
+    draw_epoch,
+    flip,
+    share_right,
+    slow_down,
+    split_parameters,
+)
 
 import numpy as np
 import torch
@@ -34,7 +41,8 @@ def fit_stacked(members, x, y, jobs, device):
     alive = np.ones(len(members), bool)
     kept = stack.copy()
     for epoch in range(recipe.epochs):
-        losses, better = stack.run_epoch(torch.as_tensor(alive)), np.zeros(len(members), bool)
+        losses = stack.run_epoch(torch.as_tensor(alive), recipe.rate * slow_down(recipe, epoch))
+        better = np.zeros(len(members), bool)
         for index, found in enumerate(stack.score_stop()):
             if alive[index]:
                 curves[index, epoch] = losses[index], *found
@@ -96,7 +104,7 @@ class _Stack:
 
         return vmap(one, randomness="different")(self.params, self.buffers, batch)
 
-    def run_epoch(self, alive):
+    def run_epoch(self, alive, rate):
         """Train each member for one epoch; those that have stopped, or have no batch left, stay as
         they are.
         """
@@ -112,11 +120,11 @@ class _Stack:
             for (fit, _), epoch in zip(self.jobs, epochs, strict=True):
                 own = epoch[min(step, len(epoch) - 1)]
                 rows.append(torch.as_tensor(fit)[own % len(fit)] + self.count * (own >= len(fit)))
-            losses = self.take_step(torch.stack(rows).to(self.device), active.to(self.device))
+            losses = self.take_step(torch.stack(rows).to(self.device), active.to(self.device), rate)
             total += torch.where(active, losses.cpu(), 0)
         return total / steps
 
-    def take_step(self, rows, active):
+    def take_step(self, rows, active, rate):
         before = {name: value.clone() for name, value in self.buffers.items()}
         logits, target = self.call(rows), self.y[rows % self.count]
         losses = torch.stack(
@@ -138,7 +146,7 @@ class _Stack:
                     )
                     moved.append(moment[name] / (1 - beta ** shaped(self.step.clamp(min=1), value)))
                 decay = self.recipe.decay * value if name in self.decayed else 0
-                change = self.recipe.rate * (decay + moved[0] / (moved[1].sqrt() + TINY))
+                change = rate * (decay + moved[0] / (moved[1].sqrt() + TINY))
                 value -= torch.where(on, change, 0)
             for name, value in self.buffers.items():
                 value.copy_(torch.where(shaped(active, value), value, before[name]))

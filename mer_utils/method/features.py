@@ -176,13 +176,15 @@ def _extract_variants(clip, views, variants, raw=None):
     """
     places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))
     crops = dict(zip(places, crop_places(clip, views, places, raw), strict=True))
-    flows, curves, phases = {}, {}, {}
+    flows, curves, phases, believed = {}, {}, {}, {}
     for options in variants:
         kind = (options.crop, options.enlarge)
         frames, boxes = crops[kind]
         if kind not in flows:
             flows[kind] = onset_flows(frames, clip.onset)
-        masks = masks_of(frames, options)
+        if (*kind, options.mask) not in believed:
+            believed[*kind, options.mask] = masks_of(frames, options)
+        masks = believed[*kind, options.mask]
         seen = (*kind, options.mask, options.compensation, options.detrend)
         if seen not in curves:
             curves[seen] = curve_of_flows(flows[kind], clip.onset, clip.offset, *seen[3:], masks)

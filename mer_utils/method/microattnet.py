@@ -2,6 +2,8 @@
 logit per label.
 """
 
+import math
+
 from mer_utils import STREAMS, MerError
 
 import torch
@@ -47,8 +49,8 @@ class SqueezeExcitation(nn.Module):
 
 
 class FusionAttention(nn.Module):
-    """One weight per map and sample, from three numbers of every map: (B, M, S, S) -> weights
-    (B, M) that sum to 1.
+    """One weight per map and sample, from three numbers of every map (``describe_maps``):
+    (B, 3 M) -> weights (B, M) that sum to 1.
 
     The numbers are the logarithms of a map's mean size, largest size and roughness (mean distance
     of a cell from the mean of its 3x3 neighbours): how much moves, how strongly somewhere, and how
@@ -60,8 +62,8 @@ class FusionAttention(nn.Module):
         self.hidden = nn.Linear(3 * maps, hidden)
         self.score = _small(nn.Linear(hidden, maps))
 
-    def forward(self, x):
-        return torch.softmax(self.score(torch.tanh(self.hidden(describe_maps(x)))), 1)
+    def forward(self, told):
+        return torch.softmax(self.score(torch.tanh(self.hidden(told))), 1)
 
 
 def describe_maps(x):
@@ -82,17 +84,54 @@ def _small(layer):
     return layer
 
 
+class WeightedConv(nn.Conv2d):
+    """A bias-free 3x3 convolution of stride 2 in groups, over maps that each sample weighs for
+    itself: maps (B, M, S, S) and weights (B or 1, M) -> (B, C, S/2, S/2), what the convolution
+    makes of ``maps * weights``.
+
+    It is linear, so a sample's weights can be taken into its kernels, and these be multiplied, as
+    matrices, with the ``cells`` of the maps that lie under them. The gradient then needs no way
+    back to the maps, which nobody trains: benchmarks/training.py says what that saves.
+    """
+
+    def __init__(self, maps, channels, groups):
+        super().__init__(maps, channels, 3, stride=2, padding=1, groups=groups, bias=False)
+
+    def forward(self, maps, weights=None, cells=None):
+        if weights is None:
+            return super().forward(maps)
+        cells = self.cut_cells(maps) if cells is None else cells
+        count, groups, _, places = cells.shape
+        kernels = self.weight.unflatten(0, (groups, -1)).flatten(3)  # (G, C/G, M/G, 9)
+        own = kernels * weights.unflatten(1, (groups, 1, -1))[..., None]
+        own = own.expand(count, *kernels.shape).flatten(3).flatten(0, 1)
+        side = math.isqrt(places)
+        return torch.bmm(own, cells.flatten(0, 1)).view(count, -1, side, side)
+
+    def cut_cells(self, maps):
+        """Return what lies under the kernels at each of their places, (B, G, 9 M/G, S/2 * S/2), of
+        maps (B, M, S, S): 2.25 times as many values.
+        """
+        side = (maps.shape[-1] + 1) // 2
+        padded, reach = nn.functional.pad(maps, (1, 1, 1, 1)), 2 * side - 1
+        places = [
+            padded[..., row : row + reach : 2, column : column + reach : 2]
+            for row in range(3)
+            for column in range(3)
+        ]
+        cells = torch.stack(places, 2)  # (B, M, 9, S/2, S/2)
+        return cells.reshape(len(maps), self.groups, -1, side * side)
+
+
 def make_streams(channels, width, dropout, count=3):
     """Return ``count`` streams that never mix, (B, 3 C, S, S) -> (B, 3 * 2 width, S/4, S/4): two
     3x3 convolutions of stride 2, each with BN and ReLU.
 
     ``groups=3`` cuts the channels into thirds and convolves each by itself: the numbers of three
-    separate networks (notebook 04 shows it) in less time (benchmarks/training.py says how much).
+    separate networks (notebook 04 shows it).
     """
     return nn.Sequential(
-        nn.Conv2d(
-            count * channels, count * width, 3, stride=2, padding=1, groups=count, bias=False
-        ),
+        WeightedConv(count * channels, count * width, count),
         nn.BatchNorm2d(count * width),
         nn.ReLU(),
         Dropout(dropout, whole=True),
@@ -135,7 +174,7 @@ class MicroAttNet(nn.Module):
             raise MerError(f"fusion {fusion!r} is unknown; choose one of {', '.join(FUSIONS)}")
         if se not in SE_PLACES:
             raise MerError(f"SE place {se!r} is unknown; choose one of {', '.join(SE_PLACES)}")
-        self.fusion, self.count = fusion, streams
+        self.fusion, self.count, self.shape = fusion, streams, (streams, views, phases)
         channels = 2 * width
         part = iter(range(100))
 
@@ -158,17 +197,29 @@ class MicroAttNet(nn.Module):
             nn.Flatten(), Dropout(dropout), seeded(lambda: nn.Linear(cells, labels))
         )
 
-    def forward(self, x, weights=None, excitation=None):
+    def forward(self, x=None, weights=None, excitation=None, **ahead):
         """Return logits (B, L). ``weights`` (B or 1, K, V, P) and ``excitation`` (B or 1, K, C)
         stand in for what fusion attention and SE would say (see ``weigh`` and ``excite``): so one
-        can ask what the network does with other gates.
+        can ask what the network does with other gates. ``ahead`` is what ``look_ahead`` says of x,
+        in its place.
         """
-        weights = self.weigh(x) if weights is None else weights
-        features = self.extract(x, weights)  # (B, K, C, S/4, S/4)
+        weights = self.weigh(x, ahead.get("told")) if weights is None else weights
+        features = self.extract(x, weights, ahead.get("cells"))  # (B, K, C, S/4, S/4)
         excitation = self.excite(features) if excitation is None else excitation
         if excitation is not None:
             features = features * excitation[..., None, None]
         return self.head(features.mean(1) if self.fusion == "mean" else features)
+
+    def look_ahead(self, x):
+        """Return by name what follows from maps (B, V, P, 3, S, S) alone, whatever the weights, for
+        who asks about the same maps many times: ``network(**network.look_ahead(x))`` is
+        ``network(x)``. What the attention is told (B, 3 K V P) and the first convolution's cells;
+        without attention the maps themselves.
+        """
+        if self.attention is None:
+            return {"x": x}
+        maps = self.stack_maps(x)
+        return {"told": describe_maps(maps), "cells": self.streams[0].cut_cells(maps)}
 
     def stack_maps(self, x):
         """Return the maps (B, V, P, 3, S, S) as (B, K V P, S, S): all of u first, view by view and
@@ -176,20 +227,24 @@ class MicroAttNet(nn.Module):
         """
         return x[:, :, :, : self.count].permute(0, 3, 1, 2, 4, 5).flatten(1, 3)
 
-    def weigh(self, x):
+    def weigh(self, x, told=None):
         """Return fusion attention's weights (B, K, V, P), which sum to 1, for maps (B, V, P, 3, S,
-        S); without fusion attention None.
+        S) or what the attention is ``told`` of them; without fusion attention None.
         """
         if self.attention is None:
             return None
-        return self.attention(self.stack_maps(x)).unflatten(1, (self.count, *x.shape[1:3]))
+        told = describe_maps(self.stack_maps(x)) if told is None else told
+        return self.attention(told).unflatten(1, self.shape)
 
-    def extract(self, x, weights=None):
-        """Return the streams' features (B, K, C, S/4, S/4) of maps (B, V, P, 3, S, S)."""
-        maps = self.stack_maps(x)
+    def extract(self, x, weights=None, cells=None):
+        """Return the streams' features (B, K, C, S/4, S/4) of maps (B, V, P, 3, S, S), or of their
+        ``cells`` with ``weights`` (B or 1, K, V, P).
+        """
+        maps = None if x is None else self.stack_maps(x)
         if weights is not None:
-            maps = maps * (maps.shape[1] * weights.flatten(1))[:, :, None, None]
-        return self.streams(maps).unflatten(1, (self.count, -1))
+            weights = math.prod(self.shape) * weights.flatten(1)  # 1 where all are equal
+        first = self.streams[0](maps, weights, cells)
+        return self.streams[1:](first).unflatten(1, (self.count, -1))
 
     def excite(self, features):
         """Return SE's gates (B, K, C) for features (B, K, C, H, W), 1 where a stream has none; None

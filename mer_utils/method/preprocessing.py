@@ -5,7 +5,8 @@ every frame with it.
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.data.dataset import format_boxes, iterate_frames, open_dataset, square_box
+from mer_utils.core.boxes import format_boxes, frame_head, square_box
+from mer_utils.data.dataset import iterate_frames, open_dataset
 from mer_utils.data.tables import read_table, write_table
 
 import cv2
@@ -21,7 +22,6 @@ ENLARGE = 1.5  # of a found face's box about its centre: read in public code for
 # the oval of a face in its crop: centre x, centre y, half width, half height, shares of its side
 OVAL = (0.5, 0.47, 0.485, 0.625)
 FLAT = 0.3  # share of the median texture inside the oval below which there is nothing to follow
-FACE_CENTRE = 0.88  # how far below the top of the hair a face has its centre, in widths of the head
 
 
 def split_views(raw, views=2):
@@ -85,20 +85,16 @@ def _find_head(frame):
     mask = silhouette(frame)
     if mask is None:
         return None
+    x, y, side = frame_head(mask)
     rows = np.flatnonzero(mask.any(1))
-    widths = mask[rows[0] : rows[-1] + 1].sum(1)
-    side = float(np.percentile(widths[: max(1, int(0.7 * len(rows)))], 90))
     if side < 0.2 * frame.shape[1] or len(rows) < 0.8 * side:
         return None
     top, chin = rows[0], rows[-1] + 1
-    if chin < len(frame) and widths[int(0.97 * len(widths))] < NECK * side:
+    if chin < len(frame) and mask[top + int(0.97 * len(rows))].sum() < NECK * side:
         columns = np.flatnonzero(mask.any(0))
+        x, y = (columns[0] + columns[-1] + 1) / 2, (top + chin) / 2
         side = min(max(side, len(rows)), CUT_OUT * side)
-        y = (top + chin) / 2
-    else:
-        columns = np.flatnonzero(mask[top : top + int(side)].any(0))
-        y = top + FACE_CENTRE * side
-    return (columns[0] + columns[-1] + 1) / 2, y, side
+    return x, y, side
 
 
 def crop(frames, box, size):

@@ -243,10 +243,11 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
             f"each of {len(first)} views would be {width} x {height} px, too narrow "
             f"for a face; the weights want {wanted}",
         )
-    clip = Clip(source.name, "unknown", None, source, (), 0, None, 0, boxes=boxes)
+    given = boxes or tuple(known) or None
+    clip = Clip(source.name, "unknown", None, source, (), 0, None, 0, boxes=given)
     found, how = locate(first, clip, options.enlarge)
-    if boxes is None and known:
-        found, how = tuple(known), "mesh"
+    if known and boxes is None:
+        how = "mesh"
     if how == "fallback" and face_model is not None:
         finder = FaceFinder(face_model)
         found, how = tuple(finder.find(view) for view in first), "face model"

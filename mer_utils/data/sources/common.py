@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mer_utils import LABELS, MerError
+from mer_utils.core.boxes import format_boxes
 from mer_utils.core.files import new_folder, write_json
 from mer_utils.core.parallel import run_jobs
-from mer_utils.data.dataset import format_boxes, list_frames
+from mer_utils.data.dataset import list_frames
 from mer_utils.data.images import UNSAFE, find_inside, read_size
 from mer_utils.data.tables import PUBLISHED, need_columns, read_table, write_table
 
