@@ -33,7 +33,8 @@ from mer_utils.figures.charts import draw_lines
 from mer_utils.figures.style import set_style
 from mer_utils.learning.comparison import compare
 from mer_utils.learning.folds import run_fold
-from mer_utils.learning.recipe import NATIVE, NETWORKS, Recipe
+from mer_utils.learning.recipe import NETWORKS, Recipe
+from mer_utils.learning.settings import NATIVE
 from mer_utils.method.features import Features, FrontEnd, extract_clip
 from mer_utils.method.preprocessing import crop_places
 from mer_utils.suite.study import draw_png

@@ -27,7 +27,8 @@ from mer_utils.faces.generate import ensure_synthetic
 from mer_utils.faces.scenario import get_preset
 from mer_utils.learning.folds import pick_device, run_grid
 from mer_utils.learning.metrics import constant_answers, macro_uf1
-from mer_utils.learning.recipe import NETWORKS, Recipe, native_front_end, recipe_of
+from mer_utils.learning.recipe import NETWORKS, Recipe
+from mer_utils.learning.settings import native_front_end, recipe_of
 from mer_utils.method.features import FrontEnd, extract_variants
 from mer_utils.suite.replicates import describe_makers, find_record, read_replicates
 from mer_utils.suite.study import find_root, to_plain

@@ -7,9 +7,9 @@ Every network gets its own maps (NATIVE) and is scored with the settings it has 
 and with each draw from one space: rate and decay log-even, patience and dropout one of three. Its
 answers come from a cross-validation that leaves a quarter of the subjects out, one member a fold.
 The winner has the highest mean, over the sets, of mean average precision and macro-UF1. Writes
-benchmarks/tuning.json; its winners belong into TUNED (mer_utils/learning/recipe.py). Finished folds
-are kept in artifacts/: a run that was stopped goes on where it was (and its seconds are those of
-its last part).
+benchmarks/tuning.json; its winners belong into TUNED (mer_utils/learning/settings.py). Finished
+folds are kept in artifacts/: a run that was stopped goes on where it was (and its seconds are those
+of its last part).
 """
 
 import argparse
@@ -23,7 +23,8 @@ from mer_utils.faces.generate import ensure_synthetic
 from mer_utils.learning.folds import run_grid
 from mer_utils.learning.metrics import mean_precision
 from mer_utils.learning.peers import PEERS
-from mer_utils.learning.recipe import NETWORKS, Recipe, native_front_end, recipe_of
+from mer_utils.learning.recipe import NETWORKS, Recipe
+from mer_utils.learning.settings import native_front_end, recipe_of
 from mer_utils.method.features import FrontEnd, extract_variants
 from mer_utils.suite.study import find_root
 

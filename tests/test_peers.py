@@ -15,14 +15,8 @@ from mer_utils.learning.peers import (
     build_peer,
     encode_places,
 )
-from mer_utils.learning.recipe import (
-    NATIVE,
-    NETWORKS,
-    PUBLISHED,
-    Recipe,
-    native_front_end,
-    recipe_of,
-)
+from mer_utils.learning.recipe import NETWORKS, Recipe
+from mer_utils.learning.settings import NATIVE, PUBLISHED, native_front_end, recipe_of
 from mer_utils.learning.trainer import PlainMember, build_network, flip
 from mer_utils.method.features import FrontEnd
 from mer_utils.method.microattnet import count_parameters

@@ -9,7 +9,8 @@ from pathlib import Path
 from mer_utils import MerError
 from mer_utils.faces.generate import write_synthetic
 from mer_utils.learning.comparison import compare_sets
-from mer_utils.learning.recipe import NATIVE, NETWORKS, recipe_of
+from mer_utils.learning.recipe import NETWORKS
+from mer_utils.learning.settings import NATIVE, recipe_of
 from mer_utils.method.features import FrontEnd
 from mer_utils.suite import replicates as reader
 from mer_utils.suite.replicates import load_replicates

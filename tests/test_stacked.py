@@ -26,7 +26,12 @@ CHANGES = [
     {"views": "samples"},
     {"magnitude": False},
 ]
-CHANGES += [{"stop": "last"}, {"stop": "test"}, {"flip": False, "loss": "bce"}]
+CHANGES += [
+    {"schedule": "cosine"},
+    {"stop": "last"},
+    {"stop": "test"},
+    {"flip": False, "loss": "bce"},
+]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)

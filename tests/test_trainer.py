@@ -10,6 +10,7 @@ from mer_utils.learning.trainer import (
     focal_loss,
     rate_epoch,
     share_right,
+    slow_down,
 )
 
 import numpy as np
@@ -30,6 +31,13 @@ def test_focal_loss_by_hand():
     torch.testing.assert_close(focal_loss(logits, target, 2.0, alpha), weighted)
     plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
     torch.testing.assert_close(focal_loss(logits, target, 0.0), plain)
+
+
+def test_a_cosine_rate_falls_from_all_to_nearly_nothing():
+    recipe = Recipe(schedule="cosine", epochs=4)
+    found = [slow_down(recipe, epoch) for epoch in range(4)]
+    np.testing.assert_allclose(found, [1, 0.5 + 0.5**0.5 / 2, 0.5, 0.5 - 0.5**0.5 / 2])
+    assert {slow_down(Recipe(), epoch) for epoch in range(60)} == {1.0}
 
 
 def test_softmax_focal_loss_by_hand():

@@ -2,7 +2,7 @@
 gets them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mer_utils import MerError, check_choices
 from mer_utils.learning.peers import PEERS, PLAIN
@@ -11,27 +11,6 @@ from mer_utils.method.microattnet import FUSIONS, SE_PLACES
 import numpy as np
 
 NETWORKS = ("MicroAttNet", *PEERS, *PLAIN)
-
-# the fields of a FrontEnd that make the maps a network is made for: the published ones, and our
-# choice where nothing is published; peers that are no networks get the maps of MicroAttNet, as the
-# floor it has to clear
-NATIVE = {
-    "MicroAttNet": {"size": 20},  # ours
-    "STSTNet": {"size": 28, "third": "strain"},  # Liong et al. 2019
-    "OFF-ApexNet": {"size": 28},  # Gan et al. 2019
-    "SSSNet": {"size": 64},  # Varanka et al. 2021
-    "CrossPhaseNet": {"size": 28},  # ours
-} | {network: {"size": 20} for network in PLAIN}
-
-# the fields of a Recipe a network was published with, as public code has them; none of them stops
-# early: how long to wait is our choice, and so are the epochs where none are known
-PUBLISHED = {
-    "STSTNet": {"rate": 5e-5, "decay": 0.0, "batch": 256, "epochs": 500, "patience": 100},
-    "OFF-ApexNet": {"rate": 1e-4, "decay": 0.0, "epochs": 200, "patience": 40},
-    "SSSNet": {"rate": 1e-4, "decay": 1e-3, "batch": 32, "epochs": 200, "patience": 40},
-}
-# what ``recipe_of`` uses; to be the winners of benchmarks/tuning.py
-TUNED = PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -52,9 +31,7 @@ class Recipe:
     phases: int = 0  # how many phases are used; 0 = all there are
     loss: str = "focal"  # focal, bce (of exclusive labels: softmax cross-entropy)
     gamma: float = 2.0  # focal loss: how much sure answers are played down
-    # weight of a label's positives: balanced (1 - prevalence), root (the root of that, beside the
-    # root of the prevalence for negatives: half way to none), none
-    alpha: str = "balanced"
+    alpha: str = "balanced"  # weight of a label's positives: balanced (1 - prevalence), none
     rate: float = 5e-3  # AdamW's learning rate
     schedule: str = "constant"  # of the rate over the epochs: constant, cosine (down to 0)
     # AdamW's weight decay, gates, biases and normalisation excepted; of peers with logistic
@@ -82,7 +59,7 @@ class Recipe:
             views=("channels", "samples", "left", "right"),
             merge=("mean", "or"),
             loss=("focal", "bce"),
-            alpha=("balanced", "root", "none"),
+            alpha=("balanced", "none"),
             schedule=("constant", "cosine"),
             monitor=("precision", "loss"),
             stop=("inner", "last", "test"),
@@ -109,21 +86,6 @@ class Recipe:
             raise MerError(
                 f"{self.members} members need as many inner parts, but inner is {self.inner}"
             )
-
-
-def recipe_of(network, **changes):
-    """Return the Recipe of a network with its own settings (TUNED) and ``changes``."""
-    return Recipe(**{"network": network} | TUNED.get(network, {}) | changes)
-
-
-def native_front_end(network, base, flow_images=False):
-    """Return the FrontEnd ``base`` with the maps a network is made for (NATIVE): their size, and
-    what the third one holds. Of ready-made ``flow_images`` the third map is what it is.
-    """
-    if network not in NATIVE:
-        raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")
-    own = NATIVE[network]
-    return replace(base, **{k: v for k, v in own.items() if not (flow_images and k == "third")})
 
 
 def choose_maps(x, recipe):

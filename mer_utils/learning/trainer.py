@@ -175,10 +175,7 @@ class NetworkMember:
         """Return the loss function (logits, target) for training labels y (N, L): alpha is counted
         in them.
         """
-        often = y.mean(0).clamp(0.02, 0.98)
-        rare, common = (1 - often).sqrt(), often.sqrt()
-        weights = {"balanced": 1 - often, "root": rare / (rare + common), "none": None}
-        alpha = weights[self.recipe.alpha]
+        alpha = 1 - y.mean(0).clamp(0.02, 0.98) if self.recipe.alpha == "balanced" else None
         gamma = self.recipe.gamma if self.recipe.loss == "focal" else 0.0
         return lambda logits, target: focal_loss(logits, target, gamma, alpha, self.exclusive)
 
