@@ -1,7 +1,8 @@
 """Ablations and peers on several data sets with several training seeds each: what a claim needs.
 
     python benchmarks/replicates.py [--preset bench-v2] [--sets 1 2 3 4 5 6 7 8] [--seeds 3]
-        [--groups primary ablations peers] [--jobs 2] [--data FOLDER] [--keep-data] [--report]
+        [--groups primary ablations peers] [--variants NAME ...] [--jobs 2] [--data FOLDER]
+        [--keep-data] [--report]
 
 Makes each set of synthetic faces (24 subjects, 267 clips), trains every variant on it, one network
 a fold, and writes benchmarks/replicates-PRESET.json after each set. A run that was stopped goes on
@@ -28,9 +29,10 @@ from mer_utils.faces.scenario import get_preset
 from mer_utils.learning.folds import pick_device, run_grid
 from mer_utils.learning.metrics import constant_answers, macro_uf1
 from mer_utils.learning.recipe import NETWORKS, Recipe
+from mer_utils.learning.sensitivity import film_front
 from mer_utils.learning.settings import native_front_end, recipe_of
 from mer_utils.method.features import FrontEnd, extract_variants
-from mer_utils.suite.replicates import describe_makers, find_record, read_replicates
+from mer_utils.suite.replicates import TABLES, describe_makers, find_record, read_replicates
 from mer_utils.suite.study import find_root, to_plain
 
 import numpy as np
@@ -52,6 +54,9 @@ GRID = PRIMARY | {
     "no magnitude stream": ({}, {"magnitude": False}),
     "BCE loss": ({}, {"loss": "bce"}),
     "stopping by the loss": ({}, {"monitor": "loss"}),
+    "cosine rate, no stopping": ({}, {"schedule": "cosine", "epochs": 50, "stop": "last"}),
+    # what paid on development sets; the paper states focal loss and early stopping
+    "improved recipe": ({}, {"schedule": "cosine", "epochs": 50, "stop": "last", "loss": "bce"}),
     "thresholds at 0.5": ({}, {"thresholds": "fixed"}),
     "Farneback flow": ({"backend": "farneback"}, {}),
     "TV-L1 flow": ({"backend": "tvl1"}, {}),
@@ -63,6 +68,8 @@ GRID = PRIMARY | {
     "maps 28 px": ({"size": 28}, {}),
     "reference apex": ({"apex": "manifest"}, {}),
 }
+FRONT = "one camera in front"  # the same clips filmed again: see film_front
+GRID[FRONT] = ({}, {})
 FAMILIES = ("primary", "exploratory")
 GROUPS = ("primary", "ablations", "peers")
 DEVELOPMENT = 1001  # the first seed of the sets on which defaults are chosen
@@ -86,6 +93,21 @@ def list_variants(groups):
         untuned = replace(recipe, thresholds="fixed")
         variants["peers", "PCA+SVM, threshold 0"] = front, untuned
     return variants
+
+
+def choose_variants(groups, names):
+    """Return the variants of some groups, of which only ``names`` and what they are compared with
+    where any are given; MerError for a name that none of them has.
+    """
+    variants = list_variants(groups)
+    known = {name for _, name in variants}
+    for name in set(names) - known:
+        raise MerError(f"no variant {name!r}; there are {', '.join(sorted(known))}")
+    return {
+        (table, name): given
+        for (table, name), given in variants.items()
+        if not names or name in (*names, TABLES[table][0])
+    }
 
 
 def list_changes(options, base):
@@ -159,6 +181,8 @@ def measure_set(args, root, seed, record, todo, tell):
     followed = perf_counter()
     for (table, name), (front, recipe) in todo.items():
         features = made[front]
+        if name == FRONT:
+            features = film_front(dataset, features, front, cache, args.jobs)
         tasks = [(features, replace(recipe, seed=k)) for k in range(args.seeds)]
         scores = [one.uf1(features.y) for one in run_grid(tasks, cache, args.jobs)]
         entry = record["tables"][table][name]
@@ -234,6 +258,7 @@ def parse_words(words, root):
     parser.add_argument("--sets", type=int, nargs="+", default=list(range(1, 9)))
     parser.add_argument("--seeds", type=int, default=3, help="training seeds on each set")
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
+    parser.add_argument("--variants", nargs="+", default=(), help="only these of the groups")
     parser.add_argument("--jobs", type=int, default=0, help="processes; 0: one a core")
     parser.add_argument("--data", type=Path, default=root / "data", help="where frames are made")
     parser.add_argument("--keep-data", action="store_true", help="do not remove the frames")
@@ -262,7 +287,7 @@ def main(words=None, root=None):
         write_record(path, record)
         print_report(record, path)
         return
-    variants = list_variants(args.groups)
+    variants = choose_variants(args.groups, args.variants)
     record = start_record(args, variants, path)
     missing = {seed: list_missing(record, variants, seed) for seed in args.sets}
     total, done, start = sum(map(len, missing.values())), 0, perf_counter()

@@ -22,7 +22,7 @@ LABELS = ["Negative", "Positive", "Repression", "Surprise", "Others"]
 PROFILES = {
     "notebooks": {
         "01": {"file": "01_first", "figures": ["fig01_a", "fig01_b"]},
-        "02": {"file": "02_second", "figures": ["fig02_a"]},
+        "02": {"file": "02_second", "reads": ["table.json"], "figures": ["fig02_a"]},
     },
     "profiles": {
         "course": {"parameters": {}},
@@ -77,6 +77,7 @@ def make_suite(root):
     for number, entry in PROFILES["notebooks"].items():
         write_notebook(root / "notebooks" / f"{entry['file']}.ipynb", number, entry["figures"])
     make_dataset(root / "data" / "tiny")
+    (root / "table.json").write_text("{}")
     return root
 
 
@@ -195,6 +196,9 @@ def test_what_is_fresh_is_skipped_and_a_run_from_nothing_gives_equal_bytes(root)
 def test_status_names_what_changed(root, monkeypatch, tmp_path):
     assert status(root) == {"01": "", "02": ""}
     assert status(root, profile="full") == {"01": "never run", "02": "never run"}
+    (root / "table.json").write_text("[]")
+    assert status(root) == {"01": "", "02": "table.json changed"}
+    (root / "table.json").write_text("{}")
     edit(root, "caption fig01_a", "another")
     assert status(root) == {"01": "notebooks/01_first.ipynb changed", "02": ""}
     edit(root, "rate = 0.5", "rate = 0.25", "02_second")

@@ -1,15 +1,19 @@
 from dataclasses import replace
 
+from mer_utils.core.boxes import square_box
 from mer_utils.faces.cameras import cameras
-from mer_utils.faces.motion import true_motion
-from mer_utils.faces.rendering import render_clip
+from mer_utils.faces.motion import simulate, true_motion
+from mer_utils.faces.rendering import find_head, render_clip
+from mer_utils.faces.scenario import plan_clips
 from mer_utils.learning.folds import run_loso
 from mer_utils.learning.recipe import Recipe
 from mer_utils.learning.sensitivity import (
     Condition,
+    _move_boxes,
     answer_again,
     change_motion,
     film_again,
+    film_front,
     measure_motion,
 )
 from mer_utils.method.features import FrontEnd, extract
@@ -84,3 +88,33 @@ def test_answers_come_from_the_fold_that_left_the_subject_out(data):
     np.testing.assert_array_equal(
         answer_again(outcome, features, recipe, rows[3:], features.x[3:]), outcome.answers[3:]
     )
+
+
+def test_boxes_go_where_other_cameras_see_the_face():
+    motion = simulate(plan_clips(3, 3, seed=1002, preset="bench-v2")[0])
+    sides, front = cameras(), cameras(yaw=0.0)
+    off = 6  # px beside and 4 above where the face is
+    boxes = []
+    for camera in sides:
+        x, y, side = find_head(motion, camera)
+        boxes.append(square_box(x + off, y - 4, side, camera.width, camera.height))
+    assert _move_boxes(boxes, motion, sides, sides) == tuple(boxes)
+    for (x0, y0, x1, y1), camera in zip(_move_boxes(boxes, motion, sides, front), front,
+                                        strict=True):  # fmt: skip
+        x, y, side = find_head(motion, camera)
+        assert (x0 + x1) / 2 - x == pytest.approx(off, abs=2) and x1 - x0 == y1 - y0
+        assert (y0 + y1) / 2 - y == pytest.approx(-4, abs=2)
+        assert x1 - x0 == pytest.approx(side, abs=2)
+    assert _move_boxes(None, motion, sides, front) is None
+
+
+@pytest.mark.slow
+def test_a_camera_in_front_is_one_view_of_the_same_clips(data, tmp_path):
+    features = extract(data, SMALL)
+    front = film_front(data, features, SMALL, tmp_path, jobs=2)
+    count, _, *shape = features.x.shape
+    assert front.x.shape == (count, 1, *shape)
+    assert (front.clips == features.clips).all() and (front.y == features.y).all()
+    again, _ = film_again(data, [1], [Condition(yaw=0.0)], SMALL)[0]
+    np.testing.assert_array_equal(front.x[1], again[0, :1])
+    assert np.abs(front.x - features.x[:, :1]).max() > 0.1  # px: another picture

@@ -7,13 +7,14 @@ people it never saw.
 
 from dataclasses import asdict, dataclass, replace
 
+from mer_utils.core.boxes import square_box
 from mer_utils.core.files import recall, write_arrays
 from mer_utils.core.parallel import run_jobs
 from mer_utils.core.provenance import code_of, key_of
 from mer_utils.faces.cameras import cameras
 from mer_utils.faces.head import AUS
 from mer_utils.faces.motion import scale_head, true_motion
-from mer_utils.faces.rendering import add_noise, expose_clip
+from mer_utils.faces.rendering import add_noise, expose_clip, find_head
 from mer_utils.faces.scenario import get_preset
 from mer_utils.faces.surroundings import compress
 from mer_utils.learning.metrics import decide
@@ -83,14 +84,39 @@ def _film_clip(dataset, row, conditions, options):
     clip, exposed, result = dataset.clips[row], {}, []
     for condition in conditions:
         motion = change_motion(dataset.truth(clip), condition)
+        views = cameras(dataset.info["size"], condition.yaw)
         geometry = replace(condition, noise=0.0)
         if geometry not in exposed:
-            exposed[geometry] = expose_clip(motion, cameras(dataset.info["size"], condition.yaw))
+            exposed[geometry] = expose_clip(motion, views)
         noisy = add_noise(exposed[geometry], motion.noise_seed, motion.noise_sigma)
         frames = compress(noisy, motion.jpeg)
-        maps, apex, _, _ = extract_clip(clip, dataset.views, options, frames)
+        boxed = replace(clip, boxes=_move_boxes(clip.boxes, motion, dataset.cameras(), views))
+        maps, apex, _, _ = extract_clip(boxed, dataset.views, options, frames)
         result.append((maps, apex))
     return result
+
+
+def _move_boxes(boxes, motion, before, after):
+    """Return the manifest's boxes, if there are any, where cameras ``after`` see the face: as far
+    off as they were before the cameras ``before``.
+    """
+    moved = []
+    for (x0, y0, x1, y1), old, new in zip(boxes or (), before, after, strict=bool(boxes)):
+        (x, y, side), (to_x, to_y, to_side) = find_head(motion, old), find_head(motion, new)
+        scale = to_side / side
+        centre = to_x + scale * ((x0 + x1) / 2 - x), to_y + scale * ((y0 + y1) / 2 - y)
+        moved.append(square_box(*centre, scale * (x1 - x0), new.width, new.height))
+    return tuple(moved) or None
+
+
+def film_front(dataset, features, options=FrontEnd(), cache=None, jobs=1):
+    """Return the Features that one camera straight before the face gives of the same clips, with
+    the front end ``options``: the control for what two views bring. Noise, light and what stands
+    before a view are those of the left camera.
+    """
+    rows = np.arange(len(dataset))
+    maps, apex = film_again(dataset, rows, [Condition(yaw=0.0)], options, cache, jobs)[0]
+    return replace(features, x=maps[:, :1], apex=apex)
 
 
 def answer_again(outcome, features, recipe, rows, maps):

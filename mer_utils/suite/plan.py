@@ -93,7 +93,8 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     for number, (path, cells, given) in notebooks.items():
         values[number].update((key, value) for key, value in fixed.items() if key in given)
         figures = suite["notebooks"][number]["figures"]
-        inputs = _read_inputs(root, figures, cells, values[number], prints)
+        reads = suite["notebooks"][number].get("reads", [])
+        inputs = _read_inputs(root, figures, reads, cells, values[number], prints)
         synthetic = prints[values[number]["data"]][0]
         changed = {key: value for key, value in values[number].items() if value != given[key]}
         folder = Path(root) / "artifacts" / profile / number
@@ -109,7 +110,8 @@ def look_again(job):
     """
     cells = nbformat.read(job.source, as_version=4).cells
     known = {job.parameters["data"]: (job.synthetic, job.inputs["data"])}
-    inputs = _read_inputs(None, list(job.figures), cells, job.parameters, known)
+    given = list(job.figures), list(job.inputs["files"]), cells, job.parameters, known
+    inputs = _read_inputs(job.source.parents[1], *given)
     return replace(job, inputs=inputs)
 
 
@@ -257,9 +259,9 @@ def _check(value, default, what):
     return value
 
 
-def _read_inputs(root, figures, cells, parameters, prints):
-    """Return all that a notebook's outputs depend on, as JSON values: of its text the code; no
-    workers or paths.
+def _read_inputs(root, figures, reads, cells, parameters, prints):
+    """Return all that a notebook's outputs depend on, as JSON values: of its text the code, of the
+    committed files that it ``reads`` the content; no workers or paths.
     """
     code = {cell.id: _read_cell(cell.source) for cell in cells if cell.cell_type == "code"}
     folder = parameters["data"]
@@ -272,6 +274,7 @@ def _read_inputs(root, figures, cells, parameters, prints):
     inputs = {
         "notebook": key_of([[name, read_source(text).tree] for name, text in code.items()]),
         "figures": figures,
+        "files": {name: _hash_file(Path(root) / name) for name in reads},
         "parameters": {key: value for key, value in parameters.items() if key not in BY_OPTION},
         # synthetic faces that are made here follow from the parameters and from the generator's
         # code
@@ -281,6 +284,10 @@ def _read_inputs(root, figures, cells, parameters, prints):
     if (device := os.environ.get(DEVICE, "cpu")) != "cpu":
         inputs["kernels"] += f", trained on {device}"
     return json.loads(json.dumps(inputs))
+
+
+def _hash_file(path):
+    return sha256(path) if path.is_file() else "missing"
 
 
 def _read_cell(source):
@@ -315,10 +322,12 @@ def find_reasons(job, out=None):
         "parameters": "parameter {}: {} → {}",
         "packages": "{}: {} → {}",
         "modules": "mer_utils/{} changed",
+        "files": "{} changed",
     }
     for kind, word in words.items():
-        for name in sorted(old[kind].keys() | new[kind].keys()):
-            if (before := old[kind].get(name)) != (after := new[kind].get(name)):
+        given = old.get(kind, {})
+        for name in sorted(given.keys() | new[kind].keys()):
+            if (before := given.get(name)) != (after := new[kind].get(name)):
                 reasons.append(word.format(name, before, after))
     if old["data"] != new["data"]:
         reasons.append("the data changed")

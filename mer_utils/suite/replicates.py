@@ -93,6 +93,26 @@ def load_replicates(root, preset):
     return read_replicates(read_json(path), path)
 
 
+def tell_sets(known, table):
+    """Return in one sentence what the numbers of a SetTable of Replicates rest on."""
+    stale = "; made by other code than the present one" if known.stale else ""
+    return (
+        f"{len(table.sets)} synthetic sets (preset {known.preset}) of {known.clips} clips and "
+        f"{known.subjects} people, {known.seeds} training seeds each; loaded from "
+        f"benchmarks/replicates-{known.preset}.json{stale}"
+    )
+
+
+def list_rows(table):
+    """Return {variant: its numbers} of a SetTable, as results.json keeps them."""
+    numbers = ("low", "high", "difference", "difference_low", "difference_high", "p")
+    numbers += ("p_corrected", "detectable", "verdict")
+    return {
+        name: {"macro": row.mean} | {key: getattr(row, key) for key in numbers}
+        for name, row in table.found.items()
+    }
+
+
 def read_replicates(record, path):
     """Return the Replicates of the JSON value ``record`` of the file ``path``."""
     try:

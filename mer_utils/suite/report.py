@@ -3,8 +3,12 @@
 TITLES = {  # the rest is called as in results.json
     "uf1": "Macro-UF1, and F1 per label",
     "leakage": "What peeking would bring: which epoch is kept (notebook 05)",
-    "ablations": "Ablations, one network per fold (notebook 06)",
-    "peers": "Peers, one network per fold (notebook 07)",
+    "ablations_many_sets": "Ablations on many synthetic sets: loaded from "
+    "benchmarks/replicates-bench-v2.json (notebook 06)",
+    "ablations": "Ablations on this one set: a demonstration (notebook 06)",
+    "peers_many_sets": "Peers on many synthetic sets: loaded from "
+    "benchmarks/replicates-bench-v2.json (notebook 07)",
+    "peers": "Peers on this one set: a demonstration (notebook 07)",
     "apex": "Apex against the truth (notebook 02)",
     "apex_options": "Apex error by compensation and rule, a few clips (notebook 02)",
     "flow_epe_px": "Flow against the truth: end-point error, px (notebook 03)",

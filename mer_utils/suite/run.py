@@ -301,7 +301,7 @@ def collect(suite, jobs, out, whole):
                 "data": source,
             }
             code = {
-                "code": key_of(inputs["notebook"], inputs["modules"]),
+                "code": key_of(inputs["notebook"], inputs["modules"], inputs["files"]),
                 "kernels": inputs["kernels"],
             }
             figures[name] = {
