@@ -7,7 +7,7 @@ import time
 import mer_utils
 from mer_utils import KERNELS, MerError
 from mer_utils.core import files, provenance
-from mer_utils.suite.run import default_out, keep_outputs, read_status, run_suite
+from mer_utils.suite.run import _still, default_out, keep_outputs, read_status, run_suite
 
 import cv2
 import nbformat
@@ -482,6 +482,15 @@ def test_kept_outputs_count_the_notebooks_own_cells(root):
         cells = nbformat.read(path, as_version=4).cells
         assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
         assert any("image/png" in out.get("data", {}) for cell in cells for out in cell.outputs)
+
+
+def test_of_a_widget_the_picture_beside_it_is_kept():
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "a demo"}
+    both = nbformat.v4.new_output("display_data", view | {"image/png": "AAAA"})
+    assert _still(both).data == {"image/png": "AAAA", "text/plain": "a demo"}
+    assert _still(nbformat.v4.new_output("display_data", dict(view))) is None
+    words = nbformat.v4.new_output("stream", text="words")
+    assert _still(words) is words
 
 
 def test_one_run_at_a_time(root):

@@ -354,7 +354,8 @@ def keep_outputs(root=None):
         done = {cell.id: cell for cell in executed.cells}
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         for number, cell in enumerate(code, 1):  # papermill may have run a cell of parameters, too
-            kept = [output for output in done[cell.id].outputs if not _is_widget(output)]
+            kept = [_still(output) for output in done[cell.id].outputs]
+            kept = [output for output in kept if output is not None]
             cell.execution_count, cell.outputs = number, _join_streams(kept)
             for output in cell.outputs:
                 if "execution_count" in output:
@@ -363,8 +364,14 @@ def keep_outputs(root=None):
     return [job.name for job in planned]
 
 
-def _is_widget(output):
-    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+def _still(output):
+    """Return an output without its widget, which is gone when the notebook is closed: the picture
+    stored beside it is left, or None.
+    """
+    data = output.get("data", {})
+    if data.pop("application/vnd.jupyter.widget-view+json", None) is None:
+        return output
+    return output if "image/png" in data else None
 
 
 def _join_streams(outputs):
