@@ -128,6 +128,35 @@ def test_synth_passes_its_options_on(tmp_path, monkeypatch):
     assert calls == [(tmp_path / "new", 2, 3, 4, "bench-v1", 96, True, 5)]
 
 
+@pytest.mark.parametrize("words", [("--clips", 10**12), ("--subjects", 10**9)])
+def test_more_faces_than_anybody_wants_are_refused_at_once(mer, words, tmp_path):
+    code, _, err = mer("synth", "new", *map(str, words), cwd=tmp_path)
+    assert code == 2 and "100000" in err and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(28, "No space left on device", "a/b.png"), "a/b.png: No space left on device"),
+        (
+            ZeroDivisionError("by\nzero"),
+            "an error that nobody foresaw (ZeroDivisionError: by zero)",
+        ),
+    ],
+)
+def test_what_nobody_foresaw_is_one_sentence_and_a_log(mer, tmp_path, monkeypatch, error, sentence):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(cli, "read_status", fail)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, out, err = mer("status", cwd=tmp_path)
+    assert (code, out) == (70, "") and err.count("\n") == 1
+    assert err.startswith(f"mer: {sentence}; the trace is in ")
+    (log,) = tmp_path.glob("mer-*.log")
+    assert str(log) in err and "Traceback" in log.read_text() and "status" in log.read_text()
+
+
 def test_help_names_every_command():
     text = CliRunner().invoke(cli.commands, ["--help"]).output
     assert all(name in text for name in ("run", "status", "synth", "predict"))

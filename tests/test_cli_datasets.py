@@ -74,7 +74,7 @@ def test_the_doctor_ends_with_1_when_something_must_be_mended(mer, data, tmp_pat
     assert "0004.png" in json.dumps(told)
 
 
-def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained):
+def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained, tmp_path):
     clip = data.clips[0]
     code, text, err = mer(
         "predict",
@@ -98,8 +98,50 @@ def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained):
     ):
         assert word in text
     told = json.loads(Path(f"predictions/{clip.name}.json").read_text())
-    assert told["source"] == clip.name and set(told["labels"]) == set(data.labels)
+    assert told["source"] == str(clip.folder.resolve()) and set(told["labels"]) == set(data.labels)
     assert cv2.imread(f"predictions/{clip.name}.png").shape[1] > 1000
+    again = ("predict", clip.folder, "--weights", trained[0], "--onset", clip.onset)
+    assert mer(*again)[0] == 0  # the same clip may be answered again
+    twin = shutil.copytree(clip.folder, tmp_path / "another person" / clip.name)
+    code, _, err = mer("predict", twin, "--weights", trained[0])
+    assert code == 1 and "answers another clip of this name" in err and err.count("\n") == 1
+    assert json.loads(Path(f"predictions/{clip.name}.json").read_text())["source"] != str(twin)
+    assert mer("predict", twin, "--weights", trained[0], "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize("ends", [(0, -10), (0, -8), (0, 10**20), (5, 6), (-1, 4), (0, 1)])
+def test_frame_numbers_that_cannot_be_are_refused_before_anything_is_read(mer, data, trained, ends):
+    words = ("--onset", ends[0], "--offset", ends[1], "--weights", trained[0])
+    code, out, err = mer("predict", data.clips[0].folder, *words)
+    assert (code, out) == (1, "") and err.count("\n") == 1
+    assert "must be frame numbers counted from 0, with a frame between them" in err
+
+
+def test_folders_whose_names_end_alike_keep_their_own_answers(mer, data, trained, tmp_path):
+    for name in ("S01.a", "S01.b"):
+        folder = shutil.copytree(data.clips[0].folder, tmp_path / name)
+        assert mer("predict", folder, "--weights", trained[0])[0] == 0
+    assert {path.name for path in Path("predictions").glob("*.json")} == {
+        "S01.a.json",
+        "S01.b.json",
+    }
+
+
+def test_a_wrong_face_model_is_refused_even_where_none_is_needed(mer, data, trained):
+    words = ("--weights", trained[0], "--face-model", "none.onnx")
+    code, _, err = mer("predict", data.clips[0].folder, *words)
+    assert code == 1 and "no such model file" in err
+
+
+def test_answers_never_replace_what_is_there(mer, data, tmp_path):
+    table = data.root / "manifest.csv"
+    before = table.read_bytes()
+    code, _, err = mer("submit", data.root, table, "--weights", "none")
+    assert code == 1 and "lies inside the dataset" in err and table.read_bytes() == before
+    (tmp_path / "out.csv").write_text("mine")
+    code, _, err = mer("submit", data.root, tmp_path / "out.csv", "--weights", "none")
+    assert code == 1 and "is there already" in err
+    assert (tmp_path / "out.csv").read_text() == "mine"
 
 
 def test_boxes_are_filled_by_the_model_that_is_named(mer, data, tmp_path):

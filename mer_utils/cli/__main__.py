@@ -5,6 +5,8 @@ concerns data.
 import logging
 import os
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +57,7 @@ def run(
     overrides: Annotated[
         list[str],
         typer.Option(
-            "-p", metavar="NN.NAME=VALUE", help="Set a parameter, as in 05.epochs=3 or all.seed=1."
+            "-p", metavar="NN.NAME=VALUE", help="Set a parameter, as in 05.seeds=3 or all.seed=1."
         ),
     ] = (),
     force: Annotated[
@@ -128,8 +130,8 @@ def keep():
 @commands.command()
 def synth(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
-    subjects: Annotated[int, typer.Option(min=1)] = 24,
-    clips: Annotated[int, typer.Option(min=1)] = 267,
+    subjects: Annotated[int, typer.Option(min=1, max=100_000)] = 24,
+    clips: Annotated[int, typer.Option(min=1, max=100_000)] = 267,
     seed: int = 0,
     preset: str = "bench-v1",
     size: Annotated[int, typer.Option(help="Height of one view in px.")] = 224,
@@ -172,6 +174,30 @@ def app():
     except MerError as error:
         print(f"mer: {error}", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        print(f"mer: {_describe(error)}; the trace is in {_log(error)}", file=sys.stderr)
+        sys.exit(70)
+
+
+def _describe(error):
+    """Return in a sentence what nobody foresaw."""
+    if isinstance(error, OSError) and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return f"{', '.join(names) or 'a file'}: {error.strerror}"
+    said = " ".join(str(error).split())[:300]
+    return f"an error that nobody foresaw ({type(error).__name__}: {said})"
+
+
+def _log(error):
+    """Write an error's trace into a new file; return its name."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        handle, name = tempfile.mkstemp(prefix="mer-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(f"{' '.join(sys.argv)}\n{text}")
+    except OSError:
+        return "no file, for none can be written"
+    return name
 
 
 if __name__ == "__main__":

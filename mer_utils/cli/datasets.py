@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mer_utils import MerError
-from mer_utils.core.files import write_bytes, write_json
+from mer_utils.core.files import read_json, write_bytes, write_json
 from mer_utils.suite.plan import count_workers
 from mer_utils.suite.run import run_suite
 from mer_utils.suite.study import draw_png, find_root
@@ -66,6 +66,7 @@ Weights = Annotated[
         help="Weights of notebook 05; default: profile paper's, else full's, else course's.",
     ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 FaceModel = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="YuNet's model (.onnx), for backgrounds not plain."),
@@ -312,6 +313,7 @@ def predict(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where CLIP.png and CLIP.json go.")
     ] = Path("predictions"),
+    overwrite: Overwrite = False,
 ):
     """Predict one clip: probability of each label, spread over the networks, threshold, answer; a
     picture and JSON.
@@ -322,6 +324,13 @@ def predict(
     from mer_utils.figures.style import set_style
     from mer_utils.suite.prediction import find_weights, load_ensemble, predict_clip
 
+    whole = source.resolve()
+    name = whole.name if whole.is_dir() else whole.stem
+    picture, text = out / f"{name}.png", out / f"{name}.json"
+    if not overwrite and text.exists() and read_json(text).get("source") != str(whole):
+        raise MerError(
+            text, "answers another clip of this name; choose another --out, or say --overwrite"
+        )
     weights = weights or find_weights(find_root())
     ensemble = load_ensemble(weights)
     given = read_boxes("--box", box, ensemble.shape[0])
@@ -330,9 +339,8 @@ def predict(
         source, ensemble, onset, end, given, face_model, size=size, yaw=yaw, fov=fov
     )
     set_style()
-    picture, text = out / f"{source.resolve().stem}.png", out / f"{source.resolve().stem}.json"
     write_bytes(picture, draw_png(draw_prediction(result), 110))
-    write_json(text, {"source": source.name, **result.to_json()})
+    write_json(text, {"source": str(source.resolve()), **result.to_json()})
     typer.echo(
         f"weights: {weights}: {len(ensemble.members)} networks, trained on {result.trained_on}"
     )
@@ -379,6 +387,7 @@ def submit(
     data: Data,
     out: Annotated[Path, typer.Argument(metavar="OUT.csv")],
     weights: Weights = None,
+    overwrite: Overwrite = False,
     exclude: Annotated[
         bool, typer.Option("--exclude", help="Where Negative is answered, Positive is not.")
     ] = False,
@@ -389,6 +398,10 @@ def submit(
     from mer_utils.suite.prediction import find_weights, load_ensemble
     from mer_utils.suite.submission import answer_clips, write_answers
 
+    if out.resolve().is_relative_to(data.resolve()):
+        raise MerError(out, f"lies inside the dataset {data}; write the answers somewhere else")
+    if out.exists() and not overwrite:
+        raise MerError(out, "is there already; choose another name, or say --overwrite")
     weights = weights or find_weights(find_root())
     ensemble = load_ensemble(weights)
     try:

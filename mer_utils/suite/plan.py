@@ -62,7 +62,7 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     """Return the Jobs of a profile, each parameter checked by name and type; MerError says what
     cannot be run.
 
-    ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "05.epochs=3"
+    ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "05.seeds=3"
     or "all.seed=1".
     """
     suite = read_suite(root)
@@ -187,10 +187,10 @@ def _read_notebook(root, suite, number):
 
 
 def _read_override(text, suite):
-    """Read "05.epochs=3" as a Layer."""
+    """Read "05.seeds=3" as a Layer."""
     match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", text, re.DOTALL)
     if match is None:
-        raise MerError(f"-p {text}", "must look like 05.epochs=3 (notebook.name=value)")
+        raise MerError(f"-p {text}", "must look like 05.seeds=3 (notebook.name=value)")
     target, name, value = match.groups()
     if name in BY_OPTION:
         raise MerError(f"-p {text}", f"use {BY_OPTION[name]} instead")

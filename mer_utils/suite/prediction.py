@@ -2,6 +2,7 @@
 or meshes.
 """
 
+import sys
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -228,6 +229,13 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
     cannot be used.
     """
     source, options = Path(source), ensemble.front_end
+    if onset < 0 or (offset is not None and not onset + 1 < offset < sys.maxsize // 2):
+        raise MerError(
+            source,
+            f"onset {onset} and offset {offset} must be frame numbers counted from 0, with a "
+            "frame between them",
+        )
+    finder = None if face_model is None else FaceFinder(face_model)  # a wrong file, whoever asks
     # as far as the smoothing looks
     needed = None if offset is None else offset + 1 + round(4 * options.smoothing)
     known = []
@@ -248,8 +256,7 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
     found, how = locate(first, clip, options.enlarge)
     if known and boxes is None:
         how = "mesh"
-    if how == "fallback" and face_model is not None:
-        finder = FaceFinder(face_model)
+    if how == "fallback" and finder is not None:
         found, how = tuple(finder.find(view) for view in first), "face model"
         if None in found:
             raise MerError(

@@ -44,7 +44,7 @@ def run_suite(
     for the table.
 
     ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a
-    core; it changes no number), ``overrides`` are texts like "05.epochs=3", ``echo`` prints a line,
+    core; it changes no number), ``overrides`` are texts like "05.seeds=3", ``echo`` prints a line,
     ``force`` runs fresh notebooks too. Everything is checked before anything runs. Raises MerError
     at the first notebook that fails; all made before stays.
     """

@@ -44,6 +44,8 @@ def import_frames(
         raise MerError(f"numbers is {numbers!r}, but must be names, 0 or 1")
     if views not in (1, 2):
         raise MerError(f"views is {views!r}, but must be 1 or 2")
+    if fps is not None and not 0 < fps < 1e6:
+        raise MerError(f"fps is {fps}, but must be above 0 and below a million")
     columns = _map_columns(table, rows, columns or {})
     parts, entries, spelling = _read_template(table, rows, folder), [], {}
     for number, cells in rows:
