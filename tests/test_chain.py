@@ -36,6 +36,11 @@ def checkout(tmp_path):
     def make(name):
         ignore = shutil.ignore_patterns(".ipynb_checkpoints", "solutions")
         shutil.copytree(ROOT / "notebooks", tmp_path / name / "notebooks", ignore=ignore)
+        (tmp_path / name / "benchmarks").mkdir()
+        for file in {
+            file for e in read_suite(ROOT)["notebooks"].values() for file in e.get("reads", [])
+        }:
+            shutil.copy(ROOT / file, tmp_path / name / file)
         return tmp_path / name
 
     return make

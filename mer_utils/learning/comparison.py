@@ -233,7 +233,8 @@ class SetComparison:
         if self.verdict == "undecided" and self.p_least >= 0.05:  # nothing could be detected
             ends = f"{self.difference_low:+.3f} and {self.difference_high:+.3f}"
             return f"too few sets to tell among so many variants; between {ends}"
-        text = f"no difference could be detected; smaller than {size:.3f}"
+        # rounded up: the sentence must hold
+        text = f"no difference could be detected; smaller than {np.ceil(1000 * size) / 1000:.3f}"
         equivalent = f": equivalent within the margin of {self.margin:g}"
         return text + (equivalent if self.verdict == "equivalent" else "")
 
