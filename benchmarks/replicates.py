@@ -62,6 +62,7 @@ GRID = PRIMARY | {
     "TV-L1 flow": ({"backend": "tvl1"}, {}),
     "head motion left in": ({"compensation": "none"}, {}),
     "head motion by median": ({"compensation": "median"}, {}),
+    "head motion by similarity": ({"compensation": "similarity"}, {}),
     "maps min-max": ({"normalisation": "minmax"}, {}),
     "maps robust": ({"normalisation": "robust"}, {}),
     "maps 14 px": ({"size": 14}, {}),

@@ -1,4 +1,11 @@
+from dataclasses import replace
+
 from mer_utils import MerError
+from mer_utils.core.boxes import square_box
+from mer_utils.faces.cameras import cameras
+from mer_utils.faces.motion import simulate
+from mer_utils.faces.rendering import find_head, true_flow
+from mer_utils.faces.scenario import plan_clips
 from mer_utils.method.flow import (
     BACKENDS,
     compensate,
@@ -8,6 +15,7 @@ from mer_utils.method.flow import (
     phase_flow,
     strain,
 )
+from mer_utils.method.preprocessing import crop, crop_flow
 
 import cv2
 import numpy as np
@@ -48,18 +56,46 @@ def test_unknown_backend_and_unequal_frames_are_refused():
         compute_flow(image, image[:64])
 
 
-def test_similarity_takes_out_head_motion_and_leaves_the_expression():
+@pytest.mark.parametrize("method", ["similarity", "rigid"])
+def test_a_fit_takes_out_head_motion_and_leaves_the_expression(method):
     y, x = np.mgrid[:128, :128].astype(np.float32)
     # a shift and a turn
     head = np.stack([0.6 - 0.004 * (y - 63.5), -0.3 + 0.004 * (x - 63.5)]).astype(np.float32)
     brow = np.zeros_like(head)
     brow[1] = -np.exp(-(((x - 40) / 10) ** 2) - ((y - 40) / 8) ** 2)
-    np.testing.assert_allclose(head_motion(head), head, atol=1e-3)
-    left = compensate(head + brow)
+    np.testing.assert_allclose(head_motion(head, method), head, atol=1e-3)
+    left = compensate(head + brow, method)
     # the fit must not be dragged along: less than a tenth of the brow's 1 px is lost or spread
     # anywhere
     np.testing.assert_allclose(left, brow, atol=0.1)
     assert np.abs(compensate(head + brow, "none") - brow).max() > 0.5
+
+
+def test_a_rigid_head_may_turn_out_of_the_picture():
+    """The true flow of a head that turns and moves, expression held: a similarity leaves more."""
+    motion = simulate(plan_clips(3, 3, seed=1002, preset="bench-v2")[0])
+    still = replace(motion, weights=motion.weights[:2] * 0, translation=motion.translation[[0, 0]])
+    for turn in ((0.02, 0.0, 0.0), (0.0, 0.02, 0.0)):  # 1 degree: a nod, a turn to the side
+        still = replace(still, rotation=motion.rotation[[0, 0]] + np.float32([[0, 0, 0], turn]))
+        for number, view in enumerate(cameras()):
+            flow, seen = true_flow(still, cameras(), number, 0, 1)
+            box = square_box(*find_head(motion, view), view.width, view.height)
+            flow, mask = crop_flow(flow, box, 128), crop(255 * np.uint8(seen), box, 128) == 255
+            left = {
+                method: magnitude(compensate(flow, method, mask))[mask].mean()
+                for method in ("none", "similarity", "rigid")
+            }
+            assert left["rigid"] < 0.8 * left["similarity"] < 0.2 * left["none"], left
+
+
+def test_too_little_to_fit_is_no_head_motion():
+    flow = np.full((2, 32, 32), 0.7, np.float32)
+    few = np.zeros((32, 32), bool)
+    few[:3, :5] = True
+    for mask in (few, np.zeros_like(few)):
+        assert not head_motion(flow, "rigid", mask).any()
+    few[:4, :4] = True
+    np.testing.assert_allclose(head_motion(flow, "similarity", few), flow, atol=1e-6)
 
 
 def test_median_removes_a_shift_and_unknown_methods_are_refused():

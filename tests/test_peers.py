@@ -132,7 +132,7 @@ def test_native_maps_and_published_settings():
     base = FrontEnd(crop=96, backend="farneback")
     assert native_front_end("STSTNet", base) == replace(base, size=28, third="strain")
     assert native_front_end("STSTNet", base, flow_images=True) == replace(base, size=28)
-    assert native_front_end("SSSNet", base) == replace(base, size=64)
+    assert native_front_end("SSSNet", base) == replace(base, size=28)
     assert native_front_end("PCA+SVM", base) == native_front_end("MicroAttNet", base)
     with pytest.raises(MerError, match="ResNet"):
         native_front_end("ResNet", base)

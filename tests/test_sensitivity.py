@@ -12,6 +12,7 @@ from mer_utils.learning.sensitivity import (
     _move_boxes,
     answer_again,
     change_motion,
+    drop_cameras,
     film_again,
     film_front,
     measure_motion,
@@ -115,6 +116,22 @@ def test_a_camera_in_front_is_one_view_of_the_same_clips(data, tmp_path):
     count, _, *shape = features.x.shape
     assert front.x.shape == (count, 1, *shape)
     assert (front.clips == features.clips).all() and (front.y == features.y).all()
-    again, _ = film_again(data, [1], [Condition(yaw=0.0)], SMALL)[0]
-    np.testing.assert_array_equal(front.x[1], again[0, :1])
+    again, apex = film_again(data, [1], [Condition(yaw=0.0, views=1)], SMALL)[0]
+    np.testing.assert_array_equal(front.x[1], again[0])
+    assert front.apex[1] == apex[0]
     assert np.abs(front.x - features.x[:, :1]).max() > 0.1  # px: another picture
+
+
+def test_one_camera_alone_films_what_it_films_beside_another():
+    """The left one's noise, light and cover; what stands before the right one is not there."""
+    plans = plan_clips(8, 40, seed=1002, preset="bench-v2")
+    motions = [m for m in map(simulate, plans) if m.cover_seed]
+    sides = cameras(size=96)
+    for side in (0, 1):
+        motion = next(m for m in motions if m.degraded == side)
+        motion = replace(motion, weights=motion.weights[:3], rotation=motion.rotation[:3],
+                         translation=motion.translation[:3], gain=motion.gain[:3])  # fmt: skip
+        alone = drop_cameras(motion, 1)
+        both, left = render_clip(motion, sides), render_clip(alone, sides[:1])
+        np.testing.assert_array_equal(left[0], both[0])
+        assert (alone.cover_seed == 0) == (side == 1)

@@ -33,6 +33,7 @@ class Condition:
     noise: float = -1.0  # grey levels, sd of the camera's noise; below 0: the clip's own
     head: float = 1.0  # factor on the head's motion during the clip; the pose at its start stays
     yaw: float = 25.0  # degrees, each camera's angle off the middle
+    views: int = 2  # cameras that film; 1: the left one alone
 
 
 def change_motion(motion, condition):
@@ -42,6 +43,11 @@ def change_motion(motion, condition):
     noise = motion.noise_sigma if condition.noise < 0 else condition.noise
     moved = scale_head(motion, condition.head)
     return replace(moved, weights=weights, noise_sigma=noise)
+
+
+def drop_cameras(motion, count):
+    """Return a clip's Motion as ``count`` cameras see it: what stands before another is gone."""
+    return replace(motion, degraded=-1, cover_seed=0) if motion.degraded >= count else motion
 
 
 def measure_motion(dataset, rows):
@@ -83,25 +89,25 @@ def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1
 def _film_clip(dataset, row, conditions, options):
     clip, exposed, result = dataset.clips[row], {}, []
     for condition in conditions:
-        motion = change_motion(dataset.truth(clip), condition)
-        views = cameras(dataset.info["size"], condition.yaw)
+        motion = drop_cameras(change_motion(dataset.truth(clip), condition), condition.views)
+        views = cameras(dataset.info["size"], condition.yaw)[: condition.views]
         geometry = replace(condition, noise=0.0)
         if geometry not in exposed:
             exposed[geometry] = expose_clip(motion, views)
         noisy = add_noise(exposed[geometry], motion.noise_seed, motion.noise_sigma)
         frames = compress(noisy, motion.jpeg)
         boxed = replace(clip, boxes=_move_boxes(clip.boxes, motion, dataset.cameras(), views))
-        maps, apex, _, _ = extract_clip(boxed, dataset.views, options, frames)
+        maps, apex, _, _ = extract_clip(boxed, len(views), options, frames)
         result.append((maps, apex))
     return result
 
 
 def _move_boxes(boxes, motion, before, after):
     """Return the manifest's boxes, if there are any, where cameras ``after`` see the face: as far
-    off as they were before the cameras ``before``.
+    off as they were before the cameras ``before``, one after the other.
     """
     moved = []
-    for (x0, y0, x1, y1), old, new in zip(boxes or (), before, after, strict=bool(boxes)):
+    for (x0, y0, x1, y1), old, new in zip(boxes or (), before, after, strict=False):
         (x, y, side), (to_x, to_y, to_side) = find_head(motion, old), find_head(motion, new)
         scale = to_side / side
         centre = to_x + scale * ((x0 + x1) / 2 - x), to_y + scale * ((y0 + y1) / 2 - y)
@@ -112,11 +118,12 @@ def _move_boxes(boxes, motion, before, after):
 def film_front(dataset, features, options=FrontEnd(), cache=None, jobs=1):
     """Return the Features that one camera straight before the face gives of the same clips, with
     the front end ``options``: the control for what two views bring. Noise, light and what stands
-    before a view are those of the left camera.
+    before a view are those of the left camera; the apex is found in this one view.
     """
     rows = np.arange(len(dataset))
-    maps, apex = film_again(dataset, rows, [Condition(yaw=0.0)], options, cache, jobs)[0]
-    return replace(features, x=maps[:, :1], apex=apex)
+    front = Condition(yaw=0.0, views=1)
+    maps, apex = film_again(dataset, rows, [front], options, cache, jobs)[0]
+    return replace(features, x=maps, apex=apex)
 
 
 def answer_again(outcome, features, recipe, rows, maps):

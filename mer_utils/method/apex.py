@@ -24,7 +24,7 @@ def onset_flows(frames, onset, backend="dis-half"):
 
 
 def motion_curve(
-    frames, onset, offset, backend="dis-half", compensation="similarity", detrend=True, masks=None
+    frames, onset, offset, backend="dis-half", compensation="rigid", detrend=True, masks=None
 ):
     """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude inside
     ``masks`` (V, H, W; everywhere if None) from the onset frame to each frame, head motion taken
@@ -39,7 +39,7 @@ def motion_curve(
     return curve_of_flows(flows, onset, offset, compensation, detrend, masks)
 
 
-def curve_of_flows(flows, onset, offset, compensation="similarity", detrend=True, masks=None):
+def curve_of_flows(flows, onset, offset, compensation="rigid", detrend=True, masks=None):
     """Return the motion curve (V, T) of flows (V, T, 2, H, W) from the onset frame (see
     ``motion_curve``).
     """

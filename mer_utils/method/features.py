@@ -32,7 +32,7 @@ class FrontEnd:
     backend: str = "dis"  # flow of the phases: dis, dis-half, farneback, tvl1
     mask: bool = True  # flow counts where there is a face with texture (see ``face_mask``)
     reach: int = 1  # frames on either side that are averaged into onset, apex and offset
-    compensation: str = "similarity"  # head motion: none, median, similarity
+    compensation: str = "rigid"  # head motion: none, median, similarity, rigid
     apex: str = "auto"  # auto, or manifest (the annotated or true apex)
     rule: str = "mean"  # of both views' motion curves: mean, max, product
     smoothing: float = 1.5  # frames, of the motion curve

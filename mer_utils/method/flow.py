@@ -10,12 +10,19 @@ import cv2
 import numpy as np
 from skimage.registration import optical_flow_tvl1
 
-COMPENSATIONS = ("none", "median", "similarity")
+COMPENSATIONS = ("none", "median", "similarity", "rigid")
+# the egg that "rigid" takes a head for: half its width and its height in a crop, shares of its side
+# [ours, on development sets]
+EGG = (0.62, 1.24)
 
 
 def _dis(first, second):
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    dis.setFinestScale(0)  # the preset's own stops at half the size: 0.02 px worse on our faces
+    # the preset's own stops at half the size, and its patches of 8 px follow noise: both are worse
+    # on our faces (benchmarks/front_end.py)
+    dis.setFinestScale(0)
+    dis.setPatchSize(12)
+    dis.setPatchStride(4)
     return dis.calc(first, second, None)
 
 
@@ -56,26 +63,34 @@ def compute_flow(first, second, backend="dis"):
 
 
 @functools.lru_cache(maxsize=8)
-def _sample_grid(height, width):
-    """Return x and y (H, W) px from the middle, the step between samples, and the similarity's
-    matrix (2 M, 4) at the samples.
+def _sample_grid(height, width, method):
+    """Return the step between samples, the columns (K, 2, H, W) of ``head_motion``, what each of
+    its numbers adds to u and v at every pixel, and those of the samples (K, 2, H / step, W / step).
     """
-    step = max(1, height // 32)  # four unknowns need no more than about 32 x 32 samples
+    step = max(1, height // 32)  # so few unknowns need no more than about 32 x 32 samples
     y, x = np.mgrid[:height, :width].astype(np.float64)
     x, y = x - x.mean(), y - y.mean()
-    sx, sy = x[::step, ::step].ravel(), y[::step, ::step].ravel()
-    one, zero = np.ones_like(sx), np.zeros_like(sx)
-    matrix = np.concatenate([np.stack([sx, -sy, one, zero], 1), np.stack([sy, sx, zero, one], 1)])
-    return x, y, step, matrix
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    columns = [(x, y), (-y, x), (one, zero), (zero, one)]
+    if method == "rigid":
+        across, along = EGG[0] * width, EGG[1] * height
+        depth = np.sqrt(np.maximum(1 - (x / across) ** 2 - (y / along) ** 2, 0)) - 1
+        columns += [(across * depth, zero), (zero, across * depth)]
+    columns = np.array(columns)
+    return step, columns.astype(np.float32), columns[:, :, ::step, ::step].copy()
 
 
-def head_motion(flow, method="similarity", mask=None, rounds=5):
+def head_motion(flow, method="rigid", mask=None, rounds=5):
     """Estimate the part of a flow field (2, H, W) that moves like a rigid head: zero, its median,
-    or a similarity transform; only what lies inside ``mask`` (H, W) is asked.
+    or a fit; only what lies inside ``mask`` (H, W) is asked.
 
-    The similarity u = a x - b y + c, v = b x + a y + d is fitted by reweighted least squares
-    (weights 1 / residual): the moving parts of the face are outliers, so that they are not
-    subtracted from themselves. Raises MerError for an unknown method.
+    A *similarity* is what a small shift, turn or growth of the picture does: u = a x - b y + c,
+    v = b x + a y + d. A *rigid* head also turns out of the picture's plane: what is nearer moves
+    further. With the depth z of an egg (EGG), 0 where it is nearest, u gains p z and v gains q z: a
+    turn to the side and a nod. Both are fitted by reweighted least squares (weights 1 / residual^2,
+    from 0.05 px on): the moving parts of the face are outliers, so that they are not subtracted
+    from themselves. Where fewer than 16 samples lie inside, nothing is. Raises MerError for an
+    unknown method.
     """
     if method == "none":
         return np.zeros_like(flow)
@@ -83,26 +98,27 @@ def head_motion(flow, method="similarity", mask=None, rounds=5):
     if method == "median":
         middle = np.median(flow[:, mask], axis=1)[:, None, None]
         return np.broadcast_to(middle, flow.shape).astype(np.float32)
-    if method != "similarity":
+    if method not in COMPENSATIONS:
         raise MerError(
             f"head-motion compensation {method!r} is unknown; choose one of "
             f"{', '.join(COMPENSATIONS)}"
         )
-    x, y, step, matrix = _sample_grid(*flow.shape[1:])
-    inside = mask[::step, ::step].ravel()
-    matrix = matrix[np.tile(inside, 2)]
-    sx, sy, su, sv = (a[::step, ::step].ravel()[inside] for a in (x, y, flow[0], flow[1]))
-    target = np.concatenate([su, sv]).astype(np.float64)
-    weight = np.ones(len(sx))
+    step, columns, samples = _sample_grid(*flow.shape[1:], method)
+    inside = mask[::step, ::step]
+    if inside.sum() < 16:
+        return np.zeros_like(flow)
+    matrix = samples[:, :, inside].reshape(len(samples), -1)  # (K, 2 n)
+    target = flow[:, ::step, ::step][:, inside].astype(np.float64).ravel()
+    weighted = matrix
     for _ in range(rounds):
-        weighted = matrix * np.tile(weight, 2)[:, None]
-        a, b, c, d = np.linalg.solve(weighted.T @ matrix, weighted.T @ target)
-        residual = np.hypot(su - (a * sx - b * sy + c), sv - (b * sx + a * sy + d))
-        weight = 1 / np.maximum(residual, 0.02)  # 0.02 px: below what any backend resolves
-    return np.stack([a * x - b * y + c, b * x + a * y + d]).astype(np.float32)
+        numbers = np.linalg.solve(weighted @ matrix.T, weighted @ target)
+        u, v = (target - numbers @ matrix).reshape(2, -1)
+        weight = 1 / np.maximum(u * u + v * v, 0.05**2)
+        weighted = matrix * np.concatenate([weight, weight])
+    return np.tensordot(numbers.astype(np.float32), columns, 1)
 
 
-def compensate(flow, method="similarity", mask=None):
+def compensate(flow, method="rigid", mask=None):
     """Return a flow field (2, H, W) without its head motion (see head_motion)."""
     return flow - head_motion(flow, method, mask)
 
@@ -136,15 +152,7 @@ def average_frames(frames, frame, reach=1):
 
 
 def phase_flow(
-    frames,
-    onset,
-    apex,
-    offset,
-    backend="dis",
-    compensation="similarity",
-    phases=2,
-    mask=None,
-    reach=0,
+    frames, onset, apex, offset, backend="dis", compensation="rigid", phases=2, mask=None, reach=0
 ):
     """Return the flow of each phase (P, 2, H, W) px for the frames (T, H, W) of one view:
     onset-apex, then apex-offset; head motion, as seen inside ``mask`` (H, W), taken out, key frames

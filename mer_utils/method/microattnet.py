@@ -27,7 +27,7 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         shape = (*x.shape[:2], 1, 1) if self.whole else x.shape
-        return x * ((torch.rand(shape, device=x.device) >= self.p) / (1 - self.p))
+        return x * torch.rand(shape, device=x.device).ge_(self.p).div_(1 - self.p)
 
 
 class SqueezeExcitation(nn.Module):
