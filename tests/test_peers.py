@@ -1,4 +1,6 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.learning.folds import run_loso
@@ -16,7 +18,7 @@ from mer_utils.learning.peers import (
     encode_places,
 )
 from mer_utils.learning.recipe import NETWORKS, Recipe
-from mer_utils.learning.settings import NATIVE, PUBLISHED, native_front_end, recipe_of
+from mer_utils.learning.settings import NATIVE, PUBLISHED, TUNED, native_front_end, recipe_of
 from mer_utils.learning.trainer import PlainMember, build_network, flip
 from mer_utils.method.features import FrontEnd
 from mer_utils.method.microattnet import count_parameters
@@ -25,6 +27,8 @@ import numpy as np
 import pytest
 import torch
 from toys import make_toy, maps
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_peers_have_the_parameters_of_their_layer_tables():
@@ -136,13 +140,26 @@ def test_native_maps_and_published_settings():
     assert native_front_end("PCA+SVM", base) == native_front_end("MicroAttNet", base)
     with pytest.raises(MerError, match="ResNet"):
         native_front_end("ResNet", base)
-    assert recipe_of("MicroAttNet") == Recipe()
+    assert recipe_of("PCA+SVM") == Recipe(network="PCA+SVM")  # it has no settings
     assert recipe_of("OFF-ApexNet", members=1) == Recipe(
-        network="OFF-ApexNet", members=1, **PUBLISHED["OFF-ApexNet"]
+        network="OFF-ApexNet", members=1, **TUNED["OFF-ApexNet"]
     )
     assert recipe_of("SSSNet", rate=1e-2).rate == 1e-2
     with pytest.raises(MerError, match="ResNet"):
         recipe_of("ResNet")
+
+
+def test_tuned_settings_are_the_winners_of_the_benchmark():
+    record = json.loads((ROOT / "benchmarks" / "tuning.json").read_text())
+    assert min(record["sets"]) > 1000  # development sets
+    assert set(PEERS) < set(record["networks"])
+    for network, found in record["networks"].items():
+        tried = [row["mean"] or 0 for row in found["tried"]]
+        assert len(tried) == 1 + record["draws"] >= 13  # the published settings, and equal draws
+        best = found["tried"][int(np.argmax(tried))]["settings"]
+        assert found["winner"] == best
+        assert {key: getattr(recipe_of(network), key) for key in best} == best
+    assert set(TUNED) <= set(record["networks"])
 
 
 def test_logistic_regression_by_hand():
