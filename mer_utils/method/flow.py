@@ -11,7 +11,7 @@ import numpy as np
 from skimage.registration import optical_flow_tvl1
 
 COMPENSATIONS = ("none", "median", "similarity", "rigid")
-# the egg that "rigid" takes a head for: half its width and its height in a crop, shares of its side
+# the egg that "rigid" takes a head for: its half width and half height, shares of a crop's side
 # [ours, on development sets]
 EGG = (0.62, 1.24)
 
@@ -84,11 +84,12 @@ def head_motion(flow, method="rigid", mask=None, rounds=5):
     """Estimate the part of a flow field (2, H, W) that moves like a rigid head: zero, its median,
     or a fit; only what lies inside ``mask`` (H, W) is asked.
 
-    A *similarity* is what a small shift, turn or growth of the picture does: u = a x - b y + c,
-    v = b x + a y + d. A *rigid* head also turns out of the picture's plane: what is nearer moves
-    further. With the depth z of an egg (EGG), 0 where it is nearest, u gains p z and v gains q z: a
-    turn to the side and a nod. Both are fitted by reweighted least squares (weights 1 / residual^2,
-    from 0.05 px on): the moving parts of the face are outliers, so that they are not subtracted
+    A *similarity* is what a small shift, rotation in the plane or growth of the picture does:
+    u = a x - b y + c, v = b x + a y + d. A *rigid* head also turns out of the plane, which moves
+    points at different depths by different amounts: with z <= 0 px, how far a point of an egg (EGG)
+    lies behind its nearest one, u gains p z and v gains q z. Both are fitted by reweighted least
+    squares (weights 1 / residual^2, from 0.05 px on): the moving parts of the face are outliers, so
+    that they are not subtracted
     from themselves. Where fewer than 16 samples lie inside, nothing is. Raises MerError for an
     unknown method.
     """
