@@ -1,9 +1,9 @@
-"""How the defaults were chosen: notebook 06's grid on development sets, whose people no reported
+"""How the defaults were chosen: notebook 07's grid on development sets, whose people no reported
 number ever sees.
 
     python benchmarks/defaults.py [--sets 1001 1002] [--seeds 2]
 
-Runs `mer run --profile full --only 06` with each set's seed into artifacts/, prints the table and
+Runs `mer run --profile full --only 07` with each set's seed into artifacts/, prints the table and
 writes benchmarks/defaults.json. A choice is "better" (or "worse") here only where it is so beyond
 chance, corrected for the number of variants, on every development set. About ten minutes a set on
 two cores.
@@ -21,12 +21,12 @@ import numpy as np
 
 
 def run_ablations(root, data_seed, seeds):
-    """Run notebook 06 on the set of seed ``data_seed``, the whole grid; return its results."""
+    """Run notebook 07 on the set of seed ``data_seed``, the whole grid; return its results."""
     out = root / "artifacts" / "defaults" / str(data_seed)
-    settings = [f"all.seed={data_seed}", f"all.seeds={seeds}", "06.whole_grid=True"]
+    settings = [f"all.seed={data_seed}", f"all.seeds={seeds}", "07.whole_grid=True"]
     words = [word for setting in settings for word in ("-p", setting)]
     command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--out", str(out)]
-    subprocess.run([*command, *words, "--only", "06"], cwd=root, check=True)
+    subprocess.run([*command, *words, "--only", "07"], cwd=root, check=True)
     return read_json(out / "results.json")
 
 

@@ -38,7 +38,7 @@ from mer_utils.suite.study import find_root, to_plain
 import numpy as np
 
 BASE = Recipe(members=1)  # several seeds instead of several networks a fold
-# notebook 06's grid (a test holds them together): (changes to the front end, to the recipe)
+# notebook 07's grid (a test holds them together): (changes to the front end, to the recipe)
 PRIMARY = {
     "default": ({}, {}),
     "no fusion attention": ({}, {"fusion": "concat"}),

@@ -2,7 +2,7 @@
 
     python benchmarks/sensitivity.py [--clips 107]
 
-Runs `mer run --profile full --only 06` with so many clips in its section 6.9 into artifacts/ and
+Runs `mer run --profile full --only 07` with so many clips in its section 7.9 into artifacts/ and
 keeps what it found there in benchmarks/sensitivity.json, with what made it. About six minutes on
 two cores after `make figures`, whose networks it asks.
 """
@@ -25,8 +25,8 @@ def main():
         parser.error("100 clips are needed for a measurement, and the set has 267")
     root = find_root(Path(__file__).parent)
     out = root / "artifacts" / "sensitivity"
-    command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--only", "06"]
-    settings = ["-p", f"06.probe={args.clips}", "--out", str(out)]
+    command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--only", "07"]
+    settings = ["-p", f"07.probe={args.clips}", "--out", str(out)]
     subprocess.run([*command, *settings], cwd=root, check=True)
     found = read_json(out / "results.json")
     record = {"clips": found["sensitivity_clips"], "sensitivity": found["sensitivity"]}

@@ -140,13 +140,15 @@ def test_a_set_of_one_view_and_exclusive_labels_runs_too(made, checkout, tmp_pat
         "--only",
         "05",
         "--only",
-        "08",
+        "06",
+        "--only",
+        "10",
         "--jobs",
         2,
     )
     out = root / "artifacts" / "paper" / "figures"
     assert {path.stem for path in out.glob("*.png")} == {
-        name for name in DECLARED if name[3:5] in ("05", "08")
+        name for name in DECLARED if name[3:5] in ("05", "06", "10")
     }
     results = json.loads((out / "results.json").read_text())
     assert results["data"]["clips"] == 14 and "all_ones" not in results["uf1"]
@@ -173,7 +175,7 @@ def test_ready_made_flow_images_give_the_figures_that_need_no_frames(made, check
     words = ["--labels", "0=Negative,1=Positive,2=Surprise", "--figures"]
     printed = run_mer(root, "import", "flow-images", tmp_path / "flows", tmp_path / "set", *words)
     out = root / "artifacts" / "paper" / "figures"
-    wanted = {name for name in DECLARED if name[3:5] in ("05", "06", "07")}
+    wanted = {name for name in DECLARED if name[3:5] in ("05", "06", "07", "08")}
     assert {
         path.stem for path in out.glob("*.png")
     } == wanted and "14 clips of 4 subjects" in printed

@@ -195,7 +195,7 @@ def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
 
 
 def test_the_grid_is_that_of_notebook_06(benchmark):
-    notebook = nbformat.read(ROOT / "notebooks" / "06_ablations.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "notebooks" / "07_ablations.ipynb", as_version=4)
     (cell,) = [c.source for c in notebook.cells if c.source.startswith("grid = {")]
     told = ast.literal_eval(ast.parse(cell).body[0].value)
     # another camera: the benchmark films every set again

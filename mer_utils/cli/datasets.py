@@ -225,7 +225,7 @@ def import_flow_images(
     ] = "",
     figures: Figures = False,
 ):
-    """Ready-made flow pictures, exclusive labels, no frames: for notebooks 05 to 07."""
+    """Ready-made flow pictures, exclusive labels, no frames: for notebooks 05 to 08."""
     from mer_utils.data.sources.flow_images import import_flow_images
 
     names = tuple(name.strip() for name in channels.split(","))

@@ -127,7 +127,7 @@ def _choose(suite, select, data):
         needy = next(number for number in numbers if number not in able)
         raise MerError(
             f"notebook {needy} needs frames, and {data} holds flow images; run it with --only "
-            "05, 06 or 07"
+            "05, 06, 07 or 08"
         )
     return able
 

@@ -2,13 +2,13 @@
 
 TITLES = {  # the rest is called as in results.json
     "uf1": "Macro-UF1, and F1 per label",
-    "leakage": "What peeking would bring: which epoch is kept (notebook 05)",
+    "leakage": "What peeking would bring: which epoch is kept (notebook 06)",
     "ablations_many_sets": "Ablations on many synthetic sets: loaded from "
-    "benchmarks/replicates-bench-v2.json (notebook 06)",
-    "ablations": "Ablations on this one set: a demonstration (notebook 06)",
-    "peers_many_sets": "Peers on many synthetic sets: loaded from "
     "benchmarks/replicates-bench-v2.json (notebook 07)",
-    "peers": "Peers on this one set: a demonstration (notebook 07)",
+    "ablations": "Ablations on this one set: a demonstration (notebook 07)",
+    "peers_many_sets": "Peers on many synthetic sets: loaded from "
+    "benchmarks/replicates-bench-v2.json (notebook 08)",
+    "peers": "Peers on this one set: a demonstration (notebook 08)",
     "apex": "Apex against the truth (notebook 02)",
     "apex_options": "Apex error by compensation and rule, a few clips (notebook 02)",
     "flow_epe_px": "Flow against the truth: end-point error, px (notebook 03)",
@@ -16,9 +16,9 @@ TITLES = {  # the rest is called as in results.json
     "moving_epe_px": "The same, the tenth of the pixels that moves most, px (notebook 03)",
     "expression_chain_px": "What each step brings: head held still, all pixels, px (notebook 03)",
     "moving_chain_px": "The same, the tenth of the pixels that moves most, px (notebook 03)",
-    "gates": "Gates: spread over a person's clips, 1 being an equal share (notebook 05)",
-    "gates_causal": "Do the gates act? Other gates than the network's own (notebook 06)",
-    "sensitivity": "What filming the same clips otherwise changes (notebook 06)",
+    "gates": "Gates: spread over a person's clips, 1 being an equal share (notebook 06)",
+    "gates_causal": "Do the gates act? Other gates than the network's own (notebook 07)",
+    "sensitivity": "What filming the same clips otherwise changes (notebook 07)",
 }
 
 
