@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 # from the ground up
-ROOMS = ("core", "faces", "data", "method", "learning", "figures", "suite", "cli")
+ROOMS = ("core", "faces", "data", "method", "learning", "figures", "exercises", "suite", "cli")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = sorted((ROOT / "mer_utils").rglob("*.py"))
 

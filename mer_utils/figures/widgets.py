@@ -1,55 +1,74 @@
-"""Sliders around a drawing function: the same figure, drawn again when a control moves."""
+"""Demos: controls around a drawing function, which draws again when one of them moves."""
 
-import base64
-import io
+from mer_utils.figures.showing import bundle, paint
 
 import ipywidgets
 from IPython.display import display
 
 FIT = {"description_width": "initial"}  # as wide as its words
+START = "at its defaults"
 
 
-def explore(draw, **choices):
+def explore(draw, clamp=None, play="", interval=300, **choices):
     """Show one control a keyword of ``draw(**values) -> Figure`` and redraw on change.
 
-    A list becomes a drop-down that starts at its first entry, a tuple (low, high, step) or (low,
-    high, step, start) of numbers a slider. The figure is computed when a control is released, not
-    while it moves. A line under the controls says what differs from the start, or what went wrong.
-    The first picture is stored beside the widget: where no notebook runs, it is shown in its place.
-    Returns None: the controls are shown, nothing is left to print.
+    A list becomes a drop-down that starts at its first entry, True or False a box to tick, a tuple
+    (low, high, step) or (low, high, step, start) of numbers a slider. The figure is computed when a
+    control is released, not while it moves. ``clamp(values, moved) -> values`` keeps controls
+    consistent: it is given all of them and the name of the one that moved. ``play`` names a slider
+    of whole numbers that gets a play button, a step every ``interval`` ms. A line under the
+    controls says what differs from the start, or what went wrong. The first picture is stored
+    beside the widget: where no notebook runs, it is shown in its place. Returns None.
     """
     controls = {name: _make_control(name, choice) for name, choice in choices.items()}
     start = {name: control.value for name, control in controls.items()}
+    png, width = paint(draw(**start))  # an error in the first picture is the cell's
     # a picture, not an Output: an Output talks to whoever runs the notebook, and headless runs can
-    # hang on it; as large as it was drawn, or as the page allows
-    picture = ipywidgets.Image(format="png", layout={"width": "auto", "max_width": "100%"})
-    told = ipywidgets.Label()
+    # hang on it; never stretched, and no wider than the page
+    layout = {"width": f"{width}px", "max_width": "100%", "height": "auto"}
+    layout["align_self"] = "flex-start"
+    picture = ipywidgets.Image(format="png", value=png, layout=layout)
+    told = ipywidgets.Label(START)
+    clamping = []
 
-    def redraw(_=None):
+    def redraw(change):
+        if clamping:
+            return
         values = {name: control.value for name, control in controls.items()}
-        changed = [f"{name} {start[name]} → {values[name]}" for name in values
+        if clamp is not None:
+            moved = next(name for name in controls if controls[name] is change["owner"])
+            clamping.append(moved)
+            try:
+                values = clamp(values, moved)
+                for name, value in values.items():
+                    controls[name].value = value
+            finally:
+                clamping.clear()
+        changed = [f"{name.replace('_', ' ')} {start[name]} → {values[name]}" for name in values
                    if values[name] != start[name]]  # fmt: skip
-        told.value = "changed: " + ", ".join(changed) if changed else "as it starts"
+        told.value = "changed: " + ", ".join(changed) if changed else START
         try:
-            picture.value = _paint(draw(**values))
+            picture.value = paint(draw(**values))[0]
         except Exception as error:  # seen here, or nowhere: a callback has no cell to print to
             told.value = f"{type(error).__name__}: {error}"
 
-    first = _paint(draw(**start))  # an error in the first picture is the cell's
-    picture.value, told.value = first, "as it starts"
     for control in controls.values():
         control.observe(redraw, names="value")
-    box = ipywidgets.VBox([*controls.values(), told, picture], layout={"align_items": "flex-start"})
-    shown = box._repr_mimebundle_() | {
-        "image/png": base64.b64encode(first).decode(),
-        "text/plain": f"A demo with the controls {', '.join(controls)}",
-    }
-    display(shown, raw=True)
+    rows = [
+        _add_play(control, interval) if name == play else control
+        for name, control in controls.items()
+    ]
+    box = ipywidgets.VBox([*rows, told, picture], layout={"align_items": "flex-start"})
+    words = f"A demo with the controls {', '.join(controls).replace('_', ' ')}"
+    data, metadata = bundle(png, width, words)
+    display(box._repr_mimebundle_() | data, metadata=metadata, raw=True)
 
 
 def _make_control(name, choice):
-    """Return the drop-down or slider of one choice."""
+    """Return the drop-down, box or slider of one choice."""
     label = name.replace("_", " ")
+    if isinstance(choice, bool):
+        return ipywidgets.Checkbox(choice, description=label, indent=False)
     if not isinstance(choice, tuple):
         return ipywidgets.Dropdown(options=choice, description=label, style=FIT)
     low, high, step = choice[:3]
@@ -57,11 +76,12 @@ def _make_control(name, choice):
     kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
     value = choice[3] if len(choice) > 3 else low
     given = {"description": label, "continuous_update": False, "style": FIT}
-    return kind(value=value, min=low, max=high, step=step, **given)
+    return kind(value=value, min=low, max=high, step=step, layout={"width": "26em"}, **given)
 
 
-def _paint(figure):
-    """Return a figure as the bytes of a PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+def _add_play(slider, interval):
+    """Return a row of a play button and the slider that it moves."""
+    given = {name: getattr(slider, name) for name in ("value", "min", "max", "step")}
+    button = ipywidgets.Play(interval=interval, **given)
+    ipywidgets.jslink((button, "value"), (slider, "value"))
+    return ipywidgets.HBox([button, slider])

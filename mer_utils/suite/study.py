@@ -64,12 +64,13 @@ def open_study(notebook, params):
     and results of this notebook and profile are forgotten, so that what stands there afterwards
     comes from this run. Raises MerError for an unknown notebook or profile.
     """
-    from mer_utils.figures.style import set_style  # Matplotlib: `mer` reads this file too
+    from mer_utils.figures.showing import show_figures_so  # Matplotlib: `mer` reads this file too
+    from mer_utils.figures.style import set_style
 
     study = Study(notebook, {key: params[key] for key in DEFAULTS if key in params})
     clear_outputs(study.dir)
     set_style()
-    _show_figures_as_png()
+    show_figures_so()
     print(study.banner())
     return study
 
@@ -148,12 +149,14 @@ class Study:
         return self.dir / name
 
     def figure(self, fig, name, caption, alt):
-        """Save ``fig`` (a matplotlib Figure) as ``name``.png with caption and text alternative;
-        return it to be shown.
+        """Save ``fig`` (a matplotlib Figure) as ``name``.png with caption and text alternative, and
+        show it with both.
 
         The bytes depend on the figure alone. Raises MerError for a name that profiles.yml does not
         list here.
         """
+        from mer_utils.figures.showing import show
+
         if name not in self.figure_names:
             raise MerError(
                 f"notebook {self.notebook} declares no figure {name!r} in notebooks/profiles.yml"
@@ -166,7 +169,7 @@ class Study:
             self.dir / "figures.json",
             {key: self._figures[key] for key in self.figure_names if key in self._figures},
         )
-        return fig
+        show(fig, caption, alt)
 
     def result(self, **values):
         """Merge numbers into this notebook's results.json, floats to 4 decimals; nested dicts are
@@ -256,17 +259,3 @@ def to_plain(value):
             )
         return round(value, 4) + 0.0  # no minus zero
     return value
-
-
-def _show_figures_as_png():
-    """Let Jupyter show a plain matplotlib Figure (made without pyplot) as one PNG."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return
-    if (shell := get_ipython()) is not None:
-        from matplotlib.figure import Figure
-
-        shell.display_formatter.formatters["image/png"].for_type(
-            Figure, lambda fig: draw_png(fig, fig.dpi)
-        )
