@@ -1,6 +1,7 @@
 # `make figures`, `make test` and `make check` build .venv first when it is missing, half built, moved, or older than what it is made from.
 .DEFAULT_GOAL := help
-.PHONY: help figures test check notebooks clean
+FORMAT := png
+.PHONY: help figures test test-browser check notebooks clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do \
@@ -13,23 +14,29 @@ ifneq ($(shell cat .venv/built 2>/dev/null),$(CURDIR))
 endif
 
 help:
-	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped"
+	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped; FORMAT=pdf or svg"
 	@echo "make test      run the tests"
+	@echo "make test-browser  run the notebooks and the gallery in JupyterLab and Chromium, which must be installed"
 	@echo "make check     run all but the slow ones: 70 seconds"
 	@echo "make notebooks run the course profile and keep its outputs in notebooks/ (after editing one)"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"
 	@echo "These build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
 
 figures: .venv/built
-	.venv/bin/mer run --profile full $(ARGS)
+	.venv/bin/mer run --profile full --format $(FORMAT) $(ARGS)
 
 test: .venv/built
 	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+test-browser: .venv/built
+	.venv/bin/python -m pip install --quiet -r tests/browser/requirements.txt
+	.venv/bin/python -m pytest tests/browser $(ARGS)
 
 check: .venv/built
 	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(ARGS)
 
 notebooks: .venv/built
+	.venv/bin/mer exercises
 	.venv/bin/mer run --profile course
 	.venv/bin/mer keep
 

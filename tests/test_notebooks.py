@@ -3,12 +3,14 @@ again.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from mer_utils import KERNELS
 from mer_utils.core.kernels import PINNED
+from mer_utils.suite.exercises import weave_exercises
 from mer_utils.suite.study import read_suite
 
 import nbformat
@@ -64,11 +66,20 @@ class TestAnatomy:
         cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
         assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
         outputs = [output for cell in cells for output in cell.outputs]
-        assert any("image/png" in output.get("data", {}) for output in outputs)
+        kinds = {kind for output in outputs for kind in output.get("data", {})}
+        assert kinds & {"image/png", "image/jpeg"}
         for output in outputs:
             assert output.output_type != "error" and output.get("name") != "stderr", output
             text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
             assert not re.search(r"(^|[\s'\"(])/(work|root|home|tmp|Users)/", text), text
+
+    def test_it_is_small_and_every_picture_has_an_alternative_and_a_width(self, path):
+        assert path.stat().st_size < 500_000
+        for cell in read(path).cells:
+            for output in cell.get("outputs", []):
+                for kind in {"image/png", "image/jpeg"} & output.get("data", {}).keys():
+                    about = output.metadata[kind]
+                    assert about["alt"].strip() and about["width"] > 100, cell.source
 
     def test_checks_are_asserted(self, path):
         assert (
@@ -112,10 +123,44 @@ def test_outputs_come_again(path, tmp_path):
     assert "passed" in ended.stdout
 
 
+def test_exercises_are_those_of_the_solutions(tmp_path):
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    assert weave_exercises(tmp_path) == []
+    path = tmp_path / "notebooks" / "solutions" / SOLUTIONS[-1].name
+    notebook = read(path)
+    (first, *_) = [cell for cell in notebook.cells if tagged(cell, "exercise")]
+    first.source += " Again."
+    nbformat.write(notebook, path)
+    (name,) = weave_exercises(tmp_path)
+    assert name[:2] == path.stem[:2]
+    assert "Again." in (tmp_path / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_each_exercise_is_solved_and_its_placeholder_is_not(path):
+    for cell in read(path).cells:
+        if tagged(cell, "check"):
+            assert any(line.startswith("Right:") for line in lines_of(cell)), cell.source
+    (notebook,) = [each for each in PATHS if each.stem[:2] == path.stem[:2]]
+    checks = [cell for cell in read(notebook).cells if re.match(r"check_\d\(", cell.source)]
+    assert 2 <= len(checks) <= 5
+    for cell in checks:
+        assert not any(line.startswith("Right:") for line in lines_of(cell)), cell.source
+
+
+def lines_of(cell):
+    """Return the lines that a code cell printed."""
+    return "".join(output.get("text", "") for output in cell.outputs).splitlines()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 def test_solutions_run(path, tmp_path):
     run_through(path, tmp_path)
+    made = read(tmp_path / path.name)
+    for cell in made.cells:
+        if tagged(cell, "check"):
+            assert any(line.startswith("Right:") for line in lines_of(cell)), cell.source
 
 
 def run_through(path, tmp_path):

@@ -102,3 +102,15 @@ def test_unknown_names_are_one_sentence(root, tmp_path):
     with pytest.raises(MerError, match="notebook 1 needs a quoted number"):
         read_suite(root)
     assert set(PROFILES["profiles"]) == {"course", "full", "paper"}
+
+
+def test_a_figure_is_kept_as_pdf_and_svg_in_bytes_that_depend_on_it_alone(root):
+    opened = open_tiny()
+    digests = []
+    for _ in range(2):
+        opened.figure(draw([2, 1]), "fig01_a", "caption a", "alt a")
+        folder = opened.dir / "figures"
+        digests.append({kind: sha256(folder / f"fig01_a.{kind}") for kind in ("pdf", "svg")})
+    assert digests[0] == digests[1]
+    assert (folder / "fig01_a.pdf").read_bytes().startswith(b"%PDF")
+    assert b"<svg" in (folder / "fig01_a.svg").read_bytes()

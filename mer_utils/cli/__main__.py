@@ -63,6 +63,10 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Run notebooks that are fresh, too.")
     ] = False,
+    kind: Annotated[
+        str,
+        typer.Option("--format", help="pdf or svg: such figures, too, beside the PNGs."),
+    ] = "png",
     dask: Annotated[
         str,
         typer.Option(
@@ -87,7 +91,8 @@ def run(
     # what fails is said in one sentence; libraries would add pages to a Ctrl-C
     logging.disable(logging.CRITICAL)
     try:
-        _print_table(run_suite(profile, data, only, start, jobs, out, overrides, typer.echo, force))
+        words = (profile, data, only, start, jobs, out, overrides, typer.echo, force)
+        _print_table(run_suite(*words, kind=kind))
     except KeyboardInterrupt:
         typer.echo("mer: stopped; the notebooks that were finished stay", err=True)
         raise typer.Exit(130) from None
@@ -120,11 +125,38 @@ def status(profile: Profile = "course", data: Data = ""):
 
 @commands.command()
 def keep():
-    """Write the outputs of the last course run into notebooks/ (for those who edit and commit
-    them).
+    """Write the outputs of the last course run into notebooks/, and run the solutions for theirs
+    (for those who edit and commit them).
     """
-    for name in keep_outputs():
+    from mer_utils.suite.exercises import keep_solutions
+
+    for name in (*keep_outputs(), *keep_solutions()):
         typer.echo(f"{name}: outputs kept")
+
+
+@commands.command()
+def exercises():
+    """Copy the exercises of notebooks/solutions into the notebooks, without the solutions."""
+    from mer_utils.suite.exercises import weave_exercises
+
+    for name in weave_exercises():
+        typer.echo(f"{name}: exercises copied")
+
+
+@commands.command()
+def gallery(
+    profile: Annotated[
+        str, typer.Option(help="Whose figures are shown: full (the committed ones) or course.")
+    ] = "full",
+    out: Annotated[
+        str,
+        typer.Option(metavar="DIR", help="A new folder, or an older gallery; artifacts/gallery."),
+    ] = "",
+):
+    """Write a web site of all notebooks and figures that opens from disk, without a network."""
+    from mer_utils.suite.gallery import write_gallery  # nbconvert: the other commands start faster
+
+    typer.echo(f"open {write_gallery(profile, out, echo=typer.echo)} in a browser")
 
 
 @commands.command()

@@ -8,7 +8,7 @@ from mer_utils import MerError
 from mer_utils.core.files import read_json, write_bytes, write_json
 from mer_utils.suite.plan import count_workers
 from mer_utils.suite.run import run_suite
-from mer_utils.suite.study import draw_png, find_root
+from mer_utils.suite.study import draw_bytes, find_root
 
 import typer
 
@@ -339,7 +339,7 @@ def predict(
         source, ensemble, onset, end, given, face_model, size=size, yaw=yaw, fov=fov
     )
     set_style()
-    write_bytes(picture, draw_png(draw_prediction(result), 110))
+    write_bytes(picture, draw_bytes(draw_prediction(result), dpi=110))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
     typer.echo(
         f"weights: {weights}: {len(ensemble.members)} networks, trained on {result.trained_on}"

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.core.files import write_text
+from mer_utils.suite.run import strip_outputs
 from mer_utils.suite.study import find_root, read_suite
 
 import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 KINDS = ("exercise", "stub", "check", "solution")  # tags of the cells of a solutions notebook
 BEGIN, END = "## Exercises", "Solutions: ["  # how the cells around a notebook's exercises begin
@@ -66,3 +69,29 @@ def _find(notebook, words, path):
     if len(found) != 1:
         raise MerError(path, f"needs exactly one cell that begins with {words!r}")
     return found[0]
+
+
+def keep_solutions(root=None):
+    """Run the notebooks of solutions and store their outputs in them, without widgets and times;
+    yield the name of each. MerError where a cell fails.
+    """
+    folder = Path(root or find_root()) / "notebooks" / "solutions"
+    for path in sorted(folder.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        about = dict(notebook.metadata)
+        client = NotebookClient(
+            notebook,
+            kernel_name="python3",
+            record_timing=False,
+            resources={"metadata": {"path": str(folder)}},
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            raise MerError(path, f"{error.ename}: {' '.join(error.evalue.split())}") from None
+        notebook.metadata = nbformat.from_dict(about)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = strip_outputs(cell.outputs)
+        write_text(path, nbformat.writes(notebook) + "\n")
+        yield path.stem

@@ -15,6 +15,7 @@ from mer_utils.core.provenance import key_of
 from mer_utils.suite.plan import find_reasons, look_again, pick_number, pick_profile, plan_jobs
 from mer_utils.suite.report import write_report
 from mer_utils.suite.study import (
+    FORMATS,
     clear_outputs,
     find_root,
     list_outputs,
@@ -39,17 +40,22 @@ def run_suite(
     echo=print,
     force=False,
     root=None,
+    kind="png",
 ):
     """Run a profile's notebooks, collect their figures in ``out`` and return one dict per notebook
     for the table.
 
     ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a
     core; it changes no number), ``overrides`` are texts like "05.seeds=3", ``echo`` prints a line,
-    ``force`` runs fresh notebooks too. Everything is checked before anything runs. Raises MerError
+    ``force`` runs fresh notebooks too, ``kind`` "pdf" or "svg" puts such figures beside the PNGs.
+    Everything is checked before anything runs. Raises MerError
     at the first notebook that fails; all made before stays.
     """
     root = Path(root or find_root())
     suite = read_suite(root)
+    if kind not in FORMATS:
+        raise MerError(f"there is no format {kind!r}; choose from {', '.join(FORMATS)}")
+    kinds = dict.fromkeys(("png", kind))
     select = _select(suite, only, start)
     planned = plan_jobs(root, profile, data, overrides, select, jobs)
     out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
@@ -63,14 +69,14 @@ def run_suite(
         for job in planned:
             if job.number in done:
                 echo(f"{job.name}: fresh")
-                publish(job, done[job.number], out)
+                publish(job, done[job.number], out, kinds)
         if stale:
             echo(f"{len(stale)} of {len(planned)} notebooks to run{_estimate(stale)}")
         else:
             _collect_done(suite, planned, done, out, select)
         for job, record in _execute_all(suite, stale, root, reasons, echo):
             done[job.number] = record
-            publish(job, record, out)
+            publish(job, record, out, kinds)
             _collect_done(suite, planned, done, out, select)
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [_make_row(job, done[job.number], not reasons[job.number]) for job in planned]
@@ -270,12 +276,12 @@ def _escape(path):
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def publish(job, record, out):
+def publish(job, record, out, kinds=("png",)):
     """Copy a notebook's figures to ``out``, leaving alone those that are the same already."""
-    for name in job.figures:
-        target, digest = Path(out) / f"{name}.png", record["outputs"][f"figures/{name}.png"]
+    for name in (f"{name}.{kind}" for name in job.figures for kind in kinds):
+        target, digest = Path(out) / name, record["outputs"][f"figures/{name}"]
         if not target.is_file() or sha256(target) != digest:
-            write_bytes(target, (job.folder / "figures" / f"{name}.png").read_bytes())
+            write_bytes(target, (job.folder / "figures" / name).read_bytes())
 
 
 def collect(suite, jobs, out, whole):
@@ -354,14 +360,18 @@ def keep_outputs(root=None):
         done = {cell.id: cell for cell in executed.cells}
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         for number, cell in enumerate(code, 1):  # papermill may have run a cell of parameters, too
-            kept = [_still(output) for output in done[cell.id].outputs]
-            kept = [output for output in kept if output is not None]
-            cell.execution_count, cell.outputs = number, _join_streams(kept)
+            cell.execution_count, cell.outputs = number, strip_outputs(done[cell.id].outputs)
             for output in cell.outputs:
                 if "execution_count" in output:
                     output.execution_count = number
         write_text(job.source, nbformat.writes(notebook) + "\n")
     return [job.name for job in planned]
+
+
+def strip_outputs(outputs):
+    """Return a cell's outputs as they are committed: no widgets, texts in one piece."""
+    kept = [_still(output) for output in outputs]
+    return _join_streams([output for output in kept if output is not None])
 
 
 def _still(output):
@@ -371,7 +381,7 @@ def _still(output):
     data = output.get("data", {})
     if data.pop("application/vnd.jupyter.widget-view+json", None) is None:
         return output
-    return output if "image/png" in data else None
+    return output if any(kind.startswith("image/") for kind in data) else None
 
 
 def _join_streams(outputs):

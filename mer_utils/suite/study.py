@@ -15,6 +15,7 @@ from mer_utils.core.provenance import key_of
 import yaml
 
 DPI = 150
+FORMATS = ("png", "pdf", "svg")  # each figure is kept in all of them
 OUTPUTS = ("figures.json", "results.json", "headline.txt")
 DEFAULTS = {"profile": "course", "data": "", "subjects": 6, "clips": 24, "seed": 0, "jobs": 1}
 SYNTHETIC_LINE = "SYNTHETIC faces: these numbers are not 4DME numbers."
@@ -149,8 +150,8 @@ class Study:
         return self.dir / name
 
     def figure(self, fig, name, caption, alt):
-        """Save ``fig`` (a matplotlib Figure) as ``name``.png with caption and text alternative, and
-        show it with both.
+        """Save ``fig`` (a matplotlib Figure) as ``name``.png, .pdf and .svg with caption and text
+        alternative, and show it with both.
 
         The bytes depend on the figure alone. Raises MerError for a name that profiles.yml does not
         list here.
@@ -163,7 +164,8 @@ class Study:
             )
         if not caption.strip() or not alt.strip():
             raise MerError(f"{name}: a figure needs a caption and a text alternative")
-        write_bytes(self.dir / "figures" / f"{name}.png", draw_png(fig, DPI))
+        for kind in FORMATS:
+            write_bytes(self.dir / "figures" / f"{name}.{kind}", draw_bytes(fig, kind, DPI))
         self._figures[name] = {"caption": caption, "alt": alt}
         write_json(
             self.dir / "figures.json",
@@ -201,7 +203,7 @@ def clear_outputs(folder):
 
 def _list_pictures_and_numbers(folder):
     return [
-        *sorted(folder.glob("figures/*.png")),
+        *sorted(path for kind in FORMATS for path in folder.glob(f"figures/*.{kind}")),
         *(folder / name for name in OUTPUTS if (folder / name).is_file()),
     ]
 
@@ -215,19 +217,27 @@ def read_outputs(folder):
     return *(read_json(path) if path.is_file() else {} for path in (figures, results)), text
 
 
-def draw_png(fig, dpi):
-    """Return a matplotlib Figure as PNG bytes that depend on the figure alone (no software entry,
-    no tight box).
+def draw_bytes(fig, kind="png", dpi=DPI):
+    """Return a matplotlib Figure as the bytes of a PNG, PDF or SVG that depend on the figure alone
+    (no software entry, no date, no tight box).
     """
+    from matplotlib import rc_context
+
+    absent = {
+        "png": ("Software",),
+        "pdf": ("Creator", "Producer", "CreationDate"),
+        "svg": ("Date",),
+    }
     buffer = io.BytesIO()
-    fig.savefig(
-        buffer,
-        format="png",
-        dpi=dpi,
-        metadata={"Software": None},
-        facecolor="white",
-        bbox_inches=None,
-    )
+    with rc_context({"svg.hashsalt": "mer"}):
+        fig.savefig(
+            buffer,
+            format=kind,
+            dpi=dpi,
+            metadata=dict.fromkeys(absent[kind]),
+            facecolor="white",
+            bbox_inches=None,
+        )
     return buffer.getvalue()
 
 
