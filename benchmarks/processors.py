@@ -37,7 +37,7 @@ from mer_utils.learning.recipe import NETWORKS, Recipe
 from mer_utils.learning.settings import NATIVE
 from mer_utils.method.features import Features, FrontEnd, extract_clip
 from mer_utils.method.preprocessing import crop_places
-from mer_utils.suite.study import draw_png
+from mer_utils.suite.study import draw_bytes
 
 import cv2
 import numpy as np
@@ -128,7 +128,7 @@ def take_steps():
     wave = np.sin(np.arange(9))
     set_style()
     figure = draw_lines(np.arange(9), {"sin": wave}, "title", "x", "y")
-    made["a drawn figure"] = np.frombuffer(draw_png(figure, 150), np.uint8)
+    made["a drawn figure"] = np.frombuffer(draw_bytes(figure), np.uint8)
     return made
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from mer_utils.figures import charts, pictures
 from mer_utils.method.flow import magnitude
-from mer_utils.suite.study import draw_png
+from mer_utils.suite.study import draw_bytes
 
 import numpy as np
 import pytest
@@ -125,10 +125,10 @@ def test_draws_something_and_the_same_thing_twice(call):
     RNG.bit_generator.state = state
     second = call()
     assert isinstance(first, Figure)
-    picture = draw_png(first, 60)
-    assert picture == draw_png(second, 60)
+    picture = draw_bytes(first, dpi=60)
+    assert picture == draw_bytes(second, dpi=60)
     blank = Figure(figsize=first.get_size_inches())
-    assert len(picture) > 1.5 * len(draw_png(blank, 60))
+    assert len(picture) > 1.5 * len(draw_bytes(blank, dpi=60))
 
 
 def test_primary_rows_stand_apart_and_the_own_run_is_marked_where_there_is_one():
