@@ -148,7 +148,7 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_log(mer, tmp_path, monkeypatc
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(cli, "read_status", fail)
+    monkeypatch.setattr("mer_utils.suite.run.read_status", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code, out, err = mer("status", cwd=tmp_path)
     assert (code, out) == (70, "") and err.count("\n") == 1
@@ -159,7 +159,56 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_log(mer, tmp_path, monkeypatc
 
 def test_help_names_every_command():
     text = CliRunner().invoke(cli.commands, ["--help"]).output
-    assert all(name in text for name in ("run", "status", "synth", "predict"))
+    assert all(name in text for name in ("run", "status", "synth", "predict", "demo"))
+
+
+def test_mer_alone_says_what_to_do_next(root, mer):
+    code, out, err = mer(cwd=root)
+    lines = out.splitlines()
+    assert (code, err, lines[0]) == (0, "", "Nothing has run here yet.")
+    assert "mer run " in out and "mer demo CLIP" in out and "mer predict" not in out
+    assert "mer --help" in lines[-1]
+    mer("run", "--only", "01", cwd=root)
+    assert "Profile course: 1 of 2 notebooks have run." in mer(cwd=root / "notebooks")[1]
+    mer("run", cwd=root)
+    out = mer(cwd=root)[1]
+    assert "Profile course: all 2 notebooks have run, and nothing was edited since." in out
+    assert "mer run " not in out.replace("mer run --profile", "")
+    edit(root, "study.headline(", "print(1); study.headline(")
+    assert (
+        "notebooks/01_first.ipynb was edited since; `mer status --profile course`"
+        in (mer(cwd=root)[1])
+    )
+
+
+def test_mer_alone_knows_weights_and_data(root, mer):
+    weights = root / "artifacts" / "full" / "05" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
+    for name, text in (("mine", '{"synthetic": false}'), ("bad", "{"), ("odd", "[]")):
+        (root / "data" / name).mkdir()
+        (root / "data" / name / "dataset.json").write_text(text)
+    out = mer(cwd=root)[1]
+    assert "mer predict CLIP" in out and "mer doctor data/mine" in out
+    assert "mer run --profile paper --data data/mine" in out
+    assert "data/bad" not in out and "data/odd" not in out
+
+
+def test_mer_alone_says_where_to_go(mer, tmp_path):
+    code, out, err = mer(cwd=tmp_path)
+    assert (code, err) == (0, "") and "go to the repository's folder first" in out
+    assert "mer --help" in out.splitlines()[-1]
+
+
+def test_mer_alone_loads_nothing_slow(root):
+    code = (
+        "import sys\nfrom mer_utils.cli.__main__ import app\ntry: app()\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'nbformat', 'matplotlib', 'cv2', 'scipy'} & sys.modules.keys()))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]" and "Next:" in ended.stdout
 
 
 def test_a_dask_scheduler_that_is_not_there_is_one_sentence(root, mer, monkeypatch):
@@ -171,3 +220,14 @@ def test_a_dask_scheduler_that_is_not_there_is_one_sentence(root, mer, monkeypat
         and err.count("\n") == 1
     )
     assert "MER_DASK" not in os.environ
+
+
+@pytest.mark.slow
+def test_jupyter_executes_a_notebook_from_any_folder(root, tmp_path):
+    path = root / "notebooks" / "01_first.ipynb"
+    for folder, name in ((root, "notebooks/01_first.ipynb"), (tmp_path, str(path))):
+        words = [sys.executable, "-m", "jupyter", "execute", name]
+        subprocess.run(words, cwd=folder, capture_output=True, check=True)
+        record = root / "artifacts" / "course" / "01" / "headline.txt"
+        assert record.is_file()
+        record.unlink()

@@ -10,6 +10,7 @@ from mer_utils.suite.study import draw_bytes
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 RNG = np.random.default_rng(0)
@@ -44,12 +45,13 @@ def draw_attention(views, phases):
 
 
 def draw_hero(views):
-    raw = np.stack([np.hstack([GREY] * views)] * 2)
-    crops = np.stack([GREY[:30]] * views)
-    flows = np.stack([FLOW[:, :30, :30]] * views)
+    film = np.stack([np.hstack([GREY] * views)] * 3)
+    crops = np.stack([[GREY[:30]] * views] * views)
+    flows = np.stack([[FLOW[:, :30, :30]] * views] * views)  # as many phases as views
+    flows[:, :, :, :5] = np.nan
     truth = (np.arange(9.0), 4)
     return pictures.draw_hero(
-        raw, [(2, 2, 20, 20)] * views, CURVE[:views], CURVE[0], (1, 4, 8), flows, crops, truth
+        film, [(2, 2, 20, 20)] * views, CURVE[:views], CURVE[0], (1, 4, 8), flows, crops, truth
     )
 
 
@@ -157,3 +159,31 @@ def test_flow_colours_tell_direction_and_speed():
     assert still.tolist() == [1, 1, 1] and right.tolist() == [1, 0, 0]
     assert left.tolist() == [0, 1, 1]  # the opposite hue
     assert magnitude(np.array([[[3.0]], [[4.0]]]))[0, 0] == 5
+
+
+def test_learning_curves_say_where_the_best_medians_lie():
+    curves = np.full((1, 3, 8, 4), np.nan)
+    curves[0, :, :5, 0] = [1.0, 0.8, 0.6, 0.5, 0.4]
+    curves[0, :, :5, 1] = [0.9, 0.5, 0.6, 0.7, 0.8]
+    curves[0, :, :5, 2] = [0.1, 0.2, 0.3, 0.7, 0.6]
+    curves[0, 0, 5:7] = 0.99  # one network goes on alone: no median is drawn there
+    left, right = charts.draw_learning_curves(curves, "t").axes
+    assert left.get_title() == "training loss falls by 60%; on inner people it is least at epoch 2"
+    assert right.get_title() == "precision on inner people is best at epoch 4"
+    assert all(line.get_xdata()[-1] <= 5 for axis in (left, right) for line in axis.lines)
+
+
+def test_attention_is_drawn_from_zero_with_a_dot_for_each_clip():
+    weights = np.full((9, 2, 2, 3), 1 / 12)
+    weights[6:, :, :, 0] += 0.01  # clips with the last label: more of u, less of v
+    weights[6:, :, :, 1] -= 0.01
+    left, right = charts.draw_attention(weights, np.full((2, 2, 3), 0.001), MATRIX, LABELS).axes
+    assert left.get_title() == "labels move a stream's share by at most 4.0 points"
+    assert left.get_ylim()[0] == right.get_ylim()[0] == 0
+    dots = [
+        sum(
+            len(each.get_offsets()) for each in axis.collections if isinstance(each, PathCollection)
+        )
+        for axis in (left, right)
+    ]
+    assert dots == [27, 108]  # of each stream under a clip's label; of each map

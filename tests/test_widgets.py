@@ -22,7 +22,7 @@ def shown(monkeypatch):
         return boxes[-1]
 
     monkeypatch.setattr(widgets.ipywidgets, "VBox", make_box)
-    monkeypatch.setattr(widgets, "display", lambda data, metadata, raw: bundles.append(data))
+    monkeypatch.setattr(widgets, "display", lambda data, **_: bundles.append(data))
     return boxes, bundles
 
 
@@ -36,10 +36,10 @@ def draw(height, colour):
 
 def test_a_demo_starts_where_it_is_told_and_keeps_a_still_picture(shown):
     widgets.explore(draw, height=(0, 10, 1, 5), colour=["red", "blue"])
-    (box,), (bundle,) = shown
+    (box,), (widget, bundle) = shown
     height, colour, told, picture = box.children
     assert (height.value, colour.value, told.value) == (5, "red", widgets.START)
-    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert widget is box and "mer-still" in bundle["text/html"]
     still = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
     live = Image.open(io.BytesIO(bytes(picture.value)))
     assert still.size == live.size and picture.layout.width == f"{live.size[0] // 2}px"

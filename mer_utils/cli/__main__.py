@@ -13,15 +13,12 @@ from typing import Annotated
 from mer_utils import MerError
 from mer_utils.cli import datasets
 from mer_utils.core.parallel import DASK, DEVICE, check_cluster
-from mer_utils.suite.plan import count_workers
-from mer_utils.suite.run import keep_outputs, read_status, run_suite
 
 import typer
 
 commands = typer.Typer(
     help="Dual-view optical flow for 4D micro-expression recognition: runs the notebooks and "
     "what surrounds them.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -40,6 +37,16 @@ Data = Annotated[
 Jobs = Annotated[
     int, typer.Option(min=0, help="Worker processes; 0 is one per core. Changes no number.")
 ]
+
+
+# each command imports what it needs: notebooks, networks and figures take seconds to load
+@commands.callback(invoke_without_command=True)
+def guide(context: typer.Context):
+    """Say what to do next, where no command was given."""
+    if context.invoked_subcommand is None:
+        from mer_utils.cli.guide import list_next
+
+        typer.echo("\n".join(list_next()))
 
 
 @commands.command()
@@ -64,8 +71,7 @@ def run(
         bool, typer.Option("--force", help="Run notebooks that are fresh, too.")
     ] = False,
     kind: Annotated[
-        str,
-        typer.Option("--format", help="pdf or svg: such figures, too, beside the PNGs."),
+        str, typer.Option("--format", help="pdf or svg: such figures, too, beside the PNGs.")
     ] = "png",
     dask: Annotated[
         str,
@@ -82,6 +88,8 @@ def run(
     ] = "cpu",
 ):
     """Run the notebooks of a profile in order; those that are fresh are skipped."""
+    from mer_utils.suite.run import run_suite
+
     if device not in ("cpu", "cuda", "auto"):
         raise MerError(f"--device {device!r} is unknown; choose one of cpu, cuda, auto")
     os.environ[DEVICE] = device  # notebooks inherit it
@@ -116,6 +124,8 @@ def worker(
 @commands.command()
 def status(profile: Profile = "course", data: Data = ""):
     """Say of each notebook whether its outputs are fresh, and if not, what changed."""
+    from mer_utils.suite.run import read_status
+
     for name, reasons in read_status(profile, data):
         if reasons in (["never run"], []):
             typer.echo(f"{name:22} {reasons[0] if reasons else 'fresh'}")
@@ -129,6 +139,7 @@ def keep():
     (for those who edit and commit them).
     """
     from mer_utils.suite.exercises import keep_solutions
+    from mer_utils.suite.run import keep_outputs
 
     for name in (*keep_outputs(), *keep_solutions()):
         typer.echo(f"{name}: outputs kept")
@@ -154,7 +165,7 @@ def gallery(
     ] = "",
 ):
     """Write a web site of all notebooks and figures that opens from disk, without a network."""
-    from mer_utils.suite.gallery import write_gallery  # nbconvert: the other commands start faster
+    from mer_utils.suite.gallery import write_gallery
 
     typer.echo(f"open {write_gallery(profile, out, echo=typer.echo)} in a browser")
 
@@ -174,6 +185,7 @@ def synth(
 ):
     """Make a dataset of synthetic 4D faces."""
     from mer_utils.faces.generate import write_synthetic
+    from mer_utils.suite.plan import count_workers
 
     write_synthetic(folder, subjects, clips, seed, preset, size, meshes, count_workers(jobs))
     typer.echo(
@@ -182,7 +194,7 @@ def synth(
 
 
 commands.add_typer(datasets.imports, name="import")
-for command in (datasets.doctor, datasets.boxes, datasets.predict, datasets.submit):
+for command in (datasets.doctor, datasets.boxes, datasets.predict, datasets.demo, datasets.submit):
     commands.command()(command)
 
 

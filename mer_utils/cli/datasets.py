@@ -1,13 +1,13 @@
 """The commands about data: import it, examine it, find faces in it, and answer clips of it."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from mer_utils import MerError
 from mer_utils.core.files import read_json, write_bytes, write_json
-from mer_utils.suite.plan import count_workers
-from mer_utils.suite.run import run_suite
 from mer_utils.suite.study import draw_bytes, find_root
 
 import typer
@@ -93,6 +93,8 @@ def _finish(report, data, figures):
         )
         typer.echo(f"next: mer doctor {data}; then {then}")
         return
+    from mer_utils.suite.run import run_suite
+
     for row in run_suite("paper", str(data.resolve()), echo=typer.echo):
         typer.echo(f"{row['notebook']:22} {row['headline']}".rstrip())
 
@@ -150,6 +152,7 @@ def import_obj(
 ):
     """One folder per clip of OBJ or PLY meshes, one per frame: filmed from two sides into DATA."""
     from mer_utils.data.sources.scans import import_obj
+    from mer_utils.suite.plan import count_workers
 
     _finish(import_obj(source, data, labels, size, yaw, fov, count_workers(jobs)), data, figures)
 
@@ -258,6 +261,7 @@ def doctor(
     a look.
     """
     from mer_utils.suite.doctor import examine
+    from mer_utils.suite.plan import count_workers
 
     report = examine(data, count_workers(jobs))
     typer.echo(
@@ -383,6 +387,47 @@ def _say_found(how):
     )
 
 
+def demo(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="CLIP", help="A folder of frames, a film, or a folder of meshes."),
+    ],
+    onset: Annotated[
+        int, typer.Option(help="Frame where the expression starts, counted from 0.")
+    ] = 0,
+    offset: Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")] = -1,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2,
+            help="2: each frame holds both views side by side. Default: 2 for meshes and where the "
+            "clip's dataset says so, else 1.",
+        ),
+    ] = None,
+    face_model: FaceModel = None,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Write the notebook and print its path, no more.")
+    ] = False,
+):
+    """Open a clip player in JupyterLab: frames, motion curve and flow of a clip, motion magnified.
+    Needs no trained weights.
+    """
+    from mer_utils.suite.clips import read_clip
+    from mer_utils.suite.demo import count_views, describe, write_demo
+
+    root = find_root()
+    views = views or count_views(source)
+    end = None if offset == -1 else offset
+    # all of it: what is wrong with a clip is said here, not in the notebook
+    typer.echo(describe(read_clip(source, views, onset, end, face_model=face_model)))
+    path = write_demo(root, source, onset, end, views, face_model)
+    typer.echo(f"notebook: {path}")
+    if not no_open:
+        words = ["-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(path)]
+        os.execv(sys.executable, [sys.executable, *words])
+
+
 def submit(
     data: Data,
     out: Annotated[Path, typer.Argument(metavar="OUT.csv")],
@@ -395,6 +440,7 @@ def submit(
 ):
     """Answer a dataset's unlabelled clips as the challenge wants it: Id and 0 or 1 per label."""
     from mer_utils.data.dataset import open_dataset
+    from mer_utils.suite.plan import count_workers
     from mer_utils.suite.prediction import find_weights, load_ensemble
     from mer_utils.suite.submission import answer_clips, write_answers
 

@@ -215,9 +215,9 @@ def _draw_heat(axis, values, low=0.0, high=1.0, annot=True, fmt="", **names):
     axis.tick_params(axis="both", length=0, labelrotation=0)
 
 
-def draw_confusion(counts, labels):
+def draw_confusion(counts, labels, title=""):
     """Show one 2 x 2 table per label from counts (L, 2, 2): rows truth, columns answer."""
-    figure, axes = grid(1, len(labels), 1.9 * len(labels), 2.2)
+    figure, axes = grid(1, len(labels), 1.9 * len(labels), 2.2 + 0.25 * bool(title))
     shares = counts / counts.sum(2, keepdims=True).clip(1)
     for axis, table, share, label in zip(axes[0], counts, shares, labels, strict=True):
         pairs = zip(table.ravel(), share.ravel(), strict=True)
@@ -226,65 +226,84 @@ def draw_confusion(counts, labels):
         _draw_heat(axis, share, annot=texts, square=True, xticklabels=sides, yticklabels=sides)
         axis.set(title=label, xlabel="answer")
     axes[0, 0].set_ylabel("truth")
+    figure.suptitle(title)
     return figure
 
 
 def draw_learning_curves(curves, title):
-    """Show training loss, inner-validation loss and inner-validation precision (F, K, E, 4; NaN
-    after the stop): each run thin, the median thick.
+    """Show how networks learn from their curves (F, K, E, 4; NaN after the stop): the loss on the
+    training part and on inner people, and the inner people's mean average precision; medians bold,
+    quartiles as a band, as long as half of the networks go on. Dots mark the best medians.
     """
-    figure, axes = grid(1, 3, 9.5, 2.7)
+    figure, ((left, right),) = grid(1, 2, 9, 3)
     runs = curves.reshape(-1, *curves.shape[-2:])
     alive = np.isfinite(runs[:, :, 0]).sum(0)
     shown = max(1, int((alive >= len(runs) / 2).sum()))  # a median of few survivors would mislead
-    names = (
-        ("training part", "loss"),
-        ("inner subjects", "loss"),
-        ("inner subjects", "mean average precision"),
-    )
-    for k, (axis, (name, label)) in enumerate(zip(axes[0], names, strict=True)):
-        axis.plot(runs[:, :, k].T, color=GREY, alpha=0.25, linewidth=0.6)
-        axis.plot(
-            np.nanmedian(runs[:, :shown, k], 0),
-            color=BLUE,
-            linewidth=2,
-            label="median while half of the runs go on",
-        )
-        axis.set(title=name, xlabel="epoch", ylabel=label)
-    axes[0, 0].legend(frameon=False, fontsize=7)
-    figure.suptitle(title, fontsize=10)
+    epochs = np.arange(1, shown + 1)
+    parts = ((left, 0, GREY, "training part"), (left, 1, ORANGE, "inner people"))
+    middles = {}
+    for axis, k, colour, name in (*parts, (right, 2, BLUE, "inner people")):
+        low, middle, high = np.nanpercentile(runs[:, :shown, k], (25, 50, 75), axis=0)
+        axis.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(epochs, middle, color=colour, linewidth=2.5, label=name)
+        middles[k] = middle
+    least, most = int(middles[1].argmin()), int(middles[2].argmax())
+    left.plot(least + 1, middles[1][least], "o", color=ORANGE, markersize=7)
+    right.plot(most + 1, middles[2][most], "o", color=BLUE, markersize=7)
+    change = 1 - middles[0][-1] / middles[0][0]
+    moves = f"{'falls' if change > 0 else 'rises'} by {abs(change):.0%}"
+    left.set_title(f"training loss {moves}; on inner people it is least at epoch {least + 1}")
+    right.set_title(f"precision on inner people is best at epoch {most + 1}")
+    left.set(ylabel="loss", ylim=(0, None))
+    right.set(ylabel="mean average precision")
+    for axis in (left, right):
+        axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    left.legend()
+    figure.suptitle(title)
     return figure
 
 
 def draw_attention(weights, spread, matrix, labels):
-    """Show what shares fusion attention gives, on axes from 0: each stream's mean over the clips of
-    each label, and each map's over all clips. Whiskers are ``spread`` (V, P, 3), a map's standard
-    deviation from clip to clip; dotted lines are equal shares.
+    """Show what shares fusion attention gives, on axes from 0, a dot a clip: of each stream for the
+    clips of each label, and of each map for all clips. Black: means, at the right with ``spread``
+    (V, P, 3), a map's standard deviation from clip to clip; dotted: equal shares.
 
     weights (N, V, P, 3), which sum to 1 over a clip's maps, and labels (N, L).
     """
-    figure, axes = grid(1, 2, 11, 3)
+    figure, axes = grid(1, 2, 11, 3.2)
     streams = weights.sum((1, 2))  # (N, 3)
-    by_label = np.array([streams[matrix[:, k] == 1].mean(0) for k in range(len(labels))])
-    maps = (weights.mean(0).reshape(-1, 3), spread.reshape(-1, 3))
+    by_label = [streams[matrix[:, k] == 1] for k in range(len(labels))]  # (clips, 3) each
     views, phases = weights.shape[1:3]
+    by_map = list(weights.reshape(len(weights), -1, 3).transpose(1, 0, 2))  # (N, 3) each
     view_names = VIEW_NAMES[:views] if views > 1 else ("view",)
     names = [f"{view},\n{phase}" for view in view_names for phase in PHASE_NAMES[:phases]]
+    apart = np.ptp([clips.mean(0) for clips in by_label], axis=0).max()
+    moves = (spread / weights.mean(0)).mean()
     groups = (
-        (by_label, np.zeros_like(by_label), 1 / 3, labels, "share of each stream, by label"),
-        (*maps, 1 / maps[0].size, names, "share of each map; whiskers: spread over clips"),
-    )
-    for axis, (means, around, equal, ticks, title) in zip(axes[0], groups, strict=True):
+        (by_label, None, 1 / 3, labels,
+         f"labels move a stream's share by at most {100 * apart:.1f} points"),
+        (by_map, spread.reshape(-1, 3), 1 / weights[0].size, names,
+         f"from clip to clip a map's share moves by {moves:.1%} of itself"),
+    )  # fmt: skip
+    for axis, (clips, around, equal, ticks, title) in zip(axes[0], groups, strict=True):
         for k, (name, colour) in enumerate(zip(STREAMS, (BLUE, ORANGE, GREEN), strict=True)):
             places = np.arange(len(ticks)) + 0.27 * (k - 1)
-            axis.bar(places, means[:, k], 0.25, color=colour, label=name)
-            if around.any():
-                axis.errorbar(
-                    places, means[:, k], around[:, k], fmt="none", ecolor="black", capsize=2
+            for place, shares in zip(places, clips, strict=True):
+                beside = place + np.linspace(-0.09, 0.09, len(shares))
+                style = {"color": colour, "s": 5, "alpha": 0.45, "linewidths": 0}
+                axis.scatter(
+                    beside, shares[:, k], label=name if place == places[0] else "", **style
                 )
-        axis.axhline(equal, color="black", linestyle=":", linewidth=1, label="equal shares")
-        axis.set(title=title, ylim=(0, 1.15 * np.nanmax(means + around)))
+            means = [shares[:, k].mean() for shares in clips]
+            ends = None if around is None else around[:, k]
+            bars = {"fmt": "_", "color": "black", "markersize": 13, "capsize": 2, "elinewidth": 1}
+            axis.errorbar(places, means, ends, label="mean" if k == 2 else "", **bars)
+        axis.axhline(equal, color=GREY, linestyle=":", linewidth=1.2, label="equal shares")
+        top = max(max(shares.max() for shares in clips), equal)
+        axis.set(title=title, ylim=(0, 1.1 * top))
         axis.set_xticks(range(len(ticks)), ticks)
-    axes[0, 0].set_ylabel("mean weight")
-    axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    axes[0, 0].set_ylabel("share, a dot a clip")
+    style = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "markerscale": 1.5}
+    axes[0, 1].legend(**style)
     return figure

@@ -5,10 +5,12 @@ are in charts.py.
 from mer_utils import STREAMS
 from mer_utils.figures.style import BLUE, GREEN, GREY, ORANGE, PHASE_NAMES, RED, VIEW_NAMES, grid
 
+import cv2
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.colors import hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import ConnectionPatch, FancyBboxPatch, Rectangle
 
 
 def _view_names(count):
@@ -80,57 +82,116 @@ def flow_to_rgb(flow, maximum):
     )
 
 
-def draw_flow(frame, flows, titles, maximum=None, step=12):
-    """Show flow fields (2, H, W) px as colour with arrows over the grey ``frame`` (H, W); all share
-    one scale.
+def lay_over(frame, flow, maximum):
+    """Return flow (2, H, W) px as colours over a grey ``frame`` (H, W) or over white (None), RGB
+    (H, W, 3) in [0, 1]; pixels that are NaN show the pale frame, or grey.
+
+    A flow of fewer pixels than the frame, such as the network's, gets the frame's; over white,
+    every second pixel of a row and of a column is drawn.
     """
-    maximum = maximum or max(float(np.percentile(np.hypot(*flow), 99.5)) for flow in flows)
-    figure, axes = grid(1, len(flows) + 1, 2 * (len(flows) + 1), 2.3)
-    axes[0, 0].imshow(frame // 8 * 8, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes[0, 0].set_title("frame")
-    for axis, flow, title in zip(axes[0, 1:], flows, titles, strict=True):
-        # few colours: a PNG of half the size
-        colours = np.round(flow_to_rgb(flow, maximum) * 24) / 24
-        axis.imshow(colours, interpolation="nearest")
-        y, x = np.mgrid[step // 2 : flow.shape[1] : step, step // 2 : flow.shape[2] : step]
-        axis.quiver(
-            x,
-            y,
-            flow[0][y, x],
-            flow[1][y, x],
-            angles="xy",
-            scale_units="xy",
-            scale=maximum / step,
-            width=0.004,
-        )
-        axis.set_title(title)
-    for axis in axes.flat:
+    if frame is not None and flow.shape[1:] != frame.shape:
+        size = frame.shape[::-1]
+        flow = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_NEAREST) for p in flow])
+    if frame is None:  # few colours in large cells: a PNG of a quarter of the size
+        flow = flow[:, ::2, ::2]
+    colours, beside = flow_to_rgb(np.nan_to_num(flow), maximum), np.isnan(flow[0])[..., None]
+    if frame is None:
+        return np.where(beside, 0.9, np.round(colours * 16) / 16)
+    grey = frame[..., None] / 255
+    return np.where(beside, 0.5 + 0.5 * grey, colours * (0.35 + 0.65 * grey))
+
+
+def find_maximum(flows):
+    """Return the speed, px, at which the colours of flows (..., 2, H, W) are full: a two-hundredth
+    of the pixels is faster.
+    """
+    speeds = [np.hypot(flow[..., 0, :, :], flow[..., 1, :, :]).ravel() for flow in flows]
+    return max(1e-6, *(float(np.nanpercentile(speed, 99.5)) for speed in speeds))
+
+
+def add_arrows(axis, flow, maximum, step, side=None):
+    """Draw into ``axis`` every ``step``-th arrow of a flow (2, H, W) px; one of ``maximum`` px
+    reaches the next. ``side`` is the width of the picture below, px, if it is not W.
+    """
+    half, scale = step // 2, (side or flow.shape[2]) / flow.shape[2]
+    y, x = np.mgrid[half : flow.shape[1] : step, half : flow.shape[2] : step]
+    here = np.isfinite(flow[0][y, x])
+    y, x = y[here], x[here]
+    style = {"angles": "xy", "scale_units": "xy", "scale": maximum / step / scale, "width": 0.005}
+    axis.quiver((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5, *flow[:, y, x], **style)
+
+
+def draw_flow(frame, flows, titles, maximum=None, step=12, heading=""):
+    """Show flow fields (2, H, W) px as colours with arrows over the grey ``frame`` (H, W), over
+    one frame each, or over white (None); pixels that are NaN stay grey. All share one scale, told
+    by a wheel of directions that is full at ``maximum`` px.
+    """
+    maximum = maximum or find_maximum(flows)
+    frames = [frame] * len(flows) if frame is None or np.ndim(frame) == 2 else frame
+    side, top = 1.42, 0.3 + 0.25 * bool(heading)  # inches
+    width, height = len(flows) * (side + 0.06) + 0.95, side + top
+    figure = Figure(figsize=(width, height))
+    for k, (below, flow, title) in enumerate(zip(frames, flows, titles, strict=True)):
+        left = 0.03 + k * (side + 0.06)
+        axis = figure.add_axes((left / width, 0.02 / height, side / width, side / height))
+        picture = lay_over(below, flow, maximum)
+        axis.imshow(picture, interpolation="nearest" if below is None else "bilinear")
+        add_arrows(axis, flow, maximum, step, picture.shape[1])
+        axis.set_title(title, pad=3)
         axis.axis("off")
-    figure.supxlabel(
-        f"hue: direction; saturation and arrows: speed, full at {maximum:.2f} px", fontsize=8
-    )
+    add_wheel(figure.add_axes((1 - 0.84 / width, 0.5 / height, 0.7 / width, 0.7 / height)), maximum)
+    figure.suptitle(heading, x=0.03 / width, y=1 - 0.04 / height, ha="left", weight="bold")
     return figure
 
 
-def draw_maps(maps, heading=""):
-    """Show the maps (V, P, 3, S, S) px of one clip: a row per view and phase, a column each for u,
-    v, magnitude.
+def draw_maps(maps, heading="", faces=None):
+    """Show the maps (V, P, 3, S, S) px of one clip: a column per view and phase, a row each for u,
+    v, magnitude; above them, where ``faces`` (V, P, H, W) are given, the flow over the face in
+    which it starts. Pixels that are NaN stay grey.
     """
     views, phases = maps.shape[:2]
-    figure, axes = grid(views * phases, 3, 6.6, 1.9 * views * phases + 0.4)
-    limit = float(np.percentile(np.abs(maps), 99.5))
-    for row in range(views * phases):
-        view, phase = divmod(row, phases)
-        for k, axis in enumerate(axes[row]):
-            low, colours = (-limit, "RdBu_r") if k < 2 else (0, "viridis")
-            image = axis.imshow(
-                maps[view, phase, k], cmap=colours, vmin=low, vmax=limit, interpolation="nearest"
-            )
-            axis.set(xticks=[], yticks=[], title=STREAMS[k] if row == 0 else "")
-            figure.colorbar(image, ax=axis, shrink=0.85, label="px" if k == 2 else "")
-        axes[row, 0].set_ylabel(f"{_view_names(views)[view]}\n{PHASE_NAMES[phase]}")
-    if heading:
-        figure.suptitle(heading, fontsize=10)
+    columns, rows, side = views * phases, 3 + (faces is not None), 1.1  # inches
+    width, height = max(0.3 + columns * (side + 0.06) + 0.9, 4.5), 0.75 + rows * (side + 0.06)
+    figure = Figure(figsize=(width, height))
+    limit = find_maximum([maps[:, :, :2]])
+    smooth = "nearest" if maps.shape[-1] < 64 else "bilinear"  # few cells are shown as cells
+
+    def place(left, row, wide, tall):  # ``row`` from below
+        bottom = 0.05 + row * (side + 0.06)
+        return figure.add_axes((left / width, bottom / height, wide / width, tall / height))
+
+    looks = (("RdBu_r", -limit), ("RdBu_r", -limit), ("Greens", 0))
+    shown = {}
+    for column in range(columns):
+        view, phase = divmod(column, phases)
+        left = 0.3 + column * (side + 0.06)
+        for k, (colours, low) in enumerate(looks):
+            axis = place(left, 2 - k, side, side)
+            given = {
+                "cmap": colormaps[colours].resampled(25),
+                "vmin": low,
+                "vmax": limit,
+                "interpolation": smooth,
+            }
+            shown[k] = axis.imshow(maps[view, phase, k], **given)
+            axis.set(xticks=[], yticks=[], facecolor="0.9")
+            axis.set_ylabel(STREAMS[k] if column == 0 else "")
+            axis.spines[:].set_visible(False)
+        if faces is not None:
+            axis = place(left, 3, side, side)
+            flow, face = maps[view, phase, :2], faces[view, phase]
+            axis.imshow(lay_over(face, flow, limit), interpolation="bilinear")
+            add_arrows(axis, flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
+            axis.set(xticks=[], yticks=[], ylabel="flow" if column == 0 else "")
+            axis.spines[:].set_visible(False)
+        axis = figure.axes[-1 if faces is not None else -3]  # the top one of this column
+        axis.set_title(f"{_view_names(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
+    left = 0.3 + columns * (side + 0.06) + 0.04
+    figure.colorbar(shown[0], cax=place(left, 1, 0.1, 2 * side), label="u, v: px")
+    figure.colorbar(shown[2], cax=place(left, 0, 0.1, side), label="magnitude: px")
+    if faces is not None:
+        add_wheel(place(left, 3.3, 0.7, 0.7), limit)
+    figure.suptitle(heading, x=0.05 / width, y=1 - 0.05 / height, ha="left", weight="bold")
     return figure
 
 
@@ -184,38 +245,68 @@ def draw_motion_curve(
     return figure
 
 
-def draw_hero(raw, boxes, curve, joint, frames, flows, crops, truth=()):
-    """Show the method on one clip: raw onset and apex (2, H, W) with the boxes, motion curve (V, T)
-    and joint (T,), and each view's flow (V, 2, S, S) px over its crop (V, S, S), as colour and as
-    magnitude.
+def draw_hero(film, boxes, curve, joint, frames, flows, crops, truth=()):
+    """Show the method on one clip, from the top: raw onset, apex and offset (3, H, W) as a film
+    strip with the boxes, motion curve (V, T) and joint one (T,), and each phase's flow (V, P, 2, S,
+    S) px over the crop (V, P, S, S) in which it starts; pixels that are NaN stay grey.
 
     ``frames`` is (onset, apex, offset); ``truth`` is (motion (T,), apex) where it is known.
     """
-    count = len(flows)
-    figure = Figure(figsize=(8.2 + 2.5 * count, 5.4), layout="constrained")
-    mosaic = [["0", "1", *"uv"[:count]], ["c", "c", *"mn"[:count]]]
-    axes = figure.subplot_mosaic(mosaic, width_ratios=[4, 4, *[2.7] * count])
-    for k, name in enumerate(("onset", "apex")):
-        axes[str(k)].imshow(raw[k], cmap="gray", vmin=0, vmax=255)
-        axes[str(k)].set_title(f"{name}, frame {frames[k]}")
+    width, high = 7.7, 2.42 * film.shape[1] / film.shape[2]  # inches
+    side = 1.55
+    height = high + side + 3.05
+    figure = Figure(figsize=(width, height))
+    found = frames[1]
+    title = f"At the apex, frame {found}, the face has moved by {joint[found]:.2f} px on average"
+    title += f"; the true apex is frame {truth[1]}" if truth and truth[1] is not None else ""
+    figure.text(0.1 / width, 1 - 0.15 / height, title, fontsize=10, weight="bold", va="center")
+
+    def place(left, bottom, wide, tall):
+        return figure.add_axes((left / width, bottom / height, wide / width, tall / height))
+
+    axis = place(0.6, side + 0.75, width - 2.6, 1.4)
+    draw_motion_curve(curve, joint, *frames, *truth, axis=axis)
+    for k, (picture, frame, name) in enumerate(
+        zip(film, frames, ("onset", "apex", "offset"), strict=True)
+    ):
+        still = place(0.1 + 2.55 * k, height - high - 0.5, 2.42, high)
+        still.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        still.set_title(f"{name}, frame {frame}", pad=3)
+        still.axis("off")
         for v, (x0, y0, x1, y1) in enumerate(boxes):
-            corner = (x0 + v * (raw.shape[2] // count), y0)
-            axes[str(k)].add_patch(
-                Rectangle(corner, x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=2)
-            )
-    draw_motion_curve(curve, joint, *frames, *truth, axis=axes["c"])
-    axes["c"].legend(fontsize=8, edgecolor="none")
-    limit = float(np.percentile(np.hypot(flows[:, 0], flows[:, 1]), 99.7))
-    for v, (flow, face) in enumerate(zip(flows, crops, strict=True)):
-        top, bottom = axes["uv"[v]], axes["mn"[v]]
-        top.imshow(flow_to_rgb(flow, limit) * (0.35 + 0.65 * face[..., None] / 255))
-        top.set_title(f"flow onset-apex, {_view_names(count)[v]}")
-        image = bottom.imshow(np.hypot(*flow), cmap="magma", vmin=0, vmax=limit)
-        bottom.set_title(f"magnitude, {_view_names(count)[v]}")
-    figure.colorbar(image, ax=[top, bottom], label="px", shrink=0.8)
-    for name in axes.keys() - {"c"}:
-        axes[name].axis("off")
+            corner = (x0 + v * (film.shape[2] // len(boxes)), y0)
+            style = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.5}
+            still.add_patch(Rectangle(corner, x1 - x0, y1 - y0, **style))
+        middle = (film.shape[2] / 2, film.shape[1])
+        foot = (frame, 1 if name == "apex" else 1.12)  # onset and offset are named up there
+        ends = {"xyA": middle, "coordsA": still.transData, "xyB": foot}
+        ends["coordsB"] = axis.get_xaxis_transform()
+        figure.add_artist(ConnectionPatch(**ends, color=GREY, linewidth=0.8))
+    limit = float(np.nanpercentile(np.hypot(flows[:, :, 0], flows[:, :, 1]), 99.7))
+    views, phases = flows.shape[:2]
+    for k in range(views * phases):
+        phase, view = divmod(k, views)
+        below = place(0.1 + (side + 0.1) * k, 0.05, side, side)
+        grey = crops[view, phase, ..., None] / 255
+        colours = flow_to_rgb(np.nan_to_num(flows[view, phase]), limit) * (0.35 + 0.65 * grey)
+        beside = np.isnan(flows[view, phase, 0])[..., None]
+        below.imshow(np.where(beside, 0.5 + 0.5 * grey, colours), interpolation="nearest")
+        below.set_title(f"{PHASE_NAMES[phase]}, {_view_names(views)[view]}", pad=3)
+        below.axis("off")
+    add_wheel(place(width - 0.9, 0.45, 0.7, 0.7), limit)
     return figure
+
+
+def add_wheel(axis, maximum):
+    """Draw into ``axis`` what the colours of ``flow_to_rgb`` mean: a wheel of directions that is
+    full at ``maximum`` px.
+    """
+    y, x = np.mgrid[-1:1:81j, -1:1:81j]
+    disc = np.where((np.hypot(x, y) <= 1)[..., None], flow_to_rgb(np.stack([x, y]), 1), 1)
+    axis.imshow(disc, interpolation="bilinear")
+    axis.axis("off")
+    axis.set_title("direction", fontsize=8, pad=2)
+    axis.text(40, 84, f"full at {maximum:.2g} px", fontsize=8, ha="center", va="top")
 
 
 def draw_blocks(boxes, title):

@@ -16,7 +16,8 @@ SHARP = 2  # pixels of the picture for each pixel of the page
 def paint(figure):
     """Return a matplotlib Figure as PNG bytes and its width on the page, px."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=SHARP * figure.dpi, metadata={"Software": None})
+    quick = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 1}}
+    figure.savefig(buffer, format="png", dpi=SHARP * figure.dpi, **quick)
     return buffer.getvalue(), round(figure.get_figwidth() * figure.dpi)
 
 

@@ -7,6 +7,14 @@ from IPython.display import display
 
 FIT = {"description_width": "initial"}  # as wide as its words
 START = "at its defaults"
+# of widget and still picture one is shown: where the widget lives, the widget; where it is gone
+# (JupyterLab then says "model not found" in its place), the picture
+ONE_OF_TWO = """<style>
+.jp-OutputArea-child:has(.mer-demo) + .jp-OutputArea-child:has(.mer-still),
+.jp-OutputArea-child:has(> .jupyter-widgets):has(+ .jp-OutputArea-child .mer-still) {
+  display: none;
+}
+</style>"""
 
 
 def explore(draw, clamp=None, play="", interval=300, **choices):
@@ -60,8 +68,13 @@ def explore(draw, clamp=None, play="", interval=300, **choices):
     ]
     box = ipywidgets.VBox([*rows, told, picture], layout={"align_items": "flex-start"})
     words = f"A demo with the controls {', '.join(controls).replace('_', ' ')}"
+    box.add_class("mer-demo")
+    display(box)
     data, metadata = bundle(png, width, words)
-    display(box._repr_mimebundle_() | data, metadata=metadata, raw=True)
+    kind = next(iter(metadata))
+    still = f'<img class="mer-still" width="{width}" alt="{words}" src="data:{kind};base64,'
+    data["text/html"] = f'{ONE_OF_TWO}{still}{data[kind]}">'
+    display(data, metadata=metadata, raw=True)
 
 
 def _make_control(name, choice):

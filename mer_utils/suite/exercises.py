@@ -29,6 +29,8 @@ def weave_exercises(root=None):
         if not source.is_file():
             continue
         notebook, solutions = (nbformat.read(each, as_version=4) for each in (path, source))
+        if not any("exercise" in cell.metadata.get("tags", []) for cell in solutions.cells):
+            continue
         woven = weave(notebook, solutions, path)
         if woven != nbformat.read(path, as_version=4):
             write_text(path, nbformat.writes(woven) + "\n")

@@ -379,6 +379,8 @@ def _still(output):
     stored beside it is left, or None.
     """
     data = output.get("data", {})
+    if "mer-still" in data.get("text/html", ""):  # HTML is for where the widget may be alive
+        data.pop("text/html")
     if data.pop("application/vnd.jupyter.widget-view+json", None) is None:
         return output
     return output if any(kind.startswith("image/") for kind in data) else None

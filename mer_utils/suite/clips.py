@@ -1,0 +1,123 @@
+"""A clip of one's own, in no dataset: a folder of frames, a film or meshes, read and cropped."""
+
+import sys
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+
+from mer_utils import MerError
+from mer_utils.data.dataset import Clip, iterate_frames, list_frames
+from mer_utils.data.images import VIDEO_TYPES, read_video
+from mer_utils.data.meshes import film_meshes, holds_meshes, list_meshes
+from mer_utils.method.features import FrontEnd
+from mer_utils.method.preprocessing import FaceFinder, load_crops, locate, split_views
+
+import numpy as np
+
+LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression lasts half of one
+
+
+@dataclass(frozen=True)
+class OwnClip:
+    """One clip as the method sees it."""
+
+    name: str
+    first: tuple[np.ndarray, ...]  # the first frame (H, W) of each view
+    crops: np.ndarray  # (V, T, S, S)
+    boxes: tuple[tuple[int, int, int, int], ...]  # px
+    found: str  # how the boxes were found: manifest (given), mesh, silhouette, face model, fallback
+    onset: int
+    offset: int
+
+
+def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None):
+    """Return the frames of ``source`` as an iterator of (V, H, W) uint8: a folder of numbered
+    pictures or a film, both views side by side if ``views`` is 2, or a folder of OBJ or PLY meshes,
+    filmed from -yaw and +yaw degrees with ``size`` px and ``fov`` degrees of height: then the
+    list ``boxes`` gets the face's boxes with the first frame. Raises MerError for anything else.
+    """
+    source = Path(source)
+    if source.is_file():
+        if source.suffix.lower() not in VIDEO_TYPES:
+            raise MerError(
+                source, f"is neither a folder nor a film ({', '.join(sorted(VIDEO_TYPES))})"
+            )
+        return (split_views(frame, views) for frame in read_video(source))
+    if source.is_dir() and holds_meshes(source):
+        if views != 2:
+            raise MerError(source, f"meshes give two views, but {views} is wanted")
+        return film_meshes(list_meshes(source), size, yaw, fov, boxes=boxes)
+    return (split_views(frame, views) for frame in iterate_frames(list_frames(source)))
+
+
+def read_clip(
+    source, views, onset=0, offset=None, boxes=None, face_model=None, options=FrontEnd(), **camera
+):
+    """Read and crop what ``open_film`` opens (``camera`` goes there); return an OwnClip.
+
+    ``onset`` and ``offset`` are frame numbers counted from 0, by default the first and the last
+    frame. The crop box is the one given in ``boxes`` (x0, y0, x1, y1) px, one per view, else the
+    mesh's, else the silhouette's, else YuNet's where ``face_model`` names its file, else the
+    fallback. Raises MerError for what cannot be used.
+    """
+    source = Path(source)
+    if onset < 0 or (offset is not None and not onset + 1 < offset < sys.maxsize // 2):
+        raise MerError(
+            source,
+            f"onset {onset} and offset {offset} must be frame numbers counted from 0, with a "
+            "frame between them",
+        )
+    finder = None if face_model is None else FaceFinder(face_model)  # a wrong file, whoever asks
+    # as far as the smoothing looks
+    needed = None if offset is None else offset + 1 + round(4 * options.smoothing)
+    known = []
+    film = islice(open_film(source, views, boxes=known, **camera), needed)
+    first = next(film, None)
+    if first is None:
+        raise MerError(source, "holds no frames")
+    height, width = first[0].shape
+    if width < height / 2:
+        wanted = "both views side by side" if views == 2 else f"{views} view"
+        raise MerError(
+            source,
+            f"each of {views} views would be {width} x {height} px, too narrow for a face; a frame "
+            f"must hold {wanted}",
+        )
+    given = boxes or tuple(known) or None
+    clip = Clip(source.resolve().name, "unknown", None, source, (), 0, None, 0, boxes=given)
+    found, how = locate(first, clip, options.enlarge)
+    if known and boxes is None:
+        how = "mesh"
+    if how == "fallback" and finder is not None:
+        found, how = tuple(finder.find(view) for view in first), "face model"
+        if None in found:
+            raise MerError(
+                source,
+                f"YuNet finds no face in view {found.index(None) + 1} of the first "
+                "frame; give a box",
+            )
+    film = _count(source, chain([first], film))
+    crops, _ = load_crops(replace(clip, boxes=found), views, options.crop, options.enlarge, film)
+    if crops.shape[1] < 3:
+        raise MerError(
+            source, f"has no more than {crops.shape[1]} frames; onset, apex and offset need three"
+        )
+    offset = crops.shape[1] - 1 if offset is None else offset
+    if not 0 <= onset < offset - 1 or offset >= crops.shape[1]:
+        raise MerError(
+            source,
+            f"onset {onset} and offset {offset} must lie in its {crops.shape[1]} "
+            "frames (counted from 0), with a frame between them",
+        )
+    return OwnClip(clip.name, tuple(first), crops, found, how, onset, offset)
+
+
+def _count(source, film):
+    """Pass the frames on; MerError when there are too many for one expression."""
+    for number, frame in enumerate(film):
+        if number == LONGEST:
+            raise MerError(
+                source,
+                f"has more than {LONGEST} frames; cut it to one expression, or give its offset",
+            )
+        yield frame

@@ -1,0 +1,62 @@
+"""The threshold bench: its numbers are those of the metrics, its pictures name what is chosen."""
+
+from mer_utils import MerError
+from mer_utils.figures.bench import STEPS, Bench, count_answers, trace_f1
+from mer_utils.figures.showing import paint
+from mer_utils.learning.metrics import label_f1, macro_uf1
+
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(0)
+LABELS = ("Negative", "Positive", "Surprise")
+TRUTH = RNG.integers(0, 2, (30, 3))
+SCORES = np.clip(0.3 * TRUTH + 0.7 * RNG.random((30, 3)), 0, 1)
+CUTS = np.repeat([[0.4, 0.5, 0.6], [0.5, 0.52, np.inf], [0.6, 0.3, 0.61]], 10, 0)  # three folds
+BENCH = Bench(SCORES, TRUTH, CUTS, LABELS)
+
+
+def title_of(figure):
+    return figure.texts[0].get_text()
+
+
+def test_f1_and_macro_are_those_of_the_metrics():
+    answers = SCORES >= CUTS
+    answers[:, 1] = SCORES[:, 1] >= 0.45
+    f1, macro = BENCH.measure("Positive", 0.45)
+    assert f1 == label_f1(TRUTH, answers)[1] and macro == macro_uf1(TRUTH, answers)
+    traced = trace_f1(SCORES[:, 1], TRUTH[:, 1], STEPS)
+    assert traced[45] == f1 and len(traced) == len(STEPS)
+
+
+def test_the_table_counts_every_clip_once():
+    counts = count_answers(TRUTH[:, 0] > 0, SCORES[:, 0] >= 0.5)
+    assert counts.sum() == 30 and counts[1].sum() == TRUTH[:, 0].sum()
+    assert counts[1, 1] == ((SCORES[:, 0] >= 0.5) & (TRUTH[:, 0] == 1)).sum()
+
+
+def test_it_starts_at_the_tuned_threshold_and_a_label_brings_its_own():
+    controls = BENCH.controls()
+    assert controls["label"] == list(LABELS) and controls["threshold"][3] == 0.5
+    clamp = controls["clamp"]
+    assert clamp({"label": "Surprise", "threshold": 0.5}, "label")["threshold"] == 0.61
+    assert clamp({"label": "Surprise", "threshold": 0.2}, "threshold")["threshold"] == 0.2
+    never = Bench(SCORES, TRUTH, np.full((30, 3), np.inf), LABELS)
+    assert never.start_of("Negative") == 1 and never.draw("Negative")
+
+
+def test_the_title_names_label_threshold_and_both_scores():
+    f1, macro = BENCH.measure("Surprise", 0.3)
+    title = title_of(BENCH.draw("Surprise", 0.3))
+    assert title.startswith(f"Surprise at θ = 0.30: F1 {f1:.2f} · macro-UF1 {macro:.2f}")
+    assert title_of(BENCH.draw("Negative")).startswith("Negative at θ = 0.50")
+
+
+def test_draws_the_same_bytes_twice_and_others_for_another_threshold():
+    first = paint(BENCH.draw("Positive", 0.3))[0]
+    assert first == paint(BENCH.draw("Positive", 0.3))[0] != paint(BENCH.draw("Positive", 0.31))[0]
+
+
+def test_one_label_a_clip_has_no_threshold_to_move():
+    with pytest.raises(MerError, match="the largest probability wins"):
+        Bench(SCORES, TRUTH, np.full((30, 3), np.nan), LABELS)

@@ -1,0 +1,195 @@
+"""`mer demo` and the clip player that it opens."""
+
+import json
+import os
+import shutil
+
+from mer_utils import MerError
+from mer_utils.figures.player import Player, magnify_motion, push_ends
+from mer_utils.figures.showing import paint
+from mer_utils.method.features import measure_crops
+from mer_utils.method.preprocessing import load_crops
+from mer_utils.suite.clips import read_clip
+from mer_utils.suite.demo import count_views, write_demo
+
+import cv2
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A repository with nothing in it, as the current folder."""
+    (tmp_path / "root" / "notebooks").mkdir(parents=True)
+    (tmp_path / "root" / "notebooks" / "profiles.yml").write_text("notebooks: {}\nprofiles: {}\n")
+    monkeypatch.chdir(tmp_path / "root")
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def call(mer, root, monkeypatch):
+    """Run `mer demo` in the repository."""
+
+    def run(*args):
+        monkeypatch.chdir(root)
+        return mer("demo", *args)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def player(data):
+    clip = data.clips[1]
+    crops, _ = load_crops(clip, data.views, 64)
+    return Player(clip.name, crops, clip.onset, clip.offset)
+
+
+def read_code(path):
+    (cell,) = (
+        cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"
+    )
+    return cell["source"]
+
+
+def test_it_writes_a_notebook_that_names_the_clip(call, root, data):
+    clip = data.clips[0]
+    code, out, err = call(clip.folder, "--onset", 1, "--no-open")
+    assert (code, err) == (0, "")
+    path = root / "artifacts" / "demo" / f"{clip.name}.ipynb"
+    first, last = out.splitlines()
+    assert last == f"notebook: {path}"
+    assert first.startswith(f"2 views of 168 x 224 px, {len(clip.names)} frames; crop box: found")
+    nbformat.validate(nbformat.read(path, as_version=4))
+    assert f"play_clip({str(clip.folder)!r}, onset=1, offset=None, views=2)" in read_code(path)
+
+
+def test_it_opens_jupyterlab_in_the_repository(call, root, data, monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
+    call(data.clips[0].folder)
+    ((_, *words),) = started
+    path = root / "artifacts" / "demo" / f"{data.clips[0].name}.ipynb"
+    assert words == ["-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(path)]
+
+
+def test_clips_of_one_name_keep_their_own_notebooks(root, data, tmp_path):
+    clip = data.clips[0]
+    other = shutil.copytree(clip.folder, tmp_path / "other" / clip.name)
+    paths = [write_demo(root, folder) for folder in (clip.folder, other, clip.folder, other)]
+    assert paths[0] == paths[2] != paths[1] == paths[3]
+    assert str(other) in read_code(paths[1]) and len(list(paths[0].parent.iterdir())) == 2
+
+
+def test_views_are_known_for_clips_of_a_dataset_and_meshes(data, tmp_path):
+    assert count_views(data.clips[0].folder) == 2
+    assert count_views(shutil.copytree(data.clips[0].folder, tmp_path / "clip")) == 1
+    (tmp_path / "meshes").mkdir()
+    (tmp_path / "meshes" / "1.obj").write_text("v 0 0 0\n")
+    assert count_views(tmp_path / "meshes") == 2
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_headless_and_keeps_a_picture(root, data, tmp_path):
+    folder = shutil.copytree(data.clips[0].folder, tmp_path / "it's mine")
+    path = write_demo(root, folder, 1, 6, 2)
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}).execute()
+    *_, told, shown = notebook.cells[1].outputs
+    assert told.text.startswith("2 views of 168 x 224 px")
+    assert {"image/png", "image/jpeg"} & shown.data.keys()
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "sentence"),
+    [
+        (None, (), "no such folder of frames"),
+        (0, (), "holds no frames"),
+        (1, (), "has no more than 1 frames; onset, apex and offset need three"),
+        (5, ("--onset", 3, "--offset", 2), "with a frame between them"),
+        (5, ("--onset", 1, "--offset", 2), "with a frame between them"),
+        (5, ("--offset", 5), "must lie in its 5 frames"),
+        (5, ("--views", 2), "too narrow for a face; a frame must hold both views side by side"),
+        (5, ("--face-model", "none.onnx"), "no such model file"),
+    ],
+)
+def test_what_cannot_be_played_is_one_sentence(call, root, frames, options, sentence):
+    folder = root / "clip"
+    for t in range(frames or 0):
+        folder.mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / f"{t}.png"), np.full((64, 48), 50 + t, np.uint8))
+    if frames == 0:
+        folder.mkdir()
+    code, out, err = call(folder, *options, "--no-open")
+    assert (code, out) == (1, "") and err.startswith("mer: ") and err.count("\n") == 1
+    assert sentence in err and not (root / "artifacts").exists()
+
+
+def test_outside_of_the_repository_it_says_where_to_go(mer, data):
+    code, _, err = mer("demo", data.clips[0].folder, "--no-open")
+    assert code == 1 and "go to the repository's folder first" in err
+
+
+def test_a_clip_of_ones_own_is_the_clip_it_was(data):
+    clip = data.clips[1]
+    own = read_clip(clip.folder, 2, clip.onset, clip.offset)
+    crops, boxes = load_crops(clip, 2)
+    assert own.boxes == boxes and (own.onset, own.offset) == (clip.onset, clip.offset)
+    np.testing.assert_array_equal(own.crops, crops[:, : own.crops.shape[1]])
+
+
+def test_the_player_measures_as_the_front_end_does(player):
+    _, apex, curve = measure_crops(player.crops, player.onset, player.offset)
+    found = player.measure(player.onset, player.offset)
+    assert found.apex == apex == player.controls()["frame"][3]
+    np.testing.assert_allclose(found.curve, curve, atol=1e-6)
+    still = player.flow(player.onset, player.onset)
+    assert np.nanmax(still) == 0 and not np.isfinite(still).all(), "flow only inside the face"
+
+
+def test_every_control_of_the_player_changes_the_picture(player):
+    apex = player.measure(player.onset, player.offset).apex
+    given = [{"frame": apex}, {"frame": apex - 1}, {"frame": apex, "flip_to_onset": True}]
+    given += [{"frame": apex, "magnify": 10}, {"frame": apex, "onset": player.onset + 1}]
+    given += [{"frame": apex, "offset": player.offset - 1}]
+    pictures = [paint(player.draw(**values))[0] for values in given]
+    assert len(set(pictures)) == len(pictures)
+    assert paint(player.draw(apex))[0] == pictures[0], "the same values, the same bytes"
+
+
+def test_the_player_names_what_it_shows_and_keeps_one_scale(player):
+    apex = player.measure(player.onset, player.offset).apex
+
+    def read(**values):
+        figure = player.draw(**values)
+        return [text.get_text() for axis in (figure, *figure.axes) for text in axis.texts]
+
+    texts = read(frame=apex, magnify=5)
+    last = player.crops.shape[1] - 1
+    assert texts[0] == f"{player.name} · frame {apex} of 0–{last} (apex) · motion x 5"
+    assert "drawn: onset, moved 5 x flow" in texts and "as filmed" not in texts
+    assert "as filmed" in read(frame=apex, flip_to_onset=True, magnify=5), "the onset is no drawing"
+    scales = {text for t in range(last + 1) for text in read(frame=t) if text.startswith("full at")}
+    assert len(scales) == 1
+
+
+def test_onset_and_offset_push_one_another(player):
+    last = player.crops.shape[1] - 1
+    values = {"frame": 3, "onset": 4, "offset": last}
+    assert push_ends(values | {"offset": 2}, "offset")["onset"] == 0
+    assert push_ends(values | {"onset": last - 2, "offset": 5}, "onset")["offset"] == last
+    assert push_ends(values, "frame") == values
+    with pytest.raises(MerError, match="with a frame between them"):
+        player.draw(3, onset=4, offset=5)
+
+
+def test_magnified_motion_goes_where_the_flow_goes():
+    picture = np.zeros((64, 64), np.uint8)
+    picture[30:34, 20:24] = 255
+    flow = np.zeros((2, 64, 64), np.float32)
+    flow[0], flow[1] = 0.8, -0.4  # px: right and up
+    y, x = np.argwhere(magnify_motion(picture, flow, 10) > 127).mean(0)
+    assert (x - 21.5, y - 31.5) == pytest.approx((8, -4), abs=0.1)
+    flow[:] = np.nan
+    np.testing.assert_array_equal(magnify_motion(picture, flow, 10), picture)
