@@ -139,7 +139,10 @@ def start_record(args, variants, path):
                 )
         record = old
     for (table, name), (front, recipe) in variants.items():
-        changes = {"front": list_changes(front, FrontEnd()), "recipe": list_changes(recipe, BASE)}
+        # as the file holds them, rounded: an entry must know its own settings again
+        changes = to_plain(
+            {"front": list_changes(front, FrontEnd()), "recipe": list_changes(recipe, BASE)}
+        )
         entry = record["tables"].setdefault(table, {}).get(name, {})
         if any(entry.get(key) != value for key, value in changes.items()):
             record["tables"][table][name] = {**changes, "macro": {}, "f1": {}}

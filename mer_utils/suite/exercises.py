@@ -85,6 +85,7 @@ def keep_solutions(root=None):
             notebook,
             kernel_name="python3",
             record_timing=False,
+            extra_arguments=["--log-level=CRITICAL"],
             resources={"metadata": {"path": str(folder)}},
         )
         try:
