@@ -34,8 +34,9 @@ def made(tmp_path_factory):
 @pytest.fixture
 def checkout(tmp_path):
     def make(name):
-        ignore = shutil.ignore_patterns(".ipynb_checkpoints", "solutions")
+        ignore = shutil.ignore_patterns(".ipynb_checkpoints")
         shutil.copytree(ROOT / "notebooks", tmp_path / name / "notebooks", ignore=ignore)
+        shutil.copy(ROOT / "requirements.lock", tmp_path / name)
         (tmp_path / name / "benchmarks").mkdir()
         for file in {
             file for e in read_suite(ROOT)["notebooks"].values() for file in e.get("reads", [])
