@@ -96,7 +96,7 @@ def test_the_notebook_runs_headless_and_keeps_a_picture(root, data, tmp_path):
     path = write_demo(root, folder, 1, 6, 2)
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}).execute()
-    *_, told, shown = notebook.cells[1].outputs
+    *_, told, _, shown = notebook.cells[1].outputs  # words, the widget, its still picture
     assert told.text.startswith("2 views of 168 x 224 px")
     assert {"image/png", "image/jpeg"} & shown.data.keys()
 
