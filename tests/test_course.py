@@ -1,9 +1,13 @@
 """The estimate of how long the course takes."""
 
+from pathlib import Path
+
 from mer_utils.suite.course import CELL, PACE, estimate_minutes, read_course, sum_route
 
 import nbformat.v4 as v4
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_words_cells_and_stated_exercises_count(tmp_path):
@@ -33,7 +37,7 @@ def test_words_cells_and_stated_exercises_count(tmp_path):
 
 
 def test_every_notebook_of_the_course_has_minutes():
-    course = read_course()
+    course = read_course(ROOT)
     assert len(course) == 11
     for minutes in course.values():
         assert minutes["start"] > 0 and sum(minutes.values()) > 15

@@ -8,6 +8,9 @@ from mer_utils.method.apex import curve_of_flows, find_apex
 
 import numpy as np
 import pytest
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 RNG = np.random.default_rng(0)
 T = np.arange(24)
@@ -18,18 +21,6 @@ CURVES = [
     for peak in PEAKS
 ]  # (V, T) each
 CLIPS = [SimpleNamespace(onset=2, offset=20, apex=peak) for peak in PEAKS]
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys):

@@ -7,6 +7,9 @@ from mer_utils.learning.metrics import tune_thresholds
 
 import numpy as np
 import pytest
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 RNG = np.random.default_rng(0)
 LABELS = ("Negative", "Positive", "Surprise")
@@ -19,18 +22,6 @@ def make_outcome(exclusive=False):
     return SimpleNamespace(
         scores=SCORES, answers=(SCORES >= cuts).astype(np.uint8), exclusive=exclusive
     )
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys, shown):

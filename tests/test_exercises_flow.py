@@ -6,6 +6,9 @@ from mer_utils.method.flow import compute_flow, magnitude
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 NOISE = np.random.default_rng(0).standard_normal((96, 96))
 GRAIN = sum(sigma * gaussian_filter(NOISE, sigma) for sigma in (1, 3))
@@ -19,18 +22,6 @@ def as_frame(picture):
 
 
 FIRST, SECOND = as_frame(TEXTURE), as_frame(exercises.fetch(TEXTURE, -TRUTH))
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys, shown):

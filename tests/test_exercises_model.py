@@ -6,6 +6,9 @@ from mer_utils.method.microattnet import MicroAttNet, count_parameters, make_str
 import numpy as np
 import pytest
 import torch
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 VIEWS, PHASES, SIZE, LABELS = 2, 2, 12, ("Negative", "Positive", "Others")
 NETWORK = MicroAttNet(VIEWS, PHASES, len(LABELS), SIZE, seed=1).eval()
@@ -13,18 +16,6 @@ with torch.random.fork_rng(devices=[]):
     torch.manual_seed(0)
     X = torch.randn(1, VIEWS, PHASES, 3, SIZE, SIZE)
     STREAMS = make_streams(VIEWS * PHASES, 8, 0.25)
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("views", "phases", "size"), [(2, 2, 20), (1, 1, 14)])

@@ -7,6 +7,9 @@ from mer_utils.method.preprocessing import crop, find_box, silhouette
 import cv2
 import numpy as np
 import pytest
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 RNG = np.random.default_rng(0)
 
@@ -23,18 +26,6 @@ def make_view(shift=0.0, seed=0):
         moved = cv2.remap(texture, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
         frames.append(np.where(head, 120 + 150 * moved, 240).clip(0, 255).astype(np.uint8))
     return np.stack(frames)
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys, shown):

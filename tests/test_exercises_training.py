@@ -11,21 +11,11 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from toys import make_toy
+from toys import make_toy, said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys, shown):

@@ -9,13 +9,8 @@ from mer_utils.data.dataset import read_frames
 from mer_utils.faces.rendering import write_obj
 from mer_utils.learning.recipe import Recipe
 from mer_utils.method.features import FrontEnd
-from mer_utils.suite.prediction import (
-    find_weights,
-    load_ensemble,
-    open_film,
-    predict_clip,
-    save_ensemble,
-)
+from mer_utils.suite.clips import open_film
+from mer_utils.suite.prediction import find_weights, load_ensemble, predict_clip, save_ensemble
 
 import cv2
 import numpy as np

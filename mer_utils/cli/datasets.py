@@ -66,6 +66,11 @@ Weights = Annotated[
         help="Weights of notebook 05; default: profile paper's, else full's, else course's.",
     ),
 ]
+Film = Annotated[
+    Path, typer.Argument(metavar="CLIP", help="A folder of frames, a film, or a folder of meshes.")
+]
+Onset = Annotated[int, typer.Option(help="Frame where the expression starts, counted from 0.")]
+Offset = Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 FaceModel = Annotated[
     Path | None,
@@ -298,14 +303,9 @@ def boxes(
 
 
 def predict(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="CLIP", help="A folder of frames, a film, or a folder of meshes."),
-    ],
-    onset: Annotated[
-        int, typer.Option(help="Frame where the expression starts, counted from 0.")
-    ] = 0,
-    offset: Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")] = -1,
+    source: Film,
+    onset: Onset = 0,
+    offset: Offset = -1,
     weights: Weights = None,
     box: Annotated[
         str, typer.Option(metavar="'X0 Y0 X1 Y1; ...'", help="Face box in px, one per view.")
@@ -326,6 +326,7 @@ def predict(
     from mer_utils.data.meshes import holds_meshes
     from mer_utils.figures.pictures import draw_prediction
     from mer_utils.figures.style import set_style
+    from mer_utils.suite.clips import say_found
     from mer_utils.suite.prediction import find_weights, load_ensemble, predict_clip
 
     whole = source.resolve()
@@ -353,7 +354,7 @@ def predict(
     cut = " (frames cut at half their width)" if len(result.first) == 2 and not meshes else ""
     typer.echo(
         f"views: {len(result.first)} of {width} x {height} px{cut}; crop box: "
-        f"{_say_found(result.found)}"
+        f"{say_found(result.found, 'give --box or --face-model')}"
     )
     typer.echo(f"onset {result.onset}, apex found {result.apex}, offset {result.offset}")
     typer.echo(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
@@ -376,26 +377,10 @@ def predict(
     typer.echo(f"attention: {weights_of}\npicture: {picture}; JSON: {text}")
 
 
-def _say_found(how):
-    if how == "fallback":
-        return (
-            "the stated FALLBACK, as the background is not plain: look at the picture, give "
-            "--box or --face-model"
-        )
-    return {"manifest": "as given", "silhouette": "found by the head's outline"}.get(
-        how, f"found by the {how}"
-    )
-
-
 def demo(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="CLIP", help="A folder of frames, a film, or a folder of meshes."),
-    ],
-    onset: Annotated[
-        int, typer.Option(help="Frame where the expression starts, counted from 0.")
-    ] = 0,
-    offset: Annotated[int, typer.Option(help="Frame where it ends; -1 is the last.")] = -1,
+    source: Film,
+    onset: Onset = 0,
+    offset: Offset = -1,
     views: Annotated[
         int | None,
         typer.Option(

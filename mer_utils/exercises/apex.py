@@ -1,6 +1,6 @@
 """Exercises of 02: one view, a head that is pushed, blinks, and how near to the peak."""
 
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.faces.head import AUS
 from mer_utils.figures.charts import draw_counts, draw_lines
 from mer_utils.method.apex import curve_of_flows, find_apex, joint_curve
@@ -11,15 +11,6 @@ from IPython.display import display
 NEARS = (1.0, 0.95, 0.8)
 LID = 0.1  # activation of AU45 from which on lids count as blinking
 UNKNOWN = "No clip has a reference apex, so this exercise has no answer here."
-
-
-def _read(answer, shape):
-    """Return an answer as an array of finite numbers of this shape, or None."""
-    try:
-        found = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return None
-    return found if found.shape == shape and np.isfinite(found).all() else None
 
 
 def measure_errors(curves, clips, **options):
@@ -39,7 +30,7 @@ def check_1(errors, curves, clips):
     views = len(curves[0])
     if views < 2:
         return print("There is one view only, so this exercise has no answer here.")
-    given = _read(errors, (views,))
+    given = read_numbers(errors, (views,))
     if given is None:
         return tell(False, "", f"errors must be a list of {views} numbers, frames")
     parts = [[curve[v : v + 1] for curve in curves] for v in range(views)]
@@ -64,7 +55,7 @@ def check_2(apexes, flows, masks, onset, offset, push):
     """Check the apex of a pushed head without and with detrending, no compensation; show the
     curves where both are right.
     """
-    given = _read(apexes, (2,))
+    given = read_numbers(apexes, (2,))
     if given is None:
         return tell(False, "", "apexes must be a list of 2 frames: without and with detrending")
     pushed = push_flows(flows, onset, push)
@@ -92,7 +83,7 @@ def check_3(blinks, dataset, errors):
     """
     if not dataset.synthetic:
         return print("When lids move is not known of these data: this exercise has no answer here.")
-    given = _read(blinks, (len(dataset.clips),))
+    given = read_numbers(blinks, (len(dataset.clips),))
     if given is None:
         wanted = f"blinks must be {len(dataset.clips)} times True or False"
         return tell(False, "", wanted)
@@ -118,7 +109,7 @@ def check_4(counts, curves, clips):
     """
     if not clips:
         return print(UNKNOWN)
-    given = _read(counts, (len(NEARS), 2))
+    given = read_numbers(counts, (len(NEARS), 2))
     if given is None:
         return tell(False, "", f"counts must be {len(NEARS)} pairs [late, early]")
     wrong = {f"near {near:g}": measure_errors(curves, clips, near=near) for near in NEARS}

@@ -2,7 +2,7 @@
 peek.
 """
 
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.figures.charts import draw_lines, draw_table
 from mer_utils.figures.style import BLUE, GREY, ORANGE, grid
 from mer_utils.learning.metrics import decide, label_f1, macro_uf1, tune_thresholds
@@ -13,18 +13,9 @@ from IPython.display import display
 EXCLUSIVE = "One label a clip: there are no thresholds, so this exercise has no answer here."
 
 
-def _read(answer, shape):
-    """Return an answer as an array of finite numbers of this shape, or None."""
-    try:
-        found = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return None
-    return found if found.shape == shape and np.isfinite(found).all() else None
-
-
 def _read_answers(answer, truth):
     """Return answers (N, L) of yes and no, or None and a sentence on what is wanted."""
-    found = _read(answer, truth.shape)
+    found = read_numbers(answer, truth.shape)
     if found is None or not np.isin(found, (0, 1)).all():
         return None, f"wanted: {truth.shape[0]} x {truth.shape[1]} times yes or no (1 or 0)."
     return found.astype(bool), ""
@@ -32,7 +23,7 @@ def _read_answers(answer, truth):
 
 def check_1(number, truth):
     """Check macro-UF1 of yes to everything, computed from the prevalence; truth (N, L)."""
-    given = _read(number, ())
+    given = read_numbers(number, ())
     if given is None:
         return tell(False, "", "from_formula must be one number")
     f1 = label_f1(truth, np.ones_like(truth))  # (L,), NaN where a label never occurs

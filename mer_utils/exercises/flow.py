@@ -1,6 +1,6 @@
 """Exercises of 03: too far, a second step, there and back, and the nose patch."""
 
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.figures.charts import draw_lines
 from mer_utils.figures.pictures import draw_images
 from mer_utils.method.flow import compensate, compute_flow, magnitude
@@ -13,15 +13,6 @@ SHIFTS = (4, 8, 12, 16, 24)  # px
 LOST = 1.0  # px: an EPE from which on a motion counts as not found
 INNER = (slice(16, -16), slice(16, -16))  # what enters the picture at its border has no past
 PATCH, SIDE, LEFT = 90, 20, 54  # px: upper row, side and left column of the nose patch
-
-
-def _read(answer, shape):
-    """Return an answer as an array of finite numbers of this shape, or None."""
-    try:
-        found = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return None
-    return found if found.shape == shape and np.isfinite(found).all() else None
 
 
 def fetch(picture, flow):
@@ -45,7 +36,7 @@ def follow_shift(texture, shift):
 def check_1(shift_epe, texture):
     """Check {shift: EPE} px of DIS for each of SHIFTS; draw it where it is right."""
     given = shift_epe if isinstance(shift_epe, dict) else {}
-    found = _read([given.get(shift) for shift in SHIFTS], (len(SHIFTS),))
+    found = read_numbers([given.get(shift) for shift in SHIFTS], (len(SHIFTS),))
     if found is None:
         return tell(False, "", f"shift_epe must map each of the shifts {SHIFTS} px to its EPE, px")
     expected = np.array([follow_shift(texture, shift) for shift in SHIFTS])
@@ -63,7 +54,7 @@ def check_2(flow, one_step, first, second, truth):
     """Check a flow (2, H, W) px that was improved by a second step of Lucas and Kanade; show what
     is wrong with both where it is right.
     """
-    given = _read(flow, np.shape(truth))
+    given = read_numbers(flow, np.shape(truth))
     if given is None:
         return tell(False, "", f"two_steps must be a flow of the shape {np.shape(truth)}")
     before, after = measure_epe(one_step, truth), measure_epe(given, truth)
@@ -91,7 +82,7 @@ def check_3(round_trip, first, second, truth=None):
     """Check the length (H, W) px of the way there and back; show it beside the EPE where a true
     flow (2, H, W) px, NaN where there is none, is known.
     """
-    given = _read(round_trip, first.shape)
+    given = read_numbers(round_trip, first.shape)
     if given is None:
         return tell(False, "", f"round_trip must be a map of the shape {first.shape}")
     expected = go_and_return(first, second)
@@ -124,7 +115,7 @@ def check_4(patch_epe, flow, push):
     """Check the EPE, px, to the ``push`` (2, H, W) px that the nose patch leaves of a ``flow``;
     draw it for patches of other rows where it is right.
     """
-    given = _read(patch_epe, ())
+    given = read_numbers(patch_epe, ())
     if given is None:
         return tell(False, "", "patch_epe must be one number, px")
     expected = measure_epe(subtract_patch(flow, PATCH), push)

@@ -2,7 +2,7 @@
 which cells an answer rests on.
 """
 
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.figures.charts import draw_bars
 from mer_utils.figures.pictures import draw_images
 from mer_utils.figures.style import BLUE, GREY, grid
@@ -18,12 +18,11 @@ HIDE = 5  # cells, side of the square that is hidden
 
 
 def _read(answer, shape):
-    """Return an answer as an array of finite numbers of this shape, or None."""
+    """Return numbers or a tensor as ``read_numbers`` does."""
     try:
-        found = np.asarray(torch.as_tensor(answer).detach(), float)
-    except (TypeError, ValueError, RuntimeError):
+        return read_numbers(torch.as_tensor(answer).detach(), tuple(shape))
+    except (TypeError, ValueError, RuntimeError):  # nothing of which there is a tensor
         return None
-    return found if found.shape == tuple(shape) and np.isfinite(found).all() else None
 
 
 def check_1(convolution, head, network):

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.figures.charts import draw_lines
 from mer_utils.figures.pictures import draw_images
 from mer_utils.method.flow import compute_flow, magnitude
@@ -16,22 +16,13 @@ FACTORS = (1.0, 1.4)
 NONE = "The view has no plain background, so this exercise has no answer here."
 
 
-def _read_numbers(answer, count):
-    """Return an answer as an array of ``count`` finite numbers, or None."""
-    try:
-        found = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return None
-    return found if found.shape == (count,) and np.isfinite(found).all() else None
-
-
 def check_1(shares, frame):
     """Check the share of a view (H, W) that counts as head at each of TOLERANCES."""
     masks = [silhouette(frame, tolerance) for tolerance in TOLERANCES]
     if masks[0] is None:
         return print(NONE)
     masks = [np.zeros(frame.shape, bool) if mask is None else mask for mask in masks]
-    given = _read_numbers(shares, len(masks))
+    given = read_numbers(shares, (len(masks),))
     if given is None:
         return tell(False, "", f"shares must be a list of {len(masks)} numbers from 0 to 1")
     expected = np.array([mask.mean() for mask in masks])
@@ -47,7 +38,7 @@ def check_2(medians, view, onset, middle):
     """Check the median magnitude, px, of the flow between two frames of a view (T, H, W) in crops
     of 128 px, enlarged by each of FACTORS.
     """
-    given = _read_numbers(medians, len(FACTORS))
+    given = read_numbers(medians, (len(FACTORS),))
     if given is None:
         return tell(False, "", f"medians must be a list of {len(FACTORS)} numbers, px")
     pairs = [crop(view[[onset, middle]], find_box(view[0], k), 128) for k in FACTORS]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mer_utils.data.dataset import read_frames
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.figures.charts import draw_bars, draw_lines
 from mer_utils.figures.style import ORANGE, PALETTE, grid
 from mer_utils.learning.metrics import mean_precision
@@ -20,15 +20,6 @@ GAMMAS = (0, 1, 2)
 SEEDS, DEALS = 5, 20  # trainings of the last two exercises
 
 
-def _read(answer, shape):
-    """Return an answer as an array of finite numbers of this shape, or None."""
-    try:
-        found = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return None
-    return found if found.shape == shape and np.isfinite(found).all() else None
-
-
 def share_of_easy(easy, gamma, hard=HARD, counts=(90, 10)):
     """Return which share of the focal loss comes from the easy of ``counts`` (easy, hard) clips,
     whose true answers have the probabilities ``easy`` and ``hard``.
@@ -39,7 +30,7 @@ def share_of_easy(easy, gamma, hard=HARD, counts=(90, 10)):
 
 def check_1(shares):
     """Check the shares that easy clips of EASY have of the loss for each of GAMMAS; draw them."""
-    given = _read(shares, (len(GAMMAS),))
+    given = read_numbers(shares, (len(GAMMAS),))
     if given is None:
         return tell(False, "", f"easy_share must be {len(GAMMAS)} numbers, one a gamma")
     expected = [share_of_easy(EASY, gamma) for gamma in GAMMAS]
@@ -80,7 +71,7 @@ def check_2(kept, curves, recipe, patience):
     draw what all values of patience up to the recipe's cost and bring.
     """
     runs = curves.reshape(-1, *curves.shape[-2:])
-    given = _read(kept, (len(runs),))
+    given = read_numbers(kept, (len(runs),))
     if given is None:
         return tell(False, "", f"kept must be {len(runs)} epochs, one a network")
     expected, _ = find_kept(curves, recipe, patience)

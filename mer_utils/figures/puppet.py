@@ -10,7 +10,7 @@ from mer_utils.faces.cameras import cameras
 from mer_utils.faces.head import AUS
 from mer_utils.faces.motion import Motion
 from mer_utils.faces.rendering import find_head, render_frame, true_flow
-from mer_utils.figures.pictures import flow_to_rgb
+from mer_utils.figures.pictures import flow_to_rgb, lay_over
 from mer_utils.figures.style import VIEW_NAMES
 
 import cv2
@@ -105,7 +105,7 @@ def draw_puppet(au, intensity=MICRO, yaw=25, face_seed=0):
     pictures, flows = film_puppet(au, intensity, yaw, face_seed)
     most = [f"{np.nanmax(np.hypot(*flow)):.2f}" for flow in flows]
     greys = [np.repeat(picture[..., None] / 255, 3, 2) for picture in pictures]
-    colours = [_colour(*pair) for pair in zip(greys, flows, strict=True)]
+    colours = [lay_over(*pair, FULL) for pair in zip(pictures, flows, strict=True)]
     names = [*VIEW_NAMES, *(f"true flow, {name}" for name in VIEW_NAMES)]
     return _lay_out(
         [*greys, *colours],
@@ -113,12 +113,6 @@ def draw_puppet(au, intensity=MICRO, yaw=25, face_seed=0):
         f"AU{au} {AU_NAMES[au]} at {intensity:.2f}, cameras at ±{yaw:g}° · "
         f"at most {most[0]} px in the left view, {most[1]} in the right",
     )
-
-
-def _colour(grey, flow):
-    """Return flow (2, H, W) px as colours over a face (H, W, 3); what is NaN stays pale grey."""
-    colours = flow_to_rgb(np.nan_to_num(flow), FULL) * (0.35 + 0.65 * grey)
-    return np.where(np.isnan(flow[0])[..., None], 0.5 + 0.5 * grey, colours)
 
 
 def _lay_out(pictures, names, title):

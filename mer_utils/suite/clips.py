@@ -14,6 +14,7 @@ from mer_utils.method.preprocessing import FaceFinder, load_crops, locate, split
 
 import numpy as np
 
+READER = "a frame must hold"
 LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression lasts half of one
 
 
@@ -30,11 +31,12 @@ class OwnClip:
     offset: int
 
 
-def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None):
+def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None, reader=READER):
     """Return the frames of ``source`` as an iterator of (V, H, W) uint8: a folder of numbered
     pictures or a film, both views side by side if ``views`` is 2, or a folder of OBJ or PLY meshes,
     filmed from -yaw and +yaw degrees with ``size`` px and ``fov`` degrees of height: then the
-    list ``boxes`` gets the face's boxes with the first frame. Raises MerError for anything else.
+    list ``boxes`` gets the face's boxes with the first frame. Raises MerError for anything else;
+    ``reader`` says in it who wants so many views.
     """
     source = Path(source)
     if source.is_file():
@@ -45,15 +47,16 @@ def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None):
         return (split_views(frame, views) for frame in read_video(source))
     if source.is_dir() and holds_meshes(source):
         if views != 2:
-            raise MerError(source, f"meshes give two views, but {views} is wanted")
+            raise MerError(source, f"meshes give two views, but {reader} {_tell_views(views)}")
         return film_meshes(list_meshes(source), size, yaw, fov, boxes=boxes)
     return (split_views(frame, views) for frame in iterate_frames(list_frames(source)))
 
 
 def read_clip(
-    source, views, onset=0, offset=None, boxes=None, face_model=None, options=FrontEnd(), **camera
-):
-    """Read and crop what ``open_film`` opens (``camera`` goes there); return an OwnClip.
+    source, views, onset=0, offset=None, boxes=None, face_model=None, options=FrontEnd(),
+    reader=READER, **camera,
+):  # fmt: skip
+    """Read and crop what ``open_film`` opens (``reader``, ``camera`` go there); return an OwnClip.
 
     ``onset`` and ``offset`` are frame numbers counted from 0, by default the first and the last
     frame. The crop box is the one given in ``boxes`` (x0, y0, x1, y1) px, one per view, else the
@@ -71,20 +74,21 @@ def read_clip(
     # as far as the smoothing looks
     needed = None if offset is None else offset + 1 + round(4 * options.smoothing)
     known = []
-    film = islice(open_film(source, views, boxes=known, **camera), needed)
+    film = islice(open_film(source, views, boxes=known, reader=reader, **camera), needed)
     first = next(film, None)
     if first is None:
         raise MerError(source, "holds no frames")
     height, width = first[0].shape
     if width < height / 2:
-        wanted = "both views side by side" if views == 2 else f"{views} view"
         raise MerError(
             source,
-            f"each of {views} views would be {width} x {height} px, too narrow for a face; a frame "
-            f"must hold {wanted}",
+            f"each of {views} views would be {width} x {height} px, too narrow for a face; "
+            f"{reader} {_tell_views(views)}",
         )
     given = boxes or tuple(known) or None
-    clip = Clip(source.resolve().name, "unknown", None, source, (), 0, None, 0, boxes=given)
+    clip = Clip(
+        source.name or source.resolve().name, "unknown", None, source, (), 0, None, 0, boxes=given
+    )
     found, how = locate(first, clip, options.enlarge)
     if known and boxes is None:
         how = "mesh"
@@ -110,6 +114,20 @@ def read_clip(
             "frames (counted from 0), with a frame between them",
         )
     return OwnClip(clip.name, tuple(first), crops, found, how, onset, offset)
+
+
+def say_found(how, remedy):
+    """Return in words how the boxes of an OwnClip were found; ``remedy`` for the fallback."""
+    return {
+        "fallback": "the stated FALLBACK, as the background is not plain: look at the picture, "
+        + remedy,
+        "manifest": "as given",
+        "silhouette": "found by the head's outline",
+    }.get(how, f"found by the {how}")
+
+
+def _tell_views(views):
+    return "both views side by side" if views == 2 else "one view"
 
 
 def _count(source, film):

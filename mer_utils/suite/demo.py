@@ -9,7 +9,7 @@ from mer_utils.data.meshes import holds_meshes
 from mer_utils.figures.player import Player
 from mer_utils.figures.style import set_style
 from mer_utils.figures.widgets import explore
-from mer_utils.suite.clips import read_clip
+from mer_utils.suite.clips import read_clip, say_found
 
 TEXT = """# {name}
 
@@ -81,9 +81,5 @@ def describe(clip):
     """Return in a line what was read of an OwnClip, and how its face was found."""
     height, width = clip.first[0].shape
     views = "1 view" if len(clip.first) == 1 else f"{len(clip.first)} views"
-    how = {
-        "fallback": "the stated FALLBACK, as the background is not plain: look at the picture, or "
-        "give a face model",
-        "silhouette": "found by the head's outline",
-    }.get(clip.found, f"found by the {clip.found}")
+    how = say_found(clip.found, "or give a face model")
     return f"{views} of {width} x {height} px, {clip.crops.shape[1]} frames; crop box: {how}"

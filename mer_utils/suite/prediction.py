@@ -2,27 +2,21 @@
 or meshes.
 """
 
-import sys
-from dataclasses import asdict, dataclass, replace
-from itertools import chain, islice
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mer_utils import STREAMS, MerError
 from mer_utils.core.files import read_arrays, write_arrays
-from mer_utils.data.dataset import Clip, iterate_frames, list_frames
-from mer_utils.data.images import VIDEO_TYPES, read_video
-from mer_utils.data.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils.learning.metrics import decide
 from mer_utils.learning.recipe import Recipe, choose_maps, merge_views
 from mer_utils.learning.trainer import NetworkMember, load_members
 from mer_utils.method.apex import joint_curve
 from mer_utils.method.features import FrontEnd, measure_crops
-from mer_utils.method.preprocessing import FaceFinder, load_crops, locate, split_views
+from mer_utils.suite.clips import read_clip
 
 import numpy as np
 
 WEIGHTS = "weights.safetensors"
-LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression lasts half of one
 
 
 @dataclass(frozen=True)
@@ -196,102 +190,21 @@ def load_ensemble(path):
     return Ensemble(tuple(members), tuple(meta["labels"]), shape, thresholds, *about)
 
 
-def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None):
-    """Return the frames of ``source`` as an iterator of (V, H, W) uint8: a folder of numbered
-    pictures or a film, both views side by side if ``views`` is 2, or a folder of OBJ or PLY meshes,
-    filmed from -yaw and +yaw degrees with ``size`` px and ``fov`` degrees of height: then the
-    list ``boxes`` gets the face's boxes with the first frame. Raises MerError for anything else.
-    """
-    source = Path(source)
-    if source.is_file():
-        if source.suffix.lower() not in VIDEO_TYPES:
-            raise MerError(
-                source, f"is neither a folder nor a film ({', '.join(sorted(VIDEO_TYPES))})"
-            )
-        return (split_views(frame, views) for frame in read_video(source))
-    if source.is_dir() and holds_meshes(source):
-        if views != 2:
-            raise MerError(
-                source, f"meshes give two views, but these weights were trained on {views}"
-            )
-        return film_meshes(list_meshes(source), size, yaw, fov, boxes=boxes)
-    return (split_views(frame, views) for frame in iterate_frames(list_frames(source)))
-
-
 def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
     """Run one clip through the whole pipeline: views, crop, apex, phase flow, every network; return
     a Prediction.
 
-    ``source`` is what ``open_film`` reads (``camera`` goes there); ``onset`` and ``offset`` are
-    frame numbers counted from 0, by default the first and the last frame. The crop box is the one
-    given in ``boxes`` (x0, y0, x1, y1) px, one per view, else the mesh's, else the silhouette's,
-    else YuNet's where ``face_model`` names its file, else the fallback. Raises MerError for what
-    cannot be used.
+    What is given besides the ``ensemble`` goes to ``read_clip``. Raises MerError for what cannot be
+    used.
     """
-    source, options = Path(source), ensemble.front_end
-    if onset < 0 or (offset is not None and not onset + 1 < offset < sys.maxsize // 2):
-        raise MerError(
-            source,
-            f"onset {onset} and offset {offset} must be frame numbers counted from 0, with a "
-            "frame between them",
-        )
-    finder = None if face_model is None else FaceFinder(face_model)  # a wrong file, whoever asks
-    # as far as the smoothing looks
-    needed = None if offset is None else offset + 1 + round(4 * options.smoothing)
-    known = []
-    film = islice(open_film(source, ensemble.shape[0], boxes=known, **camera), needed)
-    first = next(film, None)
-    if first is None:
-        raise MerError(source, "holds no frames")
-    height, width = first[0].shape
-    if width < height / 2:
-        wanted = "both views side by side in a frame" if len(first) == 2 else "one view per frame"
-        raise MerError(
-            source,
-            f"each of {len(first)} views would be {width} x {height} px, too narrow "
-            f"for a face; the weights want {wanted}",
-        )
-    given = boxes or tuple(known) or None
-    clip = Clip(source.name, "unknown", None, source, (), 0, None, 0, boxes=given)
-    found, how = locate(first, clip, options.enlarge)
-    if known and boxes is None:
-        how = "mesh"
-    if how == "fallback" and finder is not None:
-        found, how = tuple(finder.find(view) for view in first), "face model"
-        if None in found:
-            raise MerError(
-                source,
-                f"YuNet finds no face in view {found.index(None) + 1} of the first "
-                "frame; give a box",
-            )
-    film = _count(source, chain([first], film))
-    crops, _ = load_crops(
-        replace(clip, boxes=found), ensemble.shape[0], options.crop, options.enlarge, film
-    )
-    offset = crops.shape[1] - 1 if offset is None else offset
-    if not 0 <= onset < offset - 1 or offset >= crops.shape[1]:
-        raise MerError(
-            source,
-            f"onset {onset} and offset {offset} must lie in its {crops.shape[1]} "
-            "frames (counted from 0), "
-            "with a frame between them",
-        )
-    maps, apex, curve = measure_crops(crops, onset, offset, options)
+    options, views = ensemble.front_end, ensemble.shape[0]
+    given = (onset, offset, boxes, face_model, options)
+    clip = read_clip(source, views, *given, reader="the weights want", **camera)
+    maps, apex, curve = measure_crops(clip.crops, clip.onset, clip.offset, options)
     scores, attention = ensemble.score(maps)
     joint = joint_curve(curve, options.rule, options.smoothing)
     return Prediction(
-        source.name, ensemble.labels, scores, ensemble.thresholds, attention.mean(0), onset, apex,
-        offset, tuple(first),
-        crops, curve, joint, maps, found, how, ensemble.trained_on, ensemble.exclusive,
+        clip.name, ensemble.labels, scores, ensemble.thresholds, attention.mean(0), clip.onset,
+        apex, clip.offset, clip.first, clip.crops, curve, joint, maps, clip.boxes, clip.found,
+        ensemble.trained_on, ensemble.exclusive,
     )  # fmt: skip
-
-
-def _count(source, film):
-    """Pass the frames on; MerError when there are too many for one expression."""
-    for number, frame in enumerate(film):
-        if number == LONGEST:
-            raise MerError(
-                source,
-                f"has more than {LONGEST} frames; cut it to one expression, or give its offset",
-            )
-        yield frame
