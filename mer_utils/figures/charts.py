@@ -74,12 +74,13 @@ def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=Non
     names, points = _list_ends(values, intervals)
     colours = {name: BLUE if name in highlight else GREY for name in values}
     style = {"hue": names, "palette": colours, "saturation": 1, "legend": False}
-    shown = ENDS if intervals else ENDS | {"errorbar": None}
-    whiskers = shown | {"capsize": 0.3, "err_kws": {"color": "black", "linewidth": 1}}
-    seaborn.barplot(x=points, y=names, ax=axis, orient="h", **style, **whiskers)
+    seaborn.barplot(x=points, y=names, ax=axis, orient="h", **style, **ENDS | {"errorbar": None})
     ends = np.reshape(points, (-1, 3))
-    for k, (number, end) in enumerate(zip(values.values(), ends.max(1), strict=True)):
-        axis.text(max(end, 0), k, f" {number:.3f}", va="center")
+    for k, (name, number) in enumerate(values.items()):
+        if name in (intervals or {}):  # a bar without an interval gets no whiskers of no length
+            reach = np.abs(ends[k, ::2] - number)[:, None]
+            axis.errorbar(number, k, xerr=reach, color="black", linewidth=1, capsize=4)
+        axis.text(max(ends[k].max(), 0), k, f" {number:.3f}", va="center")
     if reference is not None:
         axis.axvline(reference, color=RED, linestyle="--", linewidth=1)
     axis.set(
@@ -164,22 +165,24 @@ def _draw_set_rows(axis, gaps, intervals, margin):
     axis.set_ylim(len(gaps) - 0.5, -0.5)
 
 
-def draw_sensitivity(axes, rows):
+def draw_sensitivity(axes, rows, title=""):
     """Show how measurements change along several axes: ``axes`` {axis title: (R,) settings},
     ``rows`` {y label: {axis title: (values (R,), low (R,), high (R,))}}; one column an axis, one
-    row a measurement, bands for the intervals.
+    row a measurement, bands for the intervals. Above each line stands how far it reaches.
     """
     figure, table = grid(len(rows), len(axes), 2.6 * len(axes), 2.2 * len(rows))
     for number, (label, measured) in enumerate(rows.items()):
         top = max(np.nanmax(high) for _, _, high in measured.values())
-        for axis, (title, settings) in zip(table[number], axes.items(), strict=True):
-            values, low, high = measured[title]
+        for axis, (name, settings) in zip(table[number], axes.items(), strict=True):
+            values, low, high = measured[name]
             axis.fill_between(settings, low, high, color=BLUE, alpha=0.2, linewidth=0)
             axis.plot(settings, values, "o-", color=BLUE, markersize=4)
             axis.set(ylim=(0, 1.05 * top), ylabel=label if axis is table[number, 0] else "")
+            axis.set_title(f"{np.min(values):.2f} to {np.max(values):.2f}")
             axis.xaxis.get_major_locator().set_params(nbins=5)
             if number == len(rows) - 1:
-                axis.set_xlabel(title)
+                axis.set_xlabel(name)
+    figure.suptitle(title)
     return figure
 
 

@@ -340,44 +340,58 @@ def _targets(count, index, following):
 
 def draw_prediction(prediction):
     """Show how one clip was answered, from a Prediction: first frames with their boxes, crops of
-    onset and apex, each phase's flow, motion curve, probabilities of all networks with their
-    thresholds, and the streams' weights.
+    onset and apex, each phase's flow over the crop in which it starts, motion curve, probabilities
+    of all networks with their thresholds, and the streams' weights.
     """
     p, (views, phases) = prediction, prediction.maps.shape[:2]
     figure = Figure(figsize=(10.4, 2.0 * views + 3.3), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.0 * views + 0.4, 2.9])
-    limit = float(np.percentile(p.maps[:, :, 2], 99.5))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.0 * views + 0.3, 3.0])
+    limit = find_maximum([p.maps[:, :, :2]])
     titles = ("first frame, crop box", f"onset: frame {p.onset}", f"apex found: frame {p.apex}")
-    titles += tuple(f"flow {name}" for name in PHASE_NAMES)
-    for k, axes in enumerate(top.subplots(views, 3 + phases, squeeze=False)):
-        stills = (p.first[k], p.crops[k, p.onset], p.crops[k, p.apex])
-        pictures = [*stills, *(flow_to_rgb(flow, limit) for flow in p.maps[k, :, :2])]
-        for axis, picture, title in zip(axes, pictures, titles, strict=False):
+    titles += tuple(f"flow {name}" for name in PHASE_NAMES[:phases])
+    wide = [p.first[0].shape[1] / p.first[0].shape[0], *[1] * (2 + phases), 0.4]
+    for k, axes in enumerate(top.subplots(views, 4 + phases, squeeze=False, width_ratios=wide)):
+        starts = (p.crops[k, p.onset], p.crops[k, p.apex])
+        flows = zip(starts, p.maps[k, :, :2], strict=False)
+        pictures = [p.first[k], *starts, *(lay_over(face, flow, limit) for face, flow in flows)]
+        for axis, picture in zip(axes, pictures, strict=False):
             axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-            axis.set(xticks=[], yticks=[], title=title if k == 0 else "")
+        for axis, title in zip(axes, (*titles, ""), strict=True):
+            axis.set(xticks=[], yticks=[], title="" if k else title)
+            axis.spines[:].set_visible(False)
         x0, y0, x1, y1 = p.boxes[k]
         axes[0].add_patch(
             Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=2)
         )
         axes[0].set_ylabel(_view_names(views)[k])
-    top.supxlabel(
-        f"flow: hue is direction, saturation is speed, full at {limit:.2f} px", fontsize=8
-    )
+        axes[-1].axis("off")
+        if k == 0:
+            add_wheel(axes[-1], limit)
     left, middle, right = bottom.subplots(1, 3, width_ratios=[1.3, 1.25, 0.45])
     draw_motion_curve(p.curve, p.joint, p.onset, p.apex, p.offset, axis=left)
-    left.legend(fontsize=7, edgecolor="none")
-    mean, rows = p.scores.mean(0), np.arange(len(p.labels))
-    middle.barh(rows, mean, color=[BLUE if yes else GREY for yes in p.answers])
-    middle.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
-    middle.plot(p.thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
-    middle.set(
-        xlim=(0, 1),
-        yticks=rows,
-        yticklabels=p.labels,
-        title="probability; dots: networks; red: threshold",
-    )
-    middle.invert_yaxis()
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, fontsize=7)
+    left.xaxis.get_major_locator().set_params(integer=True)
+    add_answers(middle, p)
     right.bar(STREAMS, p.attention, color=GREY, width=0.6)
+    right.axhline(1 / 3, color="black", linestyle=":", linewidth=1)
     right.set(ylim=(0, max(0.5, float(p.attention.max()) * 1.1)), title="attention")
     right.set_xticks(range(3), ["u", "v", "magn."])
+    right.set_xlabel("dotted: equal shares")
     return figure
+
+
+def add_answers(axis, prediction):
+    """Draw into ``axis`` the mean probability of each label, blue where it is answered, with the
+    networks' own as dots and the thresholds in red.
+    """
+    p, rows = prediction, np.arange(len(prediction.labels))
+    axis.barh(rows, p.scores.mean(0), color=[BLUE if yes else GREY for yes in p.answers])
+    axis.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
+    axis.plot(p.thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
+    told = [label for label, yes in zip(p.labels, p.answers, strict=True) if yes]
+    title = f"answered: {', '.join(told) or 'no label'}"
+    title = title if len(title) < 45 else f"answered: {len(told)} of {len(p.labels)} labels"
+    red = "; red: threshold" if np.isfinite(p.thresholds).any() else ""
+    axis.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), title=title)
+    axis.set_xlabel(f"probability (dots: networks{red})")
+    axis.set_yticks(rows, p.labels)

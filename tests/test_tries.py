@@ -1,0 +1,72 @@
+"""Onsets and offsets that may be others: the grid, what the controls do, what is drawn."""
+
+from types import SimpleNamespace
+
+from mer_utils.figures.tries import Tries
+
+import numpy as np
+import pytest
+
+LABELS = ("Negative", "Positive", "Surprise")
+FRAMES = 20
+
+
+def predict(onset, offset, asked=None):
+    """A Prediction whose first label grows with the offset and is answered from 10 on."""
+    if asked is not None:
+        asked.append((onset, offset))
+    scores = np.array([[offset / 20, 0.2, 0.6]] * 3) + np.array([[-0.01], [0.0], [0.01]])
+    thresholds = np.array([0.5, 0.5, np.inf])
+    curve = np.abs(np.sin(np.linspace(0, 3, FRAMES)))[None] * offset
+    return SimpleNamespace(
+        name="clip", onset=onset, apex=(onset + offset) // 2, offset=offset, curve=curve,
+        joint=curve[0], scores=scores, thresholds=thresholds, labels=LABELS,
+        answers=scores.mean(0) >= thresholds, exclusive=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tries():
+    return Tries(predict, 2, 15, FRAMES)
+
+
+def test_every_pair_is_asked_once_and_leaves_a_frame_between(tries):
+    asked = []
+    Tries(lambda *pair: predict(*pair, asked), 2, 15, FRAMES)
+    assert len(asked) == len(set(asked)) == len(tries.found)
+    assert all(0 <= onset <= offset - 2 and offset < FRAMES for onset, offset in asked)
+    assert (2, 15) in asked
+
+
+@pytest.mark.parametrize("frames, onset, offset", [(3, 0, 2), (20, 2, 15), (300, 17, 250)])
+def test_the_sliders_reach_whole_steps_and_start_where_they_were_told(frames, onset, offset):
+    tries = Tries(predict, onset, offset, frames)
+    places = {}
+    for name, (low, high, step, start) in tries.controls.items():
+        places[name] = range(low, high + 1, step)
+        assert start in places[name] and len(places[name]) <= 8
+    assert {one for one, _ in tries.found} == set(places["onset"])
+    assert {other for _, other in tries.found} == set(places["offset"])
+
+
+def test_controls_clamp_one_another(tries):
+    places = {
+        name: range(low, high + 1, step) for name, (low, high, step, _) in tries.controls.items()
+    }
+    for onset in places["onset"]:
+        for offset in places["offset"]:
+            values = {"onset": onset, "offset": offset}
+            for moved in values:
+                clamped = tries.clamp(values, moved)
+                assert tuple(clamped.values()) in tries.found
+                assert clamped[moved] == values[moved]
+                if (onset, offset) in tries.found:
+                    assert clamped == values
+
+
+def test_a_picture_says_its_settings_and_what_changed(tries):
+    assert "as given" in tries.draw(2, 15).get_suptitle()
+    assert "the same answers" in tries.draw(5, 15).get_suptitle()
+    assert "other answers: Negative" in tries.draw(2, 6).get_suptitle()
+    limits = {figure.axes[0].get_ylim() for figure in (tries.draw(2, 6), tries.draw(2, 15))}
+    assert len(limits) == 1  # one axis for all
