@@ -82,7 +82,9 @@ def test_every_choice_draws_and_the_title_says_what_is_off(scope):
     for off in controls["off"][1:]:
         title = scope.draw("b", "u", LAYERS[0], off).texts[0].get_text()
         assert (
-            f"off: {off}" in title and "moves most, by" in title and "Positive + Surprise" in title
+            f"off: {off}" in title
+            and "logits move by up to" in title
+            and "Positive + Surprise" in title
         )
     for stream in STREAMS:
         for layer in LAYERS:

@@ -274,7 +274,7 @@ def draw_attention(weights, spread, matrix, labels):
 
     weights (N, V, P, 3), which sum to 1 over a clip's maps, and labels (N, L).
     """
-    figure, axes = grid(1, 2, 11, 3.2)
+    figure, axes = grid(1, 2, 9.4, 3.4)
     streams = weights.sum((1, 2))  # (N, 3)
     by_label = [streams[matrix[:, k] == 1] for k in range(len(labels))]  # (clips, 3) each
     views, phases = weights.shape[1:3]
@@ -307,6 +307,6 @@ def draw_attention(weights, spread, matrix, labels):
         axis.set(title=title, ylim=(0, 1.1 * top))
         axis.set_xticks(range(len(ticks)), ticks)
     axes[0, 0].set_ylabel("share, a dot a clip")
-    style = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "markerscale": 1.5}
-    axes[0, 1].legend(**style)
+    marks = axes[0, 1].get_legend_handles_labels()
+    figure.legend(*marks, loc="outside lower center", ncols=5, markerscale=1.5)
     return figure

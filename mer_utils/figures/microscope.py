@@ -88,9 +88,10 @@ class Microscope:
         shown = [name for name, on in zip(self.labels, self.truth[row], strict=True) if on]
         title = f"{clip}, {' + '.join(shown) or 'no label'} · {stream}, {layer} · off: {off}"
         if off != NOTHING:
-            step = seen.logits - whole.logits
-            most = int(np.abs(step).argmax())
-            title += f": {self.labels[most]} moves most, by {step[most]:+.2f}"
+            far = np.abs(seen.logits - whole.logits).round(2)
+            most = [name for name, each in zip(self.labels, far, strict=True) if each == far.max()]
+            which = f" ({', '.join(most)})" if len(most) < len(far) else ""
+            title += f": logits move by up to {far.max():.2f}{which}"
         # of the whole network: the same scale, whatever is off
         top = float(np.abs(whole.layers[layer][k]).max()) or 1.0
         limit = 1.1 * max(np.abs(self.look(clip, part).logits).max() for part in self.parts)

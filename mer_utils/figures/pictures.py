@@ -314,7 +314,7 @@ def draw_blocks(boxes, title):
     colour) from the top.
     """
     rows = max(map(len, boxes))
-    figure, ((axis,),) = grid(1, 1, 1.5 * len(boxes), 0.95 * rows + 0.5)
+    figure, ((axis,),) = grid(1, 1, 1.3 * len(boxes), 0.85 * rows + 0.5)
     for x, column in enumerate(boxes):
         for y, (text, colour) in enumerate(column):
             middle = (rows - len(column) + 1) / 2 + y

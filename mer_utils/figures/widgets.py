@@ -5,7 +5,6 @@ from mer_utils.figures.showing import bundle, paint
 import ipywidgets
 from IPython.display import display
 
-FIT = {"description_width": "initial"}  # as wide as its words
 START = "at its defaults"
 # of widget and still picture one is shown: where the widget lives, the widget; where it is gone
 # (JupyterLab then says "model not found" in its place), the picture
@@ -28,7 +27,8 @@ def explore(draw, clamp=None, play="", interval=300, **choices):
     controls says what differs from the start, or what went wrong. The first picture is stored
     beside the widget: where no notebook runs, it is shown in its place. Returns None.
     """
-    controls = {name: _make_control(name, choice) for name, choice in choices.items()}
+    wide = 1 + 0.55 * max(map(len, choices), default=0)  # em: all labels, none of them cut
+    controls = {name: _make_control(name, choice, wide) for name, choice in choices.items()}
     start = {name: control.value for name, control in controls.items()}
     png, width = paint(draw(**start))  # an error in the first picture is the cell's
     # a picture, not an Output: an Output talks to whoever runs the notebook, and headless runs can
@@ -52,8 +52,11 @@ def explore(draw, clamp=None, play="", interval=300, **choices):
                     controls[name].value = value
             finally:
                 clamping.clear()
-        changed = [f"{name.replace('_', ' ')} {start[name]} → {values[name]}" for name in values
-                   if values[name] != start[name]]  # fmt: skip
+        changed = [
+            f"{name.replace('_', ' ')} {_tell(start[name])} → {_tell(value)}"
+            for name, value in values.items()
+            if value != start[name]
+        ]
         told.value = "changed: " + ", ".join(changed) if changed else START
         try:
             picture.value = paint(draw(**values))[0]
@@ -77,19 +80,23 @@ def explore(draw, clamp=None, play="", interval=300, **choices):
     display(data, metadata=metadata, raw=True)
 
 
-def _make_control(name, choice):
-    """Return the drop-down, box or slider of one choice."""
-    label = name.replace("_", " ")
+def _tell(value):
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _make_control(name, choice, wide):
+    """Return the drop-down, box or slider of one choice, its label ``wide`` em."""
+    given = {"description": name.replace("_", " "), "style": {"description_width": f"{wide}em"}}
     if isinstance(choice, bool):
-        return ipywidgets.Checkbox(choice, description=label, indent=False)
+        return ipywidgets.Checkbox(choice, **given)
+    given["layout"] = {"width": f"{wide + 20}em"}
     if not isinstance(choice, tuple):
-        return ipywidgets.Dropdown(options=choice, description=label, style=FIT)
+        return ipywidgets.Dropdown(options=choice, **given)
     low, high, step = choice[:3]
     whole = all(isinstance(number, int) for number in choice)
     kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
     value = choice[3] if len(choice) > 3 else low
-    given = {"description": label, "continuous_update": False, "style": FIT}
-    return kind(value=value, min=low, max=high, step=step, layout={"width": "26em"}, **given)
+    return kind(value=value, min=low, max=high, step=step, continuous_update=False, **given)
 
 
 def _add_play(slider, interval):
