@@ -3,7 +3,7 @@ processors, hash by hash.
 
     python benchmarks/processors.py [--machines Haswell Skylake-Server EPYC]
 
-Needs qemu-x86_64 (Debian: `apt-get install qemu-user`), an x86-64 machine and three minutes on two
+Needs qemu-x86_64 (Debian: `apt-get install qemu-user`), an x86-64 machine and 17 minutes on two
 cores. Runs each step here with the suite's kernels, here with this processor's own ("unpinned":
 what the pins are for), and under qemu as each of the machines (whose AVX-512 qemu leaves out: run
 it on one that has it); prints a table and writes benchmarks/processors.json. Exit code 1 if a
