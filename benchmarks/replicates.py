@@ -2,20 +2,24 @@
 
     python benchmarks/replicates.py [--preset bench-v2] [--sets 1 2 3 4 5 6 7 8] [--seeds 3]
         [--groups primary ablations peers] [--variants NAME ...] [--jobs 2] [--data FOLDER]
-        [--keep-data] [--report]
+        [--keep-data] [--report | --confirm]
 
 Makes each set of synthetic faces (24 subjects, 267 clips), trains every variant on it, one network
 a fold, and writes benchmarks/replicates-PRESET.json after each set. A run that was stopped goes on
 where it was; a run with other groups or more sets adds to the file, and one with other settings or
 code asks for it to be moved away. Frames made here are removed when their set is done; features and
 folds stay in artifacts/cache. With --report nothing is trained: the statistics are computed again
-from the file and printed. Hours on two cores; it says how many minutes are left.
+from the file and printed. With --confirm, after an edit that should change no number, the file's
+first set is made again and every variant trained on it from its first seed: if all scores are the
+file's, it is of the present code from then on. Hours on two cores (--confirm: ten minutes); it says
+how many minutes are left.
 
 Sets 1001 and above are for choosing defaults (defaults.py) and set 0 is the notebooks': neither is
 evidence, so both are refused here.
 """
 
 import argparse
+import itertools
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -206,6 +210,36 @@ def measure_set(args, root, seed, record, todo, tell):
         shutil.rmtree(folder)
 
 
+def confirm_record(args, root, path, tell):
+    """Compute the first set of the file ``path`` again, each variant from its first seed, and let
+    the file be of the present code if nothing differs; else raise MerError.
+    """
+    record = read_json(path)
+    seed = next(iter(record["sets"]))
+    known = list_variants(GROUPS)
+    todo = {(table, name): known[table, name] for table in record["tables"] for name in
+            record["tables"][table]}  # fmt: skip
+    empty = {table: {name: {"macro": {}, "f1": {}} for name in entries}
+             for table, entries in record["tables"].items()}  # fmt: skip
+    again, args.seeds = {"sets": {}, "tables": empty}, 1
+    measure_set(args, root, int(seed), again, todo, lambda name, scores: tell(len(todo), name))
+    again = to_plain(again)
+    pairs = {
+        f"{name} ({table})": (
+            record["tables"][table][name]["macro"][seed][:1],
+            again["tables"][table][name]["macro"][seed],
+        )
+        for table, name in todo
+    }
+    for key in ("apex_error_frames", "flow_px", "clips_per_label", "floors"):
+        pairs[key] = record["sets"][seed][key], again["sets"][seed][key]
+    differ = [f"{name}: {old} -> {new}" for name, (old, new) in pairs.items() if old != new]
+    if differ:
+        raise MerError(path, f"set {seed} gives other numbers by now: {'; '.join(differ)}")
+    write_json(path, record | {"provenance": describe_makers()})
+    print(f"{len(pairs)} numbers of set {seed} are the same by the present code")
+
+
 def write_record(path, record):
     """Write the record with sets and variants in order, and what its scores say."""
     order = [*GRID, *NETWORKS, "PCA+SVM, threshold 0"]
@@ -267,6 +301,7 @@ def parse_words(words, root):
     parser.add_argument("--data", type=Path, default=root / "data", help="where frames are made")
     parser.add_argument("--keep-data", action="store_true", help="do not remove the frames")
     parser.add_argument("--report", action="store_true", help="print what the file says")
+    parser.add_argument("--confirm", action="store_true", help="see above")
     for name, size in (("--subjects", 24), ("--clips", 267)):  # smaller: for tests
         parser.add_argument(name, type=int, default=size, help=argparse.SUPPRESS)
     args = parser.parse_args(words)
@@ -290,6 +325,16 @@ def main(words=None, root=None):
         record = read_json(path)
         write_record(path, record)
         print_report(record, path)
+        return
+    if args.confirm:
+        done, start = itertools.count(1), perf_counter()
+
+        def tell_rest(total, name):
+            number = next(done)
+            left = (perf_counter() - start) / number * (total - number) / 60
+            print(f"{name:22} {number} of {total}, about {left:.0f} min left", flush=True)
+
+        confirm_record(args, root, path, tell_rest)
         return
     variants = choose_variants(args.groups, args.variants)
     record = start_record(args, variants, path)

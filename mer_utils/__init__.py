@@ -36,7 +36,10 @@ class MerError(ValueError):
     """
 
     def __init__(self, *parts):
-        self.where, self.what = map(str, parts if len(parts) == 2 else ("", *parts))
+        texts = map(str, parts if len(parts) == 2 else ("", *parts))
+        # a file's name may be no UTF-8 text; no terminal and no JSON would take it
+        texts = (text.encode("utf-8", "backslashreplace").decode() for text in texts)
+        self.where, self.what = texts
         super().__init__(self.where, self.what)
 
     def __str__(self):

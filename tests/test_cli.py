@@ -67,7 +67,14 @@ def test_bad_input_is_one_sentence_on_stderr(root, mer, tmp_path):
 @pytest.mark.skipif(
     os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process on Windows"
 )
-def test_ctrl_c_ends_the_kernel_too(root, mer):
+@pytest.mark.parametrize(
+    "name, code, said",
+    [
+        ("SIGINT", 130, "mer: stopped; the notebooks that were finished stay\n"),
+        ("SIGTERM", 143, ""),
+    ],
+)
+def test_a_signal_ends_the_kernel_too(name, code, said, root, mer):
     edit(
         root,
         "study.headline(",
@@ -90,12 +97,9 @@ def test_ctrl_c_ends_the_kernel_too(root, mer):
         and time.monotonic() < deadline
     ):
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=20)
-    assert (
-        process.returncode == 130
-        and errors == "mer: stopped; the notebooks that were finished stay\n"
-    )
+    assert (process.returncode, errors) == (code, said)
     for _ in range(50):  # the kernel has been told; it may take a moment
         try:
             os.kill(int(pid.read_text()), 0)

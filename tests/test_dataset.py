@@ -262,7 +262,7 @@ def test_one_frame_and_an_empty_folder_are_refused(copy, data):
 
 
 def test_boxes_are_written_as_they_are_read():
-    boxes = ((1, 2, 3, 4), (5, 6, 70, 80))
+    boxes = ((1, 2, 30, 40), (5, 6, 70, 80))
     assert read_boxes("row 2", format_boxes(boxes), 2) == boxes
     assert read_boxes("row 2", " ", 2) is None
 

@@ -109,7 +109,7 @@ def test_the_old_set_goes_only_when_the_new_one_is_whole(tmp_path, monkeypatch):
         ensure_synthetic(tmp_path, 1, 1, 0)
     assert contents(root) == before
     monkeypatch.setattr(generate, "write_npz", real)
-    (tmp_path / f".{root.name}.x1").mkdir()  # what a killed process leaves
+    (tmp_path / f".{root.name}.making-x1").mkdir()  # what a killed process leaves
     assert ensure_synthetic(tmp_path, 1, 1, 0) == root
     assert json.loads((root / "dataset.json").read_text())["generator"] == "newer"
     assert {path.name for path in tmp_path.iterdir()} == {root.name, f".lock-{root.name}"}

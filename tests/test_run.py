@@ -346,7 +346,7 @@ def test_another_family_of_kernels_is_said_and_recorded(root, monkeypatch):
         ({"data": "nowhere"}, "nowhere/dataset.json: no such file"),
         ({"only": ["7"]}, "there is no notebook '7'; choose from 01, 02"),
         ({"only": ["01"], "start": "02"}, "leave no notebook to run"),
-        ({"overrides": ["seed=1"]}, "must look like 05.seeds=3"),
+        ({"overrides": ["seed=1"]}, "must look like 07.seeds=3"),
         ({"overrides": ["03.seed=1"]}, "there is no notebook '03'"),
         (
             {"overrides": ["01.sead=1"]},

@@ -16,7 +16,7 @@ FRONT = FrontEnd(crop=64, size=12)
 class Certain:
     """An ensemble whose scores follow from the maps in a way that a test can repeat."""
 
-    front_end, exclusive, shape = FRONT, False, (2, 2, 3, 12, 12)
+    front_end, exclusive, shape, channels = FRONT, False, (2, 2, 3, 12, 12), None
     thresholds = np.array([0.5, 0.5, 0.5, 0.5, 0.5])
 
     def __init__(self, labels):

@@ -2,11 +2,14 @@
 concerns data.
 """
 
+import errno
 import logging
 import os
+import signal
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +17,12 @@ from mer_utils import MerError
 from mer_utils.cli import datasets
 from mer_utils.core.parallel import DASK, DEVICE, check_cluster
 
+import psutil
 import typer
 
+# what a disk may refuse: no fault of the program
+REFUSED = "EACCES EDQUOT EIO EISDIR ELOOP EMFILE ENAMETOOLONG ENOSPC ENOTDIR EPERM EROFS"
+DISK = {getattr(errno, name, None) for name in REFUSED.split()}
 commands = typer.Typer(
     help="Dual-view optical flow for 4D micro-expression recognition: runs the notebooks and "
     "what surrounds them.",
@@ -64,7 +71,7 @@ def run(
     overrides: Annotated[
         list[str],
         typer.Option(
-            "-p", metavar="NN.NAME=VALUE", help="Set a parameter, as in 05.seeds=3 or all.seed=1."
+            "-p", metavar="NN.NAME=VALUE", help="Set a parameter, as in 07.seeds=3 or all.seed=1."
         ),
     ] = (),
     force: Annotated[
@@ -211,16 +218,34 @@ def _print_table(rows):
 
 def app():
     """Run the command line: bad input is one sentence on stderr and exit code 1, Ctrl-C exit code
-    130.
+    130, a signal to end 128 and its number; of what nobody foresaw a trace is kept, exit code 70.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
     try:
         commands()
     except MerError as error:
         print(f"mer: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        known = error.errno in DISK and error.filename is not None
+        print(f"mer: {_describe(error)}" + ("" if known else _log(error)), file=sys.stderr)
+        sys.exit(1 if known else 70)
     except Exception as error:
-        print(f"mer: {_describe(error)}; the trace is in {_log(error)}", file=sys.stderr)
+        print(f"mer: {_describe(error)}{_log(error)}", file=sys.stderr)
         sys.exit(70)
+
+
+def _stop(number, frame):
+    """End with all that was started; folders in the making are removed on the way out."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # gone already; the tracker tidies up behind the others
+            if not any("resource_tracker" in word for word in child.cmdline()):
+                child.kill()
+    sys.exit(128 + number)
 
 
 def _describe(error):
@@ -233,15 +258,15 @@ def _describe(error):
 
 
 def _log(error):
-    """Write an error's trace into a new file; return its name."""
+    """Write an error's trace into a new file; return where it is, as the end of a sentence."""
     text = "".join(traceback.format_exception(error))
     try:
         handle, name = tempfile.mkstemp(prefix="mer-", suffix=".log")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{' '.join(sys.argv)}\n{text}")
     except OSError:
-        return "no file, for none can be written"
-    return name
+        return "; no trace can be written"
+    return f"; the trace is in {name}"
 
 
 if __name__ == "__main__":

@@ -203,14 +203,16 @@ def import_frames(
     ] = False,
     copy: Copy = False,
     classes: Classes = "",
+    jobs: Jobs = 0,
     figures: Figures = False,
 ):
     """Frames in folders, or films (mp4, avi): CASME II, SAMM, SMIC, your own."""
     from mer_utils.data.sources.recordings import import_frames
+    from mer_utils.suite.plan import count_workers
 
     chosen = _read_pairs(columns, "--columns")
     rest = {"views": views, "numbers": numbers, "copy": copy, "exclusive": not several, "fps": fps}
-    rest |= {"cropped": cropped, "header_row": header_row}
+    rest |= {"cropped": cropped, "header_row": header_row, "jobs": count_workers(jobs)}
     _finish(
         import_frames(source, data, table, folder, chosen, classes or None, **rest), data, figures
     )
@@ -322,7 +324,7 @@ def predict(
     """Predict one clip: probability of each label, spread over the networks, threshold, answer; a
     picture and JSON.
     """
-    from mer_utils.data.dataset import read_boxes
+    from mer_utils.data.dataset import check_outside, read_boxes
     from mer_utils.data.meshes import holds_meshes
     from mer_utils.figures.pictures import draw_prediction
     from mer_utils.figures.style import set_style
@@ -332,10 +334,11 @@ def predict(
     whole = source.resolve()
     name = whole.name if whole.is_dir() else whole.stem
     picture, text = out / f"{name}.png", out / f"{name}.json"
-    if not overwrite and text.exists() and read_json(text).get("source") != str(whole):
-        raise MerError(
-            text, "answers another clip of this name; choose another --out, or say --overwrite"
-        )
+    check_outside(out)
+    if out.resolve().is_relative_to(whole):
+        raise MerError(out, "lies inside the clip itself; choose another --out")
+    if not overwrite and (text.exists() or picture.exists()):
+        _check_same(text, whole)
     weights = weights or find_weights(find_root())
     ensemble = load_ensemble(weights)
     given = read_boxes("--box", box, ensemble.shape[0])
@@ -375,6 +378,20 @@ def predict(
         f"{name} {weight:.2f}" for name, weight in result.to_json()["attention"].items()
     )
     typer.echo(f"attention: {weights_of}\npicture: {picture}; JSON: {text}")
+
+
+def _check_same(text, source):
+    """Raise MerError unless the answer in the file ``text`` is about ``source``."""
+    try:
+        same = read_json(text)["source"] == str(source)
+    except (MerError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise MerError(
+            text.with_suffix(""),
+            "another clip of this name, or something else, is kept in such a file; choose another "
+            "--out, or say --overwrite",
+        )
 
 
 def demo(
@@ -424,13 +441,12 @@ def submit(
     jobs: Jobs = 0,
 ):
     """Answer a dataset's unlabelled clips as the challenge wants it: Id and 0 or 1 per label."""
-    from mer_utils.data.dataset import open_dataset
+    from mer_utils.data.dataset import check_outside, open_dataset
     from mer_utils.suite.plan import count_workers
     from mer_utils.suite.prediction import find_weights, load_ensemble
     from mer_utils.suite.submission import answer_clips, write_answers
 
-    if out.resolve().is_relative_to(data.resolve()):
-        raise MerError(out, f"lies inside the dataset {data}; write the answers somewhere else")
+    check_outside(out)
     if out.exists() and not overwrite:
         raise MerError(out, "is there already; choose another name, or say --overwrite")
     weights = weights or find_weights(find_root())

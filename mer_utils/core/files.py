@@ -2,6 +2,7 @@
 without pickle.
 """
 
+import glob
 import hashlib
 import io
 import json
@@ -17,6 +18,8 @@ from mer_utils import MerError
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
+
+MAKING = ".making-"  # in the name of a hidden folder that is to take another's place
 
 
 def write_bytes(path, data):
@@ -51,7 +54,8 @@ def new_folder(root, replace=False):
     there, or nothing.
 
     With ``replace`` a folder that is there stays until then; without, raises MerError if it is
-    there and not empty. Raises MerError, too, if ``root`` is no folder or cannot be written.
+    there and not empty. Raises MerError, too, if ``root`` is no folder or cannot be written. Hidden
+    folders that killed processes left there are removed.
     """
     root = Path(root)
     full = root.is_dir() and any(root.iterdir())
@@ -59,7 +63,13 @@ def new_folder(root, replace=False):
         raise MerError(root, "exists already; remove it or choose a new folder")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}."))
+        for left in root.parent.glob(f".{glob.escape(root.name)}{MAKING}*"):
+            if (lock := _lock_folder(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
+        part = Path(tempfile.mkdtemp(dir=root.parent, prefix=".new-"))
+        lock = _lock_folder(part)  # before it has the name by which others would remove it
+        part = part.rename(root.parent / f".{root.name}{MAKING}{part.name.removeprefix('.new-')}")
     except OSError as error:
         raise MerError(
             root, f"cannot be written ({error.strerror}); choose a folder you may write to"
@@ -68,7 +78,7 @@ def new_folder(root, replace=False):
         yield part
         part.chmod(0o755)
         if full:
-            old = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}.old."))
+            old = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}{MAKING}old-"))
             root.rename(old / "set")
             part.rename(root)
             shutil.rmtree(old, ignore_errors=True)
@@ -82,6 +92,25 @@ def new_folder(root, replace=False):
         ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock_folder(path):
+    """Return the handle of a folder's lock, which ends with its process; None where another process
+    holds it or there are no such locks.
+    """
+    handle = None
+    try:
+        import fcntl  # not on Windows
+
+        handle = os.open(path, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        if handle is not None:
+            os.close(handle)
+        return None
+    return handle
 
 
 def write_text(path, text):

@@ -4,6 +4,7 @@ bits.
 
 import logging
 import os
+import re
 from contextlib import contextmanager
 
 from mer_utils import MerError
@@ -82,6 +83,8 @@ def _cluster(address):
     """Give joblib the workers of the scheduler at ``address``; MerError if it cannot be used."""
     from distributed import Client
 
+    if not re.fullmatch(r"[a-z]+://[^\s/]+:\d{1,5}", address):
+        raise MerError(f"--dask {address}", "must look like tcp://host:8786")
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -29,6 +29,7 @@ COMPUTING = {
     "numpy": "numpy",
     "scipy": "scipy",
     "seaborn": "seaborn",
+    "simplejpeg": "simplejpeg",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "torch": "torch",

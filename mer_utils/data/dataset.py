@@ -17,6 +17,8 @@ from mer_utils.data.tables import need_columns, read_table
 
 import numpy as np
 
+SMALLEST = 16  # px, side of a face's box: half a pixel for each of its map's cells
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -120,36 +122,48 @@ class Dataset:
             digest.update((self.root / name).read_bytes())
         for clip in self.clips:
             for path in clip.frames:
-                with open(path, "rb") as file:
-                    size = path.stat().st_size
-                    digest.update(f"{clip.name}/{path.name}:{size}".encode())
-                    digest.update(file.read(1 << 16))
-                    if size > 1 << 16:
-                        file.seek(max(1 << 16, size - (1 << 16)))
-                        digest.update(file.read())
+                try:
+                    with open(path, "rb") as file:
+                        size = path.stat().st_size
+                        digest.update(f"{clip.name}/{path.name}:{size}".encode())
+                        digest.update(file.read(1 << 16))
+                        if size > 1 << 16:
+                            file.seek(max(1 << 16, size - (1 << 16)))
+                            digest.update(file.read())
+                except OSError as error:
+                    raise MerError(path, f"cannot be read ({error.strerror})") from None
         return digest.hexdigest()
 
 
 def list_frames(folder, root=None):
     """Return the image files of a folder, sorted by the integers in their names (first the first:
-    the challenge's order). Raises MerError where there are none, or where one is a link that leaves
-    ``root`` (default: ``folder``).
+    the challenge's order); hidden ones do not count. Raises MerError where there are none, where
+    two have the same integers, or where one is a link that leaves ``root`` (default: ``folder``).
     """
-    folder, frames = Path(folder), []
+    folder, frames = Path(folder), {}
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
-                if Path(entry.name).suffix.lower() in FRAME_TYPES:
-                    if entry.is_symlink():
-                        check_inside(Path(entry.path), root or folder)
-                    frames.append(Path(entry.path))
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = Path(entry.path)
+                if path.suffix.lower() not in FRAME_TYPES or entry.name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    check_inside(path, root or folder)
+                numbers, name = number_key(path)
+                if numbers in frames:
+                    raise MerError(
+                        folder,
+                        f"{frames[numbers]} and {name} have the same numbers, by which frames are "
+                        "sorted; keep one of them, or rename",
+                    )
+                frames[numbers] = name
     except (FileNotFoundError, NotADirectoryError):
         raise MerError(folder, "no such folder of frames") from None
     except OSError as error:
         raise MerError(folder, f"cannot be read ({error.strerror})") from None
     if not frames:
         raise MerError(folder, "holds no frames (.png, .jpg or .jpeg)")
-    return tuple(sorted(frames, key=number_key))
+    return tuple(folder / frames[numbers] for numbers in sorted(frames))
 
 
 def iterate_frames(clip):
@@ -188,6 +202,16 @@ def open_dataset(root):
         if isinstance(clip, MerError):
             raise clip
     return Dataset(Path(root), info, tuple(clips))
+
+
+def check_outside(path):
+    """Raise MerError if ``path``, which is to be written, lies in a dataset: nothing of it may be
+    lost, and a picture would become a frame.
+    """
+    path = Path(path).resolve()
+    for folder in (path, *path.parents):
+        if (folder / "dataset.json").is_file() and (folder / "manifest.csv").is_file():
+            raise MerError(path, f"lies inside the dataset {folder}; write somewhere else")
 
 
 def survey(root):
@@ -335,4 +359,11 @@ def read_boxes(where, text, views):
             f"box is {text!r}, but must be 'x0 y0 x1 y1' for each of {views} views, "
             "separated by ';'",
         ) from None
+    for x0, y0, x1, y1 in boxes:
+        if min(x1 - x0, y1 - y0) < SMALLEST:
+            raise MerError(
+                where,
+                f"box is {text!r}, {x1 - x0} x {y1 - y0} px, but no face is smaller than "
+                f"{SMALLEST} px",
+            )
     return boxes

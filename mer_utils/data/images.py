@@ -11,6 +11,7 @@ from mer_utils import MerError
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 FRAME_TYPES = {".png", ".jpg", ".jpeg"}
@@ -18,31 +19,44 @@ VIDEO_TYPES = {".mp4", ".avi", ".mov", ".mkv"}
 PIXELS = 50_000_000  # in one picture; 4DME's raw frames have 4 million
 BYTES = 256 << 20  # of one file
 LONGEST = 100_000  # frames of one film
+UNREADABLE = "not readable as an image; replace the file or remove the clip from the manifest"
 # in no path: other systems' separators, control characters, no UTF-8
 UNSAFE = r"[\\:\0-\x1f\ud800-\udfff]"
+EXACT = {".mp4", ".avi", ".mov"}  # films whose header counts the frames; others give their length
+UPRIGHT, ORIENTATION = (None, 1), 0x0112  # EXIF: how a camera was held
 
 
 def number_key(path):
     """Return what frames are sorted by: all integers of the file's stem, the first one first (the
-    challenge's order), then the name. MerError for a name without a number.
+    challenge's order), then the name. MerError for a name without a number, or that is no text.
     """
     numbers = re.findall(r"\d+", Path(path).stem)
     if not numbers:
         raise MerError(path, "a frame's file name needs a number, by which frames are sorted")
+    if re.search(r"[\ud800-\udfff]", Path(path).name):
+        raise MerError(path, "has a name that is no UTF-8 text; rename the file")
     return tuple(map(int, numbers)), Path(path).name
 
 
 def check_inside(path, root, where=""):
-    """Raise MerError if ``path``, links followed, does not lie in the folder ``root``; ``where``
-    (default: ``path``) begins it.
+    """Raise MerError if ``path``, links followed, is not there or does not lie in the folder
+    ``root``; ``where`` (default: ``path``) begins it.
     """
     try:
         inside = path.resolve().is_relative_to(Path(root).resolve())
     except (OSError, RuntimeError):  # links that lead round in a circle
         inside = False
-    if not inside:
-        what = f"is a link that leads out of {root}; put the files themselves there"
-        raise MerError(path, what).seen_from(where)
+    what = f"is a link that leads out of {root}" if not inside else "is a link to nothing"
+    if not inside or not path.exists():
+        raise MerError(path, f"{what}; put the files themselves there").seen_from(where)
+
+
+def check_name(path):
+    """Raise MerError for a path that no text file can hold."""
+    if re.search("[\0-\x1f\ud800-\udfff]", str(Path(path).resolve())):
+        raise MerError(
+            f"{str(path)!r}", "has letters in its path that are no UTF-8 text; rename the folder"
+        )
 
 
 def find_inside(root, text, where):
@@ -80,35 +94,40 @@ def read_image(path, colour=False):
     """
     data = _read_bytes(path)
     header = _check_header(path, data)
-    see_through = "A" in header.getbands() or "transparency" in header.info
     _check_whole(path, header, data)
-    mode = (
-        cv2.IMREAD_UNCHANGED
-        if see_through
-        else cv2.IMREAD_COLOR
-        if colour
-        else cv2.IMREAD_GRAYSCALE
-    )
+    if header.format == "JPEG" and header.mode in ("L", "RGB"):
+        image = _decode_jpeg(path, data, colour)
+        if header.getexif().get(ORIENTATION) in UPRIGHT:
+            return image
+    see_through = "A" in header.getbands() or "transparency" in header.info
+    mode = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+        image = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if see_through else mode
+        )
     except cv2.error:
         image = None
     if image is None:
-        raise MerError(
-            path, "not readable as an image; replace the file or remove the clip from the manifest"
-        )
-    if see_through and image.ndim == 3 and image.shape[2] == 4:
-        if (image[..., 3] < 255).any():
+        raise MerError(path, UNREADABLE)
+    if see_through:
+        if image.ndim < 3 or image.shape[2] < 4 or (image[..., 3] < 255).any():
             raise MerError(
                 path,
                 "has transparent pixels; save it without transparency, on the background you want",
             )
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR if colour else cv2.COLOR_BGRA2GRAY)
-    elif see_through:
-        raise MerError(
-            path, "has transparent pixels; save it without transparency, on the background you want"
-        )
     return np.ascontiguousarray(image[..., ::-1]) if colour else image
+
+
+def _decode_jpeg(path, data, colour=False):
+    """Return a JPEG's picture (H, W) grey or (H, W, 3) RGB. libjpeg goes on behind a damaged place
+    with whatever comes out; here its warnings are errors.
+    """
+    try:
+        image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY")
+    except ValueError as error:
+        raise MerError(path, f"is damaged ({error}); copy the file again") from None
+    return image if colour else image[..., 0]
 
 
 def _read_bytes(path, limit=None):
@@ -137,9 +156,7 @@ def _check_header(path, data, partial=False):
     except UnidentifiedImageError:
         if partial and len(data) == 1 << 16:  # much text before the picture: read it all
             return _check_header(path, _read_bytes(path))
-        raise MerError(
-            path, "not readable as an image; replace the file or remove the clip from the manifest"
-        ) from None
+        raise MerError(path, UNREADABLE) from None
     # a broken header: PIL raises struct.error, SyntaxError, ValueError, OSError
     except Exception as error:
         raise MerError(path, f"not readable as an image ({type(error).__name__})") from None
@@ -174,27 +191,57 @@ def _check_whole(path, image, data):
 
 
 def read_video(path):
-    """Yield the frames (H, W) uint8 grey of a film in turn; MerError if it cannot be read or is
-    longer than 100,000 frames.
+    """Yield the frames (H, W) uint8 grey of a film in turn. MerError if it cannot be read, is
+    longer than 100,000 frames, lacks frames that its header counts, or (Motion JPEG) holds a
+    damaged one; other codecs hide that.
     """
     film = _open_video(path)
     try:
         count = 0
-        while True:
-            there, image = film.read()
-            if not there:
-                break
+        for image in _decode_film(path, film):
             if image.shape[0] * image.shape[1] > PIXELS or count >= LONGEST:
                 raise MerError(
                     path, f"larger than {PIXELS:,} pixels or longer than {LONGEST:,} frames"
                 )
-            yield cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            yield image
             count += 1
         stated = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
-        if count == 0 or count < 0.9 * stated:
+        if count == 0 or count < stated - (Path(path).suffix.lower() not in EXACT):
             raise MerError(
                 path, f"{count} of {stated} frames can be decoded; copy or convert the film again"
             )
+    finally:
+        film.release()
+
+
+def _decode_film(path, film):
+    """Yield the pictures (H, W) of an opened film."""
+    if _holds_jpegs(path):
+        film.set(cv2.CAP_PROP_FORMAT, -1)  # read() gives what the file holds
+        number = 0
+        while (packet := film.read())[0]:
+            yield _decode_jpeg(f"{path}, frame {number}", packet[1].tobytes())
+            number += 1
+    while (packet := film.read())[0]:
+        yield cv2.cvtColor(packet[1], cv2.COLOR_BGR2GRAY)
+
+
+def _holds_jpegs(path):
+    """Return whether a film is a row of whole JPEGs. Some Motion JPEG leaves out the tables, or
+    holds two half pictures a frame: that is FFmpeg's work.
+    """
+    film = _open_video(path)
+    try:
+        size = [int(film.get(k)) for k in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)]
+        if int(film.get(cv2.CAP_PROP_FOURCC)) != cv2.VideoWriter_fourcc(*"MJPG"):
+            return False
+        film.set(cv2.CAP_PROP_FORMAT, -1)
+        there, packet = film.read()
+        data = packet.tobytes() if there else b""
+        header = simplejpeg.decode_jpeg_header(data, strict=False)
+        return list(header[:2]) == size and b"\xff\xc4" in data
+    except ValueError:  # no header that libjpeg knows
+        return False
     finally:
         film.release()
 

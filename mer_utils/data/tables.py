@@ -10,7 +10,8 @@ from mer_utils import MerError
 from mer_utils.core.files import write_text
 
 PUBLISHED = Path(__file__).parent / "published"  # what is known of published sets, as data
-LARGEST = 100 << 20  # bytes of a table, unpacked: millions of rows
+LARGEST = 100 << 20  # bytes of a table, unpacked
+MOST_ROWS, MOST_COLUMNS = 1_000_000, 1_000  # of a spreadsheet
 
 
 class Row(NamedTuple):
@@ -32,7 +33,7 @@ def read_table(path, header_row=None):
     with equal names.
     """
     path = Path(path)
-    lines = _read_xlsx(path) if path.suffix.lower() == ".xlsx" else _read_csv(path)
+    lines = _read_xlsx(path) if path.suffix.lower() == ".xlsx" else _read_csv(path, header_row or 0)
     filled = [
         (number, cells) for number, cells in lines if any(cells) and number >= (header_row or 0)
     ]
@@ -80,9 +81,9 @@ def _read_bytes(path):
         raise MerError(path, f"cannot be read ({error.strerror})") from None
 
 
-def _read_csv(path):
-    """Yield (row number, cells) of a CSV; the separator is the commoner of comma, semicolon and tab
-    in the header.
+def _read_csv(path, header_row):
+    """Return [(row number, cells)] of a CSV; the separator is the commonest of comma, semicolon and
+    tab in the header.
     """
     try:
         text = _read_bytes(path).decode("utf-8-sig")
@@ -90,7 +91,8 @@ def _read_csv(path):
         raise MerError(
             path, "is not UTF-8 text; save it as CSV UTF-8 (or give the .xlsx file)"
         ) from None
-    first = text.lstrip("\r\n").split("\n", 1)[0]
+    filled = [k for k, line in enumerate(text.splitlines(), 1) if line.strip() and k >= header_row]
+    first = text.splitlines()[filled[0] - 1] if filled else ""
     reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count), strict=True)
     lines = []
     try:
@@ -113,9 +115,19 @@ def _read_xlsx(path):
                     path, f"unpacks to more than {LARGEST >> 20} MB; that is no table of clips"
                 )
         sheet = load_workbook(io.BytesIO(data), read_only=True).worksheets[0]
+        sheet.reset_dimensions()  # what the file says of its size need not be so
         lines = []
         for number, row in enumerate(sheet.iter_rows(), 1):
-            for cell in row:
+            filled = [cell for cell in row if cell.value is not None]
+            if not filled:
+                continue
+            if number > MOST_ROWS or filled[-1].column > MOST_COLUMNS:
+                raise MerError(
+                    f"{path}, cell {filled[-1].coordinate}",
+                    f"lies beyond {MOST_ROWS:,} rows or {MOST_COLUMNS:,} columns; empty it, for a "
+                    "table of clips is smaller",
+                )
+            for cell in filled:
                 if cell.data_type == "f":
                     raise MerError(
                         f"{path}, cell {cell.coordinate}",

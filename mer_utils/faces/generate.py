@@ -1,6 +1,5 @@
 """Synthetic 4D faces filmed to disk as a dataset: frames, manifest, truth."""
 
-import shutil
 from pathlib import Path
 
 from mer_utils import LABELS, MerError
@@ -144,8 +143,6 @@ def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1"):
         ) from None
     with lock:
         if not _is_ours(root):
-            for left in root.parent.glob(f".{root.name}.*"):  # of a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
             write_synthetic(root, subjects, clips, seed, preset, jobs=jobs, replace=True)
     return root
 

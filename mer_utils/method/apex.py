@@ -46,6 +46,8 @@ def curve_of_flows(flows, onset, offset, compensation="rigid", detrend=True, mas
     curve = np.zeros(flows.shape[:2], np.float32)
     for v, view in enumerate(flows):
         mask = np.ones(view.shape[2:], bool) if masks is None else masks[v]
+        if not mask.any():  # nothing to follow: no motion
+            continue
         still = [compensate(flow, compensation, mask)[:, mask] for flow in view]
         for t, flow in enumerate(still):
             drift = (t - onset) / (offset - onset) * still[offset] if detrend else 0

@@ -84,6 +84,7 @@ class Features:
     boxes: np.ndarray
     labels: tuple[str, ...]
     exclusive: bool = False  # exactly one label a clip
+    channels: tuple[str, ...] | None = None  # of ready-made flow images; None: measured in px here
 
     @cached_property
     def key(self):
@@ -315,6 +316,7 @@ def extract_variants(dataset, variants, cache=None, jobs=1):
         "subjects": np.array([clip.subject for clip in dataset.clips]),
         "labels": dataset.labels,
         "exclusive": dataset.exclusive,
+        "channels": None if dataset.channels is None else tuple(dataset.channels),
     }
     found = extract_records(dataset, variants, cache, jobs)
     fields = ("x", "apex", "boxes")

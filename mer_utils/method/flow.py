@@ -93,17 +93,17 @@ def head_motion(flow, method="rigid", mask=None, rounds=5):
     from themselves. Where fewer than 16 samples lie inside, nothing is. Raises MerError for an
     unknown method.
     """
-    if method == "none":
-        return np.zeros_like(flow)
-    mask = np.ones(flow.shape[1:], bool) if mask is None else mask
-    if method == "median":
-        middle = np.median(flow[:, mask], axis=1)[:, None, None]
-        return np.broadcast_to(middle, flow.shape).astype(np.float32)
     if method not in COMPENSATIONS:
         raise MerError(
             f"head-motion compensation {method!r} is unknown; choose one of "
             f"{', '.join(COMPENSATIONS)}"
         )
+    mask = np.ones(flow.shape[1:], bool) if mask is None else mask
+    if method == "none" or not mask.any():
+        return np.zeros_like(flow)
+    if method == "median":
+        middle = np.median(flow[:, mask], axis=1)[:, None, None]
+        return np.broadcast_to(middle, flow.shape).astype(np.float32)
     step, columns, samples = _sample_grid(*flow.shape[1:], method)
     inside = mask[::step, ::step]
     if inside.sum() < 16:

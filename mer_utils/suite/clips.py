@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.data.dataset import Clip, iterate_frames, list_frames
-from mer_utils.data.images import VIDEO_TYPES, read_video
+from mer_utils.data.images import VIDEO_TYPES, check_name, read_video
 from mer_utils.data.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils.method.features import FrontEnd
 from mer_utils.method.preprocessing import FaceFinder, load_crops, locate, split_views
@@ -44,12 +44,21 @@ def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None, reader=
             raise MerError(
                 source, f"is neither a folder nor a film ({', '.join(sorted(VIDEO_TYPES))})"
             )
-        return (split_views(frame, views) for frame in read_video(source))
+        return _split(source, read_video(source), views)
     if source.is_dir() and holds_meshes(source):
         if views != 2:
             raise MerError(source, f"meshes give two views, but {reader} {_tell_views(views)}")
         return film_meshes(list_meshes(source), size, yaw, fov, boxes=boxes)
-    return (split_views(frame, views) for frame in iterate_frames(list_frames(source)))
+    return _split(source, iterate_frames(list_frames(source)), views)
+
+
+def _split(source, frames, views):
+    """Yield frames parted into views (V, H, W); what is wrong with one is said of ``source``."""
+    try:
+        for frame in frames:
+            yield split_views(frame, views)
+    except MerError as error:
+        raise error.seen_from(source) from None
 
 
 def read_clip(
@@ -64,6 +73,7 @@ def read_clip(
     fallback. Raises MerError for what cannot be used.
     """
     source = Path(source)
+    check_name(source)
     if onset < 0 or (offset is not None and not onset + 1 < offset < sys.maxsize // 2):
         raise MerError(
             source,

@@ -114,13 +114,15 @@ def examine(root, jobs=1):
         explain("mend", "rows", error, root) for error in rows if isinstance(error, MerError)
     ]
     findings += [finding for one in seen for finding in one.findings]
-    shared = (_check_clips, _check_subjects, _check_labels, _check_published, _check_sizes)
+    shared = (_check_clips, _check_subjects, _check_labels, _check_sizes)
     own = (
         (_check_phases, _check_copies)
         if info.get("channels")
         else (_check_times, _check_copies, _check_faces)
     )
-    for check in shared + own:
+    # what seems to be missing in the set may stand in the rows that cannot be used
+    absent = () if len(clips) < len(rows) else (_find_absent,)
+    for check in (*shared, *own, *absent):
         lines, numbers, found = check(info, clips, seen)
         table, facts, findings = table + lines, facts | numbers, findings + found
     order = [check for check, _ in table]
@@ -165,9 +167,6 @@ def _check_subjects(info, clips, seen):
         if 2 <= len(group) <= 4:  # more is a way of counting subjects
             what = "look like sessions of one person; if so, give them one name"
             found.append(Finding("look", "subjects", ", ".join(group), what))
-    if len(counts) == 1 and any(clip.labels for clip in clips):
-        what = "is the only subject; leaving one subject out leaves nothing to learn from"
-        found.append(Finding("mend", "subjects", clips[0].subject, what))
     each = (
         " to ".join(map(str, sorted({min(counts.values()), max(counts.values())})))
         if counts
@@ -179,10 +178,22 @@ def _check_subjects(info, clips, seen):
 
 
 def _check_labels(info, clips, seen):
-    counts, found = _count_labels(info, clips), []
-    for k, label in enumerate(info["labels"]):
-        subjects = {clip.subject for clip in clips if clip.labels and clip.labels[k]}
-        if not counts[label] and any(clip.labels for clip in clips):
+    counts = _count_labels(info, clips)
+    text = ", ".join(f"{label} {n}" for label, n in counts.items())
+    return [("labels", text)], {"labels": counts}, []
+
+
+def _find_absent(info, clips, seen):
+    """Find what a set lacks as a whole: other subjects, a label, clips that were published."""
+    lines, facts, found = _check_published(info, clips, seen)
+    labelled = [clip for clip in clips if clip.labels]
+    subjects = {clip.subject for clip in clips}
+    if labelled and len(subjects) == 1:
+        what = "is the only subject; leaving one subject out leaves nothing to learn from"
+        found.append(Finding("mend", "subjects", *subjects, what))
+    for k, label in enumerate(info["labels"] if labelled else ()):
+        subjects = {clip.subject for clip in labelled if clip.labels[k]}
+        if not subjects:
             what = (
                 "no clip has this label; add such clips, or take it out of dataset.json and "
                 "the manifest"
@@ -191,11 +202,7 @@ def _check_labels(info, clips, seen):
         elif len(subjects) == 1:
             what = "a single subject shows it; where that one is left out, nothing of it is learnt"
             found.append(Finding("look", "labels", label, what))
-    return (
-        [("labels", ", ".join(f"{label} {n}" for label, n in counts.items()))],
-        {"labels": counts},
-        found,
-    )
+    return lines, facts, found
 
 
 def _count_labels(info, clips):

@@ -14,7 +14,7 @@ from mer_utils import MerError
 from mer_utils.core.files import read_json, sha256
 from mer_utils.core.parallel import DEVICE
 from mer_utils.core.provenance import code_of, key_of, read_source
-from mer_utils.suite.study import read_suite
+from mer_utils.suite.study import find_place, read_suite
 
 import joblib
 import nbformat
@@ -37,7 +37,7 @@ class Job:
     changed: dict  # those that differ from the notebook's own defaults
     inputs: dict
     synthetic: bool  # whether the faces are
-    folder: Path  # artifacts/<profile>/<number>
+    folder: Path  # artifacts/<profile>/<number>, see find_place
 
     @property
     def name(self):
@@ -62,7 +62,7 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     """Return the Jobs of a profile, each parameter checked by name and type; MerError says what
     cannot be run.
 
-    ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "05.seeds=3"
+    ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "07.seeds=3"
     or "all.seed=1".
     """
     suite = read_suite(root)
@@ -97,7 +97,7 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
         inputs = _read_inputs(root, figures, reads, cells, values[number], prints)
         synthetic = prints[values[number]["data"]][0]
         changed = {key: value for key, value in values[number].items() if value != given[key]}
-        folder = Path(root) / "artifacts" / profile / number
+        folder = find_place(root, profile, values[number]["data"]) / number
         jobs.append(
             Job(number, path, tuple(figures), values[number], changed, inputs, synthetic, folder)
         )
@@ -187,10 +187,10 @@ def _read_notebook(root, suite, number):
 
 
 def _read_override(text, suite):
-    """Read "05.seeds=3" as a Layer."""
+    """Read "07.seeds=3" as a Layer."""
     match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", text, re.DOTALL)
     if match is None:
-        raise MerError(f"-p {text}", "must look like 05.seeds=3 (notebook.name=value)")
+        raise MerError(f"-p {text}", "must look like 07.seeds=3 (notebook.name=value)")
     target, name, value = match.groups()
     if name in BY_OPTION:
         raise MerError(f"-p {text}", f"use {BY_OPTION[name]} instead")

@@ -17,6 +17,7 @@ from mer_utils.suite.clips import read_clip
 import numpy as np
 
 WEIGHTS = "weights.safetensors"
+STILL = 1e-3  # px, or that share of what ready-made maps can show: below it nothing moves
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Ensemble:
     front_end: FrontEnd
     trained_on: str
     exclusive: bool = False
+    channels: tuple[str, ...] | None = None  # of the flow images that were learnt; None: frames
 
     def score(self, maps):
         """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and the weights (M, 3)
@@ -128,6 +130,7 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
         "trained_on": trained_on,
         "folds": len(outcome.members),
         "exclusive": features.exclusive,
+        "channels": features.channels,
     }
     tensors = {
         f"{n}.{name}": value
@@ -139,13 +142,18 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
 
 
 def find_weights(root):
-    """Return the weights that notebook 05 kept under ``root``: of the paper profile (real data)
-    first, then full, then course (synthetic faces).
+    """Return the weights that notebook 05 kept under ``root``: of the profile paper (real data)
+    first, then full, then course (synthetic faces). Raises MerError where several sets have some.
     """
-    paths = [
-        Path(root) / "artifacts" / profile / "05" / WEIGHTS
-        for profile in ("paper", "full", "course")
-    ]
+    kept = Path(root) / "artifacts"
+    own = sorted(kept.glob(f"paper-*/05/{WEIGHTS}"))
+    if len(own) > 1:
+        raise MerError(
+            kept,
+            f"weights of {len(own)} datasets lie there; choose with --weights: "
+            f"{', '.join(map(str, own))}",
+        )
+    paths = [*own, *(kept / profile / "05" / WEIGHTS for profile in ("full", "course"))]
     return next((path for path in paths if path.is_file()), paths[-1])
 
 
@@ -172,7 +180,7 @@ def load_ensemble(path):
             )
     try:
         recipe, front_end = Recipe(**meta["recipe"]), FrontEnd(**meta["front_end"])
-        shape = tuple(meta["shape"])
+        shape, channels = tuple(meta["shape"]), meta["channels"] and tuple(meta["channels"])
         seen = choose_maps(np.zeros((1, *shape), np.float32), recipe)[0].shape[1:]
         thresholds, members = tensors.pop("thresholds"), []
         for n in range(meta["folds"]):
@@ -186,8 +194,34 @@ def load_ensemble(path):
         raise MerError(
             path, "not weights that this version wrote; train them anew with `mer run --only 05`"
         ) from None
-    about = (recipe, front_end, meta["trained_on"], meta["exclusive"])
+    about = (recipe, front_end, meta["trained_on"], meta["exclusive"], channels)
     return Ensemble(tuple(members), tuple(meta["labels"]), shape, thresholds, *about)
+
+
+def check_kind(where, ensemble, channels):
+    """Raise MerError unless maps that come from ``channels`` (of flow images; None: from frames)
+    are of the kind that the Ensemble learnt: px and the units of pictures are no match.
+    """
+
+    def tell(kind):
+        return f"ready-made flow images ({', '.join(sorted(kind))})" if kind else "frames"
+
+    if set(ensemble.channels or ()) != set(channels or ()):
+        raise MerError(
+            where,
+            f"the weights learnt from {tell(ensemble.channels)} and cannot answer "
+            f"{tell(channels)}; train on data of the same kind",
+        )
+
+
+def check_motion(where, maps):
+    """Raise MerError where maps (V, P, 3, S, S) show no motion: there is nothing to answer from."""
+    if not np.ptp(maps, axis=(-2, -1)).max() > STILL:
+        raise MerError(
+            where,
+            "nothing moves in the face box from onset to offset, so there is no answer; look at "
+            "the frames and the box",
+        )
 
 
 def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
@@ -197,10 +231,12 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
     What is given besides the ``ensemble`` goes to ``read_clip``. Raises MerError for what cannot be
     used.
     """
+    check_kind(source, ensemble, None)
     options, views = ensemble.front_end, ensemble.shape[0]
     given = (onset, offset, boxes, face_model, options)
     clip = read_clip(source, views, *given, reader="the weights want", **camera)
     maps, apex, curve = measure_crops(clip.crops, clip.onset, clip.offset, options)
+    check_motion(source, maps)
     scores, attention = ensemble.score(maps)
     joint = joint_curve(curve, options.rule, options.smoothing)
     return Prediction(

@@ -17,6 +17,7 @@ from mer_utils.suite.report import write_report
 from mer_utils.suite.study import (
     FORMATS,
     clear_outputs,
+    find_place,
     find_root,
     list_outputs,
     merge,
@@ -46,7 +47,7 @@ def run_suite(
     for the table.
 
     ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a
-    core; it changes no number), ``overrides`` are texts like "05.seeds=3", ``echo`` prints a line,
+    core; it changes no number), ``overrides`` are texts like "07.seeds=3", ``echo`` prints a line,
     ``force`` runs fresh notebooks too, ``kind`` "pdf" or "svg" puts such figures beside the PNGs.
     Everything is checked before anything runs. Raises MerError
     at the first notebook that fails; all made before stays.
@@ -57,9 +58,14 @@ def run_suite(
         raise MerError(f"there is no format {kind!r}; choose from {', '.join(FORMATS)}")
     kinds = dict.fromkeys(("png", kind))
     select = _select(suite, only, start)
+    data = data and str(Path(data).resolve())
+    if out:
+        from mer_utils.data.dataset import check_outside  # OpenCV: `mer status` starts faster so
+
+        check_outside(out)
     planned = plan_jobs(root, profile, data, overrides, select, jobs)
     out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
-    with _one_run(root, profile):
+    with _one_run(root, profile, data):
         if (kernels := planned[0].inputs["kernels"]) != PINNED:
             made = f"last digits differ from those of {PINNED}, which made the committed figures"
             echo(f"kernels here: {kernels}; {made}")
@@ -144,16 +150,16 @@ def default_out(root, suite, profile, data, overrides=()):
     """Return where figures go: the profile's ``out`` (committed), but pictures of given data or of
     changed parameters stay in artifacts/.
     """
-    committed = pick_profile(suite, profile).get("out")
+    committed, place = pick_profile(suite, profile).get("out"), find_place(root, profile, data)
     if overrides:
-        return Path(root) / f"artifacts/{profile}/figures-{key_of(sorted(overrides))[:8]}"
-    return Path(root) / (committed if committed and not data else f"artifacts/{profile}/figures")
+        return place / f"figures-{key_of(sorted(overrides))[:8]}"
+    return Path(root) / committed if committed and not data else place / "figures"
 
 
 def read_status(profile="course", data="", root=None):
     """Yield (notebook, reasons) for each notebook of a profile; no reasons means fresh."""
     root = Path(root or find_root())
-    suite = read_suite(root)
+    suite, data = read_suite(root), data and str(Path(data).resolve())
     out = default_out(root, suite, profile, data)
     for job in plan_jobs(root, profile, data):
         yield job.name, find_reasons(job, out)
@@ -173,9 +179,12 @@ def _select(suite, only, start):
     return chosen
 
 
-def _one_run(root, profile):
-    """Take the profile's lock, which the system frees when its holder ends in whatever way."""
-    path = Path(root) / "artifacts" / f".{profile}.lock"
+def _one_run(root, profile, data):
+    """Take the lock of a profile on a dataset, which the system frees when its holder ends in
+    whatever way.
+    """
+    place = find_place(root, profile, data)
+    path = place.with_name(f".{place.name}.lock")
     try:
         path.parent.mkdir(exist_ok=True)
         return FileLock(path).acquire(timeout=0)
@@ -226,6 +235,10 @@ def _execute(job, root, echo):
         message = " ".join(str(error.evalue).split())
         raise MerError(
             f"{job.name} failed in cell [{error.exec_count}]: {error.ename}: {message}; {where}"
+        ) from None
+    except OSError as error:
+        raise MerError(
+            executed, f"cannot be written ({error.strerror or error}); what was made before stays"
         ) from None
     except DeadKernelError:
         raise MerError(

@@ -57,6 +57,17 @@ def read_suite(root):
     return suite
 
 
+def find_place(root, profile, data=""):
+    """Return the folder of what a profile makes: artifacts/<profile>, and for a dataset that was
+    given one of its own, so that no picture of one set stands beside another's.
+    """
+    name = profile
+    if data:
+        folder = (Path(root) / data).resolve()
+        name = f"{profile}-{folder.name[:60]}-{key_of(str(folder))[:6]}"
+    return Path(root) / "artifacts" / name
+
+
 def open_study(notebook, params):
     """Open the study of ``notebook`` ("03") with the parameters in ``params`` (pass ``globals()``);
     print its banner.
@@ -100,7 +111,7 @@ class Study:
         self.notebook = notebook
         self.figure_names = suite["notebooks"][notebook]["figures"]
         self.cache = self.root / "artifacts" / "cache"
-        self.dir = self.root / "artifacts" / self.profile / notebook
+        self.dir = find_place(self.root, self.profile, self.params["data"]) / notebook
         self._figures, self._results = {}, {}
 
     @cached_property

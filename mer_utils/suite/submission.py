@@ -7,6 +7,7 @@ from mer_utils import MerError
 from mer_utils.data.tables import write_table
 from mer_utils.learning.metrics import decide
 from mer_utils.method.features import extract_records
+from mer_utils.suite.prediction import check_kind, check_motion
 
 import numpy as np
 
@@ -47,6 +48,7 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
             f"{', '.join(dataset.labels)}, but the weights "
             f"were trained on {ensemble.shape[0]} view(s) and {', '.join(ensemble.labels)}"
         )
+    check_kind(dataset.name, ensemble, dataset.channels)
     positive, negative = (
         ensemble.labels.index(name) if name in ensemble.labels else None for name in EXCLUDED
     )
@@ -57,6 +59,8 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
     ((_, records),) = extract_records(
         replace(dataset, clips=clips), [ensemble.front_end], cache, jobs
     )
+    for clip, maps in zip(clips, records["x"], strict=True):
+        check_motion(f"clip {clip.name}", maps)
     scores = np.stack([ensemble.score(maps)[0].mean(0) for maps in records["x"]])
     answers = decide(scores, ensemble.thresholds, ensemble.exclusive).astype(int)
     if exclude:

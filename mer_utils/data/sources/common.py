@@ -11,7 +11,7 @@ from mer_utils.core.boxes import format_boxes
 from mer_utils.core.files import new_folder, write_json
 from mer_utils.core.parallel import run_jobs
 from mer_utils.data.dataset import list_frames
-from mer_utils.data.images import UNSAFE, find_inside, read_size
+from mer_utils.data.images import UNSAFE, check_name, find_inside, read_size
 from mer_utils.data.tables import PUBLISHED, need_columns, read_table, write_table
 
 ALONE = (
@@ -21,6 +21,7 @@ ALONE = (
 )
 # of a manifest: no labels
 COLUMNS = ("clip", "subject", "onset", "apex", "offset", "fps", "aus", "box", "frames")
+LONGEST_NAME = 200  # bytes of a clip's name: a file's name may have 255, endings and all
 MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
 
 
@@ -265,6 +266,11 @@ def _check_entries(source, info, entries):
                 entry.where,
                 f"the clip name {name!r} cannot be a folder's name everywhere; rename it",
             )
+        if len(name.encode()) > LONGEST_NAME:
+            raise MerError(
+                entry.where,
+                f"the clip name {name[:40]!r}... is over {LONGEST_NAME} bytes long; shorten it",
+            )
         if not entry.subject or re.search(UNSAFE, entry.subject):
             raise MerError(entry.where, f"the subject is {entry.subject!r}, but must be a name")
         if info["exclusive"] and entry.labels is not None and len(entry.labels) != 1:
@@ -355,11 +361,39 @@ def check_source(source):
     source = Path(source)
     if not source.is_dir():
         raise MerError(source, "no such folder")
-    if re.search("[\0-\x1f\ud800-\udfff]", str(source.resolve())):
-        raise MerError(
-            f"{str(source)!r}", "has letters in its path that are no UTF-8 text; rename the folder"
-        )
+    check_name(source)
     return source
+
+
+def name_some(names, most=5):
+    """Return the first names of a list, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def walk_folders(source, data=None):
+    """Yield (folder, names of its files) below ``source``, sorted; hidden ones and ``data`` do not
+    count. Links to folders are not followed, so that no path leads out: they come as (link, None).
+    """
+    for folder, inner, names in os.walk(source):
+        folder = Path(folder)
+        if data is not None and folder != source and folder.resolve() == Path(data).resolve():
+            inner.clear()
+            continue
+        shown = sorted(name for name in inner if not name.startswith("."))
+        inner[:] = [name for name in shown if not (folder / name).is_symlink()]
+        yield folder, sorted(name for name in names if not name.startswith("."))
+        for name in shown:
+            if (folder / name).is_symlink():
+                yield folder / name, None
+
+
+def tell_links(source, links):
+    """Return the sentence about links to folders, in a list, empty where there are none."""
+    if not links:
+        return []
+    names = name_some([link.relative_to(source).as_posix() for link in links])
+    return [f"Left out: {len(links)} links to folders ({names}); put the files themselves there."]
 
 
 def list_folders(source, data=None):

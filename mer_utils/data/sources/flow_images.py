@@ -1,12 +1,18 @@
 """Ready-made flow images: one PNG per clip and phase, referenced, never copied."""
 
-import os
 import re
-from pathlib import Path
 
 from mer_utils import LABELS, MerError
 from mer_utils.data.images import read_size
-from mer_utils.data.sources.common import Entry, check_source, describe, sort_labels, write_set
+from mer_utils.data.sources.common import (
+    Entry,
+    check_source,
+    describe,
+    sort_labels,
+    tell_links,
+    walk_folders,
+    write_set,
+)
 
 
 def import_flow_images(
@@ -36,7 +42,8 @@ def import_flow_images(
             "some order"
         )
     fits, clips, other = _compile(pattern), {}, []
-    for path in _walk(source):
+    paths, links = _walk(source, data)
+    for path in paths:
         text = path.relative_to(source).as_posix()
         found = fits.fullmatch(text)
         if found is None:
@@ -58,6 +65,7 @@ def import_flow_images(
         if other
         else []
     )
+    said += tell_links(source, links)
     twice = len({clip for _, clip in clips}) < len(clips)
     entries = [
         _read_flow(source, key, files, phases, labels, twice) for key, files in clips.items()
@@ -97,13 +105,15 @@ def _compile(pattern):
     return re.compile(expression)
 
 
-def _walk(source):
-    """Return the PNG files at any depth, sorted; folders that are links are not entered."""
-    found = []
-    for folder, inner, names in os.walk(source):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        found += [Path(folder) / name for name in sorted(names) if name.lower().endswith(".png")]
-    return found
+def _walk(source, data):
+    """Return the PNG files at any depth, sorted, and the links to folders: not entered."""
+    found, links = [], []
+    for folder, names in walk_folders(source, data):
+        if names is None:
+            links.append(folder)
+        else:
+            found += [folder / name for name in names if name.lower().endswith(".png")]
+    return found, links
 
 
 def _read_flow(source, key, files, phases, labels, twice):

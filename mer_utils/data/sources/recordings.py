@@ -6,17 +6,20 @@ from string import Formatter
 
 from mer_utils import LABELS, MerError
 from mer_utils.core.png import encode_png
-from mer_utils.data.images import VIDEO_TYPES, find_inside, read_video, video_fps
+from mer_utils.data.images import FRAME_TYPES, VIDEO_TYPES, find_inside, read_video, video_fps
 from mer_utils.data.sources.common import (
     MISSING,
     Entry,
     check_source,
     copy_frames,
     describe,
+    name_some,
     read_fps,
     read_whole,
     sort_labels,
     split_labels,
+    tell_links,
+    walk_folders,
     write_set,
 )
 from mer_utils.data.tables import need_columns, read_table
@@ -92,10 +95,29 @@ def import_frames(
         exclusive,
     )
     info["labels"] = sort_labels(spelling.values()) or list(LABELS)
+    said += _find_unlisted(source, table, entries, data)
     return (
         write_set(source, data, info, entries, classes, _fill if films or copy else None, jobs)
         + said
     )
+
+
+def _find_unlisted(source, table, entries, data):
+    """Return sentences on folders of frames, films and links that the table leaves out."""
+    used, bare, links = {entry.path for entry in entries}, [], []
+    for folder, names in walk_folders(source, data):
+        path = folder.relative_to(source).as_posix()
+        if names is None:
+            links += [folder] * (path not in used)
+            continue
+        kinds = {Path(name).suffix.lower() for name in names}
+        if kinds & FRAME_TYPES and path not in used and path != ".":
+            bare.append(path)
+        films = (name for name in names if Path(name).suffix.lower() in VIDEO_TYPES)
+        found = (name if path == "." else f"{path}/{name}" for name in films)
+        bare += [name for name in found if name not in used]
+    told = f"Left out: {len(bare)} folders or films that have no row in {Path(table).name}: "
+    return [f"{told}{name_some(bare)}."] * bool(bare) + tell_links(source, links)
 
 
 def _is_film(entry):

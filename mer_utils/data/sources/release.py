@@ -12,6 +12,7 @@ from mer_utils.data.sources.common import (
     copy_frames,
     describe,
     list_folders,
+    name_some,
     read_whole,
     split_labels,
     write_set,
@@ -22,7 +23,6 @@ from mer_utils.data.tables import PUBLISHED, need_columns, read_table
 SHEET = ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs")
 FOLDER = ("fold", "sub_ID", "fold_name")  # those that say which folder a row is of
 GREY = "gray_micro"
-MANY = 5  # names that a sentence lists
 
 
 def import_release(source, data, sheet=None, copy=False, classes=None, faults=None):
@@ -72,7 +72,7 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
     if sessions:
         said.append(f"Sessions of one person are one subject: {'; '.join(sessions)}.")
     if unread:
-        said.append(f"AU cells that cannot be read were left empty: {_shorten(unread)}.")
+        said.append(f"AU cells that cannot be read were left empty: {name_some(unread)}.")
     there = [
         f"{person.name}/{folder.name}"
         for person in _people(source)
@@ -85,7 +85,7 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
     if bare:
         said.append(
             f"Left out: {len(bare)} folders of {GREY} that have no row in {path.name}: "
-            f"{_shorten(bare)}."
+            f"{name_some(bare)}."
         )
     info = describe("4DME", 1, LABELS, f"mer import 4dme-release: spreadsheet and {GREY} frames")
     info |= {
@@ -101,11 +101,6 @@ def _people(source):
             source, f"holds no folder {GREY}; give the folder that the release was unpacked to"
         )
     return list_folders(source / GREY)
-
-
-def _shorten(names):
-    more = f" and {len(names) - MANY} more" if len(names) > MANY else ""
-    return ", ".join(names[:MANY]) + more
 
 
 def _find_sheet(source, sheet):

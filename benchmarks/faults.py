@@ -1,0 +1,246 @@
+"""What is lost when a run is killed, a disk fills or two runs meet: each step of the suite is
+disturbed at random moments, run again, and its results compared byte by byte with those of an
+undisturbed run.
+
+    python benchmarks/faults.py WORK [--kills 25] [--seed 0]
+
+Works in the new folder WORK, prints a table and writes benchmarks/faults.json. "Lost": a file that
+was whole when the fault came and is not there, or has other bytes, once the step has been run
+again; "changed": a result with other bytes than the undisturbed run's; "left": a file or folder in
+the making that nobody removed. About half an hour on two cores. Exit code 1 unless all are 0.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_utils import MerError
+from mer_utils.core.files import sha256, write_json
+from mer_utils.data.dataset import open_dataset
+from mer_utils.faces.generate import write_synthetic
+
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).parents[1]
+MER = ("-m", "mer_utils.cli")
+FEATURES = """
+import sys
+from pathlib import Path
+from mer_utils.data.dataset import open_dataset
+from mer_utils.method.features import FrontEnd, extract_records
+extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), 2)
+"""
+FOLDS = """
+import sys
+from pathlib import Path
+from mer_utils.data.dataset import open_dataset
+from mer_utils.learning.folds import run_loso
+from mer_utils.learning.recipe import Recipe
+from mer_utils.method.features import FrontEnd, extract
+features = extract(open_dataset(sys.argv[1]), FrontEnd(crop=64), Path(sys.argv[2]), 2)
+run_loso(features, Recipe(epochs=12, patience=12, inner=2), Path(sys.argv[3]), 2)
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its command (of Python) for an output folder, the results in it, and what it needs
+    there beforehand.
+    """
+
+    name: str
+    words: object  # out -> words
+    results: str  # glob of the results in the output folder
+    prepare: object = None  # out -> None
+    where: object = None  # out -> the folder in which the command runs
+
+
+def start(step, out, **options):
+    words = [sys.executable, *map(str, step.words(out))]
+    cwd = step.where(out) if step.where else None
+    said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(words, cwd=cwd, start_new_session=True, **said, **options)
+
+
+def finish(process, step):
+    said = process.communicate()[0].decode()
+    if process.returncode:
+        raise MerError(step.name, f"ended with {process.returncode} when run again: {said[-600:]}")
+
+
+def read_results(step, out):
+    """Return {path: digest} of the results that are in their place: nothing hidden, which is in the
+    making.
+    """
+    return {
+        path.relative_to(out).as_posix(): sha256(path)
+        for path in sorted(out.glob(step.results))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(out).parts)
+    }
+
+
+def find_left(out):
+    """Return hidden files that a run left in the making; locks stay by intention."""
+    return [path for path in out.rglob(".*") if not path.name.endswith(".lock")]
+
+
+def end(process):
+    """Kill a process and all of its children at once."""
+    tree = psutil.Process(process.pid)
+    for one in [*tree.children(recursive=True), tree]:
+        try:
+            one.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    process.communicate()
+
+
+def compare(step, out, before, wanted):
+    """Return how many results are lost, changed and left behind."""
+    after = read_results(step, out)
+    lost = sum(after.get(name) != digest for name, digest in before.items() if name in wanted)
+    changed = sum(after.get(name) != digest for name, digest in wanted.items())
+    return {"lost": lost, "changed": changed, "left": len(find_left(out))}
+
+
+def kill_once(step, out, seconds, wanted, rng):
+    """Kill the step after a random part of its time, run it again."""
+    process, moment = start(step, out), rng.uniform(0.02, 1) * seconds
+    deadline = time.perf_counter() + moment
+    while process.poll() is None and time.perf_counter() < deadline:
+        time.sleep(0.005)
+    end(process)
+    before = read_results(step, out)
+    finish(start(step, out), step)
+    return compare(step, out, before, wanted)
+
+
+def fill_once(step, out, seconds, wanted, rng):
+    """Let no file grow beyond a random size, as on a full disk; then run again with room."""
+    largest = max((out.parent / "whole" / name).stat().st_size for name in wanted)
+    size = int(largest ** rng.uniform(0.3, 1))
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error, not the end
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    process = start(step, out, preexec_fn=limit)
+    said = process.communicate()[0].decode()
+    silent = process.returncode == 0 and read_results(step, out) != wanted
+    before = read_results(step, out)
+    finish(start(step, out), step)
+    found = compare(step, out, before, wanted)
+    return found | {"silent": int(silent), "traceback": int("Traceback" in said)}
+
+
+def meet_once(step, out, seconds, wanted, rng):
+    """Run the step twice at once: what one makes the other may refuse to make, in a sentence."""
+    first = start(step, out)
+    time.sleep(rng.uniform(0, 0.5) * seconds)
+    second = start(step, out)
+    said = [process.communicate()[0].decode() for process in (first, second)]
+    codes = [first.returncode, second.returncode]
+    before = read_results(step, out)
+    found = compare(step, out, before, wanted)
+    failed = int(0 not in codes or any("Traceback" in text for text in said))
+    return found | {"failed": failed}
+
+
+def disturb(step, work, fault, count, rng):
+    """Return the sums over ``count`` disturbed runs of a step."""
+    place = work / step.name
+    whole, totals = place / "whole", {}
+    if not whole.exists():
+        prepare(step, whole)
+        finish(start(step, whole), step)
+    wanted = read_results(step, whole)
+    assert wanted, step.name
+    clock = time.perf_counter()
+    trial = place / "clock"
+    prepare(step, trial)
+    finish(start(step, trial), step)
+    seconds = time.perf_counter() - clock
+    assert read_results(step, trial) == wanted, f"{step.name}: two undisturbed runs differ"
+    shutil.rmtree(trial)
+    for _ in range(count):
+        out = place / "out"
+        prepare(step, out)
+        for key, number in fault(step, out, seconds, wanted, rng).items():
+            totals[key] = totals.get(key, 0) + number
+        shutil.rmtree(out)
+    return {"runs": count, "results": len(wanted), **totals}
+
+
+def prepare(step, out):
+    out.mkdir(parents=True)
+    if step.prepare:
+        step.prepare(out)
+
+
+def list_steps(work):
+    """Make a small set in WORK and return the steps that work on it."""
+    data = work / "set"
+    write_synthetic(data, 4, 16, seed=3, size=96, jobs=2)
+    source = work / "source"
+    for n, clip in enumerate(open_dataset(data).clips):
+        shutil.copytree(clip.folder, source / f"seq{n}")
+    cache = work / "features"
+    subprocess.run([sys.executable, "-c", FEATURES, data, cache], check=True)
+
+    def check_out(out):
+        shutil.copytree(ROOT / "notebooks", out / "notebooks")
+        shutil.copy(ROOT / "requirements.lock", out)
+        shutil.copytree(ROOT / "benchmarks", out / "benchmarks")
+        shutil.copytree(data, out / "data" / "small")
+
+    figure = ("run", "--only", "01", "--data", "data/small", "--jobs", "2")
+    return [
+        Step("import", lambda out: (*MER, "import", "4dme-challenge", source, out / "new",
+                                    "--copy"), "new/**/*"),
+        Step("features", lambda out: ("-c", FEATURES, data, out), "features-*.npy"),
+        Step("folds", lambda out: ("-c", FOLDS, data, cache, out), "fold-*"),
+        Step("a figure", lambda out: (*MER, *figure), "artifacts/course-*/figures/*.png",
+             check_out, lambda out: out),
+    ]  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--kills", type=int, default=25, help="of each of four steps")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    if args.work.exists():
+        raise MerError(args.work, "is there already; name a new folder")
+    args.work.mkdir(parents=True)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))
+    rng, table = np.random.default_rng(args.seed), {}
+    faults = {"kill -9": (kill_once, args.kills), "full disk": (fill_once, args.kills // 2),
+              "two at once": (meet_once, max(1, args.kills // 5))}  # fmt: skip
+    for step in list_steps(args.work.resolve()):
+        for name, (fault, count) in faults.items():
+            row = disturb(step, args.work.resolve(), fault, count, rng)
+            table[f"{name}, {step.name}"] = row
+            print(f"{name + ', ' + step.name:24}", row, flush=True)
+    bad = sum(
+        n for row in table.values() for key, n in row.items() if key not in ("runs", "results")
+    )
+    write_json(Path(__file__).with_suffix(".json"), {"seed": args.seed, "faults": table})
+    print(f"lost, changed, left behind or silent in {sum(r['runs'] for r in table.values())} "
+          f"disturbed runs: {bad}")  # fmt: skip
+    raise SystemExit(int(bad > 0))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MerError as error:
+        raise SystemExit(f"faults: {error}") from None

@@ -1,0 +1,276 @@
+"""Ways in which people's files go wrong: each function spoils the folder or file it is given."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import zipfile
+import zlib
+
+from mer_utils.core.png import encode_png
+
+import cv2
+import numpy as np
+from openpyxl import Workbook
+from PIL import Image
+
+
+def frames_of(folder):
+    return sorted(path for path in folder.iterdir() if path.suffix == ".png")
+
+
+def _save(array, kind, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _edit(path, place, change):
+    data = bytearray(path.read_bytes())
+    data[place] = change(data[place])
+    path.write_bytes(bytes(data))
+
+
+def _as_jpegs(folder):
+    for path in frames_of(folder):
+        jpeg = _save(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), "JPEG", quality=95)
+        path.with_suffix(".jpg").write_bytes(jpeg)
+        path.unlink()
+    return sorted(folder.glob("*.jpg"))
+
+
+def jpeg_flipped(folder):
+    path = _as_jpegs(folder)[2]
+    data = bytearray(path.read_bytes())
+    for k in range(60):
+        data[len(data) // 2 + 3 * k] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+def jpeg_cut(folder):
+    path = _as_jpegs(folder)[2]
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def jpeg_of_one_scan_more(folder):
+    path = _as_jpegs(folder)[2]
+    path.write_bytes(path.read_bytes()[:-2] + b"\xff\xda\x00")
+
+
+def png_cut(folder):
+    path = frames_of(folder)[2]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def png_flipped(folder):
+    path = frames_of(folder)[2]
+    _edit(path, path.stat().st_size // 2, lambda byte: byte ^ 0xFF)
+
+
+def png_empty(folder):
+    frames_of(folder)[2].write_bytes(b"")
+
+
+def png_text(folder):
+    frames_of(folder)[2].write_text("no picture\n" * 50)
+
+
+def png_gif(folder):
+    frames_of(folder)[2].write_bytes(_save(np.zeros((20, 40), np.uint8), "GIF"))
+
+
+def png_of_16_bits(folder):
+    path = frames_of(folder)[2]
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    path.write_bytes(encode_png(picture.astype(np.uint16) * 257))
+
+
+def png_transparent(folder):
+    path = frames_of(folder)[2]
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    path.write_bytes(_save(np.stack([grey] * 3 + [grey // 2], -1), "PNG"))
+
+
+def png_bomb(folder):
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(9000))), (b"IEND", b""))
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+    frames_of(folder)[2].write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def png_folder(folder):
+    path = frames_of(folder)[2]
+    path.unlink()
+    path.mkdir()
+
+
+def frame_smaller(folder):
+    path = frames_of(folder)[2]
+    path.write_bytes(encode_png(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[:-2]))
+
+
+def frame_twice(folder):
+    path = frames_of(folder)[2]
+    path.with_suffix(".jpg").write_bytes(_save(cv2.imread(str(path), 0), "JPEG"))
+
+
+def frame_twice_by_zeros(folder):
+    path = frames_of(folder)[2]
+    shutil.copyfile(path, path.with_name(f"0{path.name}"))
+
+
+def frame_of_two_cameras(folder):
+    for path in frames_of(folder):
+        shutil.copyfile(path, path.with_name(f"right_{path.name}"))
+        path.rename(path.with_name(f"left_{path.name}"))
+
+
+def frame_without_number(folder):
+    shutil.copyfile(frames_of(folder)[2], folder / "cover.png")
+
+
+def frame_of_no_text(folder):
+    frames_of(folder)[2].rename(os.fsdecode(os.fsencode(folder) + b"/77\xff.png"))
+
+
+def frame_linked_out(folder):
+    outside = folder.parents[1] / "outside.png"
+    frames_of(folder)[2].rename(outside)
+    (folder / "0002.png").unlink(missing_ok=True)
+    (folder / "0002.png").symlink_to(outside)
+
+
+def frame_linked_nowhere(folder):
+    path = frames_of(folder)[2]
+    path.unlink()
+    path.symlink_to(path.with_name("0999.png"))
+
+
+def frame_linked_round(folder):
+    path = frames_of(folder)[2]
+    path.unlink()
+    path.symlink_to(path)
+
+
+def frames_two(folder):
+    for path in frames_of(folder)[2:]:
+        path.unlink()
+
+
+def frames_none(folder):
+    for path in frames_of(folder):
+        path.unlink()
+
+
+def frames_no_folder(folder):
+    shutil.rmtree(folder)
+    folder.write_text("a file")
+
+
+def frames_missing(folder):
+    shutil.rmtree(folder)
+
+
+def frames_thin(folder):
+    for path in frames_of(folder):
+        path.write_bytes(encode_png(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[:, :1]))
+
+
+FOLDERS = [
+    jpeg_flipped, jpeg_cut, jpeg_of_one_scan_more, png_cut, png_flipped, png_empty, png_text,
+    png_gif, png_of_16_bits, png_transparent, png_bomb, png_folder, frame_smaller, frame_twice,
+    frame_twice_by_zeros, frame_of_two_cameras, frame_without_number, frame_of_no_text,
+    frame_linked_out, frame_linked_nowhere, frame_linked_round, frames_two, frames_none,
+    frames_no_folder, frames_missing, frames_thin,
+]  # fmt: skip
+
+
+# tables: (name, what a sound CSV of text becomes). A sound one has a header and two rows or more.
+
+
+def to_xlsx(text, change=None, patch=None):
+    """Return a CSV as the bytes of a spreadsheet; ``change`` edits the sheet, ``patch`` its XML."""
+    book = Workbook()
+    for line in text.splitlines():
+        book.active.append(line.split(","))
+    if change:
+        change(book.active)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    if patch is None:
+        return buffer.getvalue()
+    out = io.BytesIO()
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(name, patch(data) if name.endswith("sheet1.xml") else data)
+    return out.getvalue()
+
+
+def _line(text, number, change):
+    lines = text.splitlines()
+    lines[number] = change(lines[number])
+    return "\n".join(lines) + "\n"
+
+
+def _cut_column(text, column):
+    rows = [line.split(",") for line in text.splitlines()]
+    return "".join(",".join(row[:column] + row[column + 1 :]) + "\n" for row in rows)
+
+
+def _write(place, value):
+    def change(sheet):
+        sheet[place] = value
+
+    return change
+
+
+TABLES = {
+    "empty": (".csv", lambda text: ""),
+    "blank lines": (".csv", lambda text: "\n\n\n"),
+    "header alone": (".csv", lambda text: text.splitlines()[0] + "\n"),
+    "a name twice": (".csv", lambda text: _line(text, 0, lambda line: line + "," + line)),
+    "a cell too many": (".csv", lambda text: _line(text, 1, lambda line: line + ",x")),
+    "first column missing": (".csv", lambda text: _cut_column(text, 0)),
+    "second column missing": (".csv", lambda text: _cut_column(text, 1)),
+    "not UTF-8": (".csv", lambda text: text.encode("utf-16")),
+    "Latin-1": (".csv", lambda text: _line(text, 1, lambda line: "ä" + line).encode("latin-1")),
+    "a quote left open": (".csv", lambda text: _line(text, 1, lambda line: '"' + line)),
+    "NUL": (".csv", lambda text: _line(text, 1, lambda line: "\0" + line)),
+    "a row twice": (".csv", lambda text: text + text.splitlines()[1] + "\n"),
+    "first cell empty": (
+        ".csv",
+        lambda text: _line(text, 1, lambda line: "," + line.partition(",")[2]),
+    ),
+    "unknown in the first cell": (
+        ".csv",
+        lambda text: _line(text, 1, lambda line: "8888," + line.partition(",")[2]),
+    ),
+    "leads out": (
+        ".csv",
+        lambda text: _line(text, 1, lambda line: "../../etc," + line.partition(",")[2]),
+    ),
+    "JSON": (".csv", lambda text: json.dumps({"rows": text.splitlines()})),
+    "a picture": (".csv", lambda text: encode_png(np.zeros((9, 9), np.uint8))),
+    "no spreadsheet": (".xlsx", lambda text: text),
+    "spreadsheet cut off": (".xlsx", lambda text: to_xlsx(text)[:-200]),
+    "a formula": (".xlsx", lambda text: to_xlsx(text, _write("B2", "=1+1"))),
+    "a cell far down": (".xlsx", lambda text: to_xlsx(text, _write("A1048576", "x"))),
+    "a cell far right": (".xlsx", lambda text: to_xlsx(text, _write("XFD2", "x"))),
+    "no sheet in it": (".xlsx", lambda text: to_xlsx(text, None, lambda data: b"<worksheet/>")),
+}
+
+
+# dataset.json: what one key becomes; None: the key is left out
+ABOUT = [
+    ("name", None), ("name", ""), ("name", 7), ("views", None), ("views", 0), ("views", 3),
+    ("views", "2"), ("views", 1.5), ("labels", None), ("labels", []), ("labels", "Negative"),
+    ("labels", [1, 2, 3, 4, 5]), ("labels", ["Negative", "negative"]), ("labels", ["Joy"]),
+    ("labels", {"Negative": 1}), ("exclusive", None), ("exclusive", "no"), ("exclusive", 1),
+    ("synthetic", None), ("synthetic", "yes"), ("frames", "nowhere"), ("frames", 5),
+    ("frames", ""), ("channels", ["u", "v"]), ("channels", "uvm"), ("channels", ["u", "u", "u"]),
+]  # fmt: skip

@@ -1,0 +1,407 @@
+"""What people's data and fingers do to the command line: whatever it is, it is refused in
+one sentence that names the place, nothing is lost and nothing is left behind.
+"""
+
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+from mer_utils.data.tables import write_table
+
+import cv2
+import numpy as np
+import pytest
+import spoil
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+CLIP = "S01_001"
+
+
+@pytest.fixture
+def own(data, tmp_path):
+    """A copy of the small dataset in the folder "mine"."""
+    return Path(shutil.copytree(data.root, tmp_path / "mine"))
+
+
+def contents(root):
+    """Return {path: what it holds} of all that lies below a folder, links as links."""
+    found = {}
+    for folder, inner, names in os.walk(root):
+        for name in [*inner, *names]:
+            path = Path(folder, name)
+            link = path.is_symlink()
+            found[path] = os.readlink(path) if link else path.is_file() and path.read_bytes()
+    return found
+
+
+def refuse(mer, place, *words, code=1):
+    """Check that a command is refused in one sentence about ``place``, and changes nothing."""
+    before = contents(Path.cwd().parent)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        ended, out, err = mer(*words)
+    assert contents(Path.cwd().parent) == before
+    assert ended == code, (ended, out, err)
+    if code == 1:
+        assert err.startswith("mer: ") and err.count("\n") == 1 and not out, (out, err)
+    assert "foresaw" not in err and "Traceback" not in err and place in err, err
+    return err
+
+
+def each(table):
+    return pytest.mark.parametrize("spoilt", table, ids=lambda one: one.__name__)
+
+
+# frames ------------------------------------------------------------------------------------------
+
+
+@each(spoil.FOLDERS)
+def test_a_spoilt_clip_gets_no_prediction(spoilt, own, trained, mer):
+    folder = own / "clips" / CLIP
+    spoilt(folder)
+    refuse(mer, CLIP, "predict", folder, "--weights", trained[0])
+
+
+@each(spoil.FOLDERS)
+def test_a_spoilt_clip_is_not_played(spoilt, own, mer, monkeypatch):
+    folder = own / "clips" / CLIP
+    spoilt(folder)
+    monkeypatch.chdir(Path(__file__).parents[2])
+    code, out, err = mer("demo", folder, "--no-open", "--views", "2")
+    assert code == 1 and not out and err.startswith("mer: ") and err.count("\n") == 1
+    assert CLIP in err and "foresaw" not in err
+
+
+@each(spoil.FOLDERS)
+def test_the_doctor_finds_a_spoilt_clip_and_reads_the_others(spoilt, own, mer):
+    spoilt(own / "clips" / CLIP)
+    before = contents(own)
+    code, out, err = mer("doctor", own, "--jobs", "1", "--json")
+    report = json.loads(out)
+    mended = [one for one in report["findings"] if one["level"] == "mend"]
+    assert (code, err, report["sound"]) == (1, "", False) and contents(own) == before
+    checks = {"rows", "frames", "sizes", "face box"}
+    about = [one for one in mended if one["check"] in checks]
+    assert about and all(CLIP in f"{one['where']} {one['what']}" or "row 2" in one["where"]
+                         for one in about)  # fmt: skip
+    assert report["facts"]["clips"] >= 5  # of six
+
+
+@each(spoil.FOLDERS)
+def test_a_spoilt_clip_gets_no_answer_sheet(spoilt, own, trained, mer):
+    spoilt(own / "clips" / CLIP)
+    rows = (own / "manifest.csv").read_text().splitlines()
+    bare = [",".join([*row.split(",")[:2], *[""] * 5, *row.split(",")[7:]]) for row in rows[1:]]
+    (own / "manifest.csv").write_text("\n".join([rows[0], *bare]) + "\n")
+    for k, name in enumerate(sorted(path.name for path in (own / "clips").iterdir())):
+        text = (own / "manifest.csv").read_text().replace(f"{name},", f"seq{k}_{name},", 1)
+        (own / "manifest.csv").write_text(text)
+        (own / "clips" / name).rename(own / "clips" / f"seq{k}_{name}")
+    words = ("submit", own, "out.csv", "--weights", trained[0], "--jobs", "1")
+    refuse(mer, "", *words)
+
+
+LISTED = [
+    spoil.frame_twice, spoil.frame_twice_by_zeros, spoil.frame_of_two_cameras,
+    spoil.frame_without_number, spoil.frame_of_no_text, spoil.frame_linked_out,
+    spoil.frames_two, spoil.frames_none, spoil.frames_no_folder, spoil.frames_missing,
+]  # fmt: skip
+
+
+@each(LISTED)
+@pytest.mark.parametrize("copy", [(), ("--copy",)], ids=["referenced", "copied"])
+def test_a_spoilt_clip_is_not_imported(spoilt, copy, own, mer):
+    spoilt(own / "clips" / CLIP)
+    table = own.parent / "table.csv"
+    write_table(table, [{"clip": CLIP, "subject": "S01"}])
+    words = ("import", "frames", own / "clips", "new", "--table", table, *copy, "--jobs", "1")
+    refuse(mer, CLIP, *words)
+
+
+def _film(path, code="MJPG"):
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 60, (160, 80), isColor=False)
+    grey = np.random.default_rng(0).integers(0, 255, (80, 160), np.uint8)
+    for k in range(30):
+        film.write(np.roll(grey, k, 1))
+    film.release()
+    return path.read_bytes()
+
+
+def _flip(data):
+    spoilt = bytearray(data)
+    for k in range(90):
+        spoilt[len(data) // 2 + 3 * k] ^= 0xFF
+    return bytes(spoilt)
+
+
+FILMS = {
+    "cut": ("avi", lambda data: data[: int(0.93 * len(data))]),
+    "cut by one frame": ("avi", lambda data: data[: int(0.975 * len(data))]),
+    "cut in half": ("avi", lambda data: data[: len(data) // 2]),
+    "bytes flipped": ("avi", _flip),
+    "empty": ("avi", lambda data: b""),
+    "text": ("mp4", lambda data: b"no film\n" * 99),
+    "mp4 cut": ("mp4", lambda data: data[: int(0.93 * len(data))]),
+    "mkv cut": ("mkv", lambda data: data[: int(0.9 * len(data))]),
+}
+
+
+@pytest.mark.parametrize("name", FILMS)
+@pytest.mark.parametrize("entry", ["predict", "import"])
+def test_a_spoilt_film_is_refused(name, entry, trained, mer, tmp_path):
+    ending, change = FILMS[name]
+    film = tmp_path / "films" / f"F1.{ending}"
+    film.parent.mkdir()
+    film.write_bytes(change(_film(film, "mp4v" if ending == "mp4" else "MJPG")))
+    if entry == "predict":
+        refuse(mer, film.name, "predict", film, "--weights", trained[0])
+    else:
+        table = tmp_path / "table.csv"
+        write_table(table, [{"clip": film.name, "subject": "S01"}])
+        words = ("import", "frames", film.parent, "new", "--table", table, "--jobs", "1")
+        refuse(mer, "row 2", *words)
+
+
+# tables ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["frames", "challenge", "classes", "obj", "manifest"])
+def reading(request, own, mer):
+    """A way to read a table: its sound text, and what reads it from a path."""
+    names, kind = sorted(path.name for path in (own / "clips").iterdir()), request.param
+    labels = "Negative,Positive,Repression,Surprise,Others"
+    if kind == "manifest":
+        return (own / "manifest.csv").read_text(), own, ("doctor", own, "--jobs", "1")
+    if kind == "frames":
+        text = "clip,subject\n" + "".join(f"{name},{name[:3]}\n" for name in names)
+        return text, own, ("import", "frames", own / "clips", "new", "--table")
+    if kind == "obj":
+        for name in names:
+            (own / "clips" / name / "1.obj").write_text("v 0 0 0\n")
+        text = f"clip,subject,{labels}\n" + "".join(f"{name},S1,1,0,0,0,0\n" for name in names)
+        return text, own, ("import", "obj", own / "clips", "new", "--labels")
+    for k, name in enumerate(names):
+        (own / "clips" / name).rename(own / "clips" / f"seq{k + 1}")
+    text = f"Id,Subject,{labels}\n" + "".join(f"{k + 1},S1,1,0,0,0,0\n" for k in range(len(names)))
+    words = ["import", "4dme-challenge", own / "clips", "new", "--labels"]
+    if kind == "challenge":
+        return text, own, tuple(words)
+    table = own.parent / "labels.csv"
+    table.write_text(text)
+    text = "label,class\nNegative,bad\nPositive,good\nRepression,bad\nSurprise,good\nOthers,\n"
+    return text, own, (*words, table, "--classes")
+
+
+@pytest.mark.parametrize("name", spoil.TABLES)
+def test_a_spoilt_table_is_refused(name, reading, mer):
+    (ending, change), (text, own, words) = spoil.TABLES[name], reading
+    if "4dme-challenge" in words and name == "second column missing" and "--classes" not in words:
+        pytest.skip("the challenge's table need not name subjects")
+    data = change(text)
+    data = data if isinstance(data, bytes) else data.encode()
+    if words[0] == "doctor":
+        if ending == ".xlsx":
+            pytest.skip("a manifest is a CSV")
+        (own / "manifest.csv").write_bytes(data)
+        code, out, err = mer(*words)
+        told = err if err else out
+        assert code == 1 and "Traceback" not in told and "foresaw" not in told
+        assert "manifest.csv" in told and (own / "manifest.csv").read_bytes() == data
+        return
+    path = own.parent / f"spoilt{ending}"
+    path.write_bytes(data)
+    refuse(mer, "spoilt", *words, path)
+
+
+# dataset.json ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key, value", spoil.ABOUT, ids=lambda one: str(one).replace(" ", ""))
+@pytest.mark.parametrize("entry", ["doctor", "submit", "run"])
+def test_a_spoilt_description_is_refused(key, value, entry, own, trained, mer, monkeypatch):
+    about = json.loads((own / "dataset.json").read_text())
+    about.pop(key, None)
+    if value is not None:
+        about[key] = value
+    (own / "dataset.json").write_text(json.dumps(about))
+    words = {
+        "doctor": ("doctor", own, "--jobs", "1"),
+        "submit": ("submit", own, "out.csv", "--weights", trained[0]),
+        "run": ("run", "--profile", "paper", "--data", own),
+    }[entry]
+    if entry == "run":
+        monkeypatch.chdir(Path(__file__).parents[2])
+        code, _, err = mer(*words)
+        assert code == 1 and err.startswith("mer: ") and "foresaw" not in err
+        return
+    refuse(mer, "", *words)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '"x"', "\0", "{}", '{"name": NaN}'])
+@pytest.mark.parametrize("entry", ["doctor", "submit"])
+def test_what_is_no_description_is_refused(text, entry, own, trained, mer):
+    (own / "dataset.json").write_text(text)
+    rest = ("--jobs", "1") if entry == "doctor" else ("out.csv", "--weights", trained[0])
+    refuse(mer, "dataset.json", entry, own, *rest)
+
+
+# the command line --------------------------------------------------------------------------------
+
+FRAMES = [
+    (0, -10), (0, -8), (0, -7), (0, -2), (0, 0), (0, 1), (0, 10**6), (0, 10**20), (-1, -1),
+    (-5, 9), (10**6, -1), (10**20, -1), (5, 5), (5, 6), (9, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("onset, offset", FRAMES)
+def test_frame_numbers_that_point_nowhere(onset, offset, data, trained, mer):
+    words = ("--onset", onset, "--offset", offset, "--weights", trained[0])
+    refuse(mer, "S01_001", "predict", data.clips[0].folder, *words)
+
+
+BOXES = [
+    "1 2 3", "1 2 3 4 5; 1 2 3 4 5", "a b c d; a b c d", "10 10 11 11; 10 10 11 11",
+    "50 50 10 10; 50 50 10 10", "-5 0 60 60; 0 0 60 60", "0 0 9999 9999; 0 0 9999 9999", ";",
+    "0 0 60 60", "0 0 60 60; 0 0 60 60; 0 0 60 60", "1e1 0 60 60; 0 0 60 60",
+    "0 0 99999999999999999999 60; 0 0 60 60", "nan nan nan nan; nan nan nan nan",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_boxes_that_hold_no_face(box, data, trained, mer):
+    words = ("predict", data.clips[0].folder, "--weights", trained[0], "--box", box)
+    refuse(mer, "box", *words)
+
+
+@pytest.mark.parametrize("fps", ["0", "-5", "nan", "inf", "1e9", "-inf"])
+def test_rates_that_no_camera_has(fps, own, mer):
+    write_table(own.parent / "table.csv", [{"clip": CLIP, "subject": "S01"}])
+    words = ("import", "frames", own / "clips", "new", "--table", own.parent / "table.csv")
+    refuse(mer, "fps", *words, "--fps", fps)
+
+
+CELLS = [
+    ("onset", "-1"), ("onset", "1.5"), ("onset", "x"), ("onset", "99"), ("offset", "0"),
+    ("offset", "99999999999999999999"), ("apex", "0"), ("apex", "nan"), ("fps", "0"),
+    ("fps", "nan"), ("fps", "-3"), ("fps", "1e9"), ("negative", "2"), ("negative", "yes"),
+    ("negative", ""), ("subject", ""), ("clip", ".."), ("clip", "a/b"), ("clip", "/etc"),
+    ("clip", "a" * 300), ("clip", "nowhere"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column, value", CELLS)
+def test_the_doctor_names_row_and_column_of_a_wrong_cell_and_adds_no_other_finding(
+    column, value, own, mer
+):
+    sound = json.loads(mer("doctor", own, "--jobs", "1", "--json")[1])["findings"]
+    header, first, *rest = (own / "manifest.csv").read_text().splitlines()
+    cells = dict(zip(header.split(","), first.split(","), strict=True)) | {column: value}
+    lines = [header, ",".join(cells.values()), *rest]
+    (own / "manifest.csv").write_text("\n".join(lines) + "\n")
+    code, out, _ = mer("doctor", own, "--jobs", "1", "--json")
+    found = json.loads(out)["findings"]
+    rows = [one for one in found if one["check"] == "rows"]
+    assert code == 1 and len(rows) == 1 and "row 2" in rows[0]["where"]
+    assert all(one in sound for one in found if one["check"] != "rows")
+
+
+OPTIONS = [
+    ("synth", "new", "--clips", "0"), ("synth", "new", "--clips", "999999999999"),
+    ("synth", "new", "--clips", "-1"), ("synth", "new", "--subjects", "0"),
+    ("synth", "new", "--clips", "x"), ("synth", "new", "--jobs", "-1"),
+    ("run", "--jobs", "-1"), ("run", "--nothing"), ("nothing",), ("import",), ("import", "x"),
+    ("predict",), ("submit", "one"), ("import", "frames", "a", "b"),
+    ("import", "frames", "a", "b", "--table", "c", "--views", "3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", OPTIONS, ids=" ".join)
+def test_wrong_usage_is_explained(words, mer):
+    refuse(mer, "", *words, code=2)
+
+
+SENTENCES = [
+    ("synth", "new", "--preset", "none"), ("synth", "new", "--size", "3"),
+    ("synth", "new", "--size", "-3"), ("synth", "a" * 300, "--clips", "2"),
+    ("synth", "new", "--subjects", "9", "--clips", "2"),
+    ("doctor", "nowhere"), ("doctor", "a" * 300), ("doctor", ""), ("predict", "nowhere"),
+    ("predict", "a" * 300), ("submit", "nowhere", "out.csv"), ("boxes", "nowhere",
+    "--face-model", "none"), ("import", "obj", "nowhere", "new"),
+    ("import", "4dme-release", "nowhere", "new"), ("import", "4dme-challenge", "nowhere", "new"),
+    ("import", "flow-images", "nowhere", "new"), ("import", "frames", "nowhere", "new", "--table",
+    "none.csv"), ("demo", "nowhere"), ("gallery",), ("status",), ("run",), ("keep",),
+    ("exercises",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", SENTENCES, ids=lambda words: " ".join(words)[:40])
+def test_what_is_not_there_is_said_in_a_sentence(words, mer):
+    refuse(mer, "", *words)
+
+
+RUNS = [
+    ("-p", "x"), ("-p", "05.seeds"), ("-p", "99.seeds=1"), ("-p", "05.nothing=1"),
+    ("-p", "05.members=many"), ("-p", "all.nothing=1"), ("-p", "05.jobs=3"), ("-p", "=1"),
+    ("-p", "05.=1"), ("--only", "99"), ("--from", "99"), ("--only", "03", "--from", "05"),
+    ("--profile", "none"), ("--profile", "paper"), ("--format", "gif"), ("--device", "tpu"),
+    ("--dask", "nonsense"), ("--dask", "tcp://host"), ("--dask", "host:8786"), ("--data", "none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", RUNS, ids=" ".join)
+def test_a_run_that_makes_no_sense(words, mer, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.setenv("MER_DASK", "")
+    monkeypatch.setenv("MER_DEVICE", "cpu")
+    code, out, err = mer("run", *words)
+    assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1 and not out
+    assert "foresaw" not in err
+
+
+def test_nothing_is_written_into_a_dataset_or_over_another_file(own, trained, mer, tmp_path):
+    clip = own / "clips" / CLIP
+    weights = ("--weights", trained[0])
+    refuse(mer, "inside the dataset", "submit", own, own / "manifest.csv", *weights, "--overwrite")
+    refuse(mer, "inside the dataset", "submit", own, own / "clips" / "out.csv", *weights)
+    refuse(mer, "inside the dataset", "predict", clip, *weights, "--out", clip)
+    bare = Path(shutil.copytree(clip, tmp_path / "bare"))
+    refuse(mer, "inside the clip", "predict", bare, *weights, "--out", bare / "answers")
+    (Path.cwd() / "out.csv").write_text("mine")
+    refuse(mer, "is there already", "submit", own, "out.csv", *weights)
+    out = Path.cwd() / "predictions"
+    out.mkdir()
+    for name in ("bare.png", "bare.json"):
+        (out / name).write_text("mine")
+        refuse(mer, "bare", "predict", bare, *weights)
+        (out / name).unlink()
+    (Path.cwd() / "file").write_text("mine")
+    refuse(mer, "file", "predict", bare, *weights, "--out", "file")
+    refuse(mer, "file", "synth", "file", "--clips", "2", "--subjects", "2")
+
+
+@given(text=st.text(max_size=40), onset=st.integers(), offset=st.integers())
+@settings(max_examples=60, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+def test_any_box_and_any_frame_numbers_end_in_a_sentence_or_an_answer(
+    text, onset, offset, data, trained, mer
+):
+    words = ("--box", text, "--onset", onset, "--offset", offset, "--weights", trained[0])
+    code, _, err = mer("predict", data.clips[0].folder, *words, "--overwrite")
+    assert code in (0, 1) and "foresaw" not in err and err.count("\n") == code
+
+
+@given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
+@settings(max_examples=80, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+def test_any_manifest_ends_in_a_sentence_or_a_report(text, data, mer, tmp_path):
+    root = tmp_path / "any"
+    if not root.exists():
+        (root / "clips").mkdir(parents=True)
+        shutil.copyfile(data.root / "dataset.json", root / "dataset.json")
+    lines = (data.root / "manifest.csv").read_text().splitlines()
+    (root / "manifest.csv").write_text(f"{lines[0]}\n{text}\n", newline="")
+    code, _, err = mer("doctor", root, "--jobs", "1")
+    assert code == 1 and "foresaw" not in err and err.count("\n") <= 1

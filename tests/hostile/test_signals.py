@@ -1,0 +1,65 @@
+"""A command that is told to end takes its workers along and leaves no folder in the making."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from mer_utils.data.tables import write_table
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+SECONDS = 2  # in which all must have ended
+
+
+def _write_films(folder, count):
+    folder.mkdir()
+    grey = np.random.default_rng(0).integers(0, 255, (400, 800), np.uint8)
+    for k in range(count):
+        words = cv2.VideoWriter_fourcc(*"MJPG"), 60, (800, 400)
+        film = cv2.VideoWriter(str(folder / f"F{k}.avi"), *words, isColor=False)
+        for t in range(60):
+            film.write(np.roll(grey, t, 1))
+        film.release()
+    rows = [{"clip": f"F{k}.avi", "subject": f"S{k}"} for k in range(count)]
+    write_table(folder.parent / "table.csv", rows)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("command", ["synth", "import"])
+def test_a_signal_ends_workers_and_removes_what_is_unfinished(name, command, tmp_path):
+    home = tmp_path / "temporary"  # where libraries put what workers share
+    home.mkdir()
+    words = ["synth", "new", "--clips", "400", "--subjects", "4"]
+    if command == "import":
+        _write_films(tmp_path / "films", 16)
+        words = ["import", "frames", "films", "new", "--table", "table.csv", "--numbers", "0"]
+    before = sorted(path.name for path in tmp_path.iterdir())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mer_utils.cli", *words, "--jobs", "2"],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(home), "JOBLIB_TEMP_FOLDER": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.glob(".new.*/clips/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2 and process.poll() is None
+    process.send_signal(getattr(signal, name))
+    began = time.monotonic()
+    out, err = process.communicate(timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=max(0, began + SECONDS - time.monotonic()))
+    assert time.monotonic() - began < SECONDS + 1 and not alive
+    assert (process.returncode, out) == (128 + getattr(signal, name), "")
+    assert "Traceback" not in err and "foresaw" not in err, err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert not list(home.iterdir())
