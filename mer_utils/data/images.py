@@ -94,11 +94,11 @@ def read_image(path, colour=False):
     """
     data = _read_bytes(path)
     header = _check_header(path, data)
-    _check_whole(path, header, data)
     if header.format == "JPEG" and header.mode in ("L", "RGB"):
         image = _decode_jpeg(path, data, colour)
         if header.getexif().get(ORIENTATION) in UPRIGHT:
             return image
+    _check_whole(path, header, data)
     see_through = "A" in header.getbands() or "transparency" in header.info
     mode = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
     try:
@@ -126,7 +126,7 @@ def _decode_jpeg(path, data, colour=False):
     try:
         image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY")
     except ValueError as error:
-        raise MerError(path, f"is damaged ({error}); copy the file again") from None
+        raise MerError(path, f"is damaged or cut off ({error}); copy the file again") from None
     return image if colour else image[..., 0]
 
 

@@ -2,6 +2,7 @@
 and cached.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -158,7 +159,7 @@ def extract_clip(clip, views, options=FrontEnd(), frames=None):
     T) px and boxes (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. Raises MerError
     where ``options`` ask for an annotated apex and there is none.
     """
-    return next(_extract_variants(clip, views, [options], frames))
+    return next(_extract_variants(clip, [options], _crop_variants(clip, views, [options], frames)))
 
 
 def measure_crops(crops, onset, offset, options=FrontEnd()):
@@ -171,12 +172,16 @@ def measure_crops(crops, onset, offset, options=FrontEnd()):
     return flow_maps(crops, onset, apex, offset, options, masks), apex, curve
 
 
-def _extract_variants(clip, views, variants, raw=None):
-    """Yield what ``extract_clip`` returns for each FrontEnd in ``variants``; what they share is
-    computed once.
-    """
+def _crop_variants(clip, views, variants, raw=None):
+    """Return {(crop, enlarge): (crops, boxes)} of a clip for all of ``variants``."""
     places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))
-    crops = dict(zip(places, crop_places(clip, views, places, raw), strict=True))
+    return dict(zip(places, crop_places(clip, views, places, raw), strict=True))
+
+
+def _extract_variants(clip, variants, crops):
+    """Yield what ``extract_clip`` returns for each FrontEnd in ``variants`` from the ``crops`` of
+    ``_crop_variants``; what they share is computed once.
+    """
     flows, curves, phases, believed = {}, {}, {}, {}
     for options in variants:
         kind = (options.crop, options.enlarge)
@@ -235,10 +240,14 @@ def _extract_part(clips, views, channels, variants):
             [(read_flow_images(clip, channels, options), -1, 0) for options in variants]
             for clip in clips
         ]
-    return [
-        [(maps, apex, boxes) for maps, apex, _, boxes in _extract_variants(c, views, variants)]
-        for c in clips
-    ]
+    with ThreadPoolExecutor(1) as ahead:  # the next clip is decoded while this one's flow is found
+        crops = (ahead.submit(_crop_variants, clip, views, variants) for clip in clips)
+        coming, records = next(crops), []
+        for clip in clips:
+            here, coming = coming.result(), next(crops, None)
+            found = _extract_variants(clip, variants, here)
+            records.append([(maps, apex, boxes) for maps, apex, _, boxes in found])
+    return records
 
 
 def _describe_record(dataset, options):
