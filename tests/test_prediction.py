@@ -11,6 +11,7 @@ from mer_utils.learning.recipe import Recipe
 from mer_utils.method.features import FrontEnd
 from mer_utils.suite.clips import open_film
 from mer_utils.suite.prediction import find_weights, load_ensemble, predict_clip, save_ensemble
+from mer_utils.suite.submission import answer_clips
 
 import cv2
 import numpy as np
@@ -43,6 +44,39 @@ def test_a_folder_of_frames_is_predicted_like_the_clip_it_is(trained, data, tmp_
         assert 0 <= row["probability"] <= 1 and row["spread"] >= 0
     whole = predict_clip(folder, load_ensemble(path))
     assert (whole.onset, whole.offset) == (0, len(clip.frames) - 1)
+
+
+def test_weights_of_given_data_come_first_and_several_sets_are_a_question(tmp_path):
+    made = [
+        tmp_path / "artifacts" / name / "05" / "weights.safetensors"
+        for name in ("course", "full", "course-mine-1a2b3c", "paper-mine-1a2b3c", "paper-b-2")
+    ]
+    for k, path in enumerate(made[:4]):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+        assert find_weights(tmp_path) == made[k]
+    made[4].parent.mkdir(parents=True)
+    made[4].write_bytes(b"")
+    with pytest.raises(MerError, match=r"2 datasets .* --weights: .*paper-b.*paper-mine"):
+        find_weights(tmp_path)
+
+
+def test_networks_that_learnt_from_flow_images_do_not_answer_frames(trained, data, tmp_path):
+    tensors, about = read_arrays(trained[0])
+    about["channels"] = ["u", "v", "magnitude"]
+    write_arrays(tmp_path / "flow.safetensors", tensors, about)
+    learnt = load_ensemble(tmp_path / "flow.safetensors")
+    with pytest.raises(
+        MerError, match="learnt from ready-made flow images .* cannot answer frames"
+    ):
+        predict_clip(data.clips[0].folder, learnt)
+    bare = replace(data, clips=tuple(replace(clip, labels=None) for clip in data.clips))
+    with pytest.raises(MerError, match="cannot answer frames"):
+        answer_clips(bare, learnt)
+    pictures = replace(bare, info=data.info | {"channels": ["u", "v", "strain"]})
+    for weights in (learnt, load_ensemble(trained[0])):
+        with pytest.raises(MerError, match=r"cannot answer ready-made flow images \(strain, u, v"):
+            answer_clips(pictures, weights)
 
 
 def test_bad_weights_and_bad_frames_are_one_sentence(trained, data, tmp_path):

@@ -430,13 +430,16 @@ def test_a_failing_notebook_leaves_earlier_figures_alone(root, old, new, sentenc
     assert status(root) == {"01": "its last run did not finish", "02": ""}
 
 
-def test_pictures_of_given_data_stay_out_of_the_committed_folder(tmp_path):
-    places = [
-        default_out(tmp_path, PROFILES, *c)
-        for c in (("full", ""), ("full", "d"), ("paper", "d"), ("course", ""))
-    ]
-    kept = [f"artifacts/{profile}/figures" for profile in ("full", "paper", "course")]
-    assert [str(path.relative_to(tmp_path)) for path in places] == ["figures", *kept]
+def test_pictures_of_given_data_stay_out_of_the_committed_folder_and_apart(tmp_path):
+    (tmp_path / "e").mkdir()
+    names = []
+    for profile, data in (("full", ""), ("course", ""), ("full", "d"), ("paper", "d"),
+                          ("paper", "e/d"), ("paper", "e/../d")):  # fmt: skip
+        out = default_out(tmp_path, PROFILES, profile, data)
+        names.append(str(out.relative_to(tmp_path)))
+    assert names[:2] == ["figures", "artifacts/course/figures"]
+    assert names[2].startswith("artifacts/full-d-") and names[3].startswith("artifacts/paper-d-")
+    assert names[5] == names[3] and len(set(names)) == 5
 
 
 def mark(root, **more):

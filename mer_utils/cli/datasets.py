@@ -63,7 +63,7 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Weights of notebook 05; default: profile paper's, else full's, else course's.",
+        help="Weights of notebook 05; default: those of your own set, else full's, else course's.",
     ),
 ]
 Film = Annotated[

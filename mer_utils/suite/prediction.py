@@ -142,18 +142,22 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
 
 
 def find_weights(root):
-    """Return the weights that notebook 05 kept under ``root``: of the profile paper (real data)
-    first, then full, then course (synthetic faces). Raises MerError where several sets have some.
+    """Return the weights that notebook 05 kept under ``root``: of a dataset that was given, else of
+    synthetic faces; of the profile paper first, then full, then course. Raises MerError where
+    several datasets have some.
     """
-    kept = Path(root) / "artifacts"
-    own = sorted(kept.glob(f"paper-*/05/{WEIGHTS}"))
-    if len(own) > 1:
-        raise MerError(
-            kept,
-            f"weights of {len(own)} datasets lie there; choose with --weights: "
-            f"{', '.join(map(str, own))}",
-        )
-    paths = [*own, *(kept / profile / "05" / WEIGHTS for profile in ("full", "course"))]
+    kept, profiles = Path(root) / "artifacts", ("paper", "full", "course")
+    for profile in profiles:
+        own = sorted(kept.glob(f"{profile}-*/05/{WEIGHTS}"))
+        if len(own) > 1:
+            raise MerError(
+                kept,
+                f"weights of {len(own)} datasets lie there; choose with --weights: "
+                f"{', '.join(map(str, own))}",
+            )
+        if own:
+            return own[0]
+    paths = [kept / profile / "05" / WEIGHTS for profile in profiles]
     return next((path for path in paths if path.is_file()), paths[-1])
 
 
