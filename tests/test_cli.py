@@ -141,7 +141,7 @@ def test_more_faces_than_anybody_wants_are_refused_at_once(mer, words, tmp_path)
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (OSError(28, "No space left on device", "a/b.png"), "a/b.png: No space left on device"),
+        (OSError(2, "No such file", "a/b.png"), "a/b.png: No such file"),
         (
             ZeroDivisionError("by\nzero"),
             "an error that nobody foresaw (ZeroDivisionError: by zero)",
@@ -159,6 +159,14 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_log(mer, tmp_path, monkeypatc
     assert err.startswith(f"mer: {sentence}; the trace is in ")
     (log,) = tmp_path.glob("mer-*.log")
     assert str(log) in err and "Traceback" in log.read_text() and "status" in log.read_text()
+
+
+def test_a_disk_that_refuses_is_no_fault_of_the_program(mer, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device", "a/b.png")
+
+    monkeypatch.setattr("mer_utils.suite.run.read_status", fail)
+    assert mer("status", cwd=tmp_path) == (1, "", "mer: a/b.png: No space left on device\n")
 
 
 def test_help_names_every_command():

@@ -104,7 +104,7 @@ def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained, tmp_pa
     assert mer(*again)[0] == 0  # the same clip may be answered again
     twin = shutil.copytree(clip.folder, tmp_path / "another person" / clip.name)
     code, _, err = mer("predict", twin, "--weights", trained[0])
-    assert code == 1 and "answers another clip of this name" in err and err.count("\n") == 1
+    assert code == 1 and "another clip of this name" in err and err.count("\n") == 1
     assert json.loads(Path(f"predictions/{clip.name}.json").read_text())["source"] != str(twin)
     assert mer("predict", twin, "--weights", trained[0], "--overwrite")[0] == 0
 

@@ -67,10 +67,10 @@ def test_networks_that_learnt_from_flow_images_do_not_answer_frames(trained, dat
     write_arrays(tmp_path / "flow.safetensors", tensors, about)
     learnt = load_ensemble(tmp_path / "flow.safetensors")
     with pytest.raises(
-        MerError, match="learnt from ready-made flow images .* cannot answer frames"
+        MerError, match=r"learnt from ready-made flow images .* cannot answer frames"
     ):
         predict_clip(data.clips[0].folder, learnt)
-    bare = replace(data, clips=tuple(replace(clip, labels=None) for clip in data.clips))
+    bare = replace(data, clips=(replace(data.clips[0], labels=None),))
     with pytest.raises(MerError, match="cannot answer frames"):
         answer_clips(bare, learnt)
     pictures = replace(bare, info=data.info | {"channels": ["u", "v", "strain"]})

@@ -435,7 +435,7 @@ def test_pictures_of_given_data_stay_out_of_the_committed_folder_and_apart(tmp_p
     names = []
     for profile, data in (("full", ""), ("course", ""), ("full", "d"), ("paper", "d"),
                           ("paper", "e/d"), ("paper", "e/../d")):  # fmt: skip
-        out = default_out(tmp_path, PROFILES, profile, data)
+        out = default_out(tmp_path, PROFILES, profile, data and str(tmp_path / data))
         names.append(str(out.relative_to(tmp_path)))
     assert names[:2] == ["figures", "artifacts/course/figures"]
     assert names[2].startswith("artifacts/full-d-") and names[3].startswith("artifacts/paper-d-")

@@ -58,14 +58,17 @@ def read_suite(root):
 
 
 def find_place(root, profile, data=""):
-    """Return the folder of what a profile makes: artifacts/<profile>, and for a dataset that was
-    given one of its own, so that no picture of one set stands beside another's.
+    """Return the folder of what a profile makes: artifacts/<profile>. A dataset that `mer run
+    --data` hands on (an absolute path) has one of its own: no picture of one set lies beside
+    another's.
     """
-    name = profile
-    if data:
-        folder = (Path(root) / data).resolve()
-        name = f"{profile}-{folder.name[:60]}-{key_of(str(folder))[:6]}"
-    return Path(root) / "artifacts" / name
+    place, folder = Path(root).resolve() / "artifacts", Path(data)
+    if not data or not folder.is_absolute():
+        return place / profile
+    folder = folder.resolve()
+    inside = folder.is_relative_to(place.parent)  # a checkout may be moved
+    key = key_of((folder.relative_to(place.parent) if inside else folder).as_posix())
+    return place / f"{profile}-{folder.name[:60]}-{key[:6]}"
 
 
 def open_study(notebook, params):
