@@ -29,6 +29,14 @@ def _write_films(folder, count):
     write_table(folder.parent / "table.csv", rows)
 
 
+def _is_at_work(process):
+    """Return whether a process is more than an entry in the table that nobody has cleared yet."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
@@ -58,6 +66,7 @@ def test_a_signal_ends_workers_and_removes_what_is_unfinished(name, command, tmp
     began = time.monotonic()
     out, err = process.communicate(timeout=20)
     _, alive = psutil.wait_procs(children, timeout=max(0, began + SECONDS - time.monotonic()))
+    alive = [one for one in alive if _is_at_work(one)]
     assert time.monotonic() - began < SECONDS + 1 and not alive
     assert (process.returncode, out) == (128 + getattr(signal, name), "")
     assert "Traceback" not in err and "foresaw" not in err, err
