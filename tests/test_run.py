@@ -141,7 +141,7 @@ def test_a_run_collects_figures_and_numbers(finished):
     ]
     assert cv2.imread(str(out / "fig01_a.png")).shape == (150, 300, 3)
     results = json.loads((out / "results.json").read_text())
-    assert results["uf1"] == {"n01": 0.1667, "n02": 0.1667} and results["last"] == "02"
+    assert results["uf1"] == {"n01": 0.166667, "n02": 0.166667} and results["last"] == "02"
     assert {key: results["data"][key] for key in ("name", "clips", "subjects")} == {
         "name": "tiny",
         "clips": 3,
@@ -247,12 +247,12 @@ def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
     assert [row["notebook"] for row in rows] == ["02_second"] and outputs(out) == before
     edit(root, "rate / 3", "rate / 9", "02_second")
     run(root, only=["02"])
-    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667, "n02": 0.0556}
+    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.166667, "n02": 0.055556}
     assert (out / "figures.json").read_bytes() != before["figures.json"]
     # numbers of two datasets never stand in one file
     make_dataset(root / "data" / "other", clips=2)
     run(root, only=["01"], data=root / "data" / "other", out=out)
-    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.1667}
+    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.166667}
     assert set(json.loads((out / "figures.json").read_text())) == {"fig01_a", "fig01_b"}
 
 
@@ -270,7 +270,7 @@ def test_changed_parameters_write_elsewhere(root):
         )
         assert "parameter name: x → 1" in text
         (out,) = (root / "artifacts" / profile).glob("figures-*")
-        assert json.loads((out / "results.json").read_text())["uf1"] == {"n02": 0.6667}
+        assert json.loads((out / "results.json").read_text())["uf1"] == {"n02": 0.666667}
         assert set(json.loads((out / "figures.json").read_text())) == {"fig02_a"}
     assert list(map(outputs, places)) == before
     run(root, profile="full")
