@@ -1,8 +1,8 @@
-"""What is lost when a run is killed, a disk fills or two runs meet: each step of the suite is
-disturbed at random moments, run again, and its results compared byte by byte with those of an
+"""What is lost when a run is killed, a disk fills, two runs meet or a Dask worker dies: each step
+is disturbed at random moments, run again, and its results compared byte by byte with those of an
 undisturbed run.
 
-    python benchmarks/faults.py WORK [--kills 25] [--seed 0]
+    python benchmarks/faults.py WORK [--kills 25] [--clips 10000] [--seed 0]
 
 Works in the new folder WORK, prints a table and writes benchmarks/faults.json. "Lost": a file that
 was whole when the fault came and is not there, or has other bytes, once the step has been run
@@ -15,15 +15,18 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_utils import MerError
+from mer_utils import LABELS, MerError
 from mer_utils.core.files import sha256, write_json
+from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import open_dataset
+from mer_utils.data.tables import write_table
 from mer_utils.faces.generate import write_synthetic
 
 import numpy as np
@@ -34,14 +37,18 @@ MER = ("-m", "mer_utils.cli")
 FEATURES = """
 import sys
 from pathlib import Path
+from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import open_dataset
+from mer_utils.data.tables import write_table
 from mer_utils.method.features import FrontEnd, extract_records
 extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), 2)
 """
 FOLDS = """
 import sys
 from pathlib import Path
+from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import open_dataset
+from mer_utils.data.tables import write_table
 from mer_utils.learning.folds import run_loso
 from mer_utils.learning.recipe import Recipe
 from mer_utils.method.features import FrontEnd, extract
@@ -154,6 +161,34 @@ def meet_once(step, out, seconds, wanted, rng):
     return found | {"failed": failed}
 
 
+def lose_worker(step, out, seconds, wanted, rng):
+    """Run the step on a Dask cluster of two workers, one of which is killed on the way."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address, quiet = f"tcp://127.0.0.1:{port}", {"stdout": subprocess.DEVNULL}
+    quiet |= {"stderr": subprocess.DEVNULL, "cwd": out.parent, "start_new_session": True}
+    scheduler = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard",
+                 "--port", str(port))  # fmt: skip
+    hand = ("mer_utils.cli", "worker", address, "--no-nanny", "--no-dashboard")
+    cluster = [subprocess.Popen([sys.executable, "-m", *words], **quiet)
+               for words in (scheduler, hand, hand)]  # fmt: skip
+    try:
+        time.sleep(8)  # they have to find one another
+        process = start(step, out, env=os.environ | {"MER_DASK": address})
+        time.sleep(rng.uniform(0.3, 1.2) * seconds)
+        end(cluster[1])
+        said = process.communicate()[0].decode()
+        failed = int(process.returncode != 0)
+        if failed:
+            print(said[-500:], flush=True)
+        return compare(step, out, {}, wanted) | {"failed": failed}
+    finally:
+        for process in cluster:
+            if process.poll() is None:
+                end(process)
+
+
 def disturb(step, work, fault, count, rng):
     """Return the sums over ``count`` disturbed runs of a step."""
     place = work / step.name
@@ -212,10 +247,30 @@ def list_steps(work):
     ]  # fmt: skip
 
 
+def write_many(work, count):
+    """Write a set of ``count`` small clips and return the step that extracts its features."""
+    data, rng = work / "many", np.random.default_rng(0)
+    frames = rng.integers(0, 255, (8, 3, 48, 96), np.uint8)
+    rows = []
+    for n in range(count):
+        folder = data / "clips" / f"c{n}"
+        folder.mkdir(parents=True)
+        for t in range(3):
+            picture = np.roll(frames[n % 8, t], n // 8, 1)
+            (folder / f"{t}.png").write_bytes(encode_png(picture))
+        labels = {label.lower(): int(label == LABELS[n % 5]) for label in LABELS}
+        rows.append({"clip": f"c{n}", "subject": f"S{n % 50}"} | labels)
+    write_table(data / "manifest.csv", rows)
+    about = {"name": "many", "views": 2, "labels": list(LABELS), "exclusive": False}
+    write_json(data / "dataset.json", about | {"synthetic": False})
+    return Step("many", lambda out: ("-c", FEATURES, data, out), "features-*.npy")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--kills", type=int, default=25, help="of each of four steps")
+    parser.add_argument("--clips", type=int, default=10_000, help="of a large set; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.work.exists():
