@@ -247,7 +247,10 @@ def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
     assert [row["notebook"] for row in rows] == ["02_second"] and outputs(out) == before
     edit(root, "rate / 3", "rate / 9", "02_second")
     run(root, only=["02"])
-    assert json.loads((out / "results.json").read_text())["uf1"] == {"n01": 0.166667, "n02": 0.055556}
+    assert json.loads((out / "results.json").read_text())["uf1"] == {
+        "n01": 0.166667,
+        "n02": 0.055556,
+    }
     assert (out / "figures.json").read_bytes() != before["figures.json"]
     # numbers of two datasets never stand in one file
     make_dataset(root / "data" / "other", clips=2)

@@ -51,7 +51,8 @@ def test_results_merge_and_are_rounded(root):
     opened.result(uf1={"b": {"d": -1e-9}}, note="x")
     results = json.loads((opened.dir / "results.json").read_text())
     assert (
-        results["uf1"] == {"a": 0.333333, "b": {"c": [2, True], "d": 0.0}} and results["note"] == "x"
+        results["uf1"] == {"a": 0.333333, "b": {"c": [2, True], "d": 0.0}}
+        and results["note"] == "x"
     )
     assert (
         list(results) == ["data", "uf1", "note"]

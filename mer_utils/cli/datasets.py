@@ -324,17 +324,17 @@ def predict(
     """Predict one clip: probability of each label, spread over the networks, threshold, answer; a
     picture and JSON.
     """
-    from mer_utils.data.dataset import check_outside, read_boxes
+    from mer_utils.data.dataset import read_boxes
     from mer_utils.data.meshes import holds_meshes
     from mer_utils.figures.pictures import draw_prediction
     from mer_utils.figures.style import set_style
-    from mer_utils.suite.clips import say_found
+    from mer_utils.suite.clips import check_apart, say_found
     from mer_utils.suite.prediction import find_weights, load_ensemble, predict_clip
 
     whole = source.resolve()
     name = whole.name if whole.is_dir() else whole.stem
     picture, text = out / f"{name}.png", out / f"{name}.json"
-    check_outside(out)
+    check_apart(out)
     if out.resolve().is_relative_to(whole):
         raise MerError(out, "lies inside the clip itself; choose another --out")
     if not overwrite and (text.exists() or picture.exists()):
@@ -446,6 +446,8 @@ def submit(
     from mer_utils.suite.prediction import find_weights, load_ensemble
     from mer_utils.suite.submission import answer_clips, write_answers
 
+    if out.resolve().is_relative_to(data.resolve()):
+        raise MerError(out, f"lies inside the dataset {data}; write the answers somewhere else")
     check_outside(out)
     if out.exists() and not overwrite:
         raise MerError(out, "is there already; choose another name, or say --overwrite")

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.data.dataset import Clip, iterate_frames, list_frames
+from mer_utils.data.dataset import Clip, iterate_frames, list_frames, survey
 from mer_utils.data.images import VIDEO_TYPES, check_name, read_video
 from mer_utils.data.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils.method.features import FrontEnd
@@ -124,6 +124,19 @@ def read_clip(
             "frames (counted from 0), with a frame between them",
         )
     return OwnClip(clip.name, tuple(first), crops, found, how, onset, offset)
+
+
+def check_apart(out):
+    """Raise MerError if the folder ``out``, which is to be written into, holds or lies among the
+    frames of a dataset: a picture there would become a frame.
+    """
+    out = Path(out).resolve()
+    places = (out, *out.parents)
+    for root in places:
+        if (root / "dataset.json").is_file() and (root / "manifest.csv").is_file():
+            clips = (clip for clip in survey(root)[1] if isinstance(clip, Clip))
+            if any(clip.folder.resolve() in places for clip in clips):
+                raise MerError(out, f"lies inside the dataset {root}; write somewhere else")
 
 
 def say_found(how, remedy):
