@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,12 +102,13 @@ def find_left(out):
 
 def end(process):
     """Kill a process and all of its children at once."""
-    tree = psutil.Process(process.pid)
-    for one in [*tree.children(recursive=True), tree]:
-        try:
-            one.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
+    try:
+        tree = psutil.Process(process.pid)
+        for one in [*tree.children(recursive=True), tree]:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:  # it was faster
+        pass
     process.communicate()
 
 
@@ -147,7 +149,8 @@ def fill_once(step, out, seconds, wanted, rng):
     if before != wanted:  # an import that is whole would refuse to begin again
         finish(start(step, out), step)
     found = compare(step, out, before, wanted)
-    return found | {"silent": int(silent), "traceback": int("Traceback" in said)}
+    told = "Traceback" not in said or "mer_utils.MerError" in said
+    return found | {"silent": int(silent), "untold": int(not told)}
 
 
 def meet_once(step, out, seconds, wanted, rng):
@@ -287,6 +290,15 @@ def main():
             row = disturb(step, args.work.resolve(), fault, count, rng)
             table[f"{name}, {step.name}"] = row
             print(f"{name + ', ' + step.name:24}", row, flush=True)
+        if step.name == "folds":
+            row = disturb(step, args.work.resolve(), lose_worker, max(1, args.kills // 8), rng)
+            table["a Dask worker killed, folds"] = row
+            print(f"{'a Dask worker killed':24}", row, flush=True)
+    if args.clips:
+        step = write_many(args.work.resolve(), args.clips)
+        row = disturb(step, args.work.resolve(), kill_once, 3, rng)
+        table[f"kill -9, features of {args.clips:,} clips"] = row
+        print(f"{'kill -9, many clips':24}", row, flush=True)
     bad = sum(
         n for row in table.values() for key, n in row.items() if key not in ("runs", "results")
     )
