@@ -178,7 +178,7 @@ def describe_set(dataset, features, seconds):
 
 def measure_set(args, root, seed, record, todo, tell):
     """Make the set ``seed`` and train the variants ``todo`` {(table, name): (FrontEnd, Recipe)} on
-    it; put all into ``record``, and ``tell`` each variant's name and scores.
+    it; put all into ``record``, and ``tell`` the set, each variant's name and scores.
     """
     start, cache = perf_counter(), root / "artifacts" / "cache"
     before = set(args.data.glob("synthetic-*"))
@@ -196,7 +196,7 @@ def measure_set(args, root, seed, record, todo, tell):
         entry = record["tables"][table][name]
         entry["macro"][str(seed)] = [score["macro"] for score in scores]
         entry["f1"][str(seed)] = np.mean([score["per_label"] for score in scores], 0)
-        tell(name, entry["macro"][str(seed)])
+        tell(seed, name, entry["macro"][str(seed)])
     seconds = {
         "frames": filmed - start,
         "features": followed - filmed,
@@ -210,7 +210,23 @@ def measure_set(args, root, seed, record, todo, tell):
         shutil.rmtree(folder)
 
 
-def confirm_record(args, root, path, tell):
+def count_down(total):
+    """Return ``tell(seed, name, scores)``, which prints the scores of one of ``total`` trainings
+    and the minutes left.
+    """
+    done, start = itertools.count(1), perf_counter()
+
+    def tell(seed, name, scores):
+        number = next(done)
+        left = (perf_counter() - start) / number * (total - number) / 60
+        numbers = " ".join(f"{score:.3f}" for score in scores)
+        line = f"set {seed}  {name:22} {numbers}   {number} of {total}"
+        print(f"{line}, about {left:.0f} min left", flush=True)
+
+    return tell
+
+
+def confirm_record(args, root, path):
     """Compute the first set of the file ``path`` again, each variant from its first seed, and let
     the file be of the present code if nothing differs; else raise MerError.
     """
@@ -222,7 +238,7 @@ def confirm_record(args, root, path, tell):
     empty = {table: {name: {"macro": {}, "f1": {}} for name in entries}
              for table, entries in record["tables"].items()}  # fmt: skip
     again, args.seeds = {"sets": {}, "tables": empty}, 1
-    measure_set(args, root, int(seed), again, todo, lambda name, scores: tell(len(todo), name))
+    measure_set(args, root, int(seed), again, todo, count_down(len(todo)))
     again = to_plain(again)
     pairs = {
         f"{name} ({table})": (
@@ -327,29 +343,13 @@ def main(words=None, root=None):
         print_report(record, path)
         return
     if args.confirm:
-        done, start = itertools.count(1), perf_counter()
-
-        def tell_rest(total, name):
-            number = next(done)
-            left = (perf_counter() - start) / number * (total - number) / 60
-            print(f"{name:22} {number} of {total}, about {left:.0f} min left", flush=True)
-
-        confirm_record(args, root, path, tell_rest)
+        confirm_record(args, root, path)
         return
     variants = choose_variants(args.groups, args.variants)
     record = start_record(args, variants, path)
     missing = {seed: list_missing(record, variants, seed) for seed in args.sets}
-    total, done, start = sum(map(len, missing.values())), 0, perf_counter()
+    tell = count_down(sum(map(len, missing.values())))
     for seed, names in missing.items():
-
-        def tell(name, scores, seed=seed):
-            nonlocal done
-            done += 1
-            left = (perf_counter() - start) / done * (total - done) / 60
-            numbers = " ".join(f"{score:.3f}" for score in scores)
-            line = f"set {seed}  {name:22} {numbers}   {done} of {total}"
-            print(f"{line}, about {left:.0f} min left", flush=True)
-
         if names:
             measure_set(args, root, seed, record, {key: variants[key] for key in names}, tell)
             write_record(path, record)

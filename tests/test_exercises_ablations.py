@@ -8,6 +8,9 @@ from mer_utils.learning.metrics import macro_uf1
 
 import numpy as np
 import pytest
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 RNG = np.random.default_rng(0)
 TRUTH = (RNG.random((40, 3)) < (0.5, 0.3, 0.2)).astype(np.uint8)
@@ -20,18 +23,6 @@ def make_outcome(seed, streams=(2,)):
     state = {f"0.gates.{stream}.up.bias": None for stream in streams} | {"0.head.2.bias": None}
     uf1 = {"macro": macro_uf1(TRUTH, answers)}
     return SimpleNamespace(scores=scores, answers=answers, members=(state,), uf1=lambda truth: uf1)
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys, shown):

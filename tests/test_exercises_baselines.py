@@ -9,24 +9,15 @@ from mer_utils.learning.settings import PUBLISHED
 
 import numpy as np
 import pytest
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 RNG = np.random.default_rng(0)
 TRUTH = (RNG.random((40, 3)) < (0.5, 0.3, 0.2)).astype(np.uint8)
 X = RNG.normal(size=(40, 1, 1, 3, 4, 4)).astype(np.float32)
 X[:, 0, 0, :, 0, 0] += 3 * TRUTH
 FEATURES = SimpleNamespace(x=X, y=TRUTH, subjects=np.repeat(list("abcd"), 10), exclusive=False)
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys, shown):

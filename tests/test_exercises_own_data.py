@@ -6,6 +6,9 @@ from mer_utils.exercises import own_data as exercises
 
 import numpy as np
 import pytest
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 
 def make_clip(name, onset, apex, offset):
@@ -18,18 +21,6 @@ def make_clip(name, onset, apex, offset):
 def make_set(onset, apex, offset, names=("a1", "a2", "b1"), labels=("Joy",)):
     clips = tuple(make_clip(name, onset, apex, offset) for name in names)
     return SimpleNamespace(clips=clips, labels=labels)
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys, shown):

@@ -6,6 +6,9 @@ from mer_utils.exercises import prediction as exercises
 
 import numpy as np
 import pytest
+from toys import said
+
+pytestmark = pytest.mark.usefixtures("shown")
 
 RNG = np.random.default_rng(0)
 LABELS = ("Negative", "Positive", "Surprise")
@@ -34,18 +37,6 @@ def make_prediction(turned=False, exclusive=False):
         scores=scores, thresholds=thresholds, labels=LABELS, first=(view, view), apex=1,
         crops=np.stack([[view] * 3] * 2), answers=scores.mean(0) >= thresholds, exclusive=exclusive,
     )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch):
-    """What is displayed."""
-    figures = []
-    monkeypatch.setattr(exercises, "display", figures.append)
-    return figures
-
-
-def said(capsys):
-    return capsys.readouterr().out
 
 
 def test_check_1(capsys, shown):

@@ -446,8 +446,6 @@ def submit(
     from mer_utils.suite.prediction import find_weights, load_ensemble
     from mer_utils.suite.submission import answer_clips, write_answers
 
-    if out.resolve().is_relative_to(data.resolve()):
-        raise MerError(out, f"lies inside the dataset {data}; write the answers somewhere else")
     check_outside(out)
     if out.exists() and not overwrite:
         raise MerError(out, "is there already; choose another name, or say --overwrite")

@@ -188,7 +188,7 @@ class Study:
         show(fig, caption, alt)
 
     def result(self, **values):
-        """Merge numbers into this notebook's results.json, floats to 4 decimals; nested dicts are
+        """Merge numbers into this notebook's results.json, floats to 6 decimals; nested dicts are
         merged too.
         """
         merge(self._results, to_plain(values, 6))  # tables round to 3: not twice at a 5
