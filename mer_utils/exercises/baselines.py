@@ -4,7 +4,7 @@ questions.
 
 from itertools import product
 
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.figures.charts import draw_lines
 from mer_utils.figures.style import BLUE, GREY, ORANGE, RED, grid
 from mer_utils.learning.metrics import decide, macro_uf1
@@ -29,11 +29,8 @@ def check_1(pattern, truth, exclusive=False):
         return print(EXCLUSIVE)
     truth = np.asarray(truth)
     labels = truth.shape[1]
-    try:
-        given = np.asarray(pattern, float)
-    except (TypeError, ValueError):
-        given = np.zeros(0)
-    if given.shape != (labels,) or not np.isin(given, (0, 1)).all():
+    given = read_numbers(pattern, (labels,))
+    if given is None or not np.isin(given, (0, 1)).all():
         return tell(False, "", f"pattern must be {labels} numbers, each 0 or 1")
     best = (truth.sum(0) > 0).astype(int)  # a label that never occurs counts for nothing
     score, most = (macro_uf1(truth, np.tile(row, (len(truth), 1))) for row in (given, best))

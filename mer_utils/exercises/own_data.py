@@ -1,6 +1,6 @@
 """Exercises of 09: a table without frame numbers, a person in two spellings, a box by hand."""
 
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.figures.pictures import draw_images
 from mer_utils.figures.style import BLUE, ORANGE, grid
 
@@ -73,12 +73,8 @@ def check_3(box, picture, found):
     """Check a box (x0, y0, x1, y1) px around the face in ``picture`` (H, W) with the one that was
     ``found`` before a plain background; draw both.
     """
-    try:
-        given = np.asarray(box, float)
-    except (TypeError, ValueError):
-        given = np.zeros(0)
-    high, wide = picture.shape
-    if given.shape != (4,) or not np.isfinite(given).all():
+    given, (high, wide) = read_numbers(box, (4,)), picture.shape
+    if given is None:
         return tell(False, "", "box must be four numbers: x0, y0, x1, y1")
     if not (0 <= given[0] < given[2] <= wide and 0 <= given[1] < given[3] <= high):
         return tell(False, "", f"x0 < x1 up to {wide}, y0 < y1 up to {high}: px from the top left")

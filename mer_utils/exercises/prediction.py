@@ -1,7 +1,7 @@
 """Exercises of 10: networks that met the person, a face upside down, and undecided answers."""
 
 from mer_utils import MerError
-from mer_utils.exercises.answer import tell
+from mer_utils.exercises.answer import read_numbers, tell
 from mer_utils.figures.pictures import add_answers, draw_images
 from mer_utils.figures.style import BLUE, GREY, grid
 
@@ -84,11 +84,8 @@ def check_3(undecided, prediction):
     if prediction.exclusive:
         return print(EXCLUSIVE)
     expected = find_undecided(prediction)
-    try:
-        given = np.asarray(undecided).astype(float)
-    except (TypeError, ValueError):
-        given = np.zeros(0)
-    if given.shape != expected.shape or not np.isin(given, (0, 1)).all():
+    given = read_numbers(undecided, expected.shape)
+    if given is None or not np.isin(given, (0, 1)).all():
         return tell(False, "", f"undecided must be {len(expected)} times True or False")
     wrong = int((given != expected).sum())
     names = [label for label, yes in zip(prediction.labels, expected, strict=True) if yes]
