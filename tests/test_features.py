@@ -147,6 +147,7 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(
         return real(clips, *rest)
 
     monkeypatch.setattr(front_end, "_extract_part", stop_at_second)
+    monkeypatch.setattr(front_end, "ALONE", 4)
     with pytest.raises(KeyboardInterrupt):
         extract(data, SMALL, tmp_path / "cut")
     assert not (tmp_path / "cut" / name).exists()

@@ -98,6 +98,27 @@ def test_a_bomb_is_refused_by_its_header(tmp_path):
         read_size(tmp_path / "1.png")
 
 
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+def test_a_picture_is_read_smaller_as_if_it_had_been_averaged(tmp_path, shrink):
+    y, x = np.mgrid[:200, :304]
+    smooth = np.stack([128 + 90 * np.sin((x + k * y) / (40 + 9 * k)) for k in range(3)], -1)
+    for name in ("1.jpg", "1.png"):
+        path = tmp_path / name
+        cv2.imwrite(str(path), smooth.astype(np.uint8))
+        for colour in (False, True):
+            size = (304 // shrink, 200 // shrink)
+            expected = cv2.resize(read_image(path, colour), size, interpolation=cv2.INTER_AREA)
+            small = read_image(path, colour, shrink)
+            assert small.shape == expected.shape and small.dtype == np.uint8
+            assert np.abs(small.astype(int) - expected).mean() < 1
+        cv2.imwrite(str(path), smooth[:197, :301].astype(np.uint8))
+        assert read_image(path, shrink=shrink).shape == (-(-197 // shrink), -(-301 // shrink))
+    noise = save(np.random.default_rng(3).integers(0, 255, (200, 300), np.uint8), "JPEG")
+    path.with_suffix(".jpg").write_bytes(noise[:9000] + noise[-2:])
+    with pytest.raises(MerError, match="damaged"):
+        read_image(path.with_suffix(".jpg"), shrink=shrink)
+
+
 def test_frames_sort_by_all_their_numbers(tmp_path):
     names = ["006_1_2_05563.jpg", "006_1_2_05562.jpg", "6_1_2_100.jpg"]
     assert sorted(names, key=number_key) == [names[2], names[1], names[0]]

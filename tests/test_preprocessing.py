@@ -1,8 +1,10 @@
 import shutil
+from dataclasses import replace
 
+import mer_utils.data.dataset as dataset_module
 from mer_utils import MerError
 from mer_utils.core.boxes import square_box
-from mer_utils.data.dataset import open_dataset, read_frames
+from mer_utils.data.dataset import Clip, open_dataset, read_frames
 from mer_utils.data.meshes import find_face
 from mer_utils.faces.cameras import AIM, BACKGROUND, FAR, cameras, rasterise
 from mer_utils.faces.head import make_face
@@ -114,6 +116,47 @@ def test_it_is_said_how_a_box_was_found(data):
     assert locate(busy) == (((0, 56, 168, 224),) * 2, "fallback")
     # one view without a head is enough to say so
     assert locate([first[0], busy[0]])[1] == "fallback"
+
+
+@pytest.fixture
+def photographed(data, tmp_path):
+    """A clip of three JPEGs of 2688 x 1792 px."""
+    for number, raw in enumerate(read_frames(data.clips[0])[:3]):
+        large = cv2.resize(raw, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / f"{number}.jpg"), large, [cv2.IMWRITE_JPEG_QUALITY, 98])
+    names = tuple(f"{number}.jpg" for number in range(3))
+    return Clip("large", "S01", (1,), tmp_path, names, 0, 1, 2)
+
+
+def test_large_jpegs_are_decoded_smaller_and_give_the_same_crops(photographed, monkeypatch):
+    asked, read = [], dataset_module.read_image
+    monkeypatch.setattr(
+        dataset_module,
+        "read_image",
+        lambda path, shrink=1: asked.append(shrink) or read(path, shrink=shrink),
+    )
+    places = [(64, 1.0), (256, 1.0), (700, 1.0), (64, 1.2)]
+    together = crop_places(photographed, 2, places)
+    assert set(asked) == {1, 2, 8}
+    whole = split_views(read_frames(photographed))
+    for (crops, boxes), place, step in zip(together, places, (8, 2, 1, 8), strict=True):
+        assert boxes == find_boxes(whole, enlarge=place[1])  # in px of the whole frames
+        near = [[step * round(side / step) for side in box] for box in boxes]
+        pairs = zip(whole, near, strict=True)
+        expected = np.stack([crop(view, box, place[0]) for view, box in pairs])
+        assert np.abs(crops.astype(int) - expected).mean() < 1
+        # what else is asked for changes no bit
+        np.testing.assert_array_equal(load_crops(photographed, 2, *place)[0], crops)
+
+
+def test_a_box_or_a_frame_that_does_not_fit_is_told_in_px_of_the_file(photographed):
+    outside = replace(photographed, boxes=((0, 0, 1345, 1345), (0, 0, 1000, 1000)))
+    with pytest.raises(MerError, match=r"clip large: the crop box .*1345\) .* 1344 x 1792 px"):
+        load_crops(outside, 2)
+    path = photographed.frames[1]
+    cv2.imwrite(str(path), cv2.imread(str(path))[:-1])  # a row less: equal when 8 times smaller
+    with pytest.raises(MerError, match=r"1.jpg: 2688 x 1791 px, .* 2688 x 1792 px"):
+        load_crops(photographed, 2, 64)
 
 
 def test_several_crops_of_one_reading_are_those_of_single_readings(data):

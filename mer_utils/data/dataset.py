@@ -12,7 +12,14 @@ from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.core.files import read_json, read_npz
-from mer_utils.data.images import FRAME_TYPES, check_inside, find_inside, number_key, read_image
+from mer_utils.data.images import (
+    FRAME_TYPES,
+    check_inside,
+    find_inside,
+    number_key,
+    read_image,
+    read_size,
+)
 from mer_utils.data.tables import need_columns, read_table
 
 import numpy as np
@@ -166,22 +173,23 @@ def list_frames(folder, root=None):
     return tuple(folder / frames[numbers] for numbers in sorted(frames))
 
 
-def iterate_frames(clip):
+def iterate_frames(clip, shrink=1):
     """Yield a clip's raw frames one by one as they lie on disk, views still side by side: (H, W)
-    uint8 grey.
+    uint8 grey, or ``shrink`` times smaller (see ``read_image``).
 
     ``clip`` is a Clip or a list of paths. Raises MerError for a frame that cannot be read or
     differs in size from the first.
     """
     first = None
     for path in clip.frames if isinstance(clip, Clip) else clip:
-        image = read_image(path)
-        first = image.shape if first is None else first
-        if image.shape != first:
+        image = read_image(path, shrink=shrink)
+        size = image.shape[::-1] if shrink == 1 else read_size(path)
+        first = size if first is None else first
+        if size != first:
             raise MerError(
                 path,
-                f"{image.shape[1]} x {image.shape[0]} px, but the clip's first frame is "
-                f"{first[1]} x {first[0]} px; all frames of a clip must have one size",
+                f"{size[0]} x {size[1]} px, but the clip's first frame is "
+                f"{first[0]} x {first[1]} px; all frames of a clip must have one size",
             )
         yield image
 
@@ -204,14 +212,20 @@ def open_dataset(root):
     return Dataset(Path(root), info, tuple(clips))
 
 
+def find_datasets(path):
+    """Yield the datasets' folders that ``path`` is or lies in, the nearest first."""
+    path = Path(path).resolve()
+    for folder in (path, *path.parents):
+        if (folder / "dataset.json").is_file() and (folder / "manifest.csv").is_file():
+            yield folder
+
+
 def check_outside(path):
     """Raise MerError if ``path``, which is to be written, lies in a dataset: nothing of it may be
     lost, and a picture would become a frame.
     """
-    path = Path(path).resolve()
-    for folder in (path, *path.parents):
-        if (folder / "dataset.json").is_file() and (folder / "manifest.csv").is_file():
-            raise MerError(path, f"lies inside the dataset {folder}; write somewhere else")
+    for folder in find_datasets(path):
+        raise MerError(path, f"lies inside the dataset {folder}; write somewhere else")
 
 
 def survey(root):

@@ -5,6 +5,7 @@ and what a header shows is checked before anything is decoded.
 import io
 import re
 import warnings
+from itertools import chain
 from pathlib import Path
 
 from mer_utils import MerError
@@ -86,8 +87,10 @@ def read_size(path):
     return _check_header(path, _read_bytes(path, 1 << 16), partial=True).size
 
 
-def read_image(path, colour=False):
-    """Return a picture (H, W) uint8 grey, or (H, W, 3) uint8 RGB.
+def read_image(path, colour=False, shrink=1):
+    """Return a picture (H, W) uint8 grey, or (H, W, 3) uint8 RGB; or, each side rounded up, one
+    that is ``shrink`` (1, 2, 4, 8) times smaller. A JPEG is made so while it is decoded, which
+    saves a fifth of the time or more.
 
     Raises MerError for what is no PNG or JPEG, is cut off, has 16 bits, transparent pixels, or is
     too large to be a frame.
@@ -95,7 +98,7 @@ def read_image(path, colour=False):
     data = _read_bytes(path)
     header = _check_header(path, data)
     if header.format == "JPEG" and header.mode in ("L", "RGB"):
-        image = _decode_jpeg(path, data, colour)
+        image = _decode_jpeg(path, data, colour, header.size, shrink)
         if header.getexif().get(ORIENTATION) in UPRIGHT:
             return image
     _check_whole(path, header, data)
@@ -116,15 +119,21 @@ def read_image(path, colour=False):
                 "has transparent pixels; save it without transparency, on the background you want",
             )
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR if colour else cv2.COLOR_BGRA2GRAY)
+    if shrink > 1:
+        small = tuple(-(-side // shrink) for side in image.shape[1::-1])
+        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(image[..., ::-1]) if colour else image
 
 
-def _decode_jpeg(path, data, colour=False):
-    """Return a JPEG's picture (H, W) grey or (H, W, 3) RGB. libjpeg goes on behind a damaged place
-    with whatever comes out; here its warnings are errors.
+def _decode_jpeg(path, data, colour=False, size=(0, 0), shrink=1):
+    """Return a JPEG's picture (H, W) grey or (H, W, 3) RGB, ``shrink`` times smaller than its
+    ``size``. libjpeg goes on behind a damaged place with whatever comes out; here its warnings are
+    errors.
     """
+    width, height = (-(-side // shrink) for side in size)
+    given = {} if shrink == 1 else {"min_height": height, "min_width": width}
     try:
-        image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY")
+        image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY", **given)
     except ValueError as error:
         raise MerError(path, f"is damaged or cut off ({error}); copy the file again") from None
     return image if colour else image[..., 0]
@@ -216,34 +225,34 @@ def read_video(path):
 
 def _decode_film(path, film):
     """Yield the pictures (H, W) of an opened film."""
-    if _holds_jpegs(path):
-        film.set(cv2.CAP_PROP_FORMAT, -1)  # read() gives what the file holds
-        number = 0
-        while (packet := film.read())[0]:
-            yield _decode_jpeg(f"{path}, frame {number}", packet[1].tobytes())
-            number += 1
-    while (packet := film.read())[0]:
-        yield cv2.cvtColor(packet[1], cv2.COLOR_BGR2GRAY)
-
-
-def _holds_jpegs(path):
-    """Return whether a film is a row of whole JPEGs. Some Motion JPEG leaves out the tables, or
-    holds two half pictures a frame: that is FFmpeg's work.
-    """
-    film = _open_video(path)
-    try:
+    if int(film.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter_fourcc(*"MJPG"):
         size = [int(film.get(k)) for k in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)]
-        if int(film.get(cv2.CAP_PROP_FOURCC)) != cv2.VideoWriter_fourcc(*"MJPG"):
-            return False
-        film.set(cv2.CAP_PROP_FORMAT, -1)
-        there, packet = film.read()
-        data = packet.tobytes() if there else b""
+        film.set(cv2.CAP_PROP_FORMAT, -1)  # what is read now is what the file holds
+        packets = _read_all(film)
+        first = next(packets, None)
+        if first is not None and _is_jpeg(first.tobytes(), size):
+            for number, packet in enumerate(chain([first], packets)):
+                yield _decode_jpeg(f"{path}, frame {number}", packet.tobytes())
+            return
+        film.open(*_name_film(path))  # from its start again
+    for picture in _read_all(film):
+        yield cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+
+
+def _read_all(film):
+    while (packet := film.read())[0]:
+        yield packet[1]
+
+
+def _is_jpeg(data, size):
+    """Return whether a packet of Motion JPEG is a whole JPEG of this (height, width). Some leave
+    out the tables, or hold two half pictures a frame: that is FFmpeg's work.
+    """
+    try:
         header = simplejpeg.decode_jpeg_header(data, strict=False)
-        return list(header[:2]) == size and b"\xff\xc4" in data
     except ValueError:  # no header that libjpeg knows
         return False
-    finally:
-        film.release()
+    return list(header[:2]) == size and b"\xff\xc4" in data
 
 
 def video_fps(path):
@@ -258,10 +267,14 @@ def _open_video(path):
     path = Path(path)
     if not path.is_file():
         raise MerError(path, "no such film")
-    # the path must not be taken for a pattern of pictures or an address
-    film = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+    film = cv2.VideoCapture(*_name_film(path))
     if not film.isOpened():
         raise MerError(
             path, "not readable as a film (.mp4 or .avi); convert it, or give a folder of frames"
         )
     return film
+
+
+def _name_film(path):
+    """Return what opens a film: its path must not be taken for a pattern or an address."""
+    return str(Path(path).resolve()), cv2.CAP_FFMPEG

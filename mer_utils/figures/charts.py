@@ -71,21 +71,19 @@ def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=Non
     ``reference`` is a line; ``intervals`` {name: (low, high)} adds whiskers.
     """
     figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
-    names, points = _list_ends(values, intervals)
-    colours = {name: BLUE if name in highlight else GREY for name in values}
-    style = {"hue": names, "palette": colours, "saturation": 1, "legend": False}
-    seaborn.barplot(x=points, y=names, ax=axis, orient="h", **style, **ENDS | {"errorbar": None})
-    ends = np.reshape(points, (-1, 3))
+    numbers = np.array(list(values.values()), float)
+    ends = np.array([(intervals or {}).get(name, (value, value)) for name, value in values.items()])
+    axis.barh(list(values), numbers, color=[BLUE if n in highlight else GREY for n in values])
+    axis.invert_yaxis()  # the first one on top
     for k, (name, number) in enumerate(values.items()):
         if name in (intervals or {}):  # a bar without an interval gets no whiskers of no length
-            reach = np.abs(ends[k, ::2] - number)[:, None]
+            reach = np.abs(ends[k] - number)[:, None]
             axis.errorbar(number, k, xerr=reach, color="black", linewidth=1, capsize=4)
-        axis.text(max(ends[k].max(), 0), k, f" {number:.3f}", va="center")
+        axis.text(max(number, *ends[k], 0), k, f" {number:.3f}", va="center")
     if reference is not None:
         axis.axvline(reference, color=RED, linestyle="--", linewidth=1)
-    axis.set(
-        title=title, xlabel=xlabel, ylabel="", xlim=(min(0, ends[:, 1].min()), ends.max() * 1.15)
-    )
+    largest = max(numbers.max(), ends.max())
+    axis.set(title=title, xlabel=xlabel, xlim=(min(0, numbers.min(), ends.min()), largest * 1.15))
     return figure
 
 

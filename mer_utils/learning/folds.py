@@ -165,7 +165,7 @@ def plan_fold(features, train, test, recipe):
     for k in range(recipe.members or recipe.inner):
         inner, validation = train[part != k], train[part == k]
         check_fold(features, inner, validation)
-        # stop="test" is the field's commonest mistake, kept to show what it does (notebook 05)
+        # stop="test" is the field's commonest mistake, kept to show what it does (notebook 06)
         stop = test if recipe.stop == "test" else validation
         roles.append(Role(inner, stop, validation, test, seed + k))
     return roles

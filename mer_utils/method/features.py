@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
+SHARED = 4  # clips that one of several processes takes at once: few, so that all end together
+ALONE = 16  # clips that a single process takes at once: more, since it decodes the next one ahead
 NORMALISATIONS = ("none", "minmax", "robust")
 THIRDS = {"magnitude": magnitude, "strain": strain}
 
@@ -307,7 +309,8 @@ def _make_records(dataset, variants, stores, jobs):
     first = min(store.rows for store in stores)
     for store in stores:
         store.start(first)
-    parts = [dataset.clips[start : start + 4] for start in range(first, len(dataset), 4)]
+    size = ALONE if jobs == 1 else SHARED
+    parts = [dataset.clips[start : start + size] for start in range(first, len(dataset), size)]
     work = [(part, dataset.views, dataset.channels, variants) for part in parts]
     for done in stream_jobs(_extract_part, work, jobs):
         for store, records in zip(stores, zip(*done, strict=True), strict=True):

@@ -2,6 +2,7 @@
 every frame with it.
 """
 
+from itertools import chain
 from pathlib import Path
 
 from mer_utils import MerError
@@ -21,19 +22,22 @@ CUT_OUT = 1.6  # at most this many widths of a face without neck does its box sp
 ENLARGE = 1.5  # of a found face's box about its centre: read in public code for the challenge
 # the oval of a face in its crop: centre x, centre y, half width, half height, shares of its side
 OVAL = (0.5, 0.47, 0.485, 0.625)
+STEPS = (8, 4, 2)  # times that a JPEG can be made smaller while it is decoded
+OUTLINE = 256  # px of a view's shorter side that are enough to see the head's outline
 FLAT = 0.3  # share of the median texture inside the oval below which there is nothing to follow
 
 
 def split_views(raw, views=2):
-    """Cut raw frames (T, H, W) into views (V, T, H, W // V): left is [0, W // 2), right starts at W
-    // 2; an odd last column is dropped.
+    """Cut raw frames (T, H, W) into views (V, T, H, W // V), which share their memory: left is
+    [0, W // 2), right starts at W // 2; an odd last column is dropped.
     """
     width = raw.shape[-1] // views
     if width == 0:
         raise MerError(
             f"frames are {raw.shape[-1]} px wide and cannot hold {views} views side by side"
         )
-    return np.stack([raw[..., k * width : (k + 1) * width] for k in range(views)])
+    side_by_side = raw[..., : views * width].reshape(*raw.shape[:-1], views, width)
+    return np.moveaxis(side_by_side, -2, 0)
 
 
 def silhouette(frame, tolerance=24):
@@ -82,19 +86,24 @@ def _find_head(frame):
     """Return the centre and the width (x, y, side) px of the head before a plain background, or
     None.
     """
+    step = max(1, min(frame.shape) // OUTLINE)
+    height, width = (side // step for side in frame.shape)
+    if step > 1:
+        part = frame[: height * step, : width * step]
+        frame = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
     mask = silhouette(frame)
     if mask is None:
         return None
     x, y, side = frame_head(mask)
     rows = np.flatnonzero(mask.any(1))
-    if side < 0.2 * frame.shape[1] or len(rows) < 0.8 * side:
+    if side < 0.2 * width or len(rows) < 0.8 * side:
         return None
     top, chin = rows[0], rows[-1] + 1
-    if chin < len(frame) and mask[top + int(0.97 * len(rows))].sum() < NECK * side:
+    if chin < height and mask[top + int(0.97 * len(rows))].sum() < NECK * side:
         columns = np.flatnonzero(mask.any(0))
         x, y = (columns[0] + columns[-1] + 1) / 2, (top + chin) / 2
         side = min(max(side, len(rows)), CUT_OUT * side)
-    return x, y, side
+    return step * x, step * y, step * side
 
 
 def crop(frames, box, size):
@@ -102,11 +111,7 @@ def crop(frames, box, size):
     keeps motion comparable.
     """
     x0, y0, x1, y1 = box
-    height, width = frames.shape[-2:]
-    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise MerError(
-            f"the crop box {tuple(box)} does not lie inside the {width} x {height} px view"
-        )
+    _check_box(box, *frames.shape[-2:])
     part = frames[..., y0:y1, x0:x1]
     mode = cv2.INTER_AREA if min(part.shape[-2:]) > size else cv2.INTER_CUBIC
     flat = [
@@ -114,6 +119,14 @@ def crop(frames, box, size):
         for frame in part.reshape(-1, *part.shape[-2:])
     ]
     return np.stack(flat).reshape(*frames.shape[:-2], size, size)
+
+
+def _check_box(box, height, width):
+    x0, y0, x1, y1 = box
+    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+        raise MerError(
+            f"the crop box {tuple(box)} does not lie inside the {width} x {height} px view"
+        )
 
 
 def crop_flow(flow, box, size):
@@ -160,22 +173,56 @@ def load_crops(clip, views=2, size=128, enlarge=1.0, frames=None):
 
 def crop_places(clip, views, places, frames=None):
     """Return what ``load_crops`` returns for each (size, enlarge) in ``places``. Each frame is
-    decoded once and cropped at once: a film of 2400 x 1600 px never lies in memory as a whole.
+    cropped as soon as it is decoded: a film of 2400 x 1600 px never lies in memory as a whole.
+
+    JPEGs much larger than a crop needs are made smaller while they are decoded. How much depends on
+    the one place and the clip alone, so that what else is asked for changes no bit.
     """
-    if frames is None:
-        frames = (split_views(raw, views) for raw in iterate_frames(clip))
-    elif isinstance(frames, np.ndarray):
+    given = frames is not None
+    if isinstance(frames, np.ndarray):
         frames = np.moveaxis(frames, 1, 0)
-    boxes, crops = None, [[] for _ in places]
+    elif not given:
+        frames = (split_views(raw, views) for raw in iterate_frames(clip))
+    crops = [[] for _ in places]
     try:
-        for pair in frames:
-            if boxes is None:
-                boxes = [find_boxes(pair[:, None], clip, enlarge) for _, enlarge in places]
-            for (size, _), box, kept in zip(places, boxes, crops, strict=True):
-                kept.append([crop(view, part, size) for view, part in zip(pair, box, strict=True)])
+        first = next(frames := iter(frames))
+        boxes = [find_boxes(first[:, None], clip, enlarge) for _, enlarge in places]
+        wanted = [(size, box) for (size, _), box in zip(places, boxes, strict=True)]
+        steps = [1 if given else _choose_step(clip, first, *pair) for pair in wanted]
+        for step in sorted(set(steps)):
+            if step == 1:
+                film = chain([first], frames)
+            else:
+                film = (split_views(raw, views) for raw in iterate_frames(clip, step))
+            for pair in film:
+                for (size, box), one, kept in zip(wanted, steps, crops, strict=True):
+                    if one == step:
+                        kept.append(_crop_views(pair, box, size, step))
     except MerError as error:
         raise error.seen_from(f"clip {clip.name}") from None
     return [(np.stack(kept, 1), box) for kept, box in zip(crops, boxes, strict=True)]
+
+
+def _choose_step(clip, first, size, boxes):
+    """Return how many times smaller (1, 2, 4, 8) a clip of JPEGs may be decoded, so that the boxes,
+    found on its first frame (V, H, W), still have ``size`` px and the views part where they should.
+    The boxes are rounded then: a crop moves by half a pixel at most, always by the same.
+    """
+    for box in boxes:
+        _check_box(box, *first.shape[1:])
+    if not all(name.lower().endswith((".jpg", ".jpeg")) for name in clip.names):
+        return 1
+    smallest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes)
+    fits = (k for k in STEPS if k * size <= smallest and not any(n % k for n in first.shape[1:]))
+    return next(fits, 1)
+
+
+def _crop_views(frame, boxes, size, step):
+    """Crop the views (V, H, W) of one frame, which is ``step`` times smaller than its boxes say."""
+    return [
+        crop(view, tuple(round(side / step) for side in box), size)
+        for view, box in zip(frame, boxes, strict=True)
+    ]
 
 
 def face_mask(crops):

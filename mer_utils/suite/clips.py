@@ -6,7 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.data.dataset import Clip, iterate_frames, list_frames, survey
+from mer_utils.data.dataset import Clip, find_datasets, iterate_frames, list_frames, survey
 from mer_utils.data.images import VIDEO_TYPES, check_name, read_video
 from mer_utils.data.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils.method.features import FrontEnd
@@ -131,12 +131,10 @@ def check_apart(out):
     frames of a dataset: a picture there would become a frame.
     """
     out = Path(out).resolve()
-    places = (out, *out.parents)
-    for root in places:
-        if (root / "dataset.json").is_file() and (root / "manifest.csv").is_file():
-            clips = (clip for clip in survey(root)[1] if isinstance(clip, Clip))
-            if any(clip.folder.resolve() in places for clip in clips):
-                raise MerError(out, f"lies inside the dataset {root}; write somewhere else")
+    for root in find_datasets(out):
+        clips = (clip for clip in survey(root)[1] if isinstance(clip, Clip))
+        if any(out.is_relative_to(clip.folder.resolve()) for clip in clips):
+            raise MerError(out, f"lies inside the dataset {root}; write somewhere else")
 
 
 def say_found(how, remedy):
