@@ -145,3 +145,10 @@ def test_jobs_keep_their_order_and_errors_come_through():
     assert run_jobs(divmod, [(7, 2), (9, 4)], jobs=2) == [(3, 1), (2, 1)]
     with pytest.raises(ZeroDivisionError):
         run_jobs(divmod, [(1, 0)])
+
+
+def test_workers_follow_to_another_working_folder(tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert run_jobs(os.path.abspath, [("x",)] * 4, 2) == [str(tmp_path / name / "x")] * 4

@@ -5,7 +5,7 @@ bits.
 import logging
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mer_utils import MerError
 from mer_utils.core import provenance
@@ -34,8 +34,8 @@ def stream_jobs(function, arguments, jobs=1):
     """Yield what ``run_jobs`` returns, in its order, as soon as it is there: nothing piles up in
     memory.
     """
-    given, code = list(arguments), provenance.fingerprint(function)
-    calls = (delayed(_call)(function, tuple(one), code) for one in given)
+    given, code, here = list(arguments), provenance.fingerprint(function), os.getcwd()
+    calls = (delayed(_call)(function, tuple(one), code, here) for one in given)
     address = os.environ.get(DASK, "")
     if not address or not given:
         yield from Parallel(n_jobs=jobs or -1, return_as="generator")(calls)
@@ -44,9 +44,9 @@ def stream_jobs(function, arguments, jobs=1):
         yield from Parallel(n_jobs=-1, return_as="generator")(calls)
 
 
-def _call(function, given, code):
-    """Call it, if this process has loaded the ``code`` of the one that asks: results are named by
-    that.
+def _call(function, given, code, folder):
+    """Call it in the working ``folder`` of the one that asks, where relative paths lead, if this
+    process has loaded its ``code``: results are named by that.
 
     A tuple has no weak references, so joblib's Dask backend does not park its arrays on one worker.
     """
@@ -56,6 +56,8 @@ def _call(function, given, code):
             f"{path}.py was edited after this process had loaded it; restart the kernel, the "
             "command or the Dask worker"
         )
+    with suppress(OSError):  # another machine need not have it
+        os.chdir(folder)
     return function(*given)
 
 
