@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from mer_utils.core.files import sha256, write_json
+from mer_utils.core.parallel import run_jobs
 from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import open_dataset, read_frames
 from mer_utils.data.images import read_image
@@ -180,21 +181,22 @@ def enlarge_frames(base, root, kind, frames):
     return open_dataset(root)
 
 
-def decode_all(dataset):
-    for clip in dataset.clips:
-        for path in clip.frames:
-            read_image(path)
+def decode_clip(clip):
+    for path in clip.frames:
+        read_image(path)
 
 
-def measure_large(folder, clips=8, frames=15):
-    """Return clips a second for frames of 2400 x 1600 px: decoding alone, and the front end with 1
-    and 2 jobs.
+def measure_large(folder, clips=24, frames=15):
+    """Return clips a second for frames of 2400 x 1600 px: decoding alone (whole frames), and the
+    front end, each with 1 and 2 jobs.
     """
     base, result = open_dataset(write_synthetic(folder / "large", 4, clips, seed=8, jobs=JOBS)), {}
     for kind in (".png", ".jpg"):
         dataset = enlarge_frames(base, folder / f"large{kind}", kind, frames)
+        work = [(clip,) for clip in dataset.clips]
         steps = {
-            "decoding alone": lambda dataset=dataset: decode_all(dataset),
+            "decoding alone": lambda work=work: run_jobs(decode_clip, work),
+            "decoding alone, 2 jobs": lambda work=work: run_jobs(decode_clip, work, 2),
             "front end": lambda dataset=dataset: extract_records(dataset, [FrontEnd()]),
             "front end, 2 jobs": lambda dataset=dataset: extract_records(
                 dataset, [FrontEnd()], None, 2

@@ -38,18 +38,14 @@ MER = ("-m", "mer_utils.cli")
 FEATURES = """
 import sys
 from pathlib import Path
-from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import open_dataset
-from mer_utils.data.tables import write_table
 from mer_utils.method.features import FrontEnd, extract_records
 extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), 2)
 """
 FOLDS = """
 import sys
 from pathlib import Path
-from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import open_dataset
-from mer_utils.data.tables import write_table
 from mer_utils.learning.folds import run_loso
 from mer_utils.learning.recipe import Recipe
 from mer_utils.method.features import FrontEnd, extract

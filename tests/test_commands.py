@@ -1,18 +1,36 @@
-"""Every command that help, README, docs, notebooks or an error message shows can be given so."""
+"""Every command that help, README, docs, notebooks or an error message shows can be given so, and
+does what it should on small stand-ins for what the reader has.
+"""
 
 import ast
 import itertools
 import json
+import logging
+import os
 import re
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
+from mer_utils.cli import __main__ as cli
 from mer_utils.cli.__main__ import commands
+from mer_utils.core.files import read_json, write_json
+from mer_utils.data.dataset import open_dataset
+from mer_utils.data.sources.challenge import import_challenge
+from mer_utils.data.tables import read_table, write_table
+from mer_utils.faces.rendering import write_obj
 from mer_utils.suite.plan import plan_jobs
 from mer_utils.suite.study import read_suite
 
+import cv2
+import numpy as np
+import papermill
 import pytest
 import typer
+from foreign import plant, write_rows
+from test_sources_tables import write_xlsx
+from yunet import write_model
 
 ROOT = Path(__file__).parents[1]
 MAKE = (ROOT / "Makefile").read_text()
@@ -47,7 +65,7 @@ def list_commands():
     """
     found = {}
     for where, whole in _texts():
-        text = whole.replace("\\\n", " ")
+        text = re.sub(r"\s*\\\n\s*", " ", whole)
         blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
         lines = [line.strip() for block in blocks for line in block.splitlines()]
         bare = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
@@ -111,3 +129,152 @@ def test_the_example_in_the_help_of_p_exists():
     assert "07.seeds=3" in examples
     for example in examples:
         plan_jobs(ROOT, "course", overrides=[example])
+
+
+@pytest.fixture(scope="module")
+def stand_in(data, trained, tmp_path_factory):
+    """A checkout with weights, and around it what commands speak of: sources of each kind, tables,
+    datasets with and without labels, a clip as folder and as film, a face model.
+    """
+    root = tmp_path_factory.mktemp("reader")
+    absent = (".git", ".venv", "artifacts", "data", "*cache*")
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*absent), dirs_exist_ok=True)
+    weights = root / "artifacts" / "course" / "05" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    shutil.copyfile(trained[0], weights)
+    clip, row = data.clips[0], "Id,Negative,Positive,Repression,Surprise,Others,Subject"
+    for name in ("TRAIN", "TEST", "4dme-challenge"):
+        for k in range(6):
+            plant(data, root / name / f"seq{k}", k, count=5)
+    write_rows(root / "LABELS.csv", row, *(f"{k},1,0,0,{k % 2},0,P{k}" for k in range(6)))
+    sheet = [(1, f"S0{k}", f"S0{k}_001_01_1", "Positive", 1, 4, 8, "", None) for k in range(4)]
+    for k, (_, person, name, *_) in enumerate(sheet):
+        plant(data, root / "4dme-release" / "gray_micro" / person / name, k, first=1, count=8)
+    write_xlsx(root / "4dme-release" / "4DME_Labelling_Micro_release v1.xlsx", sheet)
+    for t in range(3):
+        write_obj(root / "obj" / "laugh", data.truth(clip), 4 * t)
+    write_rows(root / "clips.csv", "clip,subject,Joy", "laugh,P1,1")
+    head = ["Subject", "Filename", "Emotion", "Estimated Emotion",
+            "OnsetFrame", "ApexFrame", "OffsetFrame"]  # fmt: skip
+    rows = [[k + 1, f"EP{k}", word, word, 0, 2, 4] for k, word in enumerate(["joy", "fear"] * 2)]
+    for place in (root / "frames", root / "CASME2" / "RAW"):
+        for k, (person, name, *_) in enumerate(rows):
+            plant(data, place / f"sub{person:02}" / name, k, count=5)
+    write_xlsx(root / "coding.xlsx", rows, head)
+    write_rows(root / "t.csv", ",".join(head), *(",".join(map(str, row)) for row in rows))
+    write_rows(root / "my_classes.csv", "label,class", "joy,good", "fear,bad")
+    for k in range(4):
+        picture = root / "flow-images" / f"s{k}" / "u_test" / str(k % 2) / f"{k}.png"
+        picture.parent.mkdir(parents=True)
+        cv2.imwrite(str(picture), np.full((28, 28, 3), 9, np.uint8))
+    mine = shutil.copytree(data.root, root / "data" / "mine")
+    table = [row.cells for row in read_table(mine / "manifest.csv")]
+    for k, row in enumerate(table):
+        row |= {label.lower(): (k + n) % 2 for n, label in enumerate(data.labels)}
+        row["subject"] = f"P{k % 4}"
+    write_table(mine / "manifest.csv", table)
+    import_challenge(root / "TEST", root / "data" / "test")
+    plant(data, root / "clip", 0)
+    for t in range(len(clip.frames), 45):  # at rest
+        shutil.copyfile(clip.frames[-1], root / "clip" / f"{t:04}.png")
+    film = cv2.VideoWriter(str(root / "film.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 60, (336, 224))
+    for path in clip.frames:
+        film.write(cv2.imread(str(path)))
+    film.release()
+    write_model(root / "yunet.onnx")
+    return root
+
+
+def complete(words, root):
+    """Put what lies in ``root`` for what stands for something of the reader's."""
+    kind = words[1] if words[0] == "import" and len(words) > 1 else ""
+    kind = "obj" if kind == "KIND" else kind
+    table = {"4dme-challenge": "LABELS.csv", "obj": "clips.csv"}.get(kind, "t.csv")
+    known = {"KIND": kind, "SOURCE": kind, "FOLDER": kind or "data/mine", "DIR": "data/mine",
+             "DATA": "data/test" if words[0] == "submit" else "data/mine", "CLIP": "clip",
+             "COMMAND": "run",
+             "FILE": "yunet.onnx" if words[0] == "boxes" else table}  # fmt: skip
+    words = [known.get(word, word.replace(",...", ",label=Emotion")) for word in words]
+    if "--clips" in words:  # as many take half a minute
+        words[words.index("--clips") + 1] = "4"
+        words += ["--size", "64"]
+    if words[0] == "import" and len(words) > 3:
+        shutil.rmtree(root / words[3], ignore_errors=True)  # an import makes a new folder
+        (root / "data").mkdir(exist_ok=True)
+    return words
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(r"mer \w", c)])
+def test_a_command_that_is_shown_runs(command, stand_in, tmp_path, monkeypatch, capsys):
+    """All of it but what a notebook computes, other processes and other machines."""
+    root = shutil.copytree(stand_in, tmp_path / "here", copy_function=os.link)
+    monkeypatch.chdir(root)
+    started, ran, suite = [], [], read_suite(ROOT)
+
+    def execute(source, executed, parameters, **options):
+        number, folder = Path(source).name[:2], Path(executed).parent
+        ran.append((number, parameters))
+        names = suite["notebooks"][number]["figures"]
+        (folder / "figures").mkdir(exist_ok=True)
+        for name in names:
+            cv2.imwrite(str(folder / "figures" / f"{name}.png"), np.zeros((4, 4, 3), np.uint8))
+        write_json(
+            folder / "figures.json", {name: {"caption": name, "alt": name} for name in names}
+        )
+        write_json(folder / "results.json", {"headline": {number: 0.5}})
+        (folder / "headline.txt").write_text(f"{number} ran")
+        shutil.copyfile(source, executed)
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
+    monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
+    monkeypatch.setattr(cli, "check_cluster", started.append)
+    for name in (cli.DASK, cli.DEVICE):
+        monkeypatch.setenv(name, "")
+    words = complete(shlex.split(re.sub(r"[\[\]]", "", command))[1:], root)
+    before = {path: path.read_bytes() for path in root.rglob("dataset.json")}
+    monkeypatch.setattr(sys, "argv", ["mer", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.app()
+    logging.disable(logging.NOTSET)
+    out, err = capsys.readouterr()
+    if ended.value.code == 2:  # only named
+        named = "Missing|requires an argument|Usage:"
+        assert len(words) <= 2 and re.search(named, out + err), (err, command)
+        return
+    assert (ended.value.code or 0, err) == (0, ""), (COMMANDS[command], command, out)
+    assert all(path.read_bytes() == whole for path, whole in before.items())
+    name = words[0]
+    if "--help" in words:
+        assert "Usage:" in out
+    elif name == "run" or "--figures" in words:
+        data = root / "data" / "mine" if "--data" in words else None
+        only = [value for key, value in itertools.pairwise(words) if key == "--only"]
+        assert sorted(number for number, _ in ran) == (only or sorted(suite["notebooks"]))
+        given = dict(one.split("=") for key, one in itertools.pairwise(words) if key == "-p")
+        for number, parameters in ran:
+            assert (
+                parameters.get("data", "") == ("" if data is None else str(data))
+                or "import" in words
+            )
+            for key, value in given.items():
+                assert key[:2] != number or str(parameters[key[3:]]) == value
+        assert ("--dask" in words) == bool(started)
+    elif name == "import":
+        assert len(open_dataset(root / words[3])) > 0 and "next: mer doctor" in out
+    elif name == "submit":
+        assert [row.cells["Id"] for row in read_table(root / words[2])] == list("012345")
+    elif name == "predict":
+        clip = Path(words[1]).stem
+        made = next(root.rglob(f"{clip}.json"))
+        assert set(read_json(made)["labels"]) and made.with_suffix(".png").stat().st_size > 9000
+    elif name == "demo":
+        assert started[0][1:3] == ["-m", "jupyterlab"] and Path(started[0][-1]).is_file()
+    elif name == "worker":
+        assert words[1] in started[0] and "--nthreads" in started[0]
+    elif name == "synth":
+        made = open_dataset(root / words[1])
+        assert (len(made.subjects), len(made)) == (4, 4) and list(made.root.rglob("*.obj"))
+    elif name == "gallery":
+        assert (root / "artifacts" / "gallery" / "index.html").is_file()
+    else:
+        assert name in ("doctor", "boxes", "status") and out.count("\n") >= 1

@@ -4,6 +4,7 @@ The records' dtype ends with the field ``check`` ("<u8"), which these functions 
 """
 
 import hashlib
+import io
 import os
 
 from mer_utils.core.files import say
@@ -18,10 +19,10 @@ def _check_record(record, key, row):
     return int.from_bytes(hashlib.blake2b(body, digest_size=8, key=place).digest(), "little")
 
 
-def _count_whole(records, key, first=0):
-    """Return how many of ``records``, the rows of ``key`` from ``first`` on, are undamaged."""
+def _count_whole(records, key):
+    """Return how many of ``records``, the first rows of ``key``, are undamaged."""
     whole = 0
-    for row, record in enumerate(records, first):
+    for row, record in enumerate(records):
         if record["check"] != _check_record(record, key, row):
             break
         whole += 1
@@ -29,44 +30,40 @@ def _count_whole(records, key, first=0):
 
 
 class Growing:
-    """Records that grow clip by clip. What is there is kept beside ``path``, block after block, and
-    a stopped run goes on from it as far as it is undamaged; the whole takes the name ``path``.
-    Without a ``path`` all stays in memory.
+    """Records of ``count`` clips that grow clip by clip. What is there is kept beside ``path``, not
+    in memory, and a stopped run goes on from it as far as it is undamaged; the whole takes the name
+    ``path``. Without a ``path`` all stays in memory.
     """
 
-    def __init__(self, path, dtype, key):
-        self.path, self.dtype, self.key, self.blocks = path, dtype, key, []
-        self.part = path and path.with_name(f".{path.name}.part")
-        if path and self.part.exists():
-            self._read_left()
+    def __init__(self, path, dtype, key, count):
+        self.path, self.dtype, self.key, self.rows = path, dtype, key, 0
+        if path is None:
+            self.records = np.zeros(count, dtype)
+            return
+        self.part, self.head = path.with_name(f".{path.name}.part"), _write_head(dtype, count)
+        if self.part.exists():
+            self._count_left()
 
-    def _read_left(self):
-        """Read the undamaged records that a stopped run left; a damaged one is said in one line."""
+    def _count_left(self):
+        """Count the undamaged records that a stopped run left; of damaged ones a line is said."""
         with open(self.part, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            while file.tell() < size:
-                try:
-                    block = np.lib.format.read_array(file, allow_pickle=False)
-                except (OSError, ValueError, EOFError, MemoryError):  # cut off, or no array at all
-                    block = np.zeros(1, self.dtype)
-                whole = _count_whole(block, self.key, self.rows) if block.dtype == self.dtype else 0
-                self.blocks.append(block[:whole])
-                if whole < len(block):
-                    say(f"{self.part}: damaged from clip {self.rows + 1} on; it is made again")
-                    break
-
-    @property
-    def rows(self):
-        """How many records there are."""
-        return sum(map(len, self.blocks))
+            known = file.read(len(self.head)) == self.head
+        there = (self.part.stat().st_size - len(self.head)) // self.dtype.itemsize if known else 0
+        if there > 0:
+            left = np.memmap(self.part, self.dtype, "r", len(self.head), there)
+            self.rows = _count_whole(left, self.key)
+        if not known or self.rows < there:
+            say(f"{self.part}: damaged from clip {self.rows + 1} on; it is made again")
 
     def start(self, rows):
         """Make ready to take the records from number ``rows`` on."""
-        kept = np.concatenate([np.zeros(0, self.dtype), *self.blocks])[:rows]
-        self.blocks = [kept]
+        self.rows = rows
         if self.path:
-            self.file = open(self.part, "wb")
-            np.save(self.file, kept)
+            self.part.touch()
+            self.file = open(self.part, "r+b")
+            self.file.write(self.head)
+            self.file.seek(rows * self.dtype.itemsize, os.SEEK_CUR)
+            self.file.truncate()
 
     def append(self, records):
         """Take some records, tuples of the values of all fields before ``check``."""
@@ -75,22 +72,33 @@ class Growing:
             for name, value in zip(self.dtype.names[:-1], values, strict=True):
                 one[name] = value
             one["check"] = _check_record(one, self.key, row)
-        self.blocks.append(block)
         if self.path:
-            np.save(self.file, block)
+            self.file.write(block.tobytes())
             self.file.flush()
+        else:
+            self.records[self.rows : self.rows + len(block)] = block
+        self.rows += len(block)
 
     def finish(self):
-        """Return all records; a file of them now has its name."""
-        whole = np.concatenate(self.blocks)
-        if self.path:
-            self.file.seek(0)
-            np.save(self.file, whole)
-            self.file.truncate()
-            os.fsync(self.file.fileno())
-            self.file.close()
-            os.replace(self.part, self.path)
-        return whole
+        """Return all records, mapped from the file that now has its name, or from memory."""
+        if not self.path:
+            return self.records
+        os.fsync(self.file.fileno())
+        self.file.close()
+        os.replace(self.part, self.path)
+        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+
+
+def _write_head(dtype, count):
+    """Return the bytes with which a .npy file of so many records begins."""
+    about = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": (count,),
+    }
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, about)
+    return buffer.getvalue()
 
 
 def open_records(path, dtype, count, key):

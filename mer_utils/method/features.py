@@ -283,7 +283,8 @@ def extract_records(dataset, variants, cache=None, jobs=1):
     keys = [key_of(dataset.fingerprint, asdict(options), code) for options in variants]
     dtypes = [_describe_record(dataset, options) for options in variants]
     if cache is None:
-        stores = [Growing(None, *pair) for pair in zip(dtypes, keys, strict=True)]
+        pairs = zip(dtypes, keys, strict=True)
+        stores = [Growing(None, dtype, key, len(dataset)) for dtype, key in pairs]
         return list(zip(keys, _make_records(dataset, variants, stores, jobs), strict=True))
     paths = [cache / f"features-{key}.npy" for key in keys]
     given = list(zip(paths, dtypes, keys, strict=True))
@@ -294,10 +295,10 @@ def extract_records(dataset, variants, cache=None, jobs=1):
             opened = [open_records(path, dtype, len(dataset), key) for path, dtype, key in given]
             missing = [k for k, records in enumerate(opened) if records is None]
             if missing:
-                stores = [Growing(*given[k]) for k in missing]
-                _make_records(dataset, [variants[k] for k in missing], stores, jobs)
-            for k in missing:
-                opened[k] = np.load(paths[k], mmap_mode="r", allow_pickle=False)
+                stores = [Growing(*given[k], len(dataset)) for k in missing]
+                made = _make_records(dataset, [variants[k] for k in missing], stores, jobs)
+                for k, records in zip(missing, made, strict=True):
+                    opened[k] = records
     except OSError as error:
         what = f"cannot be written ({error.strerror or error}); what is done is kept"
         raise MerError(cache, what) from None
