@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -188,7 +189,8 @@ def decode_clip(clip):
 
 def measure_large(folder, clips=24, frames=15):
     """Return clips a second for frames of 2400 x 1600 px: decoding alone (whole frames), and the
-    front end, each with 1 and 2 jobs.
+    front end, each with 1 and 2 jobs; and the peak MiB of the front end in a process of its own,
+    for clips of so many frames and of four times as many.
     """
     base, result = open_dataset(write_synthetic(folder / "large", 4, clips, seed=8, jobs=JOBS)), {}
     for kind in (".png", ".jpg"):
@@ -211,6 +213,13 @@ def measure_large(folder, clips=24, frames=15):
         rates = {name: round(clips / median(values), 2) for name, values in times.items()}
         size = list(read_image(dataset.clips[0].frames[0]).shape[::-1])
         result[kind[1:]] = {"frame_px": size, "frames_a_clip": frames, "clips_per_second": rates}
+        few = replace(base, clips=base.clips[:4])
+        long = enlarge_frames(few, folder / f"long{kind}", kind, 4 * frames)
+        peaks = [
+            measure("-c", FEATURES, one.root, folder / f"cache{one.root.name}", 1)[1]
+            for one in (dataset, long)
+        ]
+        result[kind[1:]]["peak_mib"] = dict(zip((frames, 4 * frames), peaks, strict=True))
         print(kind, result[kind[1:]], flush=True)
     return result
 
