@@ -1,11 +1,12 @@
-"""Data at size: import, doctor and features over up to 10,000 clips, what a kill costs, and large
-frames against the decode-only limit. About a quarter of an hour on two cores: `.venv/bin/python
-benchmarks/data.py`; writes data.json.
+"""Data at size: import, doctor and features over up to 10,000 clips, what a kill costs, large
+frames against the decode-only limit, and what decoding them smaller does to the flow. About a
+quarter of an hour on two cores: `.venv/bin/python benchmarks/data.py`; writes data.json.
 
 Each step runs in a process of its own, whose memory (proportional set size of the whole tree) is
 sampled meanwhile.
 """
 
+import argparse
 import json
 import signal
 import subprocess
@@ -16,18 +17,20 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from mer_utils.core.files import sha256, write_json
+from mer_utils.core.files import read_json, sha256, write_json
 from mer_utils.core.parallel import run_jobs
 from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import open_dataset, read_frames
 from mer_utils.data.images import read_image
 from mer_utils.data.tables import write_table
 from mer_utils.faces.generate import write_synthetic
+from mer_utils.method import preprocessing
 from mer_utils.method.features import FrontEnd, extract_records
 
 import cv2
 import numpy as np
 import psutil
+from front_end import measure_flow
 
 SIZES = (1_000, 10_000)
 FRAMES = 9  # a clip
@@ -96,8 +99,8 @@ extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]
 
 
 def measure_sizes(folder):
-    """Return {clips: {step: seconds, MiB}} and what a kill in the middle of the smaller extraction
-    costs.
+    """Return the seconds and MiB of each step for so many clips, and what a kill in the middle of
+    the smaller extraction costs.
     """
     base = open_dataset(write_synthetic(folder / "base", 24, 96, seed=7, size=64, jobs=JOBS))
     write_sequences(folder / "all", base, max(SIZES))
@@ -133,7 +136,11 @@ def measure_sizes(folder):
             cut = measure_kill(data, cache, rows[size]["features"][0])
         for n in range(size):
             (source / f"seq{n}").rename(folder / "all" / f"seq{n}")
-    return rows, cut
+    clips = {
+        str(size): {k: {"seconds": s, "peak_mib": m} for k, (s, m) in steps.items()}
+        for size, steps in rows.items()
+    }
+    return {"clips": clips, "frames_a_clip": FRAMES, "jobs": JOBS, "killed": cut}
 
 
 def measure_kill(data, cache, whole):
@@ -224,23 +231,35 @@ def measure_large(folder, clips=24, frames=15):
     return result
 
 
+def measure_shrunk(folder, clips=12):
+    """Return the error in px of the crop of the flow of JPEG clips whose views have 1200 px, read
+    whole and made smaller while they are decoded, and of no flow at all.
+    """
+    dataset = open_dataset(
+        write_synthetic(folder / "sharp", 4, clips, seed=9, size=1200, jobs=JOBS)
+    )
+    for path in (path for clip in dataset.clips for path in clip.frames):
+        cv2.imwrite(str(path.with_suffix(".jpg")), read_image(path), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        path.unlink()
+    dataset, errors = open_dataset(dataset.root), {}
+    for name, steps in (("made smaller", preprocessing.STEPS), ("whole", ())):
+        preprocessing.STEPS = steps
+        rows = [measure_flow(dataset, clip) for clip in dataset.clips]
+        errors[name], errors["no flow"] = (round(float(np.mean(rows, 0)[k]), 4) for k in (-1, 0))
+    print(errors, flush=True)
+    return {"clips": clips, "error_px": errors}
+
+
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = {"shrunk": measure_shrunk, "large": measure_large, "sizes": measure_sizes}
+    parser.add_argument("--only", choices=parts, help="measure this, keep the rest")
+    args, path = parser.parse_args(), Path(__file__).with_suffix(".json")
+    result = read_json(path) if args.only else {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        large = measure_large(folder)
-        rows, cut = measure_sizes(folder)
-    table = {
-        str(size): {k: {"seconds": s, "peak_mib": m} for k, (s, m) in steps.items()}
-        for size, steps in rows.items()
-    }
-    result = {
-        "clips": table,
-        "frames_a_clip": FRAMES,
-        "jobs": JOBS,
-        "killed": cut,
-        "large_frames": large,
-    }
-    write_json(Path(__file__).with_suffix(".json"), result)
+        for part in [args.only] if args.only else parts:
+            result[part] = parts[part](Path(name))
+    write_json(path, result)
     print(json.dumps(result, indent=2))
 
 

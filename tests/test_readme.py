@@ -286,7 +286,8 @@ def test_speeds_are_those_of_the_benchmark():
 
 def test_sizes_are_those_of_the_benchmark():
     measured = json.loads((ROOT / "benchmarks" / "data.json").read_text())
-    few, many = measured["clips"].values()
+    sizes = measured["sizes"]
+    few, many = sizes["clips"].values()
     for step, name in (
         ("import", "`mer import`"),
         ("doctor", "`mer doctor`"),
@@ -298,13 +299,16 @@ def test_sizes_are_those_of_the_benchmark():
         )
         assert row in TEXT
         assert many[step]["peak_mib"] < 512
-    for kind, row in measured["large_frames"].items():
+    for kind, row in measured["large"].items():
         rates = list(row["clips_per_second"].values())
         shares = " | ".join(f"{100 * rates[k + 2] / rates[k]:.0f} %" for k in range(2))
         rates = " | ".join(f"{rate:.2f}" for rate in rates)
         peaks = " | ".join(f"{peak} MiB" for peak in row["peak_mib"].values())
         assert f"| {kind.upper()} | {rates} | {shares} | {peaks} |" in TEXT
-    assert measured["killed"]["same"] and list(measured["clips"]) == ["1000", "10000"]
+    assert sizes["killed"]["same"] and list(sizes["clips"]) == ["1000", "10000"]
+    shrunk = measured["shrunk"]["error_px"]
+    said = f"{shrunk['made smaller']:.3f} px instead of {shrunk['whole']:.3f} px"
+    assert said in TEXT.replace("\n", " ")
 
 
 def test_the_results_are_of_the_full_synthetic_set():
