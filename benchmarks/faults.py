@@ -2,7 +2,7 @@
 is disturbed at random moments, run again, and its results compared byte by byte with those of an
 undisturbed run.
 
-    python benchmarks/faults.py WORK [--kills 25] [--clips 10000] [--seed 0]
+    python benchmarks/faults.py WORK [--kills 25] [--clips 10000] [--seed 0] [--only STEP ...]
 
 Works in the new folder WORK, prints a table and writes benchmarks/faults.json. "Lost": a file that
 was whole when the fault came and is not there, or has other bytes, once the step has been run
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_utils import LABELS, MerError
-from mer_utils.core.files import sha256, write_json
+from mer_utils.core.files import read_json, sha256, write_json
 from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import open_dataset
 from mer_utils.data.tables import write_table
@@ -35,6 +35,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 MER = ("-m", "mer_utils.cli")
+STEPS = ("import", "features", "folds", "dask", "figure", "clips")
 FEATURES = """
 import sys
 from pathlib import Path
@@ -243,7 +244,7 @@ def list_steps(work):
                                     "--copy"), "new/**/*"),
         Step("features", lambda out: ("-c", FEATURES, data, out), "features-*.npy"),
         Step("folds", lambda out: ("-c", FOLDS, data, cache, out), "fold-*"),
-        Step("a figure", lambda out: (*MER, *figure), "artifacts/course-*/figures/*.png",
+        Step("figure", lambda out: (*MER, *figure), "artifacts/course-*/figures/*.png",
              check_out, lambda out: out),
     ]  # fmt: skip
 
@@ -273,24 +274,29 @@ def main():
     parser.add_argument("--kills", type=int, default=25, help="of each of four steps")
     parser.add_argument("--clips", type=int, default=10_000, help="of a large set; 0: none")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--only", nargs="+", default=STEPS, choices=STEPS, help="what else faults.json says stays"
+    )
     args = parser.parse_args()
     if args.work.exists():
         raise MerError(args.work, "is there already; name a new folder")
     args.work.mkdir(parents=True)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))
-    rng, table = np.random.default_rng(args.seed), {}
+    rng, path = np.random.default_rng(args.seed), Path(__file__).with_suffix(".json")
+    table = read_json(path)["faults"] if len(args.only) < len(STEPS) else {}
     faults = {"kill -9": (kill_once, args.kills), "full disk": (fill_once, args.kills // 2),
               "two at once": (meet_once, max(1, args.kills // 5))}  # fmt: skip
     for step in list_steps(args.work.resolve()):
-        for name, (fault, count) in faults.items():
+        chosen = faults if step.name in args.only else {}
+        for name, (fault, count) in chosen.items():
             row = disturb(step, args.work.resolve(), fault, count, rng)
             table[f"{name}, {step.name}"] = row
             print(f"{name + ', ' + step.name:24}", row, flush=True)
-        if step.name == "folds":
+        if step.name == "folds" and "dask" in args.only:
             row = disturb(step, args.work.resolve(), lose_worker, max(1, args.kills // 8), rng)
             table["a Dask worker killed, folds"] = row
             print(f"{'a Dask worker killed':24}", row, flush=True)
-    if args.clips:
+    if args.clips and "clips" in args.only:
         step = write_many(args.work.resolve(), args.clips)
         row = disturb(step, args.work.resolve(), kill_once, 3, rng)
         table[f"kill -9, features of {args.clips:,} clips"] = row
@@ -298,7 +304,7 @@ def main():
     bad = sum(
         n for row in table.values() for key, n in row.items() if key not in ("runs", "results")
     )
-    write_json(Path(__file__).with_suffix(".json"), {"seed": args.seed, "faults": table})
+    write_json(path, {"seed": args.seed, "faults": table})
     print(f"lost, changed, left behind or silent in {sum(r['runs'] for r in table.values())} "
           f"disturbed runs: {bad}")  # fmt: skip
     raise SystemExit(int(bad > 0))

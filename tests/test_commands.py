@@ -1,5 +1,5 @@
-"""Every command that help, README, docs, notebooks or an error message shows can be given so, and
-does what it should on small stand-ins for what the reader has.
+"""Every command that help, README, docs, notebooks or an error message shows is run, on small
+stand-ins for what the reader has.
 """
 
 import ast
@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 from mer_utils.cli import __main__ as cli
-from mer_utils.cli.__main__ import commands
 from mer_utils.core.files import read_json, write_json
 from mer_utils.data.dataset import open_dataset
 from mer_utils.data.sources.challenge import import_challenge
@@ -27,19 +26,12 @@ import cv2
 import numpy as np
 import papermill
 import pytest
-import typer
 from foreign import plant, write_rows
 from test_sources_tables import write_xlsx
 from yunet import write_model
 
 ROOT = Path(__file__).parents[1]
 MAKE = (ROOT / "Makefile").read_text()
-# what stands for something of the reader's, and an example of it
-MEANT = {
-    "COMMAND": "run", "KIND": "obj", "SOURCE": "there", "DATA": "data/mine", "DIR": "folder",
-    "CLIP": "clip", "OUT.csv": "out.csv", "OUT": "out.csv", "FILE": "file", "NN": "05",
-    "TABLE": "table.csv", "ADDRESS": "tcp://host:8786", "...": "",
-}  # fmt: skip
 
 
 def _texts():
@@ -84,42 +76,10 @@ def test_there_are_commands_to_look_at():
     assert len(COMMANDS) > 40 and any("07.seeds" in command for command in COMMANDS)
 
 
-@pytest.fixture(scope="module")
-def reader():
-    """The command line without what its commands do: it reads words, and that is all."""
-
-    def empty(command):
-        command.callback = None
-        for inner in getattr(command, "commands", {}).values():
-            empty(inner)
-        return command
-
-    return empty(typer.main.get_command(commands))
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_that_is_shown_can_be_given(command, reader):
-    where = COMMANDS[command]
-    first, *words = shlex.split(re.sub(r"[\[\]]", "", command))
-    if first == "make":
-        targets = [word for word in words if "=" not in word]
-        assert all(re.search(rf"(?m)^{target}:", MAKE) for target in targets), where
-        return
-    words = [word for word in (MEANT.get(word, word) for word in words) if word]
-    try:
-        reader.main(words, "mer", standalone_mode=False)
-    except Exception as error:  # typer's own copy of click's UsageError
-        named = len(words) <= 2 and re.search("Missing|requires an argument|Usage:", str(error))
-        if not named:  # a command that is only named needs no arguments
-            pytest.fail(f"{where}: {command}: {error}")
-    suite = read_suite(ROOT)
-    for option, value in itertools.pairwise(words):
-        if option == "-p":
-            plan_jobs(ROOT, "course", overrides=[value])  # raises MerError for what there is not
-        if option in ("--only", "--from"):
-            assert value in suite["notebooks"], where
-        if option == "--profile":
-            assert value in suite["profiles"], where
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
+def test_a_target_of_make_that_is_shown_exists(command):
+    targets = [word for word in command.split()[1:] if "=" not in word]
+    assert all(re.search(rf"(?m)^{target}:", MAKE) for target in targets), COMMANDS[command]
 
 
 def test_the_example_in_the_help_of_p_exists():
@@ -196,8 +156,7 @@ def complete(words, root):
              "FILE": "yunet.onnx" if words[0] == "boxes" else table}  # fmt: skip
     words = [known.get(word, word.replace(",...", ",label=Emotion")) for word in words]
     if "--clips" in words:  # as many take half a minute
-        words[words.index("--clips") + 1] = "4"
-        words += ["--size", "64"]
+        words = [{"4": "1", "20": "2"}.get(word, word) for word in words] + ["--size", "64"]
     if words[0] == "import" and len(words) > 3:
         shutil.rmtree(root / words[3], ignore_errors=True)  # an import makes a new folder
         (root / "data").mkdir(exist_ok=True)
@@ -273,7 +232,7 @@ def test_a_command_that_is_shown_runs(command, stand_in, tmp_path, monkeypatch, 
         assert words[1] in started[0] and "--nthreads" in started[0]
     elif name == "synth":
         made = open_dataset(root / words[1])
-        assert (len(made.subjects), len(made)) == (4, 4) and list(made.root.rglob("*.obj"))
+        assert (len(made.subjects), len(made)) == (1, 2) and list(made.root.rglob("*.obj"))
     elif name == "gallery":
         assert (root / "artifacts" / "gallery" / "index.html").is_file()
     else:

@@ -52,7 +52,7 @@ def test_a_healthy_set_is_sound(data):
         for k, label in enumerate(data.labels)
     }
     alone = {label for label in data.labels if len(owners[label]) == 1}
-    assert {one.check for one in report.findings} == {"labels"} and alone
+    assert {one.check for one in report.findings} == {"labels", "subjects"} and alone
     assert found(report, "look", "labels").keys() == alone
     facts = report.facts
     assert (

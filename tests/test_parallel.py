@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 
 from mer_utils import MerError
+from mer_utils.core import parallel
 from mer_utils.core.parallel import DASK, _check_worker, check_cluster, describe_process, run_jobs
 from mer_utils.learning.folds import run_loso
 from mer_utils.learning.recipe import Recipe
@@ -133,8 +134,34 @@ def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_
         assert run_jobs(describe_process, [()]) == [describe_process()]
 
 
+@pytest.mark.slow
+def test_a_worker_that_leaves_while_it_is_asked_is_done_without(tmp_path, monkeypatch):
+    asked, here = tmp_path / "asked", describe_process()
+
+    def linger():
+        asked.touch()
+        time.sleep(1)
+        return here
+
+    monkeypatch.setattr(parallel, "describe_process", linger)
+    with cluster(tmp_path) as (address, workers):
+
+        def kill_one():
+            while not asked.exists():
+                time.sleep(0.01)
+            workers[0].send_signal(signal.SIGKILL)
+
+        thread = threading.Thread(target=kill_one)
+        thread.start()
+        monkeypatch.setenv(DASK, address)
+        assert run_jobs(divmod, [(7, 2), (9, 4)]) == [(3, 1), (2, 1)]
+        thread.join()
+
+
 def test_workers_of_another_version_are_refused(monkeypatch):
     here = describe_process()
+    with pytest.raises(MerError, match="another version of mer_utils"):
+        _check_worker("tcp://x", here, AttributeError("describe_process"))
     with pytest.raises(MerError, match="another version of mer_utils"):
         _check_worker("tcp://x", here, here | {"modules": {}})
     with pytest.raises(MerError, match=r"workers have torch 1\.0, this process has"):

@@ -3,7 +3,7 @@ import shutil
 from dataclasses import replace
 
 from mer_utils import MerError
-from mer_utils.core.files import read_arrays, write_arrays
+from mer_utils.core.files import read_arrays, write_arrays, write_json
 from mer_utils.core.png import encode_png
 from mer_utils.data.dataset import read_frames
 from mer_utils.faces.rendering import write_obj
@@ -176,6 +176,24 @@ def test_the_box_is_the_given_one_or_yunets_or_the_fallback(trained, tmp_path):
         cv2.imwrite(str(tmp_path / f"{t}.png"), rng.integers(0, 120, (224, 336)).astype(np.uint8))
     with pytest.raises(MerError, match="YuNet finds no face in view 1"):
         predict_clip(tmp_path, ensemble, face_model=model)
+
+
+def test_clips_of_another_number_of_views_are_refused_or_told(trained, data, tmp_path, mer):
+    one = tmp_path / "one"
+    shutil.copytree(data.root, one)
+    write_json(one / "dataset.json", data.info | {"views": 1})
+    clip = one / "clips" / data.clips[0].name
+    with pytest.raises(MerError, match="hold 1 view, the weights learnt from 2"):
+        predict_clip(clip, load_ensemble(trained[0]))
+    frames = read_frames(data.clips[0])
+    for name, cut in (("two cameras", np.s_[:, :]), ("one camera", np.s_[30:198, :168])):
+        (tmp_path / name).mkdir()
+        for t, frame in enumerate(frames):
+            (tmp_path / name / f"{t}.png").write_bytes(encode_png(np.ascontiguousarray(frame[cut])))
+        out = ("--weights", trained[0], "--out", tmp_path / "answers")
+        code, said, err = mer("predict", tmp_path / name, *out)
+        assert (code, "views: 2 of" in said) == (0, True), err
+        assert ("halves seem to be one picture" in err) == (name == "one camera"), err
 
 
 def test_a_prediction_is_json_and_says_what_it_rests_on(trained, data):

@@ -183,7 +183,9 @@ def synth(
     subjects: Annotated[int, typer.Option(min=1, max=100_000)] = 24,
     clips: Annotated[int, typer.Option(min=1, max=100_000)] = 267,
     seed: int = 0,
-    preset: str = "bench-v1",
+    preset: Annotated[
+        str, typer.Option(help="bench-v1, or bench-v2, which is harder.")
+    ] = "bench-v1",
     size: Annotated[int, typer.Option(help="Height of one view in px.")] = 224,
     meshes: Annotated[
         bool, typer.Option("--meshes", help="Write each frame's textured OBJ, too.")

@@ -20,12 +20,14 @@ imports = typer.Typer(
 
 Source = Annotated[
     Path,
-    typer.Argument(metavar="SOURCE", help="The folder as you have it; nothing in it is changed."),
+    typer.Argument(metavar="SOURCE", help="The folder as you have it; no file in it is changed."),
 ]
 Target = Annotated[
     Path,
     typer.Argument(
-        metavar="DATA", help="A new folder, or SOURCE itself: written beside the frames."
+        metavar="DATA",
+        help="Where the dataset goes: a new folder; for folders of frames SOURCE itself, too, "
+        "which then gets two text files.",
     ),
 ]
 Data = Annotated[
@@ -282,7 +284,9 @@ def boxes(
     data: Data,
     face_model: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="YuNet's model (.onnx); the README says where it is."),
+        typer.Option(
+            metavar="FILE", help="YuNet's model (.onnx); data/README.md says where it is."
+        ),
     ],
 ):
     """Fill the manifest's box column by OpenCV's YuNet, for clips whose background is not plain."""
@@ -328,7 +332,7 @@ def predict(
     from mer_utils.data.meshes import holds_meshes
     from mer_utils.figures.pictures import draw_prediction
     from mer_utils.figures.style import set_style
-    from mer_utils.suite.clips import check_apart, say_found
+    from mer_utils.suite.clips import check_apart, look_like_one, say_found
     from mer_utils.suite.prediction import find_weights, load_ensemble, predict_clip
 
     whole = source.resolve()
@@ -355,6 +359,12 @@ def predict(
     height, width = result.first[0].shape
     meshes = source.is_dir() and holds_meshes(source)
     cut = " (frames cut at half their width)" if len(result.first) == 2 and not meshes else ""
+    if cut and look_like_one(result.first):
+        typer.echo(
+            f"mer: {source}: LOOK: its halves seem to be one picture. The weights want two cameras "
+            "side by side; a film of one camera, cut in half, gets an answer that means nothing",
+            err=True,
+        )
     typer.echo(
         f"views: {len(result.first)} of {width} x {height} px{cut}; crop box: "
         f"{say_found(result.found, 'give --box or --face-model')}"
@@ -415,11 +425,11 @@ def demo(
     """Open a clip player in JupyterLab: frames, motion curve and flow of a clip, motion magnified.
     Needs no trained weights.
     """
-    from mer_utils.suite.clips import read_clip
-    from mer_utils.suite.demo import count_views, describe, write_demo
+    from mer_utils.suite.clips import known_views, read_clip
+    from mer_utils.suite.demo import describe, write_demo
 
     root = find_root()
-    views = views or count_views(source)
+    views = views or known_views(source) or 1
     end = None if offset == -1 else offset
     # all of it: what is wrong with a clip is said here, not in the notebook
     typer.echo(describe(read_clip(source, views, onset, end, face_model=face_model)))

@@ -106,15 +106,10 @@ def _cluster(address):
                 "`mer worker "
                 f"{address}` (--nthreads 1)",
             )
-        try:
-            found = client.run(describe_process)
-        except (AttributeError, ImportError):
-            raise MerError(
-                address, "workers have another version of mer_utils; install this one there"
-            ) from None
-        here = describe_process()
-        for there in found.values():
-            _check_worker(address, here, there)
+        found, here = client.run(describe_process, on_error="return").values(), describe_process()
+        for there in found:
+            if not isinstance(there, OSError):  # it left while it was asked
+                _check_worker(address, here, there)
         with parallel_config("dask", client=client):
             yield len(threads)
     finally:
@@ -127,7 +122,7 @@ def _check_worker(address, here, there):
     """Raise MerError if a worker computes with something else than this process: what is mixed
     would be no result.
     """
-    if there["modules"] != here["modules"]:
+    if isinstance(there, Exception) or there["modules"] != here["modules"]:
         raise MerError(address, "workers have another version of mer_utils; install this one there")
     for name, version in here["packages"].items():
         if there["packages"].get(name) != version:

@@ -6,6 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mer_utils import MerError
+from mer_utils.core.files import read_json
 from mer_utils.data.dataset import Clip, find_datasets, iterate_frames, list_frames, survey
 from mer_utils.data.images import VIDEO_TYPES, check_name, read_video
 from mer_utils.data.meshes import film_meshes, holds_meshes, list_meshes
@@ -50,6 +51,28 @@ def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None, reader=
             raise MerError(source, f"meshes give two views, but {reader} {_tell_views(views)}")
         return film_meshes(list_meshes(source), size, yaw, fov, boxes=boxes)
     return _split(source, iterate_frames(list_frames(source)), views)
+
+
+def known_views(source):
+    """Return how many views a clip's frames hold side by side: two for meshes, what dataset.json
+    says for a clip that lies in a dataset, else None: nobody has said it.
+    """
+    source = Path(source).resolve()
+    if source.is_dir() and holds_meshes(source):
+        return 2
+    root = next(find_datasets(source), None) if source.is_dir() else None
+    info = read_json(root / "dataset.json") if root else {}
+    return info.get("views") if isinstance(info, dict) else None
+
+
+def look_like_one(first):
+    """Return whether two views (H, W) look like the halves of one picture: on both sides of the cut
+    the same detail, well above noise, goes on.
+    """
+    left, right = (
+        np.diff(view[:, k].astype(float)) for view, k in zip(first, (-1, 0), strict=True)
+    )
+    return min(left.std(), right.std()) > 3 and np.corrcoef(left, right)[0, 1] > 0.5
 
 
 def _split(source, frames, views):

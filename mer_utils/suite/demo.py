@@ -5,8 +5,6 @@ from pathlib import Path
 
 from mer_utils.core.files import read_json, write_text
 from mer_utils.core.provenance import key_of
-from mer_utils.data.dataset import find_datasets
-from mer_utils.data.meshes import holds_meshes
 from mer_utils.figures.player import Player
 from mer_utils.figures.style import set_style
 from mer_utils.figures.widgets import explore
@@ -28,18 +26,6 @@ change them, or move the sliders.
 
 The apex is the strongest motion between the two, whatever it is: a blink or speech has one, too.
 A curve that never comes near zero at its ends does not show a whole expression."""
-
-
-def count_views(source):
-    """Return how many views a clip's frames hold side by side: two for meshes, what dataset.json
-    says for a clip that lies in a dataset, else one.
-    """
-    source = Path(source).resolve()
-    if source.is_dir() and holds_meshes(source):
-        return 2
-    root = next(find_datasets(source), None) if source.is_dir() else None
-    info = read_json(root / "dataset.json") if root else {}
-    return info.get("views", 1) if isinstance(info, dict) else 1
 
 
 def write_demo(root, source, onset=0, offset=None, views=1, face_model=None):

@@ -173,7 +173,6 @@ def _check_subjects(info, clips, seen):
         else ""
     )
     text = f"{len(counts)}, with {each} clips each" if counts else "0"
-    text += " (training needs 4 or more)" if len(counts) < 4 else ""
     return [("subjects", text)], {"subjects": len(counts)}, found
 
 
@@ -191,6 +190,9 @@ def _find_absent(info, clips, seen):
     if labelled and len(subjects) == 1:
         what = "is the only subject; leaving one subject out leaves nothing to learn from"
         found.append(Finding("mend", "subjects", *subjects, what))
+    elif labelled and len(subjects) < 4:
+        what = "are too few to train on; 4 or more are needed"
+        found.append(Finding("look", "subjects", ", ".join(sorted(subjects)), what))
     for k, label in enumerate(info["labels"] if labelled else ()):
         subjects = {clip.subject for clip in labelled if clip.labels[k]}
         if not subjects:

@@ -12,7 +12,7 @@ from mer_utils.learning.recipe import Recipe, choose_maps, merge_views
 from mer_utils.learning.trainer import NetworkMember, load_members
 from mer_utils.method.apex import joint_curve
 from mer_utils.method.features import FrontEnd, measure_crops
-from mer_utils.suite.clips import read_clip
+from mer_utils.suite.clips import known_views, read_clip
 
 import numpy as np
 
@@ -237,6 +237,12 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
     """
     check_kind(source, ensemble, None)
     options, views = ensemble.front_end, ensemble.shape[0]
+    if (known := known_views(source)) not in (None, views):
+        raise MerError(
+            source,
+            f"its frames hold {known} view{'s' * (known > 1)}, the weights learnt from {views}; "
+            "train on data of the same kind",
+        )
     given = (onset, offset, boxes, face_model, options)
     clip = read_clip(source, views, *given, reader="the weights want", **camera)
     maps, apex, curve = measure_crops(clip.crops, clip.onset, clip.offset, options)
