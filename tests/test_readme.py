@@ -312,6 +312,17 @@ def test_sizes_are_those_of_the_benchmark():
     assert said in TEXT.replace("\n", " ")
 
 
+def test_no_fault_lost_or_changed_a_result():
+    faults = json.loads((ROOT / "benchmarks" / "faults.json").read_text())["faults"]
+    assert sum(row["runs"] for name, row in faults.items() if name.startswith("kill")) >= 100
+    assert any("10,000 clips" in name for name in faults)
+    for name, row in faults.items():
+        counts = [row[key] for key in ("lost", "changed", "left")]
+        counts.append(sum(row.get(key, 0) for key in ("silent", "untold", "failed")))
+        assert counts == [0, 0, 0, 0], name
+        assert f"| {name} | {row['runs']} | {' | '.join(map(str, counts))} |" in TEXT
+
+
 def test_the_results_are_of_the_full_synthetic_set():
     assert (
         RESULTS["data"]["clips"] == 267
