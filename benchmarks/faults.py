@@ -298,7 +298,7 @@ def main():
             print(f"{'a Dask worker killed':24}", row, flush=True)
     if args.clips and "clips" in args.only:
         step = write_many(args.work.resolve(), args.clips)
-        row = disturb(step, args.work.resolve(), kill_once, 3, rng)
+        row = disturb(step, args.work.resolve(), kill_once, 1, rng)
         table[f"kill -9, features of {args.clips:,} clips"] = row
         print(f"{'kill -9, many clips':24}", row, flush=True)
     bad = sum(
