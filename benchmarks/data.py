@@ -16,6 +16,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 from mer_utils.core.files import read_json, sha256, write_json
 from mer_utils.core.parallel import run_jobs
@@ -243,8 +244,8 @@ def measure_shrunk(folder, clips=12):
         path.unlink()
     dataset, errors = open_dataset(dataset.root), {}
     for name, steps in (("made smaller", preprocessing.STEPS), ("whole", ())):
-        preprocessing.STEPS = steps
-        rows = [measure_flow(dataset, clip) for clip in dataset.clips]
+        with patch.object(preprocessing, "STEPS", steps):
+            rows = [measure_flow(dataset, clip) for clip in dataset.clips]
         errors[name], errors["no flow"] = (round(float(np.mean(rows, 0)[k]), 4) for k in (-1, 0))
     print(errors, flush=True)
     return {"clips": clips, "error_px": errors}

@@ -41,7 +41,7 @@ def motions(plans):
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     root = tmp_path_factory.mktemp("v2") / "set"
-    return open_dataset(write_synthetic(root, 2, 3, 3, "bench-v2", size=96))
+    return open_dataset(write_synthetic(root, 2, 5, 3, "bench-v2", size=96))
 
 
 def quiet(motion, **changes):
@@ -332,7 +332,7 @@ def test_a_set_has_boxes_near_the_faces_and_opens(small):
     off = np.array(off) - [0, 0, 1]
     assert np.abs(off).max() < 0.15 and off.std() > 0.005
     features = extract(small, FrontEnd(crop=64, size=12))
-    assert features.x.shape == (3, 2, 2, 3, 12, 12) and np.isfinite(features.x).all()
+    assert features.x.shape == (5, 2, 2, 3, 12, 12) and np.isfinite(features.x).all()
     assert features.boxes.tolist() == [[list(box) for box in clip.boxes] for clip in small.clips]
 
 
@@ -341,7 +341,7 @@ def test_truth_films_the_set_again_to_the_byte(small, tmp_path):
     for clip in small.clips[:2]:
         again = render_clip(small.truth(clip), small.cameras())
         assert np.array_equal(np.concatenate(list(again), 2), read_frames(clip))
-    twice = open_dataset(write_synthetic(tmp_path / "two", 2, 3, 3, "bench-v2", size=96, jobs=2))
+    twice = open_dataset(write_synthetic(tmp_path / "two", 2, 5, 3, "bench-v2", size=96, jobs=2))
     assert twice.fingerprint == small.fingerprint
 
 

@@ -173,11 +173,9 @@ def test_ready_made_flow_images_give_the_figures_that_need_no_frames(made, check
             np.clip(np.stack(scaled[::-1], -1), 0, 255).astype(np.uint8),
         )
     root = checkout("flows")
-    words = ["--labels", "0=Negative,1=Positive,2=Surprise"]
+    words = ["--labels", "0=Negative,1=Positive,2=Surprise", "--figures"]
     printed = run_mer(root, "import", "flow-images", tmp_path / "flows", tmp_path / "set", *words)
-    # as the profile paper does, but for the baselines' tuning
-    run_mer(root, "run", "--profile", "course", "--data", tmp_path / "set")
-    (out,) = (root / "artifacts").glob("course-*/figures")
+    (out,) = (root / "artifacts").glob("paper-*/figures")
     wanted = {name for name in DECLARED if name[3:5] in ("05", "06", "07", "08")}
     assert {
         path.stem for path in out.glob("*.png")

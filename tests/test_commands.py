@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 from mer_utils.cli import __main__ as cli
@@ -163,11 +162,10 @@ def complete(words, root):
     return words
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if re.match(r"mer \w", c)])
-def test_a_command_that_is_shown_runs(command, stand_in, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("mer")])
+def test_a_command_that_is_shown_runs(command, stand_in, mer, monkeypatch):
     """All of it but what a notebook computes, other processes and other machines."""
-    root = shutil.copytree(stand_in, tmp_path / "here", copy_function=os.link)
-    monkeypatch.chdir(root)
+    root = shutil.copytree(stand_in, Path.cwd(), copy_function=os.link, dirs_exist_ok=True)
     started, ran, suite = [], [], read_suite(ROOT)
 
     def execute(source, executed, parameters, **options):
@@ -189,20 +187,18 @@ def test_a_command_that_is_shown_runs(command, stand_in, tmp_path, monkeypatch, 
     monkeypatch.setattr(cli, "check_cluster", started.append)
     for name in (cli.DASK, cli.DEVICE):
         monkeypatch.setenv(name, "")
-    words = complete(shlex.split(re.sub(r"[\[\]]", "", command))[1:], root)
+    words = shlex.split(re.sub(r"[\[\]]", "", command))[1:]
+    words = complete(words, root) if words else []
     before = {path: path.read_bytes() for path in root.rglob("dataset.json")}
-    monkeypatch.setattr(sys, "argv", ["mer", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.app()
+    code, out, err = mer(*words)
     logging.disable(logging.NOTSET)
-    out, err = capsys.readouterr()
-    if ended.value.code == 2:  # only named
+    if code == 2:  # only named
         named = "Missing|requires an argument|Usage:"
         assert len(words) <= 2 and re.search(named, out + err), (err, command)
         return
-    assert (ended.value.code or 0, err) == (0, ""), (COMMANDS[command], command, out)
+    assert (code, err) == (0, ""), (COMMANDS[command], command, out)
     assert all(path.read_bytes() == whole for path, whole in before.items())
-    name = words[0]
+    name = (words or ["alone"])[0]
     if "--help" in words:
         assert "Usage:" in out
     elif name == "run" or "--figures" in words:
@@ -236,4 +232,4 @@ def test_a_command_that_is_shown_runs(command, stand_in, tmp_path, monkeypatch, 
     elif name == "gallery":
         assert (root / "artifacts" / "gallery" / "index.html").is_file()
     else:
-        assert name in ("doctor", "boxes", "status") and out.count("\n") >= 1
+        assert name in ("doctor", "boxes", "status", "alone") and out.count("\n") >= 1

@@ -39,7 +39,7 @@ def test_check_2(capsys, shown):
     assert 1 < first < exercises.MOST
     exercises.check_2(first, 0, weights, sigma)
     assert said(capsys).startswith("Right: ") and len(shown) == 1
-    for wrong in (first - 1, first + 1, "two"):
+    for wrong in (0, first - 1, first + 1, "two", None):
         exercises.check_2(wrong, 0, weights, sigma)
         assert said(capsys).startswith("Not yet: ")
     exercises.check_2(1, 0, np.zeros((len(AUS), 2)), sigma)
