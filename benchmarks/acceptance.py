@@ -15,16 +15,22 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mer_utils.core.files import write_json
-from mer_utils.data.dataset import open_dataset
-from mer_utils.faces.generate import ensure_synthetic, write_synthetic
-from mer_utils.faces.head import AUS
-from mer_utils.faces.motion import true_motion
-from mer_utils.faces.scenario import get_preset
-from mer_utils.learning.folds import leave_one_subject_out, run_loso, split_subjects
-from mer_utils.learning.metrics import decide, macro_uf1, tune_thresholds
-from mer_utils.learning.recipe import Recipe
-from mer_utils.method.features import FrontEnd, extract
+from faces4d.generate import ensure_synthetic, write_synthetic
+from faces4d.head import AUS
+from faces4d.motion import true_motion
+from faces4d.scenario import get_preset
+from mer_utils.dataset import open_dataset
+from mer_utils.evaluation import (
+    decide,
+    leave_one_subject_out,
+    macro_uf1,
+    run_loso,
+    split_subjects,
+    tune_thresholds,
+)
+from mer_utils.features import FrontEnd, extract
+from mer_utils.files import write_json
+from mer_utils.training import Recipe
 
 import numpy as np
 from sklearn.decomposition import PCA

@@ -18,15 +18,13 @@ from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
-from mer_utils.core.files import read_json, sha256, write_json
-from mer_utils.core.parallel import run_jobs
-from mer_utils.core.png import encode_png
-from mer_utils.data.dataset import open_dataset, read_frames
-from mer_utils.data.images import read_image
-from mer_utils.data.tables import write_table
-from mer_utils.faces.generate import write_synthetic
-from mer_utils.method import preprocessing
-from mer_utils.method.features import FrontEnd, extract_records
+from faces4d.generate import write_synthetic
+from mer_tools.importing.tables import write_table
+from mer_utils import preprocessing
+from mer_utils.dataset import encode_png, open_dataset, read_frames, read_image
+from mer_utils.features import FrontEnd, extract_arrays
+from mer_utils.files import read_json, sha256, write_json
+from mer_utils.jobs import run_jobs
 
 import cv2
 import numpy as np
@@ -35,7 +33,7 @@ from front_end import measure_flow
 
 SIZES = (1_000, 10_000)
 FRAMES = 9  # a clip
-MER = ("-m", "mer_utils.cli")
+MER = ("-m", "mer_tools")
 JOBS = 2
 
 
@@ -93,9 +91,9 @@ def measure(*words, kill_after=None):
 FEATURES = """
 import sys
 from pathlib import Path
-from mer_utils.data.dataset import open_dataset
-from mer_utils.method.features import FrontEnd, extract_records
-extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), int(sys.argv[3]))
+from mer_utils.dataset import open_dataset
+from mer_utils.features import FrontEnd, extract_arrays
+extract_arrays(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), int(sys.argv[3]))
 """
 
 
@@ -207,8 +205,8 @@ def measure_large(folder, clips=24, frames=15):
         steps = {
             "decoding alone": lambda work=work: run_jobs(decode_clip, work),
             "decoding alone, 2 jobs": lambda work=work: run_jobs(decode_clip, work, 2),
-            "front end": lambda dataset=dataset: extract_records(dataset, [FrontEnd()]),
-            "front end, 2 jobs": lambda dataset=dataset: extract_records(
+            "front end": lambda dataset=dataset: extract_arrays(dataset, [FrontEnd()]),
+            "front end, 2 jobs": lambda dataset=dataset: extract_arrays(
                 dataset, [FrontEnd()], None, 2
             ),
         }

@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mer_utils.core.files import read_json, write_json
-from mer_utils.suite.study import find_root
+from mer_utils.files import read_json, write_json
+from mer_utils.study import find_root
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def run_ablations(root, data_seed, seeds):
     out = root / "artifacts" / "defaults" / str(data_seed)
     settings = [f"all.seed={data_seed}", f"all.seeds={seeds}", "07.whole_grid=True"]
     words = [word for setting in settings for word in ("-p", setting)]
-    command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--out", str(out)]
+    command = [sys.executable, "-m", "mer_tools", "run", "--profile", "full", "--out", str(out)]
     subprocess.run([*command, *words, "--only", "07"], cwd=root, check=True)
     return read_json(out / "results.json")
 

@@ -23,33 +23,32 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from faces4d.generate import write_synthetic
+from mer_tools.importing.tables import write_table
 from mer_utils import LABELS, MerError
-from mer_utils.core.files import read_json, sha256, write_json
-from mer_utils.core.png import encode_png
-from mer_utils.data.dataset import open_dataset
-from mer_utils.data.tables import write_table
-from mer_utils.faces.generate import write_synthetic
+from mer_utils.dataset import encode_png, open_dataset
+from mer_utils.files import read_json, sha256, write_json
 
 import numpy as np
 import psutil
 
 ROOT = Path(__file__).parents[1]
-MER = ("-m", "mer_utils.cli")
+MER = ("-m", "mer_tools")
 STEPS = ("import", "features", "folds", "dask", "figure", "clips")
 FEATURES = """
 import sys
 from pathlib import Path
-from mer_utils.data.dataset import open_dataset
-from mer_utils.method.features import FrontEnd, extract_records
-extract_records(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), 2)
+from mer_utils.dataset import open_dataset
+from mer_utils.features import FrontEnd, extract_arrays
+extract_arrays(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), 2)
 """
 FOLDS = """
 import sys
 from pathlib import Path
-from mer_utils.data.dataset import open_dataset
-from mer_utils.learning.folds import run_loso
-from mer_utils.learning.recipe import Recipe
-from mer_utils.method.features import FrontEnd, extract
+from mer_utils.dataset import open_dataset
+from mer_utils.evaluation import run_loso
+from mer_utils.training import Recipe
+from mer_utils.features import FrontEnd, extract
 features = extract(open_dataset(sys.argv[1]), FrontEnd(crop=64), Path(sys.argv[2]), 2)
 run_loso(features, Recipe(epochs=12, patience=12, inner=2), Path(sys.argv[3]), 2)
 """
@@ -172,7 +171,7 @@ def lose_worker(step, out, seconds, wanted, rng):
     quiet |= {"stderr": subprocess.DEVNULL, "cwd": out.parent, "start_new_session": True}
     scheduler = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard",
                  "--port", str(port))  # fmt: skip
-    hand = ("mer_utils.cli", "worker", address, "--no-nanny", "--no-dashboard")
+    hand = ("mer_tools", "worker", address, "--no-nanny", "--no-dashboard")
     cluster = [subprocess.Popen([sys.executable, "-m", *words], **quiet)
                for words in (scheduler, hand, hand)]  # fmt: skip
     try:

@@ -14,17 +14,16 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from mer_utils.core.files import write_json
-from mer_utils.data.dataset import open_dataset
-from mer_utils.faces.generate import ensure_synthetic
-from mer_utils.faces.motion import scale_head, true_motion
-from mer_utils.faces.rendering import true_flow
-from mer_utils.learning.folds import run_grid
-from mer_utils.learning.metrics import macro_uf1
-from mer_utils.learning.recipe import Recipe
-from mer_utils.method.features import FrontEnd, extract_variants, masks_of
-from mer_utils.method.flow import phase_flow
-from mer_utils.method.preprocessing import crop, crop_flow, load_crops
+from faces4d.generate import ensure_synthetic
+from faces4d.motion import scale_head, true_motion
+from faces4d.rendering import true_flow
+from mer_utils.dataset import open_dataset
+from mer_utils.evaluation import macro_uf1, run_grid
+from mer_utils.features import FrontEnd, extract_variants, masks_of
+from mer_utils.files import write_json
+from mer_utils.flow import phase_flow
+from mer_utils.preprocessing import crop, crop_flow, load_crops
+from mer_utils.training import Recipe
 
 import numpy as np
 from joblib import Parallel, delayed

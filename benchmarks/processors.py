@@ -20,24 +20,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from faces4d.cameras import cameras
+from faces4d.motion import simulate
+from faces4d.rendering import render_clip, true_flow
+from faces4d.scenario import plan_clips
+from faces4d.truth import read_npz, write_npz
 from mer_utils import KERNELS
-from mer_utils.core.files import read_npz, sha256, write_json, write_npz
-from mer_utils.core.kernels import CHOICE, NOT_IN_OPENCV, PINS, name_processor
-from mer_utils.core.png import encode_png
-from mer_utils.data.dataset import Clip
-from mer_utils.faces.cameras import cameras
-from mer_utils.faces.motion import simulate
-from mer_utils.faces.rendering import render_clip, true_flow
-from mer_utils.faces.scenario import plan_clips
-from mer_utils.figures.charts import draw_lines
-from mer_utils.figures.style import set_style
-from mer_utils.learning.comparison import compare
-from mer_utils.learning.folds import run_fold
-from mer_utils.learning.recipe import NETWORKS, Recipe
-from mer_utils.learning.settings import NATIVE
-from mer_utils.method.features import Features, FrontEnd, extract_clip
-from mer_utils.method.preprocessing import crop_places
-from mer_utils.suite.study import draw_bytes
+from mer_utils.ablations import compare
+from mer_utils.baselines import NATIVE
+from mer_utils.dataset import Clip, encode_png
+from mer_utils.evaluation import run_fold
+from mer_utils.features import Features, FrontEnd, extract_clip
+from mer_utils.files import sha256, write_json
+from mer_utils.kernels import CHOICE, NOT_IN_OPENCV, PINS, name_processor
+from mer_utils.plots import draw_lines, set_style
+from mer_utils.preprocessing import crop_places
+from mer_utils.study import draw_bytes
+from mer_utils.training import NETWORKS, Recipe
 
 import cv2
 import numpy as np

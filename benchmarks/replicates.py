@@ -25,19 +25,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 
+from faces4d.film_again import film_front
+from faces4d.generate import ensure_synthetic
+from faces4d.scenario import get_preset
 from mer_utils import MerError
-from mer_utils.core.files import read_json, write_json
-from mer_utils.data.dataset import open_dataset
-from mer_utils.faces.generate import ensure_synthetic
-from mer_utils.faces.scenario import get_preset
-from mer_utils.learning.folds import pick_device, run_grid
-from mer_utils.learning.metrics import constant_answers, macro_uf1
-from mer_utils.learning.recipe import NETWORKS, Recipe
-from mer_utils.learning.sensitivity import film_front
-from mer_utils.learning.settings import native_front_end, recipe_of
-from mer_utils.method.features import FrontEnd, extract_variants
-from mer_utils.suite.replicates import TABLES, describe_makers, find_record, read_replicates
-from mer_utils.suite.study import find_root, to_plain
+from mer_utils.ablations import TABLES, describe_makers, find_record, read_replicates
+from mer_utils.baselines import native_front_end, recipe_of
+from mer_utils.dataset import open_dataset
+from mer_utils.evaluation import constant_answers, macro_uf1, pick_device, run_grid
+from mer_utils.features import FrontEnd, extract_variants
+from mer_utils.files import read_json, write_json
+from mer_utils.study import find_root, to_plain
+from mer_utils.training import NETWORKS, Recipe
 
 import numpy as np
 

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mer_utils.core.files import read_json, write_json
-from mer_utils.suite.replicates import describe_makers
-from mer_utils.suite.study import find_root
+from mer_utils.ablations import describe_makers
+from mer_utils.files import read_json, write_json
+from mer_utils.study import find_root
 
 
 def main():
@@ -25,7 +25,7 @@ def main():
         parser.error("100 clips are needed for a measurement, and the set has 267")
     root = find_root(Path(__file__).parent)
     out = root / "artifacts" / "sensitivity"
-    command = [sys.executable, "-m", "mer_utils.cli", "run", "--profile", "full", "--only", "07"]
+    command = [sys.executable, "-m", "mer_tools", "run", "--profile", "full", "--only", "07"]
     settings = ["-p", f"07.probe={args.clips}", "--out", str(out)]
     subprocess.run([*command, *settings], cwd=root, check=True)
     found = read_json(out / "results.json")

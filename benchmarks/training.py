@@ -13,14 +13,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mer_utils.core.files import write_json
-from mer_utils.data.dataset import open_dataset
-from mer_utils.faces.generate import ensure_synthetic
-from mer_utils.learning.folds import leave_one_subject_out, run_fold, run_loso
-from mer_utils.learning.recipe import Recipe, fit_scale
-from mer_utils.learning.trainer import NetworkMember, flip, focal_loss
-from mer_utils.method.features import FrontEnd, extract
-from mer_utils.method.microattnet import Dropout, MicroAttNet
+from faces4d.generate import ensure_synthetic
+from mer_utils.dataset import open_dataset
+from mer_utils.evaluation import leave_one_subject_out, run_fold, run_loso
+from mer_utils.features import FrontEnd, extract
+from mer_utils.files import write_json
+from mer_utils.model import Dropout, MicroAttNet
+from mer_utils.training import NetworkMember, Recipe, fit_scale, flip, focal_loss
 
 import joblib
 import numpy as np
@@ -124,9 +123,7 @@ def compare_workers(features):
     seconds = {1: [], 2: []}
     for number in range(4):
         for jobs in seconds:
-            run = clock(
-                lambda jobs=jobs: run_loso(features, Recipe(members=1), jobs=jobs, device="cpu")
-            )[0]
+            run = clock(lambda jobs=jobs: run_loso(features, Recipe(members=1), jobs=jobs))[0]
             if number:
                 seconds[jobs].append(run)
     return {str(jobs): round(float(np.median(values)), 2) for jobs, values in seconds.items()}
@@ -182,7 +179,7 @@ def main():
         f"one fold: {few:.2f} s with 267 clips, {many:.2f} s with 2,670: {many / few:.1f} x",
         flush=True,
     )
-    seconds, outcome = clock(lambda: run_loso(features, Recipe(), jobs=2, device="cpu"))
+    seconds, outcome = clock(lambda: run_loso(features, Recipe(), jobs=2))
     score = outcome.uf1(features.y)["macro"]
     print(
         f"default recipe, 72 networks: macro-UF1 {score:.3f} (development set) after "

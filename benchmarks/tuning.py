@@ -19,17 +19,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from faces4d.generate import ensure_synthetic
 from mer_utils import MerError
-from mer_utils.core.files import write_json
-from mer_utils.data.dataset import open_dataset
-from mer_utils.faces.generate import ensure_synthetic
-from mer_utils.learning.folds import run_grid
-from mer_utils.learning.metrics import mean_precision
-from mer_utils.learning.peers import PEERS
-from mer_utils.learning.recipe import NETWORKS, Recipe
-from mer_utils.learning.settings import PUBLISHED, native_front_end
-from mer_utils.method.features import FrontEnd, extract_variants
-from mer_utils.suite.study import find_root
+from mer_utils.baselines import PEERS, PUBLISHED, native_front_end
+from mer_utils.dataset import open_dataset
+from mer_utils.evaluation import run_grid
+from mer_utils.features import FrontEnd, extract_variants
+from mer_utils.files import write_json
+from mer_utils.study import find_root
+from mer_utils.training import NETWORKS, Recipe, mean_precision
 
 import numpy as np
 

@@ -5,17 +5,14 @@ each: torch, OpenCV's DIS flow and BLAS give bit-identical results so, and work 
 processes instead. Import it before NumPy.
 """
 
+import functools
 import os
 import warnings
 
-from mer_utils.core import kernels
+from mer_utils import kernels
 
 KERNELS = kernels.pin()  # first of all: the libraries look once, when they load
 
-from mer_utils.core import provenance  # noqa: E402, F401 (second: it keeps the source of every module that is loaded)
-
-# without it, matrix products on a GPU vary from run to run
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 # what cannot be read is said by us, in one sentence
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -50,12 +47,37 @@ class MerError(ValueError):
         return self if self.where.startswith(str(where)) else MerError(where, self)
 
 
-def check_choices(options, **allowed):
-    """Raise MerError for a field of ``options`` (a dataclass) whose value is none of those
-    ``allowed`` for it.
+def checked(cls):
+    """Make a class of annotated fields a frozen dataclass whose values pydantic checks: types,
+    choices (Literal), bounds (Annotated), and unknown names. What is wrong raises one MerError.
     """
-    for name, values in allowed.items():
-        given = getattr(options, name)
-        if given not in values:
-            listed = ", ".join(map(str, values))
-            raise MerError(f"{name} {given!r} is unknown; choose one of {listed}")
+    from pydantic import ValidationError
+    from pydantic.dataclasses import dataclass
+
+    made = dataclass(frozen=True, config={"extra": "forbid"})(cls)
+    construct = made.__init__
+
+    @functools.wraps(construct)
+    def start(self, *values, **named):
+        try:
+            construct(self, *values, **named)
+        except ValidationError as error:
+            raise MerError(cls.__name__, explain(error)) from None
+
+    made.__init__ = start
+    return made
+
+
+def explain(error):
+    """Return in one sentence all that a pydantic ValidationError says."""
+    parts = []
+    for fault in error.errors(include_url=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        value = "" if fault["type"] == "missing" else f" is {fault['input']!r}"
+        parts.append(f"{name}{value}: {fault['msg']}")
+    return "; ".join(parts)
+
+
+from mer_utils import cache  # noqa: E402 (needs MerError and KERNELS)
+
+cache.remember_sources(__file__)

@@ -1,13 +1,13 @@
 import sys
 from dataclasses import replace
 
-from mer_utils.cli import __main__ as cli
-from mer_utils.data.dataset import open_dataset
-from mer_utils.faces.generate import write_synthetic
-from mer_utils.learning.folds import run_loso
-from mer_utils.learning.recipe import Recipe
-from mer_utils.method.features import FrontEnd, extract
-from mer_utils.suite.prediction import WEIGHTS, save_ensemble
+from faces4d.generate import write_synthetic
+from mer_tools import __main__ as cli
+from mer_utils.dataset import open_dataset
+from mer_utils.evaluation import run_loso
+from mer_utils.features import FrontEnd, extract
+from mer_utils.prediction import WEIGHTS, save_ensemble
+from mer_utils.training import Recipe
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
 from mer_utils import MerError
-from mer_utils.method.apex import RULES, find_apex, joint_curve, motion_curve
+from mer_utils.apex import RULES, find_apex, joint_curve, motion_curve
 
 import numpy as np
 import pytest

@@ -1,9 +1,9 @@
 """The threshold bench: its numbers are those of the metrics, its pictures name what is chosen."""
 
+from mer_course.demos.bench import STEPS, Bench, count_answers, trace_f1
 from mer_utils import MerError
-from mer_utils.figures.bench import STEPS, Bench, count_answers, trace_f1
-from mer_utils.figures.showing import paint
-from mer_utils.learning.metrics import label_f1, macro_uf1
+from mer_utils.evaluation import label_f1, macro_uf1
+from mer_utils.plots import paint
 
 import numpy as np
 import pytest

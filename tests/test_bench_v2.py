@@ -6,18 +6,18 @@ import re
 from collections import Counter
 
 import mer_utils
-from mer_utils.core.files import digest_arrays, read_npz
-from mer_utils.core.kernels import PINNED
-from mer_utils.core.provenance import PACKAGE
-from mer_utils.data.dataset import open_dataset, read_frames
-from mer_utils.faces.cameras import BACKGROUND, cameras
-from mer_utils.faces.generate import write_synthetic
-from mer_utils.faces.head import AUS, STEADY, deform, make_face
-from mer_utils.faces.motion import Motion, simulate, true_motion
-from mer_utils.faces.rendering import find_head, render_clip, render_frame, shade_furrows, true_flow
-from mer_utils.faces.scenario import AMBIGUOUS, NEIGHBOURS, PRESETS, label_of, plan_clips
-from mer_utils.method.features import FrontEnd, extract
-from mer_utils.method.preprocessing import find_box
+from faces4d.cameras import BACKGROUND, cameras
+from faces4d.generate import write_synthetic
+from faces4d.head import AUS, STEADY, deform, make_face
+from faces4d.motion import Motion, simulate, true_motion
+from faces4d.rendering import find_head, render_clip, render_frame, shade_furrows, true_flow
+from faces4d.scenario import AMBIGUOUS, NEIGHBOURS, PRESETS, label_of, plan_clips
+from mer_utils.dataset import open_dataset, read_frames
+from mer_utils.features import FrontEnd, extract
+from mer_utils.files import digest_arrays, read_npz
+from mer_utils.kernels import PINNED
+from mer_utils.preprocessing import find_box
+from mer_utils.provenance import PACKAGE
 
 import cv2
 import numpy as np

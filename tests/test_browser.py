@@ -5,11 +5,11 @@ pictures are made when they are asked for.
 from dataclasses import replace
 from types import SimpleNamespace
 
+from mer_course.demos import browser as module
+from mer_course.demos.browser import ANSWERS, EVERYBODY, SIDE, Browser
 from mer_utils import MerError
-from mer_utils.figures import browser as module
-from mer_utils.figures.browser import ANSWERS, EVERYBODY, SIDE, Browser
-from mer_utils.figures.showing import paint
-from mer_utils.method.features import FrontEnd, extract
+from mer_utils.features import FrontEnd, extract
+from mer_utils.plots import paint
 
 import numpy as np
 import pytest

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mer_utils.data.dataset import open_dataset, read_frames
-from mer_utils.data.tables import write_table
-from mer_utils.faces.generate import write_synthetic
-from mer_utils.method.features import FrontEnd, extract
-from mer_utils.suite.study import read_suite
+from faces4d.generate import write_synthetic
+from mer_tools.importing.tables import write_table
+from mer_utils.dataset import open_dataset, read_frames
+from mer_utils.features import FrontEnd, extract
+from mer_utils.study import read_suite
 
 import cv2
 import numpy as np
@@ -49,7 +49,7 @@ def checkout(tmp_path):
 
 def run_mer(root, *words):
     ended = subprocess.run(
-        [sys.executable, "-m", "mer_utils.cli", *map(str, words)],
+        [sys.executable, "-m", "mer_tools", *map(str, words)],
         cwd=root,
         capture_output=True,
         text=True,
@@ -182,7 +182,7 @@ def test_ready_made_flow_images_give_the_figures_that_need_no_frames(made, check
     } == wanted and "14 clips of 4 subjects" in printed
     words = ["run", "--profile", "paper", "--data", str(tmp_path / "set"), "--only", "02"]
     ended = subprocess.run(
-        [sys.executable, "-m", "mer_utils.cli", *words], cwd=root, capture_output=True, text=True
+        [sys.executable, "-m", "mer_tools", *words], cwd=root, capture_output=True, text=True
     )
     assert ended.returncode == 1 and "notebook 02 needs frames" in ended.stderr
 

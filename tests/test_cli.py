@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from mer_utils.cli import __main__ as cli
-from mer_utils.faces import generate
+from faces4d import generate
+from mer_tools import __main__ as cli
 
 import pytest
 from test_run import edit, make_suite
@@ -81,7 +81,7 @@ def test_a_signal_ends_the_kernel_too(name, code, said, root, mer):
         "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60); (",
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "mer_utils.cli", "run"],
+        [sys.executable, "-m", "mer_tools", "run"],
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -152,7 +152,7 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_log(mer, tmp_path, monkeypatc
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("mer_utils.suite.run.read_status", fail)
+    monkeypatch.setattr("mer_tools.runner.read_status", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code, out, err = mer("status", cwd=tmp_path)
     assert (code, out) == (70, "") and err.count("\n") == 1
@@ -165,7 +165,7 @@ def test_a_disk_that_refuses_is_no_fault_of_the_program(mer, tmp_path, monkeypat
     def fail(*_):
         raise OSError(28, "No space left on device", "a/b.png")
 
-    monkeypatch.setattr("mer_utils.suite.run.read_status", fail)
+    monkeypatch.setattr("mer_tools.runner.read_status", fail)
     assert mer("status", cwd=tmp_path) == (1, "", "mer: a/b.png: No space left on device\n")
 
 
@@ -214,7 +214,7 @@ def test_mer_alone_says_where_to_go(mer, tmp_path):
 
 def test_mer_alone_loads_nothing_slow(root):
     code = (
-        "import sys\nfrom mer_utils.cli.__main__ import app\ntry: app()\nexcept SystemExit: pass\n"
+        "import sys\nfrom mer_tools.__main__ import app\ntry: app()\nexcept SystemExit: pass\n"
         "print(sorted({'torch', 'nbformat', 'matplotlib', 'cv2', 'scipy'} & sys.modules.keys()))"
     )
     ended = subprocess.run(
@@ -224,7 +224,7 @@ def test_mer_alone_loads_nothing_slow(root):
 
 
 def test_a_dask_scheduler_that_is_not_there_is_one_sentence(root, mer, monkeypatch):
-    monkeypatch.setattr("mer_utils.core.parallel.PATIENCE", 1)
+    monkeypatch.setattr("mer_utils.jobs.PATIENCE", 1)
     code, _, err = mer("run", "--dask", "tcp://127.0.0.1:9", cwd=root)
     assert (
         code == 1

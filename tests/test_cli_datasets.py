@@ -5,9 +5,9 @@ import json
 import shutil
 from pathlib import Path
 
-from mer_utils.cli import __main__ as cli
-from mer_utils.data.dataset import open_dataset
-from mer_utils.data.tables import write_table
+from mer_tools import __main__ as cli
+from mer_tools.importing.tables import write_table
+from mer_utils.dataset import open_dataset
 
 import cv2
 import pytest

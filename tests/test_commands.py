@@ -12,14 +12,14 @@ import shlex
 import shutil
 from pathlib import Path
 
-from mer_utils.cli import __main__ as cli
-from mer_utils.core.files import read_json, write_json
-from mer_utils.data.dataset import open_dataset
-from mer_utils.data.sources.challenge import import_challenge
-from mer_utils.data.tables import read_table, write_table
-from mer_utils.faces.rendering import write_obj
-from mer_utils.suite.plan import plan_jobs
-from mer_utils.suite.study import read_suite
+from faces4d.rendering import write_obj
+from mer_tools import __main__ as cli
+from mer_tools.importing.challenge import import_challenge
+from mer_tools.importing.tables import read_table, write_table
+from mer_tools.plan import plan_jobs
+from mer_utils.dataset import open_dataset
+from mer_utils.files import read_json, write_json
+from mer_utils.study import read_suite
 
 import cv2
 import numpy as np

@@ -5,7 +5,7 @@ chance does.
 from itertools import product
 
 from mer_utils import MerError
-from mer_utils.learning.comparison import (
+from mer_utils.ablations import (
     bootstrap,
     compare,
     compare_sets,
@@ -18,7 +18,7 @@ from mer_utils.learning.comparison import (
     split_spread,
     t_interval,
 )
-from mer_utils.learning.metrics import macro_uf1
+from mer_utils.evaluation import macro_uf1
 
 import numpy as np
 import pytest

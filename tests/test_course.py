@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mer_utils.suite.course import CELL, PACE, estimate_minutes, read_course, sum_route
+from mer_tools.course import CELL, PACE, estimate_minutes, read_course, sum_route
 
 import nbformat.v4 as v4
 import pytest

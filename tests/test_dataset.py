@@ -3,9 +3,8 @@ import shutil
 import tracemalloc
 
 from mer_utils import LABELS, MerError
-from mer_utils.core.boxes import format_boxes
-from mer_utils.core.png import encode_png
-from mer_utils.data.dataset import list_frames, open_dataset, read_boxes, read_frames, survey
+from mer_utils.dataset import encode_png, list_frames, open_dataset, read_boxes, read_frames, survey
+from mer_utils.preprocessing import format_boxes
 
 import cv2
 import numpy as np

@@ -4,13 +4,13 @@ import json
 import os
 import shutil
 
+from mer_course.demos.player import Player, magnify_motion, push_ends
+from mer_tools.clips import known_views, read_clip
+from mer_tools.demo import write_demo
 from mer_utils import MerError
-from mer_utils.figures.player import Player, magnify_motion, push_ends
-from mer_utils.figures.showing import paint
-from mer_utils.method.features import measure_crops
-from mer_utils.method.preprocessing import load_crops
-from mer_utils.suite.clips import known_views, read_clip
-from mer_utils.suite.demo import write_demo
+from mer_utils.features import measure_crops
+from mer_utils.plots import paint
+from mer_utils.preprocessing import load_crops
 
 import cv2
 import nbformat

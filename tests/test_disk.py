@@ -4,8 +4,8 @@ import os
 import shutil
 from contextlib import contextmanager
 
-from mer_utils.core.png import encode_png
-from mer_utils.data.sources.challenge import import_challenge
+from mer_tools.importing.challenge import import_challenge
+from mer_utils.dataset import encode_png
 
 import numpy as np
 import pytest

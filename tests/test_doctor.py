@@ -1,11 +1,10 @@
 import json
 import shutil
 
+from mer_tools.doctor import WIDTH, examine
+from mer_tools.importing.tables import read_table, write_table
 from mer_utils import MerError
-from mer_utils.core.png import encode_png
-from mer_utils.data.dataset import open_dataset, read_frames
-from mer_utils.data.tables import read_table, write_table
-from mer_utils.suite.doctor import WIDTH, examine
+from mer_utils.dataset import encode_png, open_dataset, read_frames
 
 import cv2
 import numpy as np

@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from mer_utils.exercises import ablations as exercises
-from mer_utils.learning.comparison import compare
-from mer_utils.learning.metrics import macro_uf1
+from mer_course.checks import ablations as exercises
+from mer_utils.ablations import compare
+from mer_utils.evaluation import macro_uf1
 
 import numpy as np
 import pytest

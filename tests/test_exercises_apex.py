@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from mer_utils.exercises import apex as exercises
-from mer_utils.faces.head import AUS
-from mer_utils.method.apex import curve_of_flows, find_apex
+from faces4d.head import AUS
+from mer_course.checks import apex as exercises
+from mer_utils.apex import curve_of_flows, find_apex
 
 import numpy as np
 import pytest

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-from mer_utils.exercises import baselines as exercises
-from mer_utils.learning.recipe import Recipe
-from mer_utils.learning.settings import PUBLISHED
+from mer_course.checks import baselines as exercises
+from mer_utils.baselines import PUBLISHED
+from mer_utils.training import Recipe
 
 import numpy as np
 import pytest

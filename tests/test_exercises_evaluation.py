@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from mer_utils.exercises import evaluation as exercises
-from mer_utils.learning.metrics import tune_thresholds
+from mer_course.checks import evaluation as exercises
+from mer_utils.evaluation import tune_thresholds
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """The checks of 03: right answers, placeholders, plausible mistakes, anything else."""
 
-from mer_utils.exercises import flow as exercises
-from mer_utils.method.flow import compute_flow, magnitude
+from mer_course.checks import flow as exercises
+from mer_utils.flow import compute_flow, magnitude
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """The checks of 04: right answers, placeholders, plausible mistakes, anything else."""
 
-from mer_utils.exercises import model as exercises
-from mer_utils.method.microattnet import MicroAttNet, count_parameters, make_streams
+from mer_course.checks import model as exercises
+from mer_utils.model import MicroAttNet, count_parameters, make_streams
 
 import numpy as np
 import pytest

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from mer_utils.exercises import own_data as exercises
+from mer_course.checks import own_data as exercises
 
 import numpy as np
 import pytest

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from mer_utils.exercises import prediction as exercises
+from mer_course.checks import prediction as exercises
 
 import numpy as np
 import pytest

@@ -1,8 +1,8 @@
 """The checks of 01: right answers, placeholders, plausible mistakes, anything else."""
 
-from mer_utils.exercises import preprocessing as exercises
-from mer_utils.method.flow import compute_flow, magnitude
-from mer_utils.method.preprocessing import crop, find_box, silhouette
+from mer_course.checks import preprocessing as exercises
+from mer_utils.flow import compute_flow, magnitude
+from mer_utils.preprocessing import crop, find_box, silhouette
 
 import cv2
 import numpy as np

@@ -1,9 +1,9 @@
 """The checks of 00: right answers, placeholders, plausible mistakes, anything else."""
 
-from mer_utils.exercises import start as exercises
-from mer_utils.faces.head import AUS
-from mer_utils.faces.scenario import label_of
-from mer_utils.figures.puppet import pull
+from faces4d.head import AUS
+from faces4d.scenario import label_of
+from mer_course.checks import start as exercises
+from mer_course.demos.puppet import pull
 
 import numpy as np
 import pytest

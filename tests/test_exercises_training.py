@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from mer_utils.exercises import training as exercises
-from mer_utils.learning.recipe import Recipe
-from mer_utils.learning.trainer import flip
-from mer_utils.method.features import FrontEnd, extract
+from mer_course.checks import training as exercises
+from mer_utils.features import FrontEnd, extract
+from mer_utils.training import Recipe, flip
 
 import nbformat
 import numpy as np

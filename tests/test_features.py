@@ -8,9 +8,9 @@ from pathlib import Path
 
 import mer_utils
 from mer_utils import MerError
-from mer_utils.data.dataset import open_dataset
-from mer_utils.method import features as front_end
-from mer_utils.method.features import (
+from mer_utils import features as front_end
+from mer_utils.dataset import open_dataset
+from mer_utils.features import (
     FrontEnd,
     extract,
     extract_clip,
@@ -19,7 +19,7 @@ from mer_utils.method.features import (
     normalise,
     read_flow_images,
 )
-from mer_utils.method.flow import strain
+from mer_utils.flow import strain
 
 import cv2
 import numpy as np
@@ -223,8 +223,8 @@ EDIT = """
 import sys
 from pathlib import Path
 package, root, cache = map(Path, sys.argv[1:])
-from mer_utils.data.dataset import open_dataset
-from mer_utils.method.features import FrontEnd, extract
+from mer_utils.dataset import open_dataset
+from mer_utils.features import FrontEnd, extract
 import mer_utils
 assert Path(mer_utils.__file__).parent == package, mer_utils.__file__
 data = open_dataset(root)
@@ -258,8 +258,8 @@ def test_workers_that_would_run_edited_code_are_refused(tmp_path):
     code = """
 import mer_utils
 from mer_utils import MerError
-from mer_utils.method.flow import magnitude
-from mer_utils.core.parallel import run_jobs
+from mer_utils.flow import magnitude
+from mer_utils.jobs import run_jobs
 import numpy as np
 with open("mer_utils/method/flow.py", "a") as file:
     file.write("# a comment\\n")
@@ -308,8 +308,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 from pathlib import Path
 import mer_utils
 from mer_utils import MerError
-from mer_utils.data.dataset import open_dataset
-from mer_utils.method.features import FrontEnd, extract
+from mer_utils.dataset import open_dataset
+from mer_utils.features import FrontEnd, extract
 try:
     extract(open_dataset({str(data.root)!r}), FrontEnd(crop=64, size=16), Path({str(tmp_path)!r}))
 except MerError as error:

@@ -4,9 +4,10 @@ and for one.
 
 from types import SimpleNamespace
 
-from mer_utils.figures import charts, pictures
-from mer_utils.method.flow import magnitude
-from mer_utils.suite.study import draw_bytes
+from mer_utils import plots as charts
+from mer_utils import plots as pictures
+from mer_utils.flow import magnitude
+from mer_utils.study import draw_bytes
 
 import numpy as np
 import pytest

@@ -1,12 +1,11 @@
 from dataclasses import replace
 
+from faces4d.cameras import cameras
+from faces4d.motion import simulate
+from faces4d.rendering import find_head, true_flow
+from faces4d.scenario import plan_clips
 from mer_utils import MerError
-from mer_utils.core.boxes import square_box
-from mer_utils.faces.cameras import cameras
-from mer_utils.faces.motion import simulate
-from mer_utils.faces.rendering import find_head, true_flow
-from mer_utils.faces.scenario import plan_clips
-from mer_utils.method.flow import (
+from mer_utils.flow import (
     BACKENDS,
     compensate,
     compute_flow,
@@ -15,7 +14,7 @@ from mer_utils.method.flow import (
     phase_flow,
     strain,
 )
-from mer_utils.method.preprocessing import crop, crop_flow
+from mer_utils.preprocessing import crop, crop_flow, square_box
 
 import cv2
 import numpy as np

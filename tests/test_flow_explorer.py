@@ -2,13 +2,11 @@
 drawing computes nothing.
 """
 
+from mer_course.demos import flow_explorer
+from mer_course.demos.flow_explorer import HEAD, FlowExplorer, warp_error
 from mer_utils import MerError
-from mer_utils.figures import flow_explorer
-from mer_utils.figures.flow_explorer import HEAD, FlowExplorer, warp_error
-from mer_utils.figures.pictures import find_maximum, lay_over
-from mer_utils.figures.showing import paint
-from mer_utils.figures.style import PHASE_NAMES, VIEW_NAMES
-from mer_utils.method.flow import BACKENDS, phase_flow
+from mer_utils.flow import BACKENDS, phase_flow
+from mer_utils.plots import PHASE_NAMES, VIEW_NAMES, find_maximum, lay_over, paint
 
 import cv2
 import numpy as np

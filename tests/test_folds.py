@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import mer_utils
-from mer_utils import MerError
-from mer_utils.core import provenance
-from mer_utils.learning.folds import (
+from mer_utils import MerError, provenance
+from mer_utils.baselines import PLAIN
+from mer_utils.evaluation import (
     Fitted,
     check_fold,
     finish_fold,
@@ -26,11 +26,9 @@ from mer_utils.learning.folds import (
     split_subjects,
     train_members,
 )
-from mer_utils.learning.peers import PLAIN
-from mer_utils.learning.recipe import NETWORKS, Recipe
-from mer_utils.learning.trainer import NetworkMember
-from mer_utils.method.features import FrontEnd
-from mer_utils.suite.prediction import save_ensemble
+from mer_utils.features import FrontEnd
+from mer_utils.prediction import save_ensemble
+from mer_utils.training import NETWORKS, NetworkMember, Recipe
 
 import cv2
 import numpy as np
@@ -262,8 +260,8 @@ LONG_RUN = """
 import sys
 from pathlib import Path
 from toys import make_toy
-from mer_utils.learning.recipe import Recipe
-from mer_utils.learning.folds import run_loso
+from mer_utils.training import Recipe
+from mer_utils.evaluation import run_loso
 recipe = Recipe(epochs=60, patience=60, inner=2)
 outcome = run_loso(make_toy(clips=96, size=24, subjects=8), recipe, Path(sys.argv[1]), 2)
 print(repr(outcome.scores.tobytes()))
@@ -345,11 +343,7 @@ def test_folds_of_other_code_packages_and_kernels_get_names_of_their_own(tmp_pat
     for change in (
         (torch, "__version__", "99.0"),
         (mer_utils, "KERNELS", "another family"),
-        (
-            provenance,
-            "LOADED",
-            provenance.LOADED | {"mer_utils.method.microattnet": b"EDITED = True"},
-        ),
+        (provenance, "LOADED", provenance.LOADED | {"mer_utils.model": b"EDITED = True"}),
     ):
         before = len(list(tmp_path.glob("fold-*")))
         with monkeypatch.context() as patch:

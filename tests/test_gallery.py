@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+from mer_tools.gallery import render_math, write_gallery
 from mer_utils import MerError
-from mer_utils.core.files import sha256
-from mer_utils.suite.gallery import render_math, write_gallery
-from mer_utils.suite.study import read_suite
+from mer_utils.files import sha256
+from mer_utils.study import read_suite
 
 import nbformat
 import pytest

@@ -5,10 +5,9 @@ answers.
 from dataclasses import replace
 
 from mer_utils import MerError
-from mer_utils.learning.folds import run_loso
-from mer_utils.learning.gates import KINDS, answer_with_gates, read_gates, spoil_views
-from mer_utils.learning.metrics import macro_uf1
-from mer_utils.learning.recipe import Recipe
+from mer_utils.ablations import KINDS, answer_with_gates, read_gates, spoil_views
+from mer_utils.evaluation import macro_uf1, run_loso
+from mer_utils.training import Recipe
 
 import numpy as np
 import pytest

@@ -2,10 +2,10 @@ import json
 import subprocess
 import sys
 
+from faces4d import generate
+from faces4d.generate import ensure_synthetic, write_synthetic
 from mer_utils import MerError
-from mer_utils.data.dataset import open_dataset
-from mer_utils.faces import generate
-from mer_utils.faces.generate import ensure_synthetic, write_synthetic
+from mer_utils.dataset import open_dataset
 
 import pytest
 
@@ -77,7 +77,7 @@ def test_a_dataset_of_other_code_is_made_again(tmp_path, monkeypatch):
 
 TWO_AT_ONCE = """
 import sys
-from mer_utils.faces.generate import ensure_synthetic
+from faces4d.generate import ensure_synthetic
 print(ensure_synthetic(sys.argv[1], 2, 4, 0))
 """
 

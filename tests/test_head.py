@@ -2,9 +2,9 @@
 that differ.
 """
 
+from faces4d import anatomy
+from faces4d.head import AUS, deform, make_face
 from mer_utils import MerError
-from mer_utils.faces import anatomy
-from mer_utils.faces.head import AUS, deform, make_face
 
 import numpy as np
 import pytest

@@ -8,9 +8,9 @@ import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from mer_utils.core.provenance import locate
-from mer_utils.suite.plan import plan_jobs
-from mer_utils.suite.study import read_suite
+from mer_tools.plan import plan_jobs
+from mer_utils.provenance import locate
+from mer_utils.study import read_suite
 
 import nbformat
 import pytest
@@ -98,7 +98,7 @@ def list_imports(path):
 
 
 def name_of(path):
-    """Return the full name of a module of the package: "mer_utils.method.flow",
+    """Return the full name of a module of the package: "mer_utils.flow",
     "mer_utils.method".
     """
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -119,7 +119,7 @@ def test_a_room_imports_only_rooms_below_it():
 
 def test_no_module_imports_itself_in_a_circle():
     # the first loads the others
-    root = {"mer_utils", "mer_utils.core.kernels", "mer_utils.core.provenance"}
+    root = {"mer_utils", "mer_utils.kernels", "mer_utils.provenance"}
     needs = {
         name_of(path): {name for _, name in list_imports(path) if locate(name)} - root
         for path in MODULES

@@ -6,9 +6,9 @@ import io
 import struct
 import zlib
 
+from mer_tools.importing.films import read_video, video_fps
 from mer_utils import MerError
-from mer_utils.core.png import encode_png
-from mer_utils.data.images import number_key, read_image, read_size, read_video, video_fps
+from mer_utils.dataset import encode_png, number_key, read_image, read_size
 
 import cv2
 import numpy as np

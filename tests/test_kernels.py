@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import mer_utils
-from mer_utils.core import kernels
-from mer_utils.core.kernels import CHOICE, PINNED, PINS, THREADS
+from mer_utils import kernels
+from mer_utils.kernels import CHOICE, PINNED, PINS, THREADS
 
 import nbformat
 import pytest
@@ -68,7 +68,7 @@ def run_clean(code, **more):
 
 @pinned
 def test_every_library_computes_with_the_pinned_kernels():
-    said, errors = run_clean("import mer_utils.method.microattnet" + REPORT)
+    said, errors = run_clean("import mer_utils.model" + REPORT)
     assert json.loads(said) == SAME and errors == ""
 
 
@@ -80,7 +80,7 @@ def test_a_notebook_in_a_plain_kernel_is_pinned_too(monkeypatch):
     """
     for name in {*PINS, *THREADS, "OPENCV_CPU_DISABLE"} & os.environ.keys():
         monkeypatch.delenv(name)
-    notebook = new_notebook(cells=[new_code_cell("import mer_utils.method.microattnet\n" + REPORT)])
+    notebook = new_notebook(cells=[new_code_cell("import mer_utils.model\n" + REPORT)])
     NotebookClient(notebook, kernel_name="python3").execute()
     assert json.loads(notebook.cells[0].outputs[0].text) == SAME
 
@@ -107,8 +107,8 @@ def test_every_notebook_imports_the_package_before_any_other_library(path):
 def test_workers_compute_like_the_process_that_asks():
     code = """
 import mer_utils
-from mer_utils.core.parallel import run_jobs
-from mer_utils.core.parallel import describe_process
+from mer_utils.jobs import run_jobs
+from mer_utils.jobs import describe_process
 workers = run_jobs(describe_process, [()] * 2, 2)
 print(mer_utils.KERNELS, *(worker["kernels"] for worker in workers), sep="|")
 """
@@ -123,7 +123,7 @@ def test_libraries_that_were_loaded_before_are_said_and_kept_apart():
     code = """
 import cv2, numpy
 import mer_utils, threadpoolctl
-from mer_utils.core.provenance import code_of
+from mer_utils.provenance import code_of
 threads = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
 print(code_of("method.flow")["kernels"], cv2.getNumThreads(), threads)
 """

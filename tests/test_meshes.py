@@ -7,13 +7,13 @@ import struct
 import time
 import tracemalloc
 
+from faces4d import head, rendering
+from faces4d.cameras import AIM, BACKGROUND, cameras
+from faces4d.motion import Motion
+from faces4d.rendering import place, render_frame, write_obj
+from mer_tools.importing import meshfiles
+from mer_tools.importing.meshes import film_meshes, list_meshes, read_mesh
 from mer_utils import MerError
-from mer_utils.data import meshfiles
-from mer_utils.data.meshes import film_meshes, list_meshes, read_mesh
-from mer_utils.faces import head, rendering
-from mer_utils.faces.cameras import AIM, BACKGROUND, cameras
-from mer_utils.faces.motion import Motion
-from mer_utils.faces.rendering import place, render_frame, write_obj
 
 import cv2
 import numpy as np

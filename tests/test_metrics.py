@@ -1,15 +1,15 @@
 from itertools import permutations
 
-from mer_utils.learning.metrics import (
+from mer_utils.evaluation import (
     confusion,
     constant_answers,
     decide,
     label_f1,
     macro_uf1,
-    mean_precision,
     tune_thresholds,
     uar,
 )
+from mer_utils.training import mean_precision
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 from mer_utils import MerError
-from mer_utils.learning.peers import STSTNet
-from mer_utils.method.microattnet import (
+from mer_utils.baselines import STSTNet
+from mer_utils.model import (
     Dropout,
     MicroAttNet,
     count_macs,

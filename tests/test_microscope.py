@@ -1,10 +1,9 @@
 """The network microscope: what it shows is what the network computes, and off means off."""
 
+from mer_course.demos.microscope import LAYERS, NOTHING, Microscope
 from mer_utils import STREAMS, MerError
-from mer_utils.figures.microscope import LAYERS, NOTHING, Microscope
-from mer_utils.figures.showing import paint
-from mer_utils.figures.style import VIEW_NAMES
-from mer_utils.method.microattnet import MicroAttNet
+from mer_utils.model import MicroAttNet
+from mer_utils.plots import VIEW_NAMES, paint
 
 import numpy as np
 import pytest

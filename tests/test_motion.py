@@ -7,12 +7,11 @@ import re
 from collections import Counter
 from itertools import pairwise
 
-from mer_utils import LABELS, MerError
-from mer_utils.core import files, provenance
-from mer_utils.faces import scenario
-from mer_utils.faces.head import AUS, make_face
-from mer_utils.faces.motion import Motion, simulate
-from mer_utils.faces.scenario import PRESETS, Plan, label_of, plan_clips
+from faces4d import scenario
+from faces4d.head import AUS, make_face
+from faces4d.motion import Motion, simulate
+from faces4d.scenario import PRESETS, Plan, label_of, plan_clips
+from mer_utils import LABELS, MerError, files, provenance
 
 import numpy as np
 import pytest

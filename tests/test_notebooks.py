@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mer_course.weaving import weave_exercises
 from mer_utils import KERNELS
-from mer_utils.core.kernels import PINNED
-from mer_utils.suite.exercises import weave_exercises
-from mer_utils.suite.study import read_suite
+from mer_utils.kernels import PINNED
+from mer_utils.study import read_suite
 
 import nbformat
 import pytest

@@ -10,10 +10,10 @@ import time
 from contextlib import contextmanager
 
 from mer_utils import MerError
-from mer_utils.core import parallel
-from mer_utils.core.parallel import DASK, _check_worker, check_cluster, describe_process, run_jobs
-from mer_utils.learning.folds import run_loso
-from mer_utils.learning.recipe import Recipe
+from mer_utils import jobs as parallel
+from mer_utils.evaluation import run_loso
+from mer_utils.jobs import DASK, _check_worker, check_cluster, describe_process, run_jobs
+from mer_utils.training import Recipe
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def cluster(folder, threads=1, workers=2, mer=False, env=None):
         module = (
             ("distributed.cli.dask_worker", "--nthreads", threads)
             if not mer
-            else ("mer_utils.cli", "worker")
+            else ("mer_tools", "worker")
         )
         hands = [start(*module, address, *flags) for _ in range(workers)]
         wait_for_workers(address, workers)
@@ -112,7 +112,7 @@ def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch)
     with cluster(tmp_path, workers=0) as (address, _):
         with pytest.raises(MerError, match="no workers"):
             check_cluster(address)
-    monkeypatch.setattr("mer_utils.core.parallel.PATIENCE", 1)
+    monkeypatch.setattr("mer_utils.jobs.PATIENCE", 1)
     with pytest.raises(MerError, match="no Dask scheduler answers"):
         check_cluster(f"tcp://127.0.0.1:{free_port()}")
 

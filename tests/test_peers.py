@@ -3,10 +3,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.learning.folds import run_loso
-from mer_utils.learning.peers import (
+from mer_utils.baselines import (
+    NATIVE,
     PEERS,
     PLAIN,
+    PUBLISHED,
+    TUNED,
     CrossPhaseNet,
     Logistic,
     OffApexNet,
@@ -16,12 +18,13 @@ from mer_utils.learning.peers import (
     TemplatesLogistic,
     build_peer,
     encode_places,
+    native_front_end,
+    recipe_of,
 )
-from mer_utils.learning.recipe import NETWORKS, Recipe
-from mer_utils.learning.settings import NATIVE, PUBLISHED, TUNED, native_front_end, recipe_of
-from mer_utils.learning.trainer import PlainMember, build_network, flip
-from mer_utils.method.features import FrontEnd
-from mer_utils.method.microattnet import count_parameters
+from mer_utils.evaluation import run_loso
+from mer_utils.features import FrontEnd
+from mer_utils.model import count_parameters
+from mer_utils.training import NETWORKS, PlainMember, Recipe, build_network, flip
 
 import numpy as np
 import pytest

@@ -2,16 +2,15 @@ import json
 import shutil
 from dataclasses import replace
 
+from faces4d.rendering import write_obj
+from mer_tools.clips import open_film
+from mer_tools.submission import answer_clips
 from mer_utils import MerError
-from mer_utils.core.files import read_arrays, write_arrays, write_json
-from mer_utils.core.png import encode_png
-from mer_utils.data.dataset import read_frames
-from mer_utils.faces.rendering import write_obj
-from mer_utils.learning.recipe import Recipe
-from mer_utils.method.features import FrontEnd
-from mer_utils.suite.clips import open_film
-from mer_utils.suite.prediction import find_weights, load_ensemble, predict_clip, save_ensemble
-from mer_utils.suite.submission import answer_clips
+from mer_utils.dataset import encode_png, read_frames
+from mer_utils.features import FrontEnd
+from mer_utils.files import read_arrays, write_arrays, write_json
+from mer_utils.prediction import find_weights, load_ensemble, predict_clip, save_ensemble
+from mer_utils.training import Recipe
 
 import cv2
 import numpy as np

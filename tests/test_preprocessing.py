@@ -1,27 +1,26 @@
 import shutil
 from dataclasses import replace
 
-import mer_utils.data.dataset as dataset_module
+import mer_utils.dataset as dataset_module
+from faces4d.cameras import AIM, BACKGROUND, FAR, cameras, rasterise
+from faces4d.head import make_face
+from faces4d.rendering import true_flow
+from mer_tools.boxes import FaceFinder, fill_boxes
+from mer_tools.importing.meshes import find_face
 from mer_utils import MerError
-from mer_utils.core.boxes import square_box
-from mer_utils.data.dataset import Clip, open_dataset, read_frames
-from mer_utils.data.meshes import find_face
-from mer_utils.faces.cameras import AIM, BACKGROUND, FAR, cameras, rasterise
-from mer_utils.faces.head import make_face
-from mer_utils.faces.rendering import true_flow
-from mer_utils.method.preprocessing import (
-    FaceFinder,
+from mer_utils.dataset import Clip, open_dataset, read_frames
+from mer_utils.preprocessing import (
     crop,
     crop_flow,
     crop_places,
     face_mask,
-    fill_boxes,
     find_box,
     find_boxes,
     load_crops,
     locate,
     silhouette,
     split_views,
+    square_box,
 )
 
 import cv2

@@ -2,9 +2,9 @@
 
 import shutil
 
-from mer_utils.core import provenance
-from mer_utils.core.provenance import PACKAGE, code_of, find_modules, read_source
-from mer_utils.suite.plan import plan_jobs
+from mer_tools.plan import plan_jobs
+from mer_utils import provenance
+from mer_utils.provenance import PACKAGE, code_of, find_modules, read_source
 
 import pytest
 from test_house import ROOT
@@ -122,32 +122,27 @@ def test_versions_are_those_that_are_loaded(monkeypatch):
 
 
 def test_every_import_within_the_package_is_followed():
-    found = find_modules(["mer_utils.cli.__main__"])
+    found = find_modules(["mer_tools.__main__"])
     assert {
         "mer_utils",
-        "mer_utils.core.kernels",
-        "mer_utils.core.provenance",
-        "mer_utils.method.flow",
-        "mer_utils.method.microattnet",
+        "mer_utils.kernels",
+        "mer_utils.provenance",
+        "mer_utils.flow",
+        "mer_utils.model",
     } <= set(found)
-    assert not {"mer_utils.suite.run", "mer_utils.cli"} & set(
-        find_modules(["mer_utils.suite.study"])
-    )
+    assert not {"mer_tools.runner", "mer_tools"} & set(find_modules(["mer_utils.study"]))
     assert set(find_modules(["mer_utils.nothing", "numpy"])) == set(find_modules(["mer_utils"]))
 
 
 def test_a_module_that_is_loaded_anew_gets_a_description_of_its_own(tmp_path, monkeypatch):
     import importlib
 
-    from mer_utils.method import apex
+    from mer_utils import apex
 
-    before, source = code_of("method.features"), provenance.LOADED["mer_utils.method.apex"]
+    before, source = code_of("method.features"), provenance.LOADED["mer_utils.apex"]
     importlib.reload(apex)
-    assert (
-        code_of("method.features") == before
-        and provenance.LOADED["mer_utils.method.apex"] == source
-    )
-    monkeypatch.setitem(provenance.LOADED, "mer_utils.method.apex", b"OLD = True")
+    assert code_of("method.features") == before and provenance.LOADED["mer_utils.apex"] == source
+    monkeypatch.setitem(provenance.LOADED, "mer_utils.apex", b"OLD = True")
     old = code_of("method.features")
     # features.py goes on with the names that it imported: neither the old state nor the new
     importlib.reload(apex)
@@ -156,5 +151,5 @@ def test_a_module_that_is_loaded_anew_gets_a_description_of_its_own(tmp_path, mo
     broken.parent.mkdir(parents=True)
     broken.write_text("def (")
     monkeypatch.setattr(provenance, "PACKAGE", broken.parents[1])
-    provenance._Witness.find_spec("mer_utils.method.apex")
-    assert b"def (" not in provenance.LOADED["mer_utils.method.apex"]
+    provenance._Witness.find_spec("mer_utils.apex")
+    assert b"def (" not in provenance.LOADED["mer_utils.apex"]

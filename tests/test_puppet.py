@@ -1,11 +1,9 @@
 """The face puppet: what it shows is the generator's own face and its true motion."""
 
-from mer_utils import MerError
-from mer_utils.core.boxes import square_box
-from mer_utils.faces.cameras import cameras
-from mer_utils.faces.head import AUS
-from mer_utils.faces.rendering import find_head, true_flow
-from mer_utils.figures.puppet import (
+from faces4d.cameras import cameras
+from faces4d.head import AUS
+from faces4d.rendering import find_head, true_flow
+from mer_course.demos.puppet import (
     AU_NAMES,
     CROP,
     SIZE,
@@ -15,7 +13,9 @@ from mer_utils.figures.puppet import (
     hold,
     pull,
 )
-from mer_utils.figures.showing import paint
+from mer_utils import MerError
+from mer_utils.plots import paint
+from mer_utils.preprocessing import square_box
 
 import numpy as np
 import pytest

@@ -10,10 +10,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from mer_utils.core.kernels import PINNED
-from mer_utils.suite.replicates import load_replicates
-from mer_utils.suite.report import write_report
-from mer_utils.suite.study import read_suite
+from mer_tools.report import write_report
+from mer_utils.ablations import load_replicates
+from mer_utils.kernels import PINNED
+from mer_utils.study import read_suite
 
 import pytest
 

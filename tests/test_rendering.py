@@ -4,11 +4,11 @@ into the other.
 
 import dataclasses
 
+from faces4d import anatomy, head, rendering
+from faces4d.cameras import BACKGROUND, Camera, cameras
+from faces4d.motion import Motion
+from faces4d.rendering import place, render_clip, true_flow, write_obj
 from mer_utils import MerError
-from mer_utils.faces import anatomy, head, rendering
-from mer_utils.faces.cameras import BACKGROUND, Camera, cameras
-from mer_utils.faces.motion import Motion
-from mer_utils.faces.rendering import place, render_clip, true_flow, write_obj
 
 import cv2
 import numpy as np

@@ -6,14 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from faces4d.generate import write_synthetic
 from mer_utils import MerError
-from mer_utils.faces.generate import write_synthetic
-from mer_utils.learning.comparison import compare_sets
-from mer_utils.learning.recipe import NETWORKS
-from mer_utils.learning.settings import NATIVE, recipe_of
-from mer_utils.method.features import FrontEnd
-from mer_utils.suite import replicates as reader
-from mer_utils.suite.replicates import load_replicates
+from mer_utils import ablations as reader
+from mer_utils.ablations import compare_sets, load_replicates
+from mer_utils.baselines import NATIVE, recipe_of
+from mer_utils.features import FrontEnd
+from mer_utils.training import NETWORKS
 
 import nbformat
 import numpy as np

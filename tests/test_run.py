@@ -5,9 +5,8 @@ import shutil
 import time
 
 import mer_utils
-from mer_utils import KERNELS, MerError
-from mer_utils.core import files, provenance
-from mer_utils.suite.run import _still, default_out, keep_outputs, read_status, run_suite
+from mer_tools.runner import _still, default_out, keep_outputs, read_status, run_suite
+from mer_utils import KERNELS, MerError, files, provenance
 
 import cv2
 import nbformat
@@ -44,7 +43,7 @@ study.figure(fig, "{0}", "caption {0}", "alt {0}")"""
 
 
 def write_notebook(path, number, figures, end=""):
-    imports = "from matplotlib.figure import Figure\nfrom mer_utils.suite.study import open_study\n"
+    imports = "from matplotlib.figure import Figure\nfrom mer_utils.study import open_study\n"
     opening = f'{imports}study = open_study("{number}", globals())'
     numbers = (
         f'study.result(uf1={{"n{number}": rate / 3}}, '
@@ -310,7 +309,7 @@ def test_what_the_package_says_in_a_notebook_is_handed_on(root):
     edit(
         root,
         "study.headline(",
-        "from mer_utils.core.files import say; say('a file was made again'); study.headline(",
+        "from mer_utils.files import say; say('a file was made again'); study.headline(",
     )
     assert "mer: a file was made again" in run(root, only=["01"])[1]
 
@@ -318,7 +317,7 @@ def test_what_the_package_says_in_a_notebook_is_handed_on(root):
 @pytest.mark.slow
 def test_trained_weights_are_an_output_like_the_others(root):
     write = (
-        "from mer_utils.core.files import write_arrays; "
+        "from mer_utils.files import write_arrays; "
         "write_arrays(study.path('weights.safetensors'), {}); "
     )
     edit(root, "study.headline(", write + "study.headline(")

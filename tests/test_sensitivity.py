@@ -1,13 +1,7 @@
 from dataclasses import replace
 
-from mer_utils.core.boxes import square_box
-from mer_utils.faces.cameras import cameras
-from mer_utils.faces.motion import simulate, true_motion
-from mer_utils.faces.rendering import find_head, render_clip
-from mer_utils.faces.scenario import plan_clips
-from mer_utils.learning.folds import run_loso
-from mer_utils.learning.recipe import Recipe
-from mer_utils.learning.sensitivity import (
+from faces4d.cameras import cameras
+from faces4d.film_again import (
     Condition,
     _move_boxes,
     answer_again,
@@ -17,7 +11,13 @@ from mer_utils.learning.sensitivity import (
     film_front,
     measure_motion,
 )
-from mer_utils.method.features import FrontEnd, extract
+from faces4d.motion import simulate, true_motion
+from faces4d.rendering import find_head, render_clip
+from faces4d.scenario import plan_clips
+from mer_utils.evaluation import run_loso
+from mer_utils.features import FrontEnd, extract
+from mer_utils.preprocessing import square_box
+from mer_utils.training import Recipe
 
 import numpy as np
 import pytest

@@ -4,10 +4,8 @@ import os
 import shutil
 from dataclasses import replace
 
-from mer_utils import LABELS, MerError
-from mer_utils.data.dataset import open_dataset
-from mer_utils.data.sources import common
-from mer_utils.data.sources.common import (
+from mer_tools.importing import common
+from mer_tools.importing.common import (
     Entry,
     copy_frames,
     describe,
@@ -16,7 +14,9 @@ from mer_utils.data.sources.common import (
     sort_labels,
     write_set,
 )
-from mer_utils.data.tables import PUBLISHED
+from mer_tools.importing.tables import PUBLISHED
+from mer_utils import LABELS, MerError
+from mer_utils.dataset import open_dataset
 
 import pytest
 from foreign import contents, plant, refuse, write_rows

@@ -3,12 +3,12 @@ import os
 import shutil
 import time
 
+from faces4d.rendering import write_obj
+from mer_tools.importing.challenge import import_challenge
+from mer_tools.importing.flow_images import import_flow_images
+from mer_tools.importing.scans import import_obj
 from mer_utils import MerError
-from mer_utils.data.dataset import open_dataset, read_frames
-from mer_utils.data.sources.challenge import import_challenge
-from mer_utils.data.sources.flow_images import import_flow_images
-from mer_utils.data.sources.scans import import_obj
-from mer_utils.faces.rendering import write_obj
+from mer_utils.dataset import open_dataset, read_frames
 
 import cv2
 import numpy as np

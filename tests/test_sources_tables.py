@@ -1,12 +1,11 @@
 import os
 import shutil
 
+from mer_tools.importing.recordings import _read_template, import_frames
+from mer_tools.importing.release import import_release, mend_rows, parse_aus
+from mer_tools.importing.tables import Row, read_table
 from mer_utils import MerError
-from mer_utils.data.dataset import open_dataset, read_frames
-from mer_utils.data.images import read_image
-from mer_utils.data.sources.recordings import _read_template, import_frames
-from mer_utils.data.sources.release import import_release, mend_rows, parse_aus
-from mer_utils.data.tables import Row, read_table
+from mer_utils.dataset import open_dataset, read_frames, read_image
 
 import cv2
 import numpy as np

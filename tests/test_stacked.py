@@ -3,10 +3,9 @@ rounding.
 """
 
 from mer_utils import MerError
-from mer_utils.learning.folds import run_loso
-from mer_utils.learning.peers import PLAIN
-from mer_utils.learning.recipe import Recipe
-from mer_utils.learning.trainer import Stopping
+from mer_utils.baselines import PLAIN
+from mer_utils.evaluation import run_loso
+from mer_utils.training import Recipe, Stopping
 
 import numpy as np
 import pytest
@@ -83,9 +82,7 @@ def test_an_epoch_without_a_finite_loss_is_never_the_best(device, monkeypatch):
     """
     data, recipe = make_toy(clips=72, subjects=4), Recipe(epochs=3, inner=2, width=4, batch=16)
     data.x[0] = 3e38  # finite, as check_features wants it, but its square is not
-    monkeypatch.setattr(
-        "mer_utils.learning.folds.fit_scale", lambda x: np.full(3, 1e-3, np.float32)
-    )
+    monkeypatch.setattr("mer_utils.evaluation.fit_scale", lambda x: np.full(3, 1e-3, np.float32))
     with pytest.raises(MerError, match="training diverged"):
         run_loso(data, recipe, device=device)
 

@@ -2,11 +2,10 @@
 
 import json
 
-from mer_utils import MerError
-from mer_utils.core.files import sha256
-from mer_utils.faces import generate
-from mer_utils.suite import study
-from mer_utils.suite.study import SYNTHETIC_LINE, find_root, open_study, read_suite
+from faces4d import generate
+from mer_utils import MerError, study
+from mer_utils.files import sha256
+from mer_utils.study import SYNTHETIC_LINE, find_root, open_study, read_suite
 
 import numpy as np
 import pytest

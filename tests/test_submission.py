@@ -3,9 +3,9 @@
 import csv
 from dataclasses import replace
 
+from mer_tools.submission import answer_clips, write_answers
 from mer_utils import MerError
-from mer_utils.method.features import FrontEnd, extract
-from mer_utils.suite.submission import answer_clips, write_answers
+from mer_utils.features import FrontEnd, extract
 
 import numpy as np
 import pytest

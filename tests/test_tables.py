@@ -5,8 +5,8 @@ or cell.
 import io
 import zipfile
 
+from mer_tools.importing.tables import PUBLISHED, need_columns, read_table, write_table
 from mer_utils import MerError
-from mer_utils.data.tables import PUBLISHED, need_columns, read_table, write_table
 
 import pytest
 from hypothesis import given, settings

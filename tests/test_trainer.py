@@ -1,13 +1,16 @@
 from dataclasses import replace
 
 from mer_utils import MerError
-from mer_utils.learning.metrics import mean_precision
-from mer_utils.learning.recipe import Recipe, choose_maps, fit_scale, merge_views
-from mer_utils.learning.trainer import (
+from mer_utils.training import (
     NetworkMember,
+    Recipe,
+    choose_maps,
     draw_epoch,
+    fit_scale,
     flip,
     focal_loss,
+    mean_precision,
+    merge_views,
     rate_epoch,
     share_right,
     slow_down,

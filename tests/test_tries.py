@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from mer_utils.figures.tries import Tries
+from mer_course.demos.tries import Tries
 
 import numpy as np
 import pytest

@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from mer_utils.learning.recipe import Recipe
+from mer_utils.training import Recipe
 
 import numpy as np
 import pytest

@@ -3,7 +3,7 @@
 import base64
 import io
 
-from mer_utils.figures import widgets
+from mer_course.demos import widgets
 
 import numpy as np
 import pytest

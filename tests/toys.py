@@ -1,6 +1,6 @@
 """Features small enough to learn in a second, and random maps for a network."""
 
-from mer_utils.method.features import Features
+from mer_utils.features import Features
 
 import numpy as np
 import torch

@@ -4,7 +4,7 @@ phone needs no sideways scroll.
 
 from pathlib import Path
 
-from mer_utils.suite.gallery import write_gallery
+from mer_tools.gallery import write_gallery
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe

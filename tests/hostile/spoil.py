@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 
-from mer_utils.core.png import encode_png
+from mer_utils.dataset import encode_png
 
 import cv2
 import numpy as np

@@ -8,7 +8,7 @@ import shutil
 import warnings
 from pathlib import Path
 
-from mer_utils.data.tables import write_table
+from mer_tools.importing.tables import write_table
 
 import cv2
 import numpy as np

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from mer_utils.data.tables import write_table
+from mer_tools.importing.tables import write_table
 
 import cv2
 import numpy as np
@@ -50,7 +50,7 @@ def test_a_signal_ends_workers_and_removes_what_is_unfinished(name, command, tmp
         words = ["import", "frames", "films", "new", "--table", "table.csv", "--numbers", "0"]
     before = sorted(path.name for path in tmp_path.iterdir())
     process = subprocess.Popen(
-        [sys.executable, "-m", "mer_utils.cli", *words, "--jobs", "2"],
+        [sys.executable, "-m", "mer_tools", *words, "--jobs", "2"],
         cwd=tmp_path,
         env=os.environ | {"TMPDIR": str(home), "JOBLIB_TEMP_FOLDER": str(home)},
         stdout=subprocess.PIPE,

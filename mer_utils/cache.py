@@ -1,0 +1,110 @@
+"""What is kept between runs is named by what the code does, not by how it is written.
+
+A name depends on the options of a step, on its input values, on the versions of the packages that
+compute, on the kernels, and on the step's behaviour: a hash of what the step makes of a small fixed
+input, its probe, under these very options. Renaming, moving, rewording or speeding up code leaves
+the probe's answer alone, and nothing becomes stale; a number that changes changes the answer. What
+a probe cannot see is covered by the version of this package, which is part of every name.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, is_dataclass
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+
+import mer_utils
+from mer_utils.files import digest_arrays, read_json, write_json
+
+# packages that compute what is kept: what is imported, and what pip calls it
+COMPUTING = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "simplejpeg": "simplejpeg",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "torch": "torch",
+}
+SOURCES = {}  # package of this repository: hash of its files when Python loaded it
+_ANSWERS = {}  # what probes answered in this process
+
+
+def find_version(name):
+    """Return the installed version of a package given by its import name, without its build (CPU
+    or GPU).
+    """
+    try:
+        text = version(COMPUTING.get(name, name))
+    except PackageNotFoundError:  # OpenCV goes by several names
+        text = version(packages_distributions()[name][0])
+    return text.split("+")[0]
+
+
+# as they are when this process begins: later installations change files, not what is loaded
+VERSIONS = {pip: find_version(name) for name, pip in COMPUTING.items()}
+
+
+def key_of(*parts):
+    """Return a short name (16 hex digits) for JSON-like ``parts``; equal parts have equal names on
+    every machine. Dataclasses count as their fields.
+    """
+    plain = [asdict(part) if is_dataclass(part) else part for part in parts]
+    text = json.dumps(plain, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def hash_sources(package):
+    """Return a hash of the Python files of a package's folder as they are now."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(package).rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def remember_sources(file):
+    """Note the files of the package whose __init__ is ``file``; each package calls this when it is
+    loaded, so that an edit made later is noticed.
+    """
+    SOURCES[Path(file).parent.name] = hash_sources(Path(file).parent)
+
+
+def describe_process():
+    """Return what this process computes with, as JSON values: versions of this package and of those
+    that compute, and the kernels.
+    """
+    packages = {"mer-utils": mer_utils.__version__, **VERSIONS}
+    return {"packages": packages, "kernels": mer_utils.KERNELS}
+
+
+def find_behaviour(probe, *options, cache=None):
+    """Return a hash of the named arrays that the function ``probe`` returns for ``options``.
+
+    Answers are remembered: in this process while no file of the package changes, and in the folder
+    ``cache`` for later ones. After an edit the probe runs again in this process, with the code that
+    is loaded, so that results never take the name of code that did not make them.
+    """
+    package = Path(mer_utils.__file__).parent
+    places = {mer_utils.__name__: package}
+    if (top := probe.__module__.partition(".")[0]) in SOURCES and top not in places:
+        places[top] = Path(__import__(top).__file__).parent
+    code = {name: hash_sources(folder) for name, folder in places.items()}
+    name = key_of(probe.__qualname__, *options, code, describe_process())
+    unedited = all(SOURCES.get(package) == value for package, value in code.items())
+    path = None if cache is None or not unedited else Path(cache) / "probes" / f"{name}.json"
+    if name not in _ANSWERS and path is not None and path.is_file():
+        _ANSWERS[name] = read_json(path)
+    if name not in _ANSWERS:
+        _ANSWERS[name] = digest_arrays(probe(*options))[:16]
+        if path is not None:
+            write_json(path, _ANSWERS[name])
+    return _ANSWERS[name]
+
+
+def name_result(step, probe, *options, cache=None):
+    """Return the name of what ``step`` makes under ``options`` (see the top of this file); what it
+    makes it of, the caller adds by ``key_of``.
+    """
+    behaviour = find_behaviour(probe, *options, cache=cache)
+    return key_of(step, *options, behaviour, describe_process())

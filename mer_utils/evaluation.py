@@ -1,0 +1,454 @@
+"""Scores: pooled macro-UF1 over all folds, per-label F1, recall, decisions, and the constant
+answers every score is read against.
+
+Learning without peeking: folds by subject, a guard against leaks, leave-one-subject-out, and
+what is kept of it.
+"""
+
+from dataclasses import dataclass, replace
+
+from mer_utils import MerError
+from mer_utils.cache import key_of, name_result
+from mer_utils.features import Features
+from mer_utils.files import recall, sha256, write_arrays
+from mer_utils.jobs import run_jobs
+from mer_utils.training import Recipe, Stopping, choose_maps, fit_scale, make_member, merge_views
+
+import numpy as np
+
+
+def label_f1(truth, predicted):
+    """Return F1 = 2 TP / (2 TP + FP + FN) of the positive class of each label, (N, L) x2 -> (L,).
+
+    A label without a positive in ``truth`` cannot earn an F1: NaN, not a silent zero.
+    """
+    truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
+    return f1_of_counts((truth & predicted).sum(0), truth.sum(0), predicted.sum(0))
+
+
+def f1_of_counts(hits, positives, answered):
+    """Return F1 from true positives, positives in the truth, and positive answers (arrays of one
+    shape); NaN where there are no positives.
+    """
+    hits, positives = np.asarray(hits, float), np.asarray(positives, float)
+    total = np.maximum(positives + answered, 1)
+    return np.where(positives > 0, 2 * hits / total, np.nan)
+
+
+def macro_uf1(truth, predicted):
+    """Return the mean of label_f1 over the labels that occur in ``truth``: predictions of all folds
+    pooled first, never a mean of per-fold scores. NaN if no label occurs.
+    """
+    return mean_over_labels(label_f1(truth, predicted)).item()
+
+
+def mean_over_labels(f1):
+    """Return the mean over the last axis of F1 values (..., L), leaving out labels without one
+    (NaN).
+    """
+    f1 = np.asarray(f1, float)
+    known = np.isfinite(f1)
+    count = known.sum(-1)
+    return np.where(count > 0, np.where(known, f1, 0).sum(-1) / np.maximum(count, 1), np.nan)
+
+
+def uar(truth, predicted):
+    """Return the unweighted average recall of exclusive labels (one-hot, (N, L) x2): mean over the
+    classes that occur (MEGC 2019).
+    """
+    truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
+    there = truth.sum(0)
+    return float(((truth & predicted).sum(0)[there > 0] / there[there > 0]).mean())
+
+
+def confusion(truth, predicted):
+    """Return (L, 2, 2) counts per label: rows truth 0/1, columns predicted 0/1."""
+    from sklearn.metrics import multilabel_confusion_matrix
+
+    return multilabel_confusion_matrix(np.asarray(truth, int), np.asarray(predicted, int))
+
+
+def decide(scores, thresholds, exclusive=False):
+    """Return answers (N, L) uint8: ``scores >= thresholds`` label by label, or, of exclusive
+    labels, the one with the largest score (the first of equals).
+    """
+    scores = np.asarray(scores)
+    if exclusive:
+        return np.eye(scores.shape[1], dtype=np.uint8)[scores.argmax(1)]
+    return (scores >= thresholds).astype(np.uint8)
+
+
+def constant_answers(truth, subjects, exclusive=False):
+    """Return what no model needs: {"all_ones", "all_zeros", "majority"} -> predictions (N, L).
+
+    ``majority`` answers, for each subject, the one label most frequent among the other subjects; of
+    exclusive labels it is the only one of the three that is a possible answer.
+    """
+    truth, subjects = np.asarray(truth), np.asarray(subjects)
+    majority = np.zeros_like(truth)
+    for subject in np.unique(subjects):
+        test = subjects == subject
+        majority[test, np.argmax(truth[~test].sum(0))] = 1
+    others = (
+        {} if exclusive else {"all_ones": np.ones_like(truth), "all_zeros": np.zeros_like(truth)}
+    )
+    return others | {"majority": majority}
+
+
+def tune_thresholds(truth, scores):
+    """Return for each label the threshold (L,) on ``scores`` (N, L) with the best F1: give it
+    held-out scores of training subjects only.
+
+    Candidates lie midway between neighbouring scores; of equals, the middle one is taken. A label
+    without a positive in ``truth`` gets infinity: what training never showed is never answered.
+    Predict with ``scores >= threshold``.
+    """
+    truth, scores = np.asarray(truth, bool), np.asarray(scores, np.float64)
+    best = np.full(scores.shape[1], np.inf)
+    for k in np.flatnonzero(truth.any(0)):
+        values = np.unique(scores[:, k])
+        cuts = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
+        f1 = label_f1(np.repeat(truth[:, k, None], len(cuts), 1), scores[:, k, None] >= cuts)
+        equal = np.flatnonzero(f1 == f1.max())
+        best[k] = cuts[equal[len(equal) // 2]]
+    return best
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used (NaN:
+    exclusive labels have none), attention (N, V, P, 3), curves (F, members, epochs, 4; see
+    ``NetworkMember.fit``).
+    """
+
+    scores: np.ndarray
+    answers: np.ndarray
+    thresholds: np.ndarray
+    attention: np.ndarray
+    curves: np.ndarray
+    subjects: tuple[str, ...]
+    members: tuple[dict, ...]  # weights of each fold's networks
+    fold_thresholds: np.ndarray  # (F, L)
+    exclusive: bool = False
+
+    def uf1(self, truth):
+        """Return {"macro": ..., "per_label": [...]} of the answers against ``truth`` (N, L); of
+        exclusive labels also "uar", the unweighted average recall.
+        """
+        score = {
+            "macro": macro_uf1(truth, self.answers),
+            "per_label": label_f1(truth, self.answers).tolist(),
+        }
+        return score | ({"uar": uar(truth, self.answers)} if self.exclusive else {})
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A statistic with the clips (row numbers) it was computed from: it is handed out for other
+    people's clips only.
+    """
+
+    value: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def on(cls, rows, function, *arrays):
+        """Return ``function`` of the ``rows`` of the arrays (N, ...) and of nothing else."""
+        return cls(function(*(array[rows] for array in arrays)), rows)
+
+    def apply_to(self, rows, features, what):
+        """Return the value for use on the clips ``rows``; MerError if one of their subjects had a
+        part in it.
+        """
+        shared = np.intersect1d(features.subjects[self.rows], features.subjects[rows])
+        if len(shared):
+            raise MerError(f"leak: the {what} were computed from clips of test subject {shared[0]}")
+        return self.value
+
+
+def check_fold(features, train, test):
+    """Raise MerError if the clips ``train`` and ``test`` (row numbers) share a subject, a clip, or
+    a clip's content under two names.
+    """
+    if not len(train) or not len(test):
+        raise MerError("a fold needs clips on both sides")
+    same = np.intersect1d(features.clips[train], features.clips[test])
+    if len(same):
+        raise MerError(f"leak: the clip {same[0]} stands in the training part and in the test part")
+    same = np.intersect1d(features.subjects[train], features.subjects[test])
+    if len(same):
+        raise MerError(f"leak: subject {same[0]} stands in the training part and in the test part")
+    # no motion: no content
+    prints = {sha256(features.x[row].tobytes()): row for row in train if features.x[row].any()}
+    for row in test:
+        twin = prints.get(sha256(features.x[row].tobytes()))
+        if twin is not None:
+            raise MerError(
+                f"leak: the clips {features.clips[twin]} and {features.clips[row]} are the same "
+                "recording under two "
+                "names; remove one from the manifest"
+            )
+
+
+def check_features(features, recipe):
+    """Raise MerError for features that cannot be learned from: which clip, label or subject, and
+    what to do.
+    """
+    bad = np.flatnonzero(~np.isfinite(features.x).all(tuple(range(1, features.x.ndim))))
+    if len(bad):
+        raise MerError(
+            f"clip {features.clips[bad[0]]}",
+            "its maps hold values that are no numbers; extract them again",
+        )
+    for label, column in zip(features.labels, features.y.T, strict=True):
+        if not column.any():
+            raise MerError(
+                f"no clip shows {label}: a label without a positive is neither learned nor "
+                "scored; take it out of the "
+                "labels in dataset.json"
+            )
+    if features.exclusive and (features.y.sum(1) != 1).any():
+        raise MerError("exclusive labels need exactly one label a clip")
+    subjects = len(np.unique(features.subjects))
+    if subjects <= recipe.inner:
+        raise MerError(
+            f"{subjects} subject(s): leaving one out must leave at least {recipe.inner} to be "
+            "dealt into "
+            f"{recipe.inner} inner parts; more subjects are needed (or a smaller ``inner``, at "
+            "least 2)"
+        )
+
+
+def split_subjects(subjects, parts, seed):
+    """Deal the names of ``subjects`` (N,) into ``parts`` groups of about equally many clips; return
+    N group numbers.
+    """
+    names, counts = np.unique(subjects, return_counts=True)
+    if parts < 2 or len(names) < parts:
+        raise MerError(
+            f"{len(names)} subjects cannot be split into {parts} parts (2 or more, at least one "
+            "subject each)"
+        )
+    load, group = np.zeros(parts), {}
+    for index in np.random.default_rng(seed).permutation(len(names)):
+        group[names[index]] = int(np.argmin(load))
+        load[group[names[index]]] += counts[index]
+    return np.array([group[name] for name in subjects])
+
+
+@dataclass(frozen=True)
+class Role:
+    """What one network of a fold does with which clips (row numbers): it trains on ``train`` and
+    stops on ``stop``.
+    """
+
+    train: np.ndarray
+    stop: np.ndarray
+    validation: np.ndarray  # inner clips, never trained on, whose scores choose the thresholds
+    test: np.ndarray  # the test subject's
+    seed: int
+
+
+def plan_fold(features, train, test, recipe):
+    """Return the Roles of a fold: the training subjects are dealt into ``recipe.inner`` parts, and
+    for each part a member trains on the others and stops on it.
+    """
+    check_fold(features, train, test)
+    name = ",".join(np.unique(features.subjects[test]))
+    seed = int(key_of(recipe.seed, name), 16) % 2**31
+    part = split_subjects(features.subjects[train], recipe.inner, seed)
+    roles = []
+    for k in range(recipe.members or recipe.inner):
+        inner, validation = train[part != k], train[part == k]
+        check_fold(features, inner, validation)
+        # stop="test" is the field's commonest mistake, kept to show what it does (notebook 06)
+        stop = test if recipe.stop == "test" else validation
+        roles.append(Role(inner, stop, validation, test, seed + k))
+    return roles
+
+
+def list_samples(rows, count):
+    """Return the samples of the clips ``rows`` where each clip has ``count`` of them in turn."""
+    return (rows[:, None] * count + np.arange(count)).ravel()
+
+
+def train_members(features, roles, recipe):
+    """Return [(member, curve)] of Roles, trained one after the other."""
+    maps, count = choose_maps(features.x, recipe)
+    y, by_clip = features.y.repeat(count, 0), maps.reshape(len(features.y), -1, *maps.shape[2:])
+    trained = []
+    for role in roles:
+        fit, stop = list_samples(role.train, count), list_samples(role.stop, count)
+        scale = Fitted.on(role.train, fit_scale, by_clip)
+        scale = scale.apply_to(role.test, features, "scales of the maps")
+        shape, labels = maps.shape[1:], y.shape[1]
+        member = make_member(recipe, shape, labels, role.seed, scale, features.exclusive)
+        trained.append((member, member.fit(maps[fit], y[fit], maps[stop], y[stop])))
+    return trained
+
+
+def finish_fold(features, recipe, roles, trained):
+    """Return a fold's named arrays: the test clips' scores are the members' mean; thresholds come
+    from held-out inner clips.
+    """
+    maps, count = choose_maps(features.x, recipe)
+
+    def ask(member, rows):
+        return [
+            merge_views(one, count, recipe.merge)
+            for one in member.score(maps[list_samples(rows, count)])
+        ]
+
+    test, scores, attention, states = roles[0].test, 0, 0, {}
+    validation = np.zeros(features.y.shape, np.float32)  # scores of clips held out of training
+    for k, (role, (member, _)) in enumerate(zip(roles, trained, strict=True)):
+        validation[role.validation] = ask(member, role.validation)[0]
+        own, weights = ask(member, test)
+        scores, attention = scores + own / len(roles), attention + weights / len(roles)
+        states |= {f"{k}.{name}": value for name, value in member.state().items()}
+    natural = np.nan if features.exclusive else trained[0][0].natural
+    thresholds = np.full(features.y.shape[1], natural)
+    if recipe.thresholds == "tuned" and not features.exclusive:
+        rows = np.concatenate([role.validation for role in roles])
+        tuned = Fitted.on(rows, tune_thresholds, features.y, validation)
+        thresholds = tuned.apply_to(test, features, "thresholds")
+    curves = np.stack([curve for _, curve in trained])
+    out = {"scores": scores, "thresholds": thresholds, "attention": attention, "curves": curves}
+    fold = {name: np.asarray(value, np.float32) for name, value in out.items()} | states
+    bad = [name for name in ("scores", *states) if not np.isfinite(fold[name]).all()]
+    if bad:
+        raise MerError(
+            f"training diverged: {bad[0]} holds values that are no numbers; lower the rate"
+        )
+    return fold
+
+
+def run_fold(features, train, test, recipe):
+    """Train on the clips ``train`` (row numbers), score the clips ``test``; return named arrays.
+
+    What is tested touches nothing but its own scores, and what could leak is refused: see
+    ``check_fold`` and ``Fitted``. Raises MerError for a leak.
+    """
+    roles = plan_fold(features, train, test, recipe)
+    return finish_fold(features, recipe, roles, train_members(features, roles, recipe))
+
+
+def leave_one_subject_out(subjects):
+    """Return {subject: (train, test)}, row numbers: each subject is the test subject once."""
+    from sklearn.model_selection import LeaveOneGroupOut  # a second to import
+
+    folds = LeaveOneGroupOut().split(subjects, groups=subjects)
+    return {str(subjects[test[0]]): (train, test) for train, test in folds}
+
+
+def plan_folds(subjects, folds=0):
+    """Return {name: (train, test)}, row numbers: each subject is left out once, alone or, with
+    ``folds``, in one of as many groups of about equally many clips (``split_subjects``).
+    """
+    if not folds:
+        return leave_one_subject_out(subjects)
+    part = split_subjects(subjects, folds, 0)
+    rows = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(folds)]
+    return {",".join(np.unique(subjects[test])): (train, test) for train, test in rows}
+
+
+def _finish_one(features, train, test, recipe, path):
+    """Run one fold in a worker; it is kept at once where the worker sees the folder, so that a stop
+    loses nothing.
+    """
+    fold = run_fold(features, train, test, recipe)
+    if path is not None and path.parent.is_dir():
+        write_arrays(path, fold)
+    return fold
+
+
+def run_grid(tasks, cache=None, jobs=1, folds=0):
+    """Leave each subject out once in every task, a pair (Features, Recipe); return one pooled
+    Outcome a task. Subjects are left out alone, or in ``folds`` groups (see ``plan_folds``), whose
+    names then stand for subjects in the Outcome.
+
+    All folds of all tasks are independent jobs in ``jobs`` processes of one thread (or on a Dask
+    cluster, see ``run_jobs``); their number changes no bit. Finished folds are kept in the folder
+    ``cache``, and a run that was stopped goes on where it was.
+    """
+    if cache is not None:
+        cache = cache / "folds"
+        cache.mkdir(parents=True, exist_ok=True)
+    plans, work = [], []  # one entry a fold
+    for task, (features, recipe) in enumerate(tasks):
+        check_features(features, recipe)
+        name, path = "", None
+        if cache is not None:
+            name = name_result("fold", probe_fold, recipe, features.exclusive, cache=cache.parent)
+        for subject, (train, test) in plan_folds(features.subjects, folds).items():
+            if cache is not None:
+                path = cache / f"{key_of(name, features.key, subject)}.safetensors"
+            plans.append((task, subject, test))
+            work.append((features, train, test, recipe, path))
+    done = [None if path is None else recall(path) for *_, path in work]
+    todo = [n for n, fold in enumerate(done) if fold is None]
+    for n, fold in zip(todo, run_jobs(_finish_one, [work[n] for n in todo], jobs), strict=True):
+        path, done[n] = work[n][-1], fold
+        if path is not None and not path.exists():  # made by a worker that does not see this disk
+            write_arrays(path, fold)
+    pools = [{} for _ in tasks]
+    for (task, subject, test), fold in zip(plans, done, strict=True):
+        pools[task][subject] = test, fold
+    return [_pool(features, pool) for (features, _), pool in zip(tasks, pools, strict=True)]
+
+
+def _pool(features, folds):
+    """Return the Outcome of one task from its folds {name: (test rows, arrays)}."""
+    shape = features.y.shape
+    scores, thresholds = np.zeros(shape), np.zeros(shape)
+    attention = np.zeros((len(features.y), *next(iter(folds.values()))[1]["attention"].shape[1:]))
+    for rows, fold in folds.values():
+        scores[rows] = fold["scores"]
+        thresholds[rows] = fold["thresholds"]
+        attention[rows] = fold["attention"]
+    return Outcome(
+        scores=scores,
+        answers=decide(scores, thresholds, features.exclusive),
+        thresholds=thresholds,
+        attention=attention,
+        curves=np.stack([fold["curves"] for _, fold in folds.values()]),
+        subjects=tuple(folds),
+        members=tuple(
+            {k: v for k, v in fold.items() if k[0].isdigit()} for _, fold in folds.values()
+        ),
+        fold_thresholds=np.stack([fold["thresholds"] for _, fold in folds.values()]),
+        exclusive=features.exclusive,
+    )
+
+
+def run_loso(features, recipe=Recipe(), cache=None, jobs=1):
+    """Leave each subject out once; return the pooled Outcome (see ``run_grid``, of which this is
+    one task).
+    """
+    return run_grid([(features, recipe)], cache, jobs)[0]
+
+
+def probe_fold(recipe, exclusive=False):
+    """Return by name what a Recipe makes of a small fixed set in two epochs: a fold's arrays; which
+    epochs stopping would keep; thresholds for scores with ties. It is the probe of cached folds.
+    """
+    rng, people = np.random.default_rng(0), recipe.inner + 2
+    y = (rng.random((6 * people, 3)) < 0.4).astype(np.uint8)
+    if exclusive:
+        y = np.eye(3, dtype=np.uint8)[rng.integers(3, size=len(y))]
+    y[:3] = np.eye(3, dtype=np.uint8)
+    x = 0.2 * rng.standard_normal((len(y), 2, 2, 3, 28, 28), np.float32)
+    for k in range(3):
+        x[..., 6 * k : 6 * k + 6, 6:12] += y[:, k, None, None, None, None, None]
+    names, subjects = np.arange(len(y)).astype(str), (np.arange(len(y)) % people).astype(str)
+    toy = Features(x, y, names, subjects, names, names, ("A", "B", "C"), exclusive)
+    test = subjects == "0"
+    short = replace(recipe, epochs=2, members=1)
+    arrays = run_fold(toy, np.flatnonzero(~test), np.flatnonzero(test), short)
+    stopping, kept = Stopping(recipe), []
+    for loss, precision, right in rng.random((40, 3)).round(1):
+        kept.append((stopping.take(loss, precision, right), stopping.done))
+    scores = rng.random((200, 3)).round(2)
+    thresholds = tune_thresholds(scores + rng.random((200, 3)) > 1, scores)
+    answers = decide(scores, thresholds, exclusive)
+    return arrays | {"kept": np.array(kept), "tuned": thresholds, "answers": answers}

@@ -1,5 +1,0 @@
-"""Synthetic 4D people whose true motion is known.
-
-In: a seed and a preset. Out: a dataset folder (frames, manifest, truth), true optical flow, OBJ
-files.
-"""

@@ -1,0 +1,372 @@
+"""Clips to one array for learning: crop, apex and phase flow of every clip, computed in parallel
+and kept clip by clip.
+"""
+
+import functools
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+from mer_utils import MerError, checked
+from mer_utils.apex import RULES, curve_of_flows, find_apex, joint_curve, onset_flows
+from mer_utils.cache import key_of, name_result
+from mer_utils.dataset import Clip, encode_png, hash_frames, read_image
+from mer_utils.files import digest_arrays, recall, write_arrays
+from mer_utils.flow import BACKENDS, COMPENSATIONS, magnitude, phase_flow, strain
+from mer_utils.jobs import stream_jobs
+from mer_utils.preprocessing import crop_places, face_mask, find_box
+
+import cv2
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from filelock import FileLock
+
+PART = 4  # clips that a worker takes at once: few, so that all workers end together
+THIRDS = {"magnitude": magnitude, "strain": strain}
+
+
+@checked
+class FrontEnd:
+    """Every choice between frames and features; notebooks 01-03 measure what each one does."""
+
+    crop: Annotated[int, Ge(32)] = 128  # px, side of the face crop in which motion is measured
+    enlarge: Annotated[float, Gt(0)] = 1.0  # of the crop box about its centre
+    backend: Literal[tuple(BACKENDS)] = "dis"  # flow of the phases
+    mask: bool = True  # flow counts where there is a face with texture (see ``face_mask``)
+    # frames on either side that are averaged into onset, apex and offset
+    reach: Annotated[int, Ge(0)] = 1
+    compensation: Literal[COMPENSATIONS] = "rigid"  # of head motion
+    apex: Literal["auto", "manifest"] = "auto"  # manifest: the annotated or true apex
+    rule: Literal[tuple(RULES)] = "mean"  # joins both views' motion curves
+    smoothing: Annotated[float, Ge(0)] = 1.5  # frames, of the motion curve
+    # the apex is the first frame that reaches this share of the curve's peak
+    near: Annotated[float, Gt(0), Le(1)] = 0.95
+    detrend: bool = True  # the motion curve without the drift that is left at offset
+    phases: Literal[1, 2] = 2  # onset-apex and apex-offset, or onset-apex alone
+    # the map beside u and v: magnitude (px, as the paper), strain (optical strain, as STSTNet)
+    third: Literal[tuple(THIRDS)] = "magnitude"
+    # of the maps: none (px), minmax per map, robust per clip
+    normalisation: Literal["none", "minmax", "robust"] = "none"
+    size: Annotated[int, Ge(8)] = 20  # px, side of the maps the network sees
+
+    def __post_init__(self):
+        if self.size > self.crop:
+            raise MerError(f"size {self.size} px is larger than the crop of {self.crop} px")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What learning needs: x (N, V, P, 3, S, S) float32, y (N, L) uint8, and per clip its name,
+    subject, apex and boxes (V, 4).
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    clips: np.ndarray
+    subjects: np.ndarray
+    apex: np.ndarray
+    boxes: np.ndarray
+    labels: tuple[str, ...]
+    exclusive: bool = False  # exactly one label a clip
+    channels: tuple[str, ...] | None = None  # of ready-made flow images; None: measured in px here
+
+    @functools.cached_property
+    def key(self):
+        """A hash of all that learning sees: equal features have equal keys, whatever made them."""
+        arrays = {"x": self.x, "y": self.y, "clips": self.clips, "subjects": self.subjects}
+        return digest_arrays(arrays, f"exclusive {self.exclusive}")
+
+
+def normalise(maps, method="none"):
+    """Scale the maps (V, P, 3, H, W) of one clip: none keeps px; minmax brings u, v to [-1, 1] and
+    the third map to [0, 1], each map by its own extremes; robust divides the whole clip by the 99th
+    percentile of its magnitude sqrt(u^2 + v^2).
+    """
+    if method == "none":
+        return maps
+    if method == "robust":
+        return maps / max(float(np.percentile(magnitude(maps), 99)), 1e-6)
+    low, high = maps.min((-1, -2), keepdims=True), maps.max((-1, -2), keepdims=True)
+    unit = (maps - low) / np.maximum(high - low, 1e-6)
+    unit[:, :, :2] = 2 * unit[:, :, :2] - 1
+    return unit
+
+
+def masks_of(crops, options=FrontEnd()):
+    """Return where flow counts in crops (V, T, H, W): a bool mask (V, H, W)."""
+    return face_mask(crops) if options.mask else np.ones((len(crops), *crops.shape[2:]), bool)
+
+
+def flow_maps(crops, onset, apex, offset, options=FrontEnd(), masks=None):
+    """Return the maps (V, P, 3, S, S) float32 of one clip's crops (V, T, H, W): u, v, magnitude in
+    px of the crop for each phase, 0 outside ``masks`` (V, H, W; if None, those of ``masks_of``).
+    The third map (magnitude or strain) is taken before the maps are made smaller.
+    """
+    masks = masks_of(crops, options) if masks is None else masks
+    return make_maps(follow_phases(crops, onset, apex, offset, options, masks), options, masks)
+
+
+def follow_phases(crops, onset, apex, offset, options, masks):
+    """Return the flow (V, P, 2, H, W) px of each view and phase of crops (V, T, H, W)."""
+    choices = options.backend, options.compensation, options.phases
+    return np.stack(
+        [
+            phase_flow(view, onset, apex, offset, *choices, mask, options.reach)
+            for view, mask in zip(crops, masks, strict=True)
+        ]
+    )
+
+
+def make_maps(flow, options, masks):
+    """Return the maps (V, P, 3, S, S) of a flow (V, P, 2, H, W) inside ``masks`` (V, H, W)."""
+    third = THIRDS[options.third](flow)[:, :, None]
+    maps = np.concatenate([flow, third], 2) * masks[:, None, None]
+    return _shrink(normalise(maps, options.normalisation), options.size)
+
+
+def _shrink(maps, size):
+    """Bring maps (V, P, 3, H, W) to (V, P, 3, size, size)."""
+    flat = maps.reshape(-1, *maps.shape[-2:])
+    mode = cv2.INTER_AREA if min(maps.shape[-2:]) >= size else cv2.INTER_LINEAR
+    planes = [cv2.resize(plane, (size, size), interpolation=mode) for plane in flat]
+    return np.stack(planes).reshape(*maps.shape[:3], size, size)
+
+
+def extract_clip(clip, views, options=FrontEnd(), frames=None):
+    """Run the whole front end on one Clip; return its maps (V, P, 3, S, S), apex, motion curve (V,
+    T) px and boxes (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. Raises MerError
+    where ``options`` ask for an annotated apex and there is none.
+    """
+    ((crops, boxes),) = crop_places(clip, views, [(options.crop, options.enlarge)], frames)
+    crops = {(options.crop, options.enlarge): (crops, boxes)}
+    return next(measure_variants(clip, [options], crops))
+
+
+def measure_crops(crops, onset, offset, options=FrontEnd()):
+    """Return maps (V, P, 3, S, S), the apex found, and the motion curve (V, T) px of crops (V, T,
+    H, W).
+    """
+    clip = Clip("", "", None, Path(), (), onset, None, offset)
+    crops = {(options.crop, options.enlarge): (crops, ())}
+    return next(measure_variants(clip, [options], crops))[:3]
+
+
+def measure_variants(clip, variants, crops):
+    """Yield what ``extract_clip`` returns for each FrontEnd in ``variants`` from ``crops``, {(crop,
+    enlarge): (crops, boxes)}. What several have in common is computed once.
+    """
+
+    @functools.cache
+    def follow_onset(place):
+        return onset_flows(crops[place][0], clip.onset)
+
+    @functools.cache
+    def find_masks(place, mask):
+        return masks_of(crops[place][0], FrontEnd(mask=mask))
+
+    @functools.cache
+    def trace_motion(place, mask, compensation, detrend):
+        choices = clip.onset, clip.offset, compensation, detrend, find_masks(place, mask)
+        return curve_of_flows(follow_onset(place), *choices)
+
+    @functools.cache
+    def follow(place, apex, **choices):
+        options = FrontEnd(**choices)
+        keys, masks = (clip.onset, apex, clip.offset), find_masks(place, options.mask)
+        return follow_phases(crops[place][0], *keys, options, masks)
+
+    for options in variants:
+        place = options.crop, options.enlarge
+        curve = trace_motion(place, options.mask, options.compensation, options.detrend)
+        apex = clip.apex
+        if options.apex == "auto":
+            rule = options.rule, options.smoothing, options.near
+            apex = find_apex(curve, clip.onset, clip.offset, *rule)
+        elif apex is None:
+            raise MerError(f"clip {clip.name}", "the manifest gives no apex; use apex='auto'")
+        names = "mask", "backend", "compensation", "phases", "reach"
+        flow = follow(place, apex, **{name: getattr(options, name) for name in names})
+        maps = make_maps(flow, options, find_masks(place, options.mask))
+        yield maps, apex, curve, np.array(crops[place][1])
+
+
+def read_flow_images(clip, channels, options=FrontEnd()):
+    """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG per
+    phase.
+
+    ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and
+    v come as (value - 127.5) / 127.5, the third as value / 255: how many px that is, only the maker
+    of the pictures knows.
+    """
+    order = [channels.index("u"), channels.index("v")]
+    order += [k for k in range(3) if k not in order]
+    maps = []
+    for path in clip.frames[: options.phases]:
+        planes = read_image(path, colour=True).astype(np.float32).transpose(2, 0, 1)[order]
+        maps.append(np.stack([planes[0] / 127.5 - 1, planes[1] / 127.5 - 1, planes[2] / 255]))
+        if maps[-1].shape != maps[0].shape:
+            raise MerError(path, "another size than the clip's first flow image; all must be alike")
+    maps = normalise(np.stack(maps)[None], options.normalisation)
+    return _shrink(maps, options.size)
+
+
+def _extract_part(clips, views, channels, variants):
+    """Return for some clips a list of arrays {x, apex, boxes}, one per variant: the work of one
+    job.
+    """
+
+    def keep(maps, apex, boxes):
+        return {"x": maps, "apex": np.array(apex), "boxes": np.array(boxes)}
+
+    if channels:
+        empty = -1, np.zeros((views, 4), int)
+        return [[keep(read_flow_images(c, channels, o), *empty) for o in variants] for c in clips]
+    places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))
+    made = []
+    with ThreadPoolExecutor(1) as ahead:  # the next clip is decoded while this one's flow is found
+        films = [ahead.submit(crop_places, clips[0], views, places)]
+        for number, clip in enumerate(clips, 1):
+            crops = dict(zip(places, films.pop().result(), strict=True))
+            coming = clips[number : number + 1]
+            films += [ahead.submit(crop_places, other, views, places) for other in coming]
+            measured = measure_variants(clip, variants, crops)
+            made.append([keep(maps, apex, boxes) for maps, apex, _, boxes in measured])
+    return made
+
+
+def _check_flow_images(dataset, variants):
+    """Raise MerError for options that a set of ready-made flow images cannot follow."""
+    for field in fields(FrontEnd):
+        for options in variants if field.name not in ("phases", "normalisation", "size") else ():
+            if getattr(options, field.name) != field.default:
+                raise MerError(
+                    f"{dataset.name} holds flow images and no frames: {field.name} cannot be "
+                    "chosen any more"
+                )
+
+
+def extract_arrays(dataset, variants, cache=None, jobs=1):
+    """Return for each FrontEnd in ``variants`` the arrays x (N, V, P, 3, S, S), apex (N,) and boxes
+    (N, V, 4) of a Dataset.
+
+    Each clip's arrays are a file in the folder ``cache``, so that a run that was stopped goes on
+    where it was. What is missing is computed once for all variants, in ``jobs`` processes.
+    """
+    clips, variants = dataset.clips, list(variants)
+    if dataset.channels:
+        _check_flow_images(dataset, variants)
+    if cache is None:
+        return _stack(zip(*_compute(dataset, clips, variants, jobs), strict=True))
+    names = [
+        name_result("features", probe_front_end, options, dataset.channels, cache=cache)
+        for options in variants
+    ]
+    hashes = [_hash_clip(clip, dataset) for clip in clips]
+    paths = [[cache / "features" / name / f"{key}.safetensors" for key in hashes] for name in names]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        # of two processes at once, the second reads what the first has made
+        with FileLock(cache / ".features.lock"):
+            kept = [[recall(path) for path in row] for row in paths]
+            rows = [k for k, row in enumerate(kept) if None in row]
+            todo = [n for n in range(len(clips)) if any(kept[k][n] is None for k in rows)]
+            missing = [clips[n] for n in todo], [variants[k] for k in rows]
+            for n, made in zip(todo, _compute(dataset, *missing, jobs), strict=True):
+                for k, arrays in zip(rows, made, strict=True):
+                    write_arrays(paths[k][n], arrays)
+                    kept[k][n] = arrays
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or error}); what is done is kept"
+        raise MerError(cache, what) from None
+    return _stack(kept)
+
+
+def _hash_clip(clip, dataset):
+    """Return the name of all that the front end reads of a clip."""
+    numbers = clip.onset, clip.apex, clip.offset, clip.boxes
+    return key_of(hash_frames(clip), numbers, dataset.views, dataset.channels)
+
+
+def _compute(dataset, clips, variants, jobs):
+    """Yield for each of ``clips`` a list of its arrays {x, apex, boxes}, one for each variant."""
+    parts = [clips[start : start + PART] for start in range(0, len(clips), PART)]
+    work = [(part, dataset.views, dataset.channels, variants) for part in parts]
+    for made in stream_jobs(_extract_part, work, jobs):
+        yield from made
+
+
+def _stack(variants):
+    """Return the arrays of all clips, {name: (N, ...)} a variant."""
+    return [{name: np.stack([clip[name] for clip in row]) for name in row[0]} for row in variants]
+
+
+def extract_variants(dataset, variants, cache=None, jobs=1):
+    """Return the Features of a Dataset for each FrontEnd in ``variants`` (see
+    ``extract_arrays``).
+    """
+    common = {
+        "y": dataset.label_matrix(),
+        "clips": np.array([clip.name for clip in dataset.clips]),
+        "subjects": np.array([clip.subject for clip in dataset.clips]),
+        "labels": dataset.labels,
+        "exclusive": dataset.exclusive,
+        "channels": None if dataset.channels is None else tuple(dataset.channels),
+    }
+    found = extract_arrays(dataset, variants, cache, jobs)
+    return [Features(**common, **arrays) for arrays in found]
+
+
+def extract(dataset, options=FrontEnd(), cache=None, jobs=1):
+    """Return the Features of a Dataset with one front end (see ``extract_variants``)."""
+    return extract_variants(dataset, [options], cache, jobs)[0]
+
+
+def probe_front_end(options, channels=None):
+    """Return by name what the front end makes, under ``options``, of small films that are drawn
+    here: heads before a plain and a patterned background, PNGs and larger JPEGs with boxes,
+    outlines with necks of many widths, and curves of many courses. It is the probe of cached features.
+    """
+    rng, arrays = np.random.default_rng(0), {}
+    with tempfile.TemporaryDirectory() as folder:
+        if channels:
+            path = Path(folder, "flow.png")
+            path.write_bytes(encode_png(rng.integers(256, size=(40, 44, 3)).astype(np.uint8)))
+            clip = Clip("", "", None, path.parent, (path.name,), 0, None, 0)
+            return {"maps": read_flow_images(clip, channels, options)}
+        for kind, side in ((".png", 144), (".jpg", 288)):
+            names = tuple(f"{t}{kind}" for t in range(7))
+            for t, name in enumerate(names):
+                views = [_draw_head(side, sign * t / 6, 0.4) for sign in (1, -1)]
+                encoded = cv2.imencode(kind, np.concatenate(views, 1))[1]
+                Path(folder, name).write_bytes(encoded.tobytes())
+            box = None if kind == ".png" else ((8, 12, side - 20, side - 16),) * 2
+            clip = Clip("", "", None, Path(folder), names, 0, 3, 6, None, box)
+            found = extract_clip(clip, 2, options)
+            arrays |= {f"{name}{kind}": value for name, value in zip("xact", found, strict=True)}
+    necks = [_draw_head(64, 0, width) for width in np.arange(0, 0.9, 0.02)]
+    necks += [_draw_head(64, 0, 0, tall) for tall in np.arange(0.3, 0.5, 0.02)]
+    necks += [_draw_head(520, 0, 0.4), rng.integers(256, size=(64, 48)).astype(np.uint8)]
+    arrays["boxes"] = np.array([find_box(picture, options.enlarge) for picture in necks])
+    curves = np.abs(rng.standard_normal((50, 2, 20)).cumsum(-1))
+    rule = options.rule, options.smoothing
+    arrays["joint"] = np.array([joint_curve(curve, *rule) for curve in curves])
+    arrays["apexes"] = np.array([find_apex(curve, 2, 18, *rule, options.near) for curve in curves])
+    return arrays
+
+
+def _draw_head(side, moved, neck, tall=0.36):
+    """Return a picture (side, side) uint8 of an oval with a pattern that a smile of size ``moved``
+    and a small turn have shifted, on a ``neck`` as wide as that share of it.
+    """
+    y, x = (np.mgrid[:side, :side] + 0.5) / side
+    smile = 0.02 * moved * np.exp(-(((x - 0.4) / 0.1) ** 2) - ((y - 0.6) / 0.1) ** 2)
+    u, v = x - smile - 0.004 * moved, y + smile
+    waves = [
+        np.sin(k * (u + 0.3 * v) + k) * np.cos(0.7 * k * v) / k**0.5 for k in (20, 47, 90, 170)
+    ]
+    skin = 130 + 60 * np.sum(waves, 0) * np.clip(1.4 - v, 0, 1) * np.clip(0.2 + x, 0, 1)
+    head = ((x - 0.5) / 0.3) ** 2 + ((y - 0.5) / tall) ** 2 < 1
+    head |= (np.abs(x - 0.5) < 0.3 * neck) & (y > 0.5)
+    return np.where(head, np.clip(skin, 60, 255), 20).astype(np.uint8)

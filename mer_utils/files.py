@@ -1,0 +1,186 @@
+"""Files that steps hand to one another: written whole or not at all, readable without pickle."""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from mer_utils import MerError
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:  # Windows
+    flock = None
+
+
+def write_bytes(path, data):
+    """Write ``data`` (bytes) to ``path``: a reader sees the old file or the whole new one, never a
+    part. Raises MerError where it cannot be written.
+    """
+    path, temporary = Path(path), None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
+        os.replace(temporary, path)
+    except OSError as error:
+        raise MerError(
+            path, f"cannot be written ({error.strerror}); choose a folder you may write to"
+        ) from None
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_text(path, text):
+    """Write ``text`` atomically as UTF-8 with Unix line ends."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path, value):
+    """Write ``value`` atomically as JSON: keys in the order given, two spaces, no NaN."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path):
+    """Return the content of a JSON file; MerError names a file that is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MerError(path, "no such file") from None
+    except (ValueError, OSError) as error:
+        raise MerError(path, f"not readable as JSON ({error})") from None
+
+
+@contextmanager
+def new_folder(root, replace=False):
+    """Give a hidden folder beside ``root`` that takes its place when the block ends: all of it is
+    there, or nothing.
+
+    With ``replace`` a folder that exists stays until then; without, MerError is raised where one
+    exists and is not empty, and in either case where ``root`` cannot be written. Hidden folders
+    left behind by processes that were killed are removed.
+    """
+    root = Path(root)
+    full = root.is_dir() and any(root.iterdir())
+    if root.is_symlink() or (root.exists() and not root.is_dir()) or (full and not replace):
+        raise MerError(root, "exists already; remove it or choose a new folder")
+    part = lock = None
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        for abandoned in root.parent.glob(f".{glob.escape(root.name)}.making-*"):
+            if (owner := _lock_folder(abandoned)) is not None:
+                shutil.rmtree(abandoned, ignore_errors=True)
+                os.close(owner)
+        part = Path(tempfile.mkdtemp(dir=root.parent, prefix=".new-"))
+        lock = _lock_folder(part)  # before it has the name by which others would remove it
+        part = part.rename(root.parent / f".{root.name}.making-{part.name.removeprefix('.new-')}")
+        yield part
+        part.chmod(0o755)
+        old = part.with_name(f"{part.name}-old")
+        if root.exists():
+            root.rename(old)
+        part.rename(root)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or error}); nothing was kept"
+        raise MerError(root, what) from None
+    finally:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock_folder(path):
+    """Return the handle of a folder's lock, which ends with its process; None where another process
+    holds it or the system has no such locks.
+    """
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        flock(handle, LOCK_EX | LOCK_NB)
+    except (TypeError, OSError):
+        if handle is not None:
+            os.close(handle)
+        return None
+    return handle
+
+
+def sha256(data):
+    """Return the hex SHA-256 of bytes, or of a file when given a Path."""
+    return hashlib.sha256(data.read_bytes() if isinstance(data, Path) else data).hexdigest()
+
+
+def say(text):
+    """Print a line that is no error on stderr; `mer run` passes on what its notebooks say so."""
+    print(f"mer: {text}", file=sys.stderr, flush=True)
+
+
+def digest_arrays(arrays, about=""):
+    """Return the hex SHA-256 of named arrays (names, types, shapes, values) and a text."""
+    digest = hashlib.sha256(about.encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"\0{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
+
+
+def write_arrays(path, arrays, about=None):
+    """Write named arrays and the JSON value ``about`` atomically as safetensors, with a checksum of
+    both.
+    """
+    arrays = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    text = json.dumps(about)
+    # one entry: safetensors writes several in any order
+    meta = json.dumps([text, digest_arrays(arrays, text)])
+    write_bytes(path, save(arrays, metadata={"mer": meta}))
+
+
+def read_arrays(path):
+    """Return (arrays, about) of a file of ``write_arrays``. Raises MerError naming the file if it
+    is missing, cannot be read, or does not match its checksum.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text, checksum = json.loads((file.metadata() or {})["mer"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+        if digest_arrays(arrays, text) != checksum:
+            raise MerError(path, "damaged: its checksum does not fit its content")
+        return arrays, json.loads(text)
+    except MerError:
+        raise
+    except FileNotFoundError:
+        raise MerError(path, "no such file") from None
+    except KeyError:
+        raise MerError(path, "has no checksum, so another program or version wrote it") from None
+    except Exception as error:  # safetensors, json and numpy each raise their own
+        raise MerError(path, f"damaged ({' '.join(str(error).split())})") from None
+
+
+def recall(path):
+    """Return the arrays of a kept file; None where there is none, or where it is damaged, which one
+    line says: it can be made again.
+    """
+    if not Path(path).exists():
+        return None
+    try:
+        return read_arrays(path)[0]
+    except MerError as error:
+        say(f"{error}; it is made again")
+        Path(path).unlink(missing_ok=True)
+        return None

@@ -1,0 +1,287 @@
+"""What a notebook sees of the suite: its dataset, its folders, and one helper each for figures and
+for numbers.
+"""
+
+import io
+import math
+from functools import cached_property
+from pathlib import Path
+
+from mer_utils import MerError
+from mer_utils.cache import key_of
+from mer_utils.files import read_json, write_bytes, write_json, write_text
+
+import yaml
+
+DPI = 150
+FORMATS = ("png", "pdf", "svg")  # each figure is kept in all of them
+OUTPUTS = ("figures.json", "results.json", "headline.txt")
+DEFAULTS = {"profile": "course", "data": "", "subjects": 6, "clips": 24, "seed": 0, "jobs": 1}
+SYNTHETIC_LINE = "SYNTHETIC faces: these numbers are not 4DME numbers."
+
+
+def find_root(start=None):
+    """Return the first folder at or above ``start`` (default: the current one) that holds
+    notebooks/profiles.yml.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "notebooks" / "profiles.yml").is_file():
+            return folder
+    raise MerError(
+        start, "no notebooks/profiles.yml here or above; go to the repository's folder first"
+    )
+
+
+def read_suite(root):
+    """Read notebooks/profiles.yml: ``notebooks`` {"03": {file, figures}} and ``profiles`` {"full":
+    {parameters}}.
+    """
+    path = Path(root) / "notebooks" / "profiles.yml"
+    try:
+        suite = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise MerError(path, f"not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(suite, dict) or not all(
+        isinstance(suite.get(key), dict) for key in ("notebooks", "profiles")
+    ):
+        raise MerError(path, "needs the mappings 'notebooks' and 'profiles'")
+    for number, entry in suite["notebooks"].items():
+        if (
+            not isinstance(number, str)
+            or not isinstance(entry, dict)
+            or not {"file", "figures"} <= set(entry)
+        ):
+            raise MerError(path, f"notebook {number!r} needs a quoted number, 'file' and 'figures'")
+    return suite
+
+
+def find_place(root, profile, data=""):
+    """Return the folder of what a profile makes: artifacts/<profile>. A dataset that `mer run
+    --data` hands on (an absolute path) has one of its own: no picture of one set lies beside
+    another's.
+    """
+    place, folder = Path(root).resolve() / "artifacts", Path(data)
+    if not data or not folder.is_absolute():
+        return place / profile
+    folder = folder.resolve()
+    inside = folder.is_relative_to(place.parent)  # a checkout may be moved
+    key = key_of((folder.relative_to(place.parent) if inside else folder).as_posix())
+    return place / f"{profile}-{folder.name[:60]}-{key[:6]}"
+
+
+def open_study(notebook, params):
+    """Open the study of ``notebook`` ("03") with the parameters in ``params`` (pass ``globals()``);
+    print its banner.
+
+    Known names, each with a default: profile, data, subjects, clips, seed, jobs. Earlier figures
+    and results of this notebook and profile are forgotten, so that what stands there afterwards
+    comes from this run. Raises MerError for an unknown notebook or profile.
+    """
+    from mer_utils.plots import (
+        set_style,
+        show_figures_so,  # Matplotlib: `mer` reads this file too
+    )
+
+    study = Study(notebook, {key: params[key] for key in DEFAULTS if key in params})
+    clear_outputs(study.dir)
+    set_style()
+    show_figures_so()
+    print(study.banner())
+    return study
+
+
+class Study:
+    """One notebook's place: ``root``, ``profile``, ``seed``, ``jobs``, ``cache``, ``dir`` and the
+    lazy ``dataset``.
+    """
+
+    def __init__(self, notebook, params):
+        self.root = find_root()
+        self.params = DEFAULTS | params
+        self.profile, self.seed, self.jobs = (
+            self.params[key] for key in ("profile", "seed", "jobs")
+        )
+        suite = read_suite(self.root)
+        if notebook not in suite["notebooks"]:
+            raise MerError(
+                f"notebooks/profiles.yml lists no notebook {notebook!r}; it knows "
+                f"{', '.join(suite['notebooks'])}"
+            )
+        if self.profile not in suite["profiles"]:
+            raise MerError(
+                f"there is no profile {self.profile!r}; choose from {', '.join(suite['profiles'])}"
+            )
+        self.notebook = notebook
+        self.figure_names = suite["notebooks"][notebook]["figures"]
+        self.cache = self.root / "artifacts" / "cache"
+        self.dir = find_place(self.root, self.profile, self.params["data"]) / notebook
+        self._figures, self._results = {}, {}
+
+    @cached_property
+    def dataset(self):
+        """The dataset of this study: the folder ``data``, or synthetic faces that are made once and
+        kept in data/.
+        """
+        # `mer` reads this file too, and starts faster so
+        from mer_utils.dataset import open_dataset
+
+        if self.params["data"]:
+            return open_dataset(self.root / self.params["data"])
+        recipe = (self.params[key] for key in ("subjects", "clips", "seed", "jobs"))
+        from faces4d.generate import ensure_synthetic  # nothing else here knows of these faces
+
+        folder = ensure_synthetic(self.root / "data", *recipe, cache=self.cache)
+        return open_dataset(folder)
+
+    def banner(self):
+        """Return one line: what is about to be measured on which data (opened here, and noted in
+        the results).
+        """
+        data = self.dataset
+        # frames made by this code are known by their recipe; hashing hundreds of megabytes would
+        # tell nothing more
+        fingerprint = (
+            key_of(data.info) if data.synthetic and not self.params["data"] else data.fingerprint
+        )
+        counts = {"clips": len(data), "subjects": len(data.subjects)}
+        about = {
+            "name": data.name,
+            "synthetic": data.synthetic,
+            "given": bool(self.params["data"]),
+            **counts,
+        }
+        self.result(data={**about, "fingerprint": fingerprint})
+        parts = [
+            f"profile {self.profile}",
+            f"seed {self.seed}",
+            f"{data.name}: {len(data)} clips, {len(data.subjects)} subjects",
+        ]
+        return " · ".join(parts + [SYNTHETIC_LINE] * data.synthetic)
+
+    def path(self, name):
+        """Return the path of another file of this notebook, for files.write_json and its
+        sisters.
+        """
+        return self.dir / name
+
+    def figure(self, fig, name, caption, alt):
+        """Save ``fig`` (a matplotlib Figure) as ``name``.png, .pdf and .svg with caption and text
+        alternative, and show it with both.
+
+        The bytes depend on the figure alone. Raises MerError for a name that profiles.yml does not
+        list here.
+        """
+        from mer_utils.plots import show
+
+        if name not in self.figure_names:
+            raise MerError(
+                f"notebook {self.notebook} declares no figure {name!r} in notebooks/profiles.yml"
+            )
+        if not caption.strip() or not alt.strip():
+            raise MerError(f"{name}: a figure needs a caption and a text alternative")
+        for kind in FORMATS:
+            write_bytes(self.dir / "figures" / f"{name}.{kind}", draw_bytes(fig, kind, DPI))
+        self._figures[name] = {"caption": caption, "alt": alt}
+        write_json(
+            self.dir / "figures.json",
+            {key: self._figures[key] for key in self.figure_names if key in self._figures},
+        )
+        show(fig, caption, alt)
+
+    def result(self, **values):
+        """Merge numbers into this notebook's results.json, floats to 6 decimals; nested dicts are
+        merged too.
+        """
+        merge(self._results, to_plain(values, 6))  # tables round to 3: not twice at a 5
+        write_json(self.dir / "results.json", self._results)
+
+    def headline(self, text):
+        """Keep the one number or sentence that the table at the end of ``mer run`` shows for this
+        notebook.
+        """
+        write_text(self.dir / "headline.txt", text + "\n")
+
+
+def list_outputs(folder):
+    """Return the files that a notebook made in its folder by the helpers of Study, and trained
+    weights.
+    """
+    folder = Path(folder)
+    return [*_list_pictures_and_numbers(folder), *sorted(folder.glob("*.safetensors"))]
+
+
+def clear_outputs(folder):
+    """Forget a notebook's earlier figures and numbers; weights stay until there are better ones."""
+    for path in _list_pictures_and_numbers(Path(folder)):
+        path.unlink()
+
+
+def _list_pictures_and_numbers(folder):
+    return [
+        *sorted(path for kind in FORMATS for path in folder.glob(f"figures/*.{kind}")),
+        *(folder / name for name in OUTPUTS if (folder / name).is_file()),
+    ]
+
+
+def read_outputs(folder):
+    """Return what a notebook left in its folder: (figures {name: {caption, alt}}, results dict,
+    headline text).
+    """
+    figures, results, headline = (Path(folder) / name for name in OUTPUTS)
+    text = headline.read_text(encoding="utf-8").strip() if headline.is_file() else ""
+    return *(read_json(path) if path.is_file() else {} for path in (figures, results)), text
+
+
+def draw_bytes(fig, kind="png", dpi=DPI):
+    """Return a matplotlib Figure as the bytes of a PNG, PDF or SVG that depend on the figure alone
+    (no software entry, no date, no tight box).
+    """
+    from matplotlib import rc_context
+
+    absent = {
+        "png": ("Software",),
+        "pdf": ("Creator", "Producer", "CreationDate"),
+        "svg": ("Date",),
+    }
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "mer"}):
+        fig.savefig(
+            buffer,
+            format=kind,
+            dpi=dpi,
+            metadata=dict.fromkeys(absent[kind]),
+            facecolor="white",
+            bbox_inches=None,
+        )
+    return buffer.getvalue()
+
+
+def merge(into, values):
+    """Merge ``values`` into the dict ``into``: dicts inside are merged likewise, anything else is
+    replaced.
+    """
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def to_plain(value, digits=4):
+    """Return JSON values: arrays and their scalars as Python's, floats to so many decimals; NaN is
+    refused.
+    """
+    if isinstance(value, dict):
+        return {str(key): to_plain(item, digits) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # NumPy and torch, scalars and arrays alike
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [to_plain(item, digits) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise MerError(
+                f"a result is {value}, which JSON cannot hold; leave it out or say why with a word"
+            )
+        return round(value, digits) + 0.0  # no minus zero
+    return value

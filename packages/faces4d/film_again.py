@@ -1,0 +1,159 @@
+"""What only known truth allows: the same clips filmed again with one thing changed, and what is
+left of apex and score.
+
+The networks are those of a finished run: trained on the clips as they are, each asked only about
+people it never saw.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from faces4d.cameras import cameras
+from faces4d.head import AUS
+from faces4d.motion import read_truth, scale_head, simulate, true_motion
+from faces4d.rendering import add_noise, expose_clip, find_head
+from faces4d.scenario import get_preset, plan_clips
+from faces4d.surroundings import compress
+from mer_utils.cache import key_of, name_result
+from mer_utils.dataset import Clip
+from mer_utils.evaluation import decide
+from mer_utils.features import FrontEnd, extract_clip
+from mer_utils.files import recall, write_arrays
+from mer_utils.jobs import run_jobs
+from mer_utils.preprocessing import square_box
+from mer_utils.training import choose_maps, load_members, merge_views
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a clip is filmed again; the defaults film it as it was."""
+
+    motion: float = 1.0  # factor on the expression's motion; blinks stay
+    noise: float = -1.0  # grey levels, sd of the camera's noise; below 0: the clip's own
+    head: float = 1.0  # factor on the head's motion during the clip; the pose at its start stays
+    yaw: float = 25.0  # degrees, each camera's angle off the middle
+    views: int = 2  # cameras that film; 1: the left one alone
+
+
+def change_motion(motion, condition):
+    """Return a clip's Motion as a Condition wants it (its view angle belongs to the cameras)."""
+    weights = motion.weights * np.float32(condition.motion)
+    weights[:, AUS.index(45)] = motion.weights[:, AUS.index(45)]
+    noise = motion.noise_sigma if condition.noise < 0 else condition.noise
+    moved = scale_head(motion, condition.head)
+    return replace(moved, weights=weights, noise_sigma=noise)
+
+
+def drop_cameras(motion, count):
+    """Return a clip's Motion as ``count`` cameras see it: what stands before another is gone."""
+    return replace(motion, degraded=-1, cover_seed=0) if motion.degraded >= count else motion
+
+
+def measure_motion(dataset, rows):
+    """Return how far the face moves at the apex of the clips ``rows``, (R,) px of a 128 px crop:
+    mean over its front, expression alone.
+    """
+    levels = get_preset(dataset.info["preset"])
+    scale = levels.crop_px / levels.crop_units
+    truths = [read_truth(dataset, dataset.clips[row]) for row in rows]
+    return np.array([true_motion(truth).max() * scale for truth in truths])
+
+
+def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1):
+    """Film the clips ``rows`` of a synthetic Dataset under each Condition and run the front end;
+    return for each condition the maps (R, V, P, 3, S, S) and the apex found (R,). Finished
+    conditions are kept in ``cache``.
+    """
+    found, paths = [None] * len(conditions), []
+    if cache is not None:
+        data = dataset.fingerprint, [int(row) for row in rows]
+        for condition in conditions:
+            name = name_result("filmed", probe_filming, condition, options, cache=cache)
+            paths.append(cache / "filmed" / f"{key_of(name, *data)}.safetensors")
+        found = [recall(path) for path in paths]
+    missing = [k for k, arrays in enumerate(found) if arrays is None]
+    wanted = [conditions[k] for k in missing]
+    size, work = dataset.info["size"], []
+    for row in rows if missing else ():
+        clip = dataset.clips[row]
+        work.append((clip, read_truth(dataset, clip), size, wanted, options))
+    made = run_jobs(_film_clip, work, jobs)
+    for n, k in enumerate(missing):
+        maps, apex = zip(*(clip[n] for clip in made), strict=True)
+        found[k] = {"maps": np.stack(maps), "apex": np.array(apex)}
+        if paths:
+            write_arrays(paths[k], found[k])
+    return [(arrays["maps"], arrays["apex"]) for arrays in found]
+
+
+def _film_clip(clip, truth, size, conditions, options):
+    """Return (maps, apex) of a clip under each Condition."""
+    exposed, result = {}, []
+    for condition in conditions:
+        motion = drop_cameras(change_motion(truth, condition), condition.views)
+        views = cameras(size, condition.yaw)[: condition.views]
+        geometry = replace(condition, noise=0.0)
+        if geometry not in exposed:
+            exposed[geometry] = expose_clip(motion, views)
+        noisy = add_noise(exposed[geometry], motion.noise_seed, motion.noise_sigma)
+        frames = compress(noisy, motion.jpeg)
+        boxed = replace(clip, boxes=_move_boxes(clip.boxes, motion, cameras(size), views))
+        maps, apex, _, _ = extract_clip(boxed, len(views), options, frames)
+        result.append((maps, apex))
+    return result
+
+
+def probe_filming(condition, options):
+    """Return by name what a Condition makes of a small clip with a box. It is the probe of films
+    that are kept.
+    """
+    truth = simulate(plan_clips(3, 30, 5)[1])
+    boxes = ((10, 10, 60, 60), (12, 8, 62, 58))
+    clip = Clip("", "", None, Path(), (), truth.onset, truth.apex, truth.offset, None, boxes)
+    ((maps, apex),) = _film_clip(clip, truth, 96, [condition], options)
+    return {"maps": maps, "apex": apex}
+
+
+def _move_boxes(boxes, motion, before, after):
+    """Return the manifest's boxes, if there are any, where cameras ``after`` see the face: as far
+    off as they were before the cameras ``before``, one after the other.
+    """
+    moved = []
+    for (x0, y0, x1, y1), old, new in zip(boxes or (), before, after, strict=False):
+        (x, y, side), (to_x, to_y, to_side) = find_head(motion, old), find_head(motion, new)
+        scale = to_side / side
+        centre = to_x + scale * ((x0 + x1) / 2 - x), to_y + scale * ((y0 + y1) / 2 - y)
+        moved.append(square_box(*centre, scale * (x1 - x0), new.width, new.height))
+    return tuple(moved) or None
+
+
+def film_front(dataset, features, options=FrontEnd(), cache=None, jobs=1):
+    """Return the Features that one camera straight before the face gives of the same clips, with
+    the front end ``options``: the control for what two views bring. Noise, light and what stands
+    before a view are those of the left camera; the apex is found in this one view.
+    """
+    rows = np.arange(len(dataset))
+    front = Condition(yaw=0.0, views=1)
+    maps, apex = film_again(dataset, rows, [front], options, cache, jobs)[0]
+    return replace(features, x=maps, apex=apex)
+
+
+def answer_again(outcome, features, recipe, rows, maps):
+    """Return the answers (R, L) to the maps (R, V, P, 3, S, S) of the clips ``rows``, each by the
+    networks and thresholds of the fold in which its subject was left out.
+    """
+    answers = np.zeros((len(rows), features.y.shape[1]), np.uint8)
+    for state, subject in zip(outcome.members, outcome.subjects, strict=True):
+        own = np.flatnonzero(features.subjects[rows] == subject)
+        if len(own):
+            x, count = choose_maps(maps[own], recipe)
+            members = load_members(
+                state, recipe, x.shape[1:], features.y.shape[1], features.exclusive
+            )
+            scores = np.mean(
+                [merge_views(member.score(x)[0], count, recipe.merge) for member in members], 0
+            )
+            answers[own] = decide(scores, outcome.thresholds[rows[own]], features.exclusive)
+    return answers

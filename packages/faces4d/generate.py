@@ -1,0 +1,155 @@
+"""Synthetic 4D faces filmed to disk as a dataset: frames, manifest, truth."""
+
+from pathlib import Path
+
+from faces4d.cameras import cameras
+from faces4d.motion import simulate
+from faces4d.rendering import find_head, render_clip, true_flow, write_obj
+from faces4d.scenario import get_preset, plan_clips
+from faces4d.truth import write_npz
+from mer_utils import LABELS, MerError
+from mer_utils.cache import name_result
+from mer_utils.dataset import encode_png
+from mer_utils.files import new_folder, write_json, write_text
+from mer_utils.jobs import run_jobs
+from mer_utils.preprocessing import format_boxes, square_box
+
+import numpy as np
+from filelock import FileLock
+
+
+def write_synthetic(
+    root,
+    subjects=24,
+    clips=267,
+    seed=0,
+    preset="bench-v1",
+    size=224,
+    meshes=False,
+    jobs=1,
+    replace=False,
+):
+    """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it, or nothing if
+    anything fails.
+
+    ``size`` is the height of one view in px; with ``meshes`` each frame's textured OBJ is written
+    too (meshes/<clip>/). The result depends on the arguments before ``jobs`` alone. Raises MerError
+    if ``root`` exists and is not empty; with ``replace`` it stays until the new set is whole.
+    """
+    if size < 64:
+        raise MerError(f"size is {size} px, but a view needs at least 64 px to show a face")
+    plans = plan_clips(subjects, clips, seed, preset)
+    with new_folder(root, replace) as part:
+        # a worker takes all clips of one subject in turn: its face is built once
+        groups = [
+            [plan for plan in plans if plan.subject == name]
+            for name in dict.fromkeys(p.subject for p in plans)
+        ]
+        rows = run_jobs(_write_clips, [(part, group, size, meshes) for group in groups], jobs)
+        columns = [
+            "clip",
+            "subject",
+            *(label.lower() for label in LABELS),
+            "onset",
+            "apex",
+            "offset",
+            "fps",
+            *(["box"] if get_preset(preset).background else []),
+        ]
+        lines = [columns, *(row for group in rows for row in group)]
+        write_text(
+            part / "manifest.csv", "".join(",".join(map(str, line)) + "\n" for line in lines)
+        )
+        write_json(part / "dataset.json", _describe(subjects, clips, seed, preset, size))
+    return Path(root)
+
+
+def _describe(subjects, clips, seed, preset, size):
+    return {
+        "name": f"synthetic-{preset}",
+        "views": 2,
+        "labels": list(LABELS),
+        "exclusive": False,
+        "synthetic": True,
+        "licence": "made by mer_utils; no person is shown; free to use",
+        "preset": preset,
+        "subjects": subjects,
+        "clips": clips,
+        "seed": seed,
+        "size": size,
+    }
+
+
+def probe_generator(preset):
+    """Return by name what a preset makes of two clips, one with something before a view where the
+    preset has that: true motion, and a few small frames. It is the probe of generated sets.
+    """
+    motions = [simulate(plan) for plan in plan_clips(3, 30, 5, preset)]
+    covered = next((motion for motion in motions if motion.cover_seed), motions[0])
+    views, arrays = cameras(96), {}
+    for number, motion in enumerate((motions[1], covered)):
+        arrays |= {f"{number} {name}": value for name, value in motion.arrays().items()}
+        arrays[f"{number} frames"] = render_clip(motion, views)[:, ::6]
+        flow, visible = true_flow(motion, views, 0, motion.onset, motion.apex)
+        arrays |= {f"{number} flow": flow, f"{number} visible": visible}
+    return arrays
+
+
+def _write_clips(root, plans, size, meshes):
+    views = cameras(size)
+    rows = []
+    for plan in plans:
+        motion = simulate(plan)
+        folder = root / "clips" / plan.clip
+        folder.mkdir(parents=True)
+        for t, frame in enumerate(render_clip(motion, views).transpose(1, 2, 0, 3)):  # (T, H, V, W)
+            (folder / f"{t:04d}.png").write_bytes(
+                encode_png(frame.reshape(len(frame), -1))
+            )  # root is renamed when whole
+            if meshes:
+                write_obj(root / "meshes" / plan.clip, motion, t)
+        write_npz(root / "truth" / f"{plan.clip}.npz", **motion.arrays())
+        onset, offset = motion.marked or (motion.onset, motion.offset)
+        row = [plan.clip, plan.subject, *plan.labels, onset, motion.apex, offset, motion.fps]
+        if motion.background:
+            row.append(_detect(plan, motion, views))
+        rows.append(row)
+    return rows
+
+
+def _detect(plan, motion, views):
+    """Return the boxes that a face detector would have found on a clip's first frame, as the
+    manifest's column ``box`` has them: square, inside the view, a little off.
+    """
+    rng = np.random.default_rng([plan.clip_seed, 41])
+    error = get_preset(plan.preset).box_error
+    boxes = []
+    for camera in views:
+        x, y, side = find_head(motion, camera)
+        off = error * np.clip(rng.standard_normal(3), -2, 2)
+        x, y, side = x + off[0] * side, y + off[1] * side, side * np.exp(off[2])
+        boxes.append(square_box(x, y, side, camera.width, camera.height))
+    return format_boxes(boxes)
+
+
+def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1", cache=None):
+    """Return the folder of a synthetic dataset under ``parent``. It is made now if it is missing or
+    if what made it behaved otherwise; the old one goes when the new one is whole.
+
+    Another process that asks for the same set waits. ``cache`` keeps the generator's behaviour.
+    """
+    root = Path(parent) / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root.with_name(f".lock-{root.name}")).acquire()
+    except OSError as error:
+        raise MerError(
+            root, f"cannot be written ({error.strerror}); choose a folder you may write to"
+        ) from None
+    maker = name_result("faces", probe_generator, preset, cache=cache)
+    with lock:
+        mark = root / ".made-by"  # no part of the data: equal frames are an equal set
+        if not mark.is_file() or mark.read_text(encoding="utf-8") != maker:
+            write_synthetic(root, subjects, clips, seed, preset, jobs=jobs, replace=True)
+            write_text(mark, maker)
+    return root

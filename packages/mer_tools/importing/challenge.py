@@ -1,0 +1,83 @@
+"""The 4DMR challenge's layout: folders ``seq<N>`` of frames that hold two views side by side, and a
+table of labels.
+"""
+
+import re
+
+from mer_tools.importing.common import (
+    ALONE,
+    Entry,
+    check_source,
+    copy_frames,
+    describe,
+    list_folders,
+    read_flags,
+    read_whole,
+    write_set,
+)
+from mer_tools.importing.tables import need_columns, read_table
+from mer_utils import LABELS, MerError
+
+
+def import_challenge(source, data, labels=None, copy=False, classes=None):
+    """Make a dataset of the 4DMR challenge's layout: ``seq<N>`` folders of frames that hold two
+    views side by side.
+
+    ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) and perhaps
+    Subject, whose Id is the first integer of a folder's name. Folders without a row have no labels.
+    ``classes``: see ``regroup``. Returns sentences to print. Raises MerError.
+    """
+    source = check_source(source)
+    known = _read_ids(labels, LABELS) if labels else {}
+    folders, said = {}, []
+    for folder in list_folders(source, data):
+        number = re.search(r"\d+", folder.name)
+        if number is None:
+            said.append(f"Left out: the folder {folder.name} (no number in its name).")
+        elif int(number.group()) in folders:
+            raise MerError(
+                folder,
+                f"has the same number as {folders[int(number.group())].name}; rename one of them",
+            )
+        else:
+            folders[int(number.group())] = folder
+    for number, (where, _) in known.items():
+        if number not in folders:
+            raise MerError(
+                where,
+                f"Id {number} has no folder seq{number} in {source}; remove the row or "
+                "add the folder",
+            )
+    entries, alone = [], 0
+    for number, folder in sorted(folders.items()):
+        where, cells = known.get(number, (str(folder), None))
+        subject = cells.get("Subject") if cells else None
+        if subject == "":
+            raise MerError(where, f"the subject of Id {number} is missing; fill it in")
+        alone += subject is None
+        flags = read_flags(where, cells, LABELS) if cells else None
+        entries.append(Entry(folder.name, subject or folder.name, flags, folder.name, where))
+    if alone:
+        said.append(ALONE.format(alone))
+    info = describe(
+        "4DMR challenge", 2, LABELS, "mer import 4dme-challenge: seq folders of side-by-side frames"
+    )
+    info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
+    return write_set(source, data, info, entries, classes, copy_frames if copy else None) + said
+
+
+def _read_ids(path, columns):
+    """Return {Id: (file and row, cells)} of a table that has ``columns``."""
+    rows = read_table(path)
+    need_columns(path, rows, ["Id", *columns])
+    found = {}
+    for number, cells in rows:
+        where = f"{path}, row {number}"
+        key = read_whole(where, cells, "Id", ())
+        if key in found:
+            raise MerError(
+                where,
+                f"Id {key} stands in {found[key][0].rpartition(', ')[2]} already; keep one of them",
+            )
+        found[key] = where, cells
+    return found
