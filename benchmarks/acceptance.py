@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from faces4d.generate import ensure_synthetic, write_synthetic
 from faces4d.head import AUS
-from faces4d.motion import true_motion
+from faces4d.motion import read_truth, true_motion
 from faces4d.scenario import get_preset
 from mer_utils.dataset import open_dataset
 from mer_utils.evaluation import (
@@ -196,7 +196,7 @@ def choose_by_label(folds, streams, choices):
 def measure_set(dataset, cache):
     """Return everything that the rules ask of one set; its features are kept in ``cache``."""
     clips = dataset.clips
-    motions = [dataset.truth(clip) for clip in clips]
+    motions = [read_truth(dataset, clip) for clip in clips]
     onset, apex, offset = (
         np.array([getattr(clip, name) for clip in clips]) for name in ("onset", "apex", "offset")
     )

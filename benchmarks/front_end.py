@@ -14,8 +14,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from faces4d.cameras import cameras
 from faces4d.generate import ensure_synthetic
-from faces4d.motion import scale_head, true_motion
+from faces4d.motion import read_truth, scale_head, true_motion
 from faces4d.rendering import true_flow
 from mer_utils.dataset import open_dataset
 from mer_utils.evaluation import macro_uf1, run_grid
@@ -48,11 +49,13 @@ def measure_flow(dataset, clip):
     """Return the end-point error in px of each step's flow, and of no flow, over the visible pixels
     of both views.
     """
-    motion = dataset.truth(clip)
+    motion = read_truth(dataset, clip)
     still, rows = scale_head(motion, 0, clip.onset), []
     crops, boxes = load_crops(clip, dataset.views)
     for view, frames in enumerate(crops):
-        truth, visible = true_flow(still, dataset.cameras(), view, clip.onset, clip.apex)
+        truth, visible = true_flow(
+            still, cameras(dataset.info["size"]), view, clip.onset, clip.apex
+        )
         truth = crop_flow(truth, boxes[view], frames.shape[-1])
         seen = crop(255 * np.uint8(visible), boxes[view], frames.shape[-1]) == 255
         row = [np.hypot(*truth)[seen].mean()]
@@ -71,7 +74,7 @@ def measure_set(root, jobs):
     dataset = open_dataset(root)
     apex = np.array([clip.apex for clip in dataset.clips])
     length = np.array([clip.offset - clip.onset for clip in dataset.clips])
-    curves = [true_motion(dataset.truth(clip)) for clip in dataset.clips]
+    curves = [true_motion(read_truth(dataset, clip)) for clip in dataset.clips]
     places = np.linspace(0, len(dataset) - 1, min(PAIRS, len(dataset))).round().astype(int)
     work = (delayed(measure_flow)(dataset, dataset.clips[k]) for k in places)
     error = np.mean(Parallel(jobs)(work), 0)

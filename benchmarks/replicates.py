@@ -2,16 +2,14 @@
 
     python benchmarks/replicates.py [--preset bench-v2] [--sets 1 2 3 4 5 6 7 8] [--seeds 3]
         [--groups primary ablations peers] [--variants NAME ...] [--jobs 2] [--data FOLDER]
-        [--keep-data] [--report | --confirm]
+        [--keep-data] [--report]
 
 Makes each set of synthetic faces (24 subjects, 267 clips), trains every variant on it, one network
 a fold, and writes benchmarks/replicates-PRESET.json after each set. A run that was stopped goes on
 where it was; a run with other groups or more sets adds to the file, and one with other settings or
 code asks for it to be moved away. Frames made here are removed when their set is done; features and
 folds stay in artifacts/cache. With --report nothing is trained: the statistics are computed again
-from the file and printed. With --confirm, after an edit that should change no number, the file's
-first set is made again and every variant trained on it from its first seed: if all scores are the
-file's, it is of the present code from then on. Hours on two cores (--confirm: ten minutes); it says
+from the file and printed. Hours on two cores; it says
 how many minutes are left.
 
 Sets 1001 and above are for choosing defaults (defaults.py) and set 0 is the notebooks': neither is
@@ -26,13 +24,13 @@ from pathlib import Path
 from time import perf_counter
 
 from faces4d.film_again import film_front
-from faces4d.generate import ensure_synthetic
+from faces4d.generate import describe_makers, ensure_synthetic
 from faces4d.scenario import get_preset
 from mer_utils import MerError
-from mer_utils.ablations import TABLES, describe_makers, find_record, read_replicates
+from mer_utils.ablations import TABLES, find_record, read_replicates
 from mer_utils.baselines import native_front_end, recipe_of
 from mer_utils.dataset import open_dataset
-from mer_utils.evaluation import constant_answers, macro_uf1, pick_device, run_grid
+from mer_utils.evaluation import constant_answers, macro_uf1, run_grid
 from mer_utils.features import FrontEnd, extract_variants
 from mer_utils.files import read_json, write_json
 from mer_utils.study import find_root, to_plain
@@ -126,7 +124,6 @@ def start_record(args, variants, path):
     """
     keys = ("preset", "subjects", "clips", "seeds")
     record = {key: getattr(args, key) for key in keys} | {
-        "device": pick_device(),
         "provenance": describe_makers(),
         "labels": [],
         "sets": {},
@@ -135,7 +132,7 @@ def start_record(args, variants, path):
     }
     if path.is_file():
         old = read_json(path)
-        for key in (*keys, "device", "provenance"):
+        for key in (*keys, "provenance"):
             if old.get(key) != record[key]:
                 raise MerError(
                     path, f"was made with another {key}: move it away to begin anew, git keeps it"
@@ -225,36 +222,6 @@ def count_down(total):
     return tell
 
 
-def confirm_record(args, root, path):
-    """Compute the first set of the file ``path`` again, each variant from its first seed, and let
-    the file be of the present code if nothing differs; else raise MerError.
-    """
-    record = read_json(path)
-    seed = next(iter(record["sets"]))
-    known = list_variants(GROUPS)
-    todo = {(table, name): known[table, name] for table in record["tables"] for name in
-            record["tables"][table]}  # fmt: skip
-    empty = {table: {name: {"macro": {}, "f1": {}} for name in entries}
-             for table, entries in record["tables"].items()}  # fmt: skip
-    again, args.seeds = {"sets": {}, "tables": empty}, 1
-    measure_set(args, root, int(seed), again, todo, count_down(len(todo)))
-    again = to_plain(again)
-    pairs = {
-        f"{name} ({table})": (
-            record["tables"][table][name]["macro"][seed][:1],
-            again["tables"][table][name]["macro"][seed],
-        )
-        for table, name in todo
-    }
-    for key in ("apex_error_frames", "flow_px", "clips_per_label", "floors"):
-        pairs[key] = record["sets"][seed][key], again["sets"][seed][key]
-    differ = [f"{name}: {old} -> {new}" for name, (old, new) in pairs.items() if old != new]
-    if differ:
-        raise MerError(path, f"set {seed} gives other numbers by now: {'; '.join(differ)}")
-    write_json(path, record | {"provenance": describe_makers()})
-    print(f"{len(pairs)} numbers of set {seed} are the same by the present code")
-
-
 def write_record(path, record):
     """Write the record with sets and variants in order, and what its scores say."""
     order = [*GRID, *NETWORKS, "PCA+SVM, threshold 0"]
@@ -279,8 +246,7 @@ def write_record(path, record):
 def print_report(record, path):
     """Print the tables of a record: each variant with its intervals over sets and its verdict."""
     kept = read_replicates(record, path)
-    print(f"{kept.preset}, {kept.subjects} subjects, {kept.clips} clips", end="")
-    print("; made by other code than the present one" if kept.stale else "")
+    print(f"{kept.preset}, {kept.subjects} subjects, {kept.clips} clips")
     for name, table in kept.tables.items():
         count = len(table.sets)
         print(f"\n{name}: {count} sets x {kept.seeds} training seeds, against {table.reference}")
@@ -316,7 +282,6 @@ def parse_words(words, root):
     parser.add_argument("--data", type=Path, default=root / "data", help="where frames are made")
     parser.add_argument("--keep-data", action="store_true", help="do not remove the frames")
     parser.add_argument("--report", action="store_true", help="print what the file says")
-    parser.add_argument("--confirm", action="store_true", help="see above")
     for name, size in (("--subjects", 24), ("--clips", 267)):  # smaller: for tests
         parser.add_argument(name, type=int, default=size, help=argparse.SUPPRESS)
     args = parser.parse_args(words)
@@ -340,9 +305,6 @@ def main(words=None, root=None):
         record = read_json(path)
         write_record(path, record)
         print_report(record, path)
-        return
-    if args.confirm:
-        confirm_record(args, root, path)
         return
     variants = choose_variants(args.groups, args.variants)
     record = start_record(args, variants, path)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mer_utils.ablations import describe_makers
+from faces4d.generate import describe_makers
 from mer_utils.files import read_json, write_json
 from mer_utils.study import find_root
 

@@ -9,7 +9,7 @@ import mer_utils
 from faces4d.cameras import BACKGROUND, cameras
 from faces4d.generate import write_synthetic
 from faces4d.head import AUS, STEADY, deform, make_face
-from faces4d.motion import Motion, simulate, true_motion
+from faces4d.motion import Motion, read_truth, simulate, true_motion
 from faces4d.rendering import find_head, render_clip, render_frame, shade_furrows, true_flow
 from faces4d.scenario import AMBIGUOUS, NEIGHBOURS, PRESETS, label_of, plan_clips
 from mer_utils.dataset import open_dataset, read_frames
@@ -319,10 +319,10 @@ def test_the_head_is_framed_as_by_its_silhouette():
 def test_a_set_has_boxes_near_the_faces_and_opens(small):
     off = []
     for clip in small.clips:
-        motion = small.truth(clip)
+        motion = read_truth(small, clip)
         assert (clip.onset, clip.offset) == motion.marked and clip.apex == motion.apex
         frames = read_frames(clip)
-        for view, camera in enumerate(small.cameras()):
+        for view, camera in enumerate(cameras(small.info["size"])):
             x0, y0, x1, y1 = clip.boxes[view]
             x, y, side = find_head(motion, camera)
             assert x1 - x0 == y1 - y0 and 0 <= x0 and x1 <= camera.width and y1 <= camera.height
@@ -339,7 +339,7 @@ def test_a_set_has_boxes_near_the_faces_and_opens(small):
 def test_truth_films_the_set_again_to_the_byte(small, tmp_path):
     """All that a clip shows is in its truth; the number of workers changes none of it."""
     for clip in small.clips[:2]:
-        again = render_clip(small.truth(clip), small.cameras())
+        again = render_clip(read_truth(small, clip), cameras(small.info["size"]))
         assert np.array_equal(np.concatenate(list(again), 2), read_frames(clip))
     twice = open_dataset(write_synthetic(tmp_path / "two", 2, 5, 3, "bench-v2", size=96, jobs=2))
     assert twice.fingerprint == small.fingerprint

@@ -12,6 +12,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools import __main__ as cli
 from mer_tools.importing.challenge import import_challenge
@@ -111,7 +112,7 @@ def stand_in(data, trained, tmp_path_factory):
         plant(data, root / "4dme-release" / "gray_micro" / person / name, k, first=1, count=8)
     write_xlsx(root / "4dme-release" / "4DME_Labelling_Micro_release v1.xlsx", sheet)
     for t in range(3):
-        write_obj(root / "obj" / "laugh", data.truth(clip), 4 * t)
+        write_obj(root / "obj" / "laugh", read_truth(data, clip), 4 * t)
     write_rows(root / "clips.csv", "clip,subject,Joy", "laugh,P1,1")
     head = ["Subject", "Filename", "Emotion", "Estimated Emotion",
             "OnsetFrame", "ApexFrame", "OffsetFrame"]  # fmt: skip

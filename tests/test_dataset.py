@@ -2,6 +2,7 @@ import json
 import shutil
 import tracemalloc
 
+from faces4d.motion import read_truth
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import encode_png, list_frames, open_dataset, read_boxes, read_frames, survey
 from mer_utils.preprocessing import format_boxes
@@ -38,7 +39,7 @@ def test_what_was_written_is_read_back(data):
         raw = read_frames(clip)
         assert raw.shape == (len(clip.frames), 224, 2 * 168) and raw.dtype == np.uint8
         assert 0 <= clip.onset < clip.apex < clip.offset < len(clip.frames)
-        assert data.truth(clip).apex == clip.apex
+        assert read_truth(data, clip).apex == clip.apex
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import json
 import shutil
 from dataclasses import replace
 
+from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools.clips import open_film
 from mer_tools.submission import answer_clips
@@ -148,7 +149,7 @@ def test_a_film_and_a_folder_of_the_same_frames_get_one_answer(trained, data, tm
 
 @pytest.mark.slow
 def test_meshes_are_filmed_and_answered(trained, data, tmp_path):
-    motion = data.truth(data.clips[0])
+    motion = read_truth(data, data.clips[0])
     for t in range(0, 16, 3):
         write_obj(tmp_path / "meshes", motion, t)
     result = predict_clip(tmp_path / "meshes", load_ensemble(trained[0]), size=224)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import mer_utils.dataset as dataset_module
 from faces4d.cameras import AIM, BACKGROUND, FAR, cameras, rasterise
 from faces4d.head import make_face
+from faces4d.motion import read_truth
 from faces4d.rendering import true_flow
 from mer_tools.boxes import FaceFinder, fill_boxes
 from mer_tools.importing.meshes import find_face
@@ -86,7 +87,7 @@ def test_one_box_a_view_holds_the_face_in_every_clip(data):
         for view, (x0, y0, x1, y1) in enumerate(boxes):
             # the skin of the face, known exactly, lies in the box but for chin or temples that are
             # cut off
-            seen = true_flow(data.truth(clip), data.cameras(), view, 0, 0)[1]
+            seen = true_flow(read_truth(data, clip), cameras(data.info["size"]), view, 0, 0)[1]
             assert seen[y0:y1, x0:x1].mean() > 0.6
 
 

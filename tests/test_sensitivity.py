@@ -11,7 +11,7 @@ from faces4d.film_again import (
     film_front,
     measure_motion,
 )
-from faces4d.motion import simulate, true_motion
+from faces4d.motion import read_truth, simulate, true_motion
 from faces4d.rendering import find_head, render_clip
 from faces4d.scenario import plan_clips
 from mer_utils.evaluation import run_loso
@@ -53,7 +53,7 @@ def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path, capsys):
 
 
 def test_each_condition_changes_one_thing(data):
-    motion = data.truth(data.clips[0])
+    motion = read_truth(data, data.clips[0])
     small = change_motion(motion, Condition(motion=0.5))
     np.testing.assert_allclose(true_motion(small), true_motion(motion) / 2, rtol=1e-5)
     still = change_motion(motion, Condition(head=0.0))

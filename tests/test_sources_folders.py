@@ -3,6 +3,7 @@ import os
 import shutil
 import time
 
+from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools.importing.challenge import import_challenge
 from mer_tools.importing.flow_images import import_flow_images
@@ -108,7 +109,7 @@ def meshes(data, tmp_path):
     """Two clips of three meshes each."""
     for clip in data.clips[:2]:
         for t in range(3):
-            write_obj(tmp_path / "meshes" / clip.name, data.truth(clip), 4 * t)
+            write_obj(tmp_path / "meshes" / clip.name, read_truth(data, clip), 4 * t)
     return tmp_path / "meshes"
 
 

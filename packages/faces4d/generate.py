@@ -8,8 +8,10 @@ from faces4d.rendering import find_head, render_clip, true_flow, write_obj
 from faces4d.scenario import get_preset, plan_clips
 from faces4d.truth import write_npz
 from mer_utils import LABELS, MerError
-from mer_utils.cache import name_result
+from mer_utils.cache import describe_process, find_behaviour, name_result
 from mer_utils.dataset import encode_png
+from mer_utils.evaluation import Recipe, probe_fold
+from mer_utils.features import FrontEnd, probe_front_end
 from mer_utils.files import new_folder, write_json, write_text
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import format_boxes, square_box
@@ -153,3 +155,16 @@ def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1", c
             write_synthetic(root, subjects, clips, seed, preset, jobs=jobs, replace=True)
             write_text(mark, maker)
     return root
+
+
+def describe_makers(cache=None):
+    """Return what a benchmark's numbers were made with, as JSON values: how the generator, the front
+    end and a fold behave by default, and the packages and kernels.
+    """
+    probes = {
+        "faces": (probe_generator, "bench-v2"),
+        "features": (probe_front_end, FrontEnd(), None),
+        "folds": (probe_fold, Recipe(), False),
+    }
+    found = {name: find_behaviour(*probe, cache=cache) for name, probe in probes.items()}
+    return {"behaviour": found, **describe_process()}

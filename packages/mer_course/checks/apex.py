@@ -1,6 +1,7 @@
 """Exercises of 02: one view, a head that is pushed, blinks, and how near to the peak."""
 
 from faces4d.head import AUS
+from faces4d.motion import read_truth
 from mer_course.checks.answer import read_numbers, tell
 from mer_utils.apex import curve_of_flows, find_apex, joint_curve
 from mer_utils.plots import draw_counts, draw_lines
@@ -90,7 +91,7 @@ def check_3(blinks, dataset, errors):
     lid = AUS.index(45)
     expected = np.array(
         [
-            dataset.truth(clip).weights[clip.onset : clip.offset + 1, lid].max() > LID
+            read_truth(dataset, clip).weights[clip.onset : clip.offset + 1, lid].max() > LID
             for clip in dataset.clips
         ]
     )
