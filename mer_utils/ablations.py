@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.evaluation import decide, f1_of_counts, leave_one_subject_out, mean_over_labels
+from mer_utils.evaluation import decide, f1_of_counts, mean_over_labels, plan_folds
 from mer_utils.files import read_json
 from mer_utils.training import choose_maps, load_members
 
@@ -401,7 +401,9 @@ def _each_fold(outcome, features, recipe, maps):
         raise MerError("gates are those of MicroAttNet that sees all views of a clip at once")
     x = choose_maps(features.x, recipe)[0]
     asked = x if maps is None else choose_maps(maps, recipe)[0]
-    folds = leave_one_subject_out(features.subjects)
+    people = len(np.unique(features.subjects))
+    groups = 0 if len(outcome.subjects) == people else len(outcome.subjects)
+    folds = plan_folds(features.subjects, groups)
     for subject, state in zip(outcome.subjects, outcome.members, strict=True):
         train, test = folds[subject]
         shape, labels = x.shape[1:], features.y.shape[1]

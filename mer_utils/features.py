@@ -368,5 +368,5 @@ def _draw_head(side, moved, neck, tall=0.36):
     ]
     skin = 130 + 60 * np.sum(waves, 0) * np.clip(1.4 - v, 0, 1) * np.clip(0.2 + x, 0, 1)
     head = ((x - 0.5) / 0.3) ** 2 + ((y - 0.5) / tall) ** 2 < 1
-    head |= (np.abs(x - 0.5) < 0.3 * neck) & (y > 0.5)
+    head |= (np.abs(x - 0.5) < 0.3 * neck) & (y > 0.5) & (y < 0.95)
     return np.where(head, np.clip(skin, 60, 255), 20).astype(np.uint8)

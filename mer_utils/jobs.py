@@ -5,7 +5,7 @@ bits.
 import logging
 import os
 import re
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 from mer_utils import MerError
 from mer_utils.cache import SOURCES, describe_process
@@ -29,29 +29,39 @@ def run_jobs(function, arguments, jobs=1):
 
 def stream_jobs(function, arguments, jobs=1):
     """Yield what ``run_jobs`` returns, in its order, as soon as each is ready."""
-    arguments, sources, folder = list(arguments), dict(SOURCES), os.getcwd()
-    calls = (delayed(_call)(function, tuple(values), sources, folder) for values in arguments)
-    address = os.environ.get(DASK, "")
-    if not address or not arguments:
-        yield from Parallel(n_jobs=jobs or -1, return_as="generator")(calls)
-        return
-    with open_cluster(address):
-        yield from Parallel(n_jobs=-1, return_as="generator")(calls)
+    arguments, address = list(arguments), os.environ.get(DASK, "")
+    process = describe_process() | {"code": dict(SOURCES)}
+    calls = (delayed(_call)(function, tuple(v), process, os.getcwd()) for v in arguments)
+    cluster = open_cluster(address) if address and arguments else nullcontext()
+    with cluster:
+        yield from Parallel(n_jobs=-1 if address else jobs or -1, return_as="generator")(calls)
 
 
-def _call(function, values, sources, folder):
-    """Call a job in the working folder of the process that asks, if both have the same code: the
-    result takes its name from that process.
+def _call(function, values, process, folder):
+    """Call a job in the working folder of the process that asks, if both compute with the same:
+    the result takes its name from what that process is.
 
     The values come as a tuple, which has no weak references, so that joblib's Dask backend does not
     keep its arrays on one worker.
     """
-    for package, code in sources.items():
+    here = describe_process()
+    for package, code in process["code"].items():
         if SOURCES.get(package, code) != code:
             raise MerError(
                 f"{package} was edited after this process had loaded it; restart the kernel, the "
                 "command or the Dask worker"
             )
+    for name, version in process["packages"].items():
+        if here["packages"][name] != version:
+            raise MerError(
+                f"a worker has {name} {here['packages'][name]}, this process has {version}; "
+                "install requirements.lock on both"
+            )
+    if here["kernels"] != process["kernels"]:
+        raise MerError(
+            f"a worker computes with other kernels ({here['kernels']}) than this process "
+            f"({process['kernels']}), so their bits would not mix; start it by `mer worker`"
+        )
     with suppress(OSError):  # another machine need not have the folder
         os.chdir(folder)
     return function(*values)
@@ -59,20 +69,18 @@ def _call(function, values, sources, folder):
 
 def check_cluster(address):
     """Return the number of workers of the Dask scheduler at ``address``; MerError if it cannot be
-    used.
+    used, or if a worker computes with something else than this process.
     """
-    with open_cluster(address) as workers:
-        return workers
-
-
-def describe_worker():
-    """Return what a worker computes with: code, packages, kernels."""
-    return describe_process() | {"code": SOURCES["mer_utils"]}
+    with open_cluster(address) as client:
+        process = describe_process() | {"code": dict(SOURCES)}
+        return len(client.run(_call, os.getpid, (), process, os.getcwd()))
 
 
 @contextmanager
 def open_cluster(address):
-    """Give joblib the workers of the scheduler at ``address``; MerError if it cannot be used."""
+    """Give joblib the workers of the Dask scheduler at ``address``, and the block its client;
+    MerError if it cannot be used.
+    """
     from distributed import Client
 
     if not re.fullmatch(r"[a-z]+://[^\s/]+:\d{1,5}", address):
@@ -80,50 +88,18 @@ def open_cluster(address):
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise MerError(
-            address, f"no Dask scheduler answers there ({type(error).__name__})"
-        ) from None
+        what = f"no Dask scheduler answers there ({type(error).__name__})"
+        raise MerError(address, what) from None
     try:
         threads = client.nthreads()
-        if not threads:
+        if not threads or max(threads.values()) > 1:
+            what = "some with several threads" if threads else "no workers"
             raise MerError(
-                address, f"the Dask scheduler has no workers; start some: mer worker {address}"
+                address, f"the Dask scheduler has {what}; start workers by `mer worker {address}`"
             )
-        if max(threads.values()) > 1:
-            raise MerError(
-                address,
-                f"workers with several threads share one random state; start them by `mer worker "
-                f"{address}` (--nthreads 1)",
-            )
-        answers, here = client.run(describe_worker, on_error="return").values(), describe_worker()
-        for there in answers:
-            if not isinstance(there, OSError):  # that worker left while it was asked
-                _check_worker(address, here, there)
         with parallel_config("dask", client=client):
-            yield len(threads)
+            yield client
     finally:
         # a client that closes complains about workers that have left
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         client.close()
-
-
-def _check_worker(address, here, there):
-    """Raise MerError if a worker computes with something else than this process: mixed bits would
-    be no result.
-    """
-    if isinstance(there, Exception) or there["code"] != here["code"]:
-        raise MerError(address, "workers have another version of mer_utils; install this one there")
-    for name, version in here["packages"].items():
-        if there["packages"].get(name) != version:
-            raise MerError(
-                address,
-                f"workers have {name} {there['packages'].get(name)}, this process has {version}; "
-                "install requirements.lock on both",
-            )
-    if there["kernels"] != here["kernels"]:
-        raise MerError(
-            address,
-            f"workers compute with other kernels ({there['kernels']}) than this process "
-            f"({here['kernels']}), so their bits would not mix; start them by `mer worker "
-            f"{address}`",
-        )

@@ -1,14 +1,5 @@
-"""One style for all figures: fonts, colours, names of views and phases, and the grid that every
-figure is drawn on.
-
-How a notebook shows a figure: twice the pixels of its size on the page, small enough to commit,
-with a text alternative, and with its caption below.
-
-Charts of numbers as pure functions: data in, matplotlib Figure out. Pictures of faces and flow
-are in pictures.py.
-
-Pictures of faces, flow and networks as pure functions: data in, matplotlib Figure out. Charts
-are in charts.py.
+"""Figures as pure functions: data in, matplotlib Figure out. One style for all, charts of numbers,
+pictures of faces and flow, and how a notebook shows a figure.
 """
 
 import base64
@@ -22,9 +13,9 @@ import seaborn
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib import colormaps
-from matplotlib.colors import hsv_to_rgb, to_rgb
+from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import ConnectionPatch, FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 BLUE, ORANGE, GREEN, RED, GREY = "#3b6fb6", "#e08214", "#2e8b57", "#c0392b", "#8a8a8a"
@@ -114,27 +105,6 @@ def show_figures_so():
 
 # of (low, value, high): the value, and both ends
 ENDS = {"estimator": "median", "errorbar": ("pi", 100)}
-
-
-def draw_dataset(labels, matrix, subjects):
-    """Show clips per label (bars) from the label matrix (N, L) and clips per subject (sorted bars)
-    from the names (N,).
-    """
-    figure, ((left, right),) = grid(1, 2, 9, 2.8)
-    counts = matrix.sum(0)
-    left.barh(labels[::-1], counts[::-1], color=BLUE)
-    for k, count in enumerate(counts[::-1]):
-        left.text(count, k, f" {count} ({count / len(matrix):.0%})", va="center")
-    left.set(
-        title=f"clips per label (of {len(matrix)}; a clip may have two)",
-        xlim=(0, counts.max() * 1.3),
-    )
-    names, sizes = np.unique(subjects, return_counts=True)
-    order = np.argsort(-sizes, kind="stable")
-    right.bar(names[order], sizes[order], color=GREY)
-    right.set(title="clips per subject", ylabel="clips")
-    right.tick_params(axis="x", rotation=90)
-    return figure
 
 
 def draw_counts(groups, title, xlabel):
@@ -267,27 +237,6 @@ def _draw_set_rows(axis, gaps, intervals, margin):
     axis.set_ylim(len(gaps) - 0.5, -0.5)
 
 
-def draw_sensitivity(axes, rows, title=""):
-    """Show how measurements change along several axes: ``axes`` {axis title: (R,) settings},
-    ``rows`` {y label: {axis title: (values (R,), low (R,), high (R,))}}; one column an axis, one
-    row a measurement, bands for the intervals. Above each line stands how far it reaches.
-    """
-    figure, table = grid(len(rows), len(axes), 2.6 * len(axes), 2.2 * len(rows))
-    for number, (label, measured) in enumerate(rows.items()):
-        top = max(np.nanmax(high) for _, _, high in measured.values())
-        for axis, (name, settings) in zip(table[number], axes.items(), strict=True):
-            values, low, high = measured[name]
-            axis.fill_between(settings, low, high, color=BLUE, alpha=0.2, linewidth=0)
-            axis.plot(settings, values, "o-", color=BLUE, markersize=4)
-            axis.set(ylim=(0, 1.05 * top), ylabel=label if axis is table[number, 0] else "")
-            axis.set_title(f"{np.min(values):.2f} to {np.max(values):.2f}")
-            axis.xaxis.get_major_locator().set_params(nbins=5)
-            if number == len(rows) - 1:
-                axis.set_xlabel(name)
-    figure.suptitle(title)
-    return figure
-
-
 def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
     """Show named curves {name: (N,)} over ``x`` (N,); ``marks`` are (x, text) pairs drawn as
     vertical lines.
@@ -308,113 +257,19 @@ def draw_table(values, rows, columns, title, low=0.0, high=1.0):
     """Show numbers (R, C) as a heat map with each number written in its cell."""
     figure, ((axis,),) = grid(1, 1, 2.2 + 0.95 * len(columns), 0.9 + 0.36 * len(rows))
     names = {"xticklabels": columns, "yticklabels": rows}
-    _draw_heat(axis, np.asarray(values, float), low, high, fmt=".2f", **names)
+    draw_heat(axis, np.asarray(values, float), low, high, fmt=".2f", **names)
     axis.set_title(title)
     return figure
 
 
-def _draw_heat(axis, values, low=0.0, high=1.0, annot=True, fmt="", **names):
+def draw_heat(axis, values, low=0.0, high=1.0, annot=True, fmt="", **names):
     """Draw a heat map with a text in each cell (``annot``: the numbers, or texts of their own)."""
     scale = {"cmap": "Blues", "vmin": low, "vmax": high, "cbar": False}
     seaborn.heatmap(values, ax=axis, annot=annot, fmt=fmt, **scale, **names)
     axis.tick_params(axis="both", length=0, labelrotation=0)
 
 
-def draw_confusion(counts, labels, title=""):
-    """Show one 2 x 2 table per label from counts (L, 2, 2): rows truth, columns answer."""
-    figure, axes = grid(1, len(labels), 1.9 * len(labels), 2.2 + 0.25 * bool(title))
-    shares = counts / counts.sum(2, keepdims=True).clip(1)
-    for axis, table, share, label in zip(axes[0], counts, shares, labels, strict=True):
-        pairs = zip(table.ravel(), share.ravel(), strict=True)
-        texts = np.reshape([f"{count}\n{part:.0%}" for count, part in pairs], (2, 2))
-        sides = ["no", "yes"]
-        _draw_heat(axis, share, annot=texts, square=True, xticklabels=sides, yticklabels=sides)
-        axis.set(title=label, xlabel="answer")
-    axes[0, 0].set_ylabel("truth")
-    figure.suptitle(title)
-    return figure
-
-
-def draw_learning_curves(curves, title):
-    """Show how networks learn from their curves (F, K, E, 4; NaN after the stop): the loss on the
-    training part and on inner people, and the inner people's mean average precision; medians bold,
-    quartiles as a band, as long as half of the networks go on. Dots mark the best medians.
-    """
-    figure, ((left, right),) = grid(1, 2, 9, 3)
-    runs = curves.reshape(-1, *curves.shape[-2:])
-    alive = np.isfinite(runs[:, :, 0]).sum(0)
-    shown = max(1, int((alive >= len(runs) / 2).sum()))  # a median of few survivors would mislead
-    epochs = np.arange(1, shown + 1)
-    parts = ((left, 0, GREY, "training part"), (left, 1, ORANGE, "inner people"))
-    middles = {}
-    for axis, k, colour, name in (*parts, (right, 2, BLUE, "inner people")):
-        low, middle, high = np.nanpercentile(runs[:, :shown, k], (25, 50, 75), axis=0)
-        axis.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
-        axis.plot(epochs, middle, color=colour, linewidth=2.5, label=name)
-        middles[k] = middle
-    least, most = int(middles[1].argmin()), int(middles[2].argmax())
-    left.plot(least + 1, middles[1][least], "o", color=ORANGE, markersize=7)
-    right.plot(most + 1, middles[2][most], "o", color=BLUE, markersize=7)
-    change = 1 - middles[0][-1] / middles[0][0]
-    moves = f"{'falls' if change > 0 else 'rises'} by {abs(change):.0%}"
-    left.set_title(f"training loss {moves}; on inner people it is least at epoch {least + 1}")
-    right.set_title(f"precision on inner people is best at epoch {most + 1}")
-    left.set(ylabel="loss", ylim=(0, None))
-    right.set(ylabel="mean average precision")
-    for axis in (left, right):
-        axis.set_xlabel("epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    left.legend()
-    figure.suptitle(title)
-    return figure
-
-
-def draw_attention(weights, spread, matrix, labels):
-    """Show what shares fusion attention gives, on axes from 0, a dot a clip: of each stream for the
-    clips of each label, and of each map for all clips. Black: means, at the right with ``spread``
-    (V, P, 3), a map's standard deviation from clip to clip; dotted: equal shares.
-
-    weights (N, V, P, 3), which sum to 1 over a clip's maps, and labels (N, L).
-    """
-    figure, axes = grid(1, 2, 9.4, 3.4)
-    streams = weights.sum((1, 2))  # (N, 3)
-    by_label = [streams[matrix[:, k] == 1] for k in range(len(labels))]  # (clips, 3) each
-    views, phases = weights.shape[1:3]
-    by_map = list(weights.reshape(len(weights), -1, 3).transpose(1, 0, 2))  # (N, 3) each
-    view_names = VIEW_NAMES[:views] if views > 1 else ("view",)
-    names = [f"{view},\n{phase}" for view in view_names for phase in PHASE_NAMES[:phases]]
-    apart = np.ptp([clips.mean(0) for clips in by_label], axis=0).max()
-    moves = (spread / weights.mean(0)).mean()
-    groups = (
-        (by_label, None, 1 / 3, labels,
-         f"labels move a stream's share by at most {100 * apart:.1f} points"),
-        (by_map, spread.reshape(-1, 3), 1 / weights[0].size, names,
-         f"from clip to clip a map's share moves by {moves:.1%} of itself"),
-    )  # fmt: skip
-    for axis, (clips, around, equal, ticks, title) in zip(axes[0], groups, strict=True):
-        for k, (name, colour) in enumerate(zip(STREAMS, (BLUE, ORANGE, GREEN), strict=True)):
-            places = np.arange(len(ticks)) + 0.27 * (k - 1)
-            for place, shares in zip(places, clips, strict=True):
-                beside = place + np.linspace(-0.09, 0.09, len(shares))
-                style = {"color": colour, "s": 5, "alpha": 0.45, "linewidths": 0}
-                axis.scatter(
-                    beside, shares[:, k], label=name if place == places[0] else "", **style
-                )
-            means = [shares[:, k].mean() for shares in clips]
-            ends = None if around is None else around[:, k]
-            bars = {"fmt": "_", "color": "black", "markersize": 13, "capsize": 2, "elinewidth": 1}
-            axis.errorbar(places, means, ends, label="mean" if k == 2 else "", **bars)
-        axis.axhline(equal, color=GREY, linestyle=":", linewidth=1.2, label="equal shares")
-        top = max(max(shares.max() for shares in clips), equal)
-        axis.set(title=title, ylim=(0, 1.1 * top))
-        axis.set_xticks(range(len(ticks)), ticks)
-    axes[0, 0].set_ylabel("share, a dot a clip")
-    marks = axes[0, 1].get_legend_handles_labels()
-    figure.legend(*marks, loc="outside lower center", ncols=5, markerscale=1.5)
-    return figure
-
-
-def _view_names(count):
+def name_views(count):
     return VIEW_NAMES if count == 2 else ("view",) * count
 
 
@@ -442,33 +297,6 @@ def draw_images(images, titles, columns=None, boxes=None, size=1.9, heading=""):
                 )
     if heading:
         figure.suptitle(heading, fontsize=10)
-    return figure
-
-
-def draw_views_and_crop(raw, boxes, crops):
-    """Show a raw side-by-side frame (H, W) with the cut and each view's box (px of the view), and
-    crops (V, S, S).
-    """
-    count = len(crops)
-    figure = Figure(figsize=(3.2 + 2.1 * count, 2.6), layout="constrained")
-    axes = figure.subplots(
-        1, 1 + count, width_ratios=[raw.shape[1] / raw.shape[0] * 1.02, *[1] * count]
-    )
-    axes[0].imshow(raw, cmap="gray", vmin=0, vmax=255)
-    axes[0].set_title("one raw frame, cut at half its width")
-    for k, (x0, y0, x1, y1) in enumerate(boxes):
-        shift = k * (raw.shape[1] // count)
-        axes[0].add_patch(
-            Rectangle(
-                (shift + x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=1.5
-            )
-        )
-        if k:
-            axes[0].axvline(shift - 0.5, color="white", linestyle="--", linewidth=1)
-        axes[k + 1].imshow(crops[k], cmap="gray", vmin=0, vmax=255)
-        axes[k + 1].set_title(f"{_view_names(count)[k]}, {crops.shape[-1]} px crop")
-    for axis in axes:
-        axis.axis("off")
     return figure
 
 
@@ -586,7 +414,7 @@ def draw_maps(maps, heading="", faces=None):
             axis.set(xticks=[], yticks=[], ylabel="flow" if column == 0 else "")
             axis.spines[:].set_visible(False)
         axis = figure.axes[-1 if faces is not None else -3]  # the top one of this column
-        axis.set_title(f"{_view_names(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
+        axis.set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
     left = 0.3 + columns * (side + 0.06) + 0.04
     figure.colorbar(shown[0], cax=place(left, 1, 0.1, 2 * side), label="u, v: px")
     figure.colorbar(shown[2], cax=place(left, 0, 0.1, side), label="magnitude: px")
@@ -608,7 +436,7 @@ def draw_motion_curve(
     if axis is None:
         figure, ((axis,),) = grid(1, 1, 7, 2.9)
     frames = np.arange(curve.shape[1])
-    for k, (name, colour) in enumerate(zip(_view_names(len(curve)), (BLUE, GREEN), strict=False)):
+    for k, (name, colour) in enumerate(zip(name_views(len(curve)), (BLUE, GREEN), strict=False)):
         axis.plot(frames, curve[k], ".-", color=colour, linewidth=0.9, markersize=4, label=name)
     axis.plot(frames, joint, color="black", linewidth=2, label="joint")
     if truth is not None:
@@ -646,58 +474,6 @@ def draw_motion_curve(
     return figure
 
 
-def draw_hero(film, boxes, curve, joint, frames, flows, crops, truth=()):
-    """Show the method on one clip, from the top: raw onset, apex and offset (3, H, W) as a film
-    strip with the boxes, motion curve (V, T) and joint one (T,), and each phase's flow (V, P, 2, S,
-    S) px over the crop (V, P, S, S) in which it starts; pixels that are NaN stay grey.
-
-    ``frames`` is (onset, apex, offset); ``truth`` is (motion (T,), apex) where it is known.
-    """
-    width, high = 7.7, 2.42 * film.shape[1] / film.shape[2]  # inches
-    side = 1.55
-    height = high + side + 3.05
-    figure = Figure(figsize=(width, height))
-    found = frames[1]
-    title = f"At the apex, frame {found}, the face has moved by {joint[found]:.2f} px on average"
-    title += f"; the true apex is frame {truth[1]}" if truth and truth[1] is not None else ""
-    figure.text(0.1 / width, 1 - 0.15 / height, title, fontsize=10, weight="bold", va="center")
-
-    def place(left, bottom, wide, tall):
-        return figure.add_axes((left / width, bottom / height, wide / width, tall / height))
-
-    axis = place(0.6, side + 0.75, width - 2.6, 1.4)
-    draw_motion_curve(curve, joint, *frames, *truth, axis=axis)
-    for k, (picture, frame, name) in enumerate(
-        zip(film, frames, ("onset", "apex", "offset"), strict=True)
-    ):
-        still = place(0.1 + 2.55 * k, height - high - 0.5, 2.42, high)
-        still.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        still.set_title(f"{name}, frame {frame}", pad=3)
-        still.axis("off")
-        for v, (x0, y0, x1, y1) in enumerate(boxes):
-            corner = (x0 + v * (film.shape[2] // len(boxes)), y0)
-            style = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.5}
-            still.add_patch(Rectangle(corner, x1 - x0, y1 - y0, **style))
-        middle = (film.shape[2] / 2, film.shape[1])
-        foot = (frame, 1 if name == "apex" else 1.12)  # onset and offset are named up there
-        ends = {"xyA": middle, "coordsA": still.transData, "xyB": foot}
-        ends["coordsB"] = axis.get_xaxis_transform()
-        figure.add_artist(ConnectionPatch(**ends, color=GREY, linewidth=0.8))
-    limit = float(np.nanpercentile(np.hypot(flows[:, :, 0], flows[:, :, 1]), 99.7))
-    views, phases = flows.shape[:2]
-    for k in range(views * phases):
-        phase, view = divmod(k, views)
-        below = place(0.1 + (side + 0.1) * k, 0.05, side, side)
-        grey = crops[view, phase, ..., None] / 255
-        colours = flow_to_rgb(np.nan_to_num(flows[view, phase]), limit) * (0.35 + 0.65 * grey)
-        beside = np.isnan(flows[view, phase, 0])[..., None]
-        below.imshow(np.where(beside, 0.5 + 0.5 * grey, colours), interpolation="nearest")
-        below.set_title(f"{PHASE_NAMES[phase]}, {_view_names(views)[view]}", pad=3)
-        below.axis("off")
-    add_wheel(place(width - 0.9, 0.45, 0.7, 0.7), limit)
-    return figure
-
-
 def add_wheel(axis, maximum):
     """Draw into ``axis`` what the colours of ``flow_to_rgb`` mean: a wheel of directions that is
     full at ``maximum`` px.
@@ -708,35 +484,6 @@ def add_wheel(axis, maximum):
     axis.axis("off")
     axis.set_title("direction", fontsize=8, pad=2)
     axis.text(40, 84, f"full at {maximum:.2g} px", fontsize=8, ha="center", va="top")
-
-
-def draw_blocks(boxes, title):
-    """Show a network as labelled boxes: ``boxes`` is a list of columns, each a list of (text,
-    colour) from the top.
-    """
-    rows = max(map(len, boxes))
-    figure, ((axis,),) = grid(1, 1, 1.3 * len(boxes), 0.85 * rows + 0.5)
-    for x, column in enumerate(boxes):
-        for y, (text, colour) in enumerate(column):
-            middle = (rows - len(column) + 1) / 2 + y
-            face = {"facecolor": (*to_rgb(colour), 0.25), "edgecolor": colour}
-            axis.add_patch(
-                FancyBboxPatch((x + 0.02, middle - 0.36), 0.74, 0.72, "round,pad=0.02", **face)
-            )
-            axis.text(
-                x + 0.39, middle, text, ha="center", va="center", fontsize=7.5, linespacing=1.3
-            )
-            for target in _targets(len(column), y, len(boxes[x + 1])) if x + 1 < len(boxes) else ():
-                goal = (rows - len(boxes[x + 1]) + 1) / 2 + target
-                arrow = {"arrowstyle": "-|>", "color": GREY, "shrinkA": 0, "shrinkB": 0}
-                axis.annotate("", (x + 1.0, goal), (x + 0.78, middle), arrowprops=arrow)
-    axis.set(xlim=(-0.02, len(boxes) - 0.2), ylim=(rows, 0), title=title)
-    axis.axis("off")
-    return figure
-
-
-def _targets(count, index, following):
-    return [index] if count == following else range(following)
 
 
 def draw_prediction(prediction):
@@ -764,7 +511,7 @@ def draw_prediction(prediction):
         axes[0].add_patch(
             Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=2)
         )
-        axes[0].set_ylabel(_view_names(views)[k])
+        axes[0].set_ylabel(name_views(views)[k])
         axes[-1].axis("off")
         if k == 0:
             add_wheel(axes[-1], limit)

@@ -1,5 +1,3 @@
-"""The suite as a whole: notebooks and what they hand on, trained weights on a clip or a set, the
-doctor.
+"""The course around the paper: demos, and the checks of the exercises."""
 
-In: notebooks, a profile, a dataset. Out: figures/, results.json, predictions, reports.
-"""
+import mer_utils  # noqa: F401 (before NumPy: it chooses the kernels)

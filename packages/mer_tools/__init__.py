@@ -1,4 +1,3 @@
-"""The command `mer`.
+"""What a laboratory needs around the paper: the command `mer`, the runner, imports, the doctor."""
 
-In: words of a command line. Out: what the other sub-packages make, tables, one sentence per error.
-"""
+import mer_utils  # noqa: F401 (before NumPy: it chooses the kernels)

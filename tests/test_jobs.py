@@ -1,4 +1,6 @@
-"""Jobs on a Dask cluster: a real scheduler and two real workers on this machine's loopback."""
+"""Jobs in processes, and on a Dask cluster: a real scheduler and two real workers on this machine's
+loopback.
+"""
 
 import os
 import signal
@@ -9,10 +11,10 @@ import threading
 import time
 from contextlib import contextmanager
 
-from mer_utils import MerError
-from mer_utils import jobs as parallel
+from mer_utils import MerError, jobs
+from mer_utils.cache import describe_process
 from mer_utils.evaluation import run_loso
-from mer_utils.jobs import DASK, _check_worker, check_cluster, describe_process, run_jobs
+from mer_utils.jobs import DASK, _call, check_cluster, run_jobs
 from mer_utils.training import Recipe
 
 import numpy as np
@@ -34,37 +36,27 @@ def cluster(folder, threads=1, workers=2, mer=False, env=None):
     """Start a scheduler and workers (``mer``: by `mer worker`) as processes; give (address, the
     workers' processes).
     """
-    address = f"tcp://127.0.0.1:{free_port()}"
-    started = []
+    from distributed import Client
+
+    address, started = f"tcp://127.0.0.1:{free_port()}", []
 
     def start(*words):
         command = [sys.executable, "-m", *map(str, words)]
         log = open(folder / f"log{len(started)}", "w")
-        started.append(
-            subprocess.Popen(
-                command, cwd=folder, stdout=log, stderr=log, start_new_session=True, env=env
-            )
-        )
+        options = {"cwd": folder, "stdout": log, "stderr": log, "env": env}
+        started.append(subprocess.Popen(command, start_new_session=True, **options))
         return started[-1]
 
     try:
-        start(
-            "distributed.cli.dask_scheduler",
-            "--host",
-            address,
-            "--no-dashboard",
-            "--port",
-            address.split(":")[-1],
-        )
-        kept = ("--local-directory", folder, "--no-dashboard")
-        flags = ("--no-nanny", "--host", "127.0.0.1", *kept)
-        module = (
-            ("distributed.cli.dask_worker", "--nthreads", threads)
-            if not mer
-            else ("mer_tools", "worker")
-        )
-        hands = [start(*module, address, *flags) for _ in range(workers)]
-        wait_for_workers(address, workers)
+        port = ("--port", address.split(":")[-1])
+        start("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard", *port)
+        flags = ("--no-nanny", "--host", "127.0.0.1", "--local-directory", folder)
+        module = ("distributed.cli.dask_worker", "--nthreads", threads)
+        module = ("mer_tools", "worker") if mer else module
+        hands = [start(*module, address, *flags, "--no-dashboard") for _ in range(workers)]
+        with Client(address, timeout=60, set_as_default=False) as client:
+            if workers:
+                client.wait_for_workers(workers, timeout=60)
         yield address, hands
     finally:
         for process in started:
@@ -73,48 +65,44 @@ def cluster(folder, threads=1, workers=2, mer=False, env=None):
             process.wait()
 
 
-def wait_for_workers(address, count):
-    from distributed import Client
-
-    with Client(address, timeout=60, set_as_default=False) as client:
-        if count:
-            client.wait_for_workers(count, timeout=60)
-
-
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, monkeypatch):
-    data, cache = make_toy(clips=96, subjects=8, size=24), tmp_path / "cache"
+    data, folds = make_toy(clips=96, subjects=8, size=24), tmp_path / "cache" / "folds"
     expected = run_loso(data, LONG)
     with cluster(tmp_path) as (address, (first, _)):
         monkeypatch.setenv(DASK, address)
         result = []
-        run = threading.Thread(target=lambda: result.append(run_loso(data, LONG, cache)))
-        run.start()
+        work = threading.Thread(
+            target=lambda: result.append(run_loso(data, LONG, tmp_path / "cache"))
+        )
+        work.start()
         end = time.monotonic() + 120
-        while not cache.is_dir() or not list(cache.glob("fold-*")):
-            assert run.is_alive() and time.monotonic() < end
+        while not list(folds.glob("*.safetensors")):
+            assert work.is_alive() and time.monotonic() < end
             time.sleep(0.02)
         os.killpg(first.pid, signal.SIGKILL)
-        alive = run.is_alive()
-        run.join(240)
+        alive = work.is_alive()
+        work.join(240)
     assert alive, "the run had ended before the worker was killed"
     (outcome,) = result
     np.testing.assert_array_equal(outcome.scores, expected.scores)
     np.testing.assert_array_equal(outcome.thresholds, expected.thresholds)
-    assert len(list(cache.glob("fold-*"))) == 8
+    assert len(list(folds.glob("*.safetensors"))) == 8
 
 
 @pytest.mark.slow
 def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch):
     with cluster(tmp_path, threads=2, workers=1) as (address, _):
-        with pytest.raises(MerError, match="--nthreads 1"):
+        with pytest.raises(MerError, match="several threads; start workers by `mer worker"):
             check_cluster(address)
     with cluster(tmp_path, workers=0) as (address, _):
         with pytest.raises(MerError, match="no workers"):
             check_cluster(address)
-    monkeypatch.setattr("mer_utils.jobs.PATIENCE", 1)
+    monkeypatch.setattr(jobs, "PATIENCE", 1)
     with pytest.raises(MerError, match="no Dask scheduler answers"):
         check_cluster(f"tcp://127.0.0.1:{free_port()}")
+    with pytest.raises(MerError, match="must look like tcp://host:8786"):
+        check_cluster("nonsense")
 
 
 @pytest.mark.slow
@@ -134,38 +122,16 @@ def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_
         assert run_jobs(describe_process, [()]) == [describe_process()]
 
 
-@pytest.mark.slow
-def test_a_worker_that_leaves_while_it_is_asked_is_done_without(tmp_path, monkeypatch):
-    asked, here = tmp_path / "asked", describe_process()
-
-    def linger():
-        asked.touch()
-        time.sleep(1)
-        return here
-
-    monkeypatch.setattr(parallel, "describe_process", linger)
-    with cluster(tmp_path) as (address, workers):
-
-        def kill_one():
-            while not asked.exists():
-                time.sleep(0.01)
-            workers[0].send_signal(signal.SIGKILL)
-
-        thread = threading.Thread(target=kill_one)
-        thread.start()
-        monkeypatch.setenv(DASK, address)
-        assert run_jobs(divmod, [(7, 2), (9, 4)]) == [(3, 1), (2, 1)]
-        thread.join()
-
-
-def test_workers_of_another_version_are_refused(monkeypatch):
-    here = describe_process()
-    with pytest.raises(MerError, match="another version of mer_utils"):
-        _check_worker("tcp://x", here, AttributeError("describe_process"))
-    with pytest.raises(MerError, match="another version of mer_utils"):
-        _check_worker("tcp://x", here, here | {"modules": {}})
-    with pytest.raises(MerError, match=r"workers have torch 1\.0, this process has"):
-        _check_worker("tcp://x", here, here | {"packages": here["packages"] | {"torch": "1.0"}})
+def test_a_worker_with_other_code_packages_or_kernels_is_refused(tmp_path):
+    here = describe_process() | {"code": {}}
+    assert _call(divmod, (7, 2), here, tmp_path) == (3, 1)
+    with pytest.raises(MerError, match="mer_utils was edited after this process had loaded it"):
+        _call(divmod, (7, 2), here | {"code": {"mer_utils": "other"}}, tmp_path)
+    with pytest.raises(MerError, match=r"a worker has torch .*, this process has 1\.0"):
+        packages = here["packages"] | {"torch": "1.0"}
+        _call(divmod, (7, 2), here | {"packages": packages}, tmp_path)
+    with pytest.raises(MerError, match="other kernels"):
+        _call(divmod, (7, 2), here | {"kernels": "arm64 native"}, tmp_path)
 
 
 def test_jobs_keep_their_order_and_errors_come_through():
