@@ -25,51 +25,45 @@ THREADS = dict.fromkeys(COUNTS, "1")
 PINS = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # torch: convolutions
-    "MKL_CBWR": "COMPATIBLE",  # torch: matrix products, dearer by a little
+    "MKL_CBWR": "COMPATIBLE",  # torch: matrix products, a little slower
     "NPY_ENABLE_CPU_FEATURES": "X86_V3",  # NumPy 2.4 or newer
     # the matrix products of NumPy and SciPy, and scikit-learn through them
     "OPENBLAS_CORETYPE": "Haswell",
     "OPENCV_IPP": "avx2",  # the parts of OpenCV that Intel wrote
 }
-# where the processor lacks it, OpenCV would complain
+# only where the processor has it: elsewhere OpenCV would complain
 NOT_IN_OPENCV = {"OPENCV_CPU_DISABLE": "AVX512-SKX"}
+AVX512 = {"avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 PINNED = "x86-64 AVX2"
 
 
 def pin():
-    """Fix the kernels of all maths libraries, and one thread each; return the family that results
-    are named by.
+    """Fix the kernels of all maths libraries, and one thread each; return the family by which
+    results are named.
 
     "x86-64 AVX2" is equal bits on every such processor. Elsewhere (another architecture, no AVX2,
     libraries that were loaded before this package, or MER_KERNELS=native) the family names the
     processor, and results are kept apart.
     """
     os.environ.update(THREADS)
-    machine, flags = platform.machine().lower(), _read_flags()
     early = [name for name in LIBRARIES if name in sys.modules]
     if early:
         _limit_threads()
-    if machine not in ("x86_64", "amd64"):
-        return f"{machine} native, {name_processor()}"
-    if not flags:  # no Linux: nobody to ask, and no new processor is without
-        pins = PINS | NOT_IN_OPENCV
-    elif {"avx2", "fma"} <= flags:
-        pins = PINS | (
-            NOT_IN_OPENCV if {"avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags else {}
-        )
-    else:
-        pins = None
-    inherited = pins is not None and all(
-        os.environ.get(name) == value for name, value in pins.items()
-    )
-    if pins is not None and os.environ.get(CHOICE) != "native" and (inherited or not early):
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return f"{platform.machine().lower()} native, {name_processor()}"
+    flags = set(_read_cpuinfo().get("flags", "").split())
+    able = not flags or {"avx2", "fma"} <= flags  # no Linux, no flags: new processors have AVX2
+    pins = PINS | (NOT_IN_OPENCV if not flags or flags >= AVX512 else {})
+    native = os.environ.get(CHOICE) == "native"
+    inherited = able and all(os.environ.get(name) == value for name, value in pins.items())
+    if able and not native and (inherited or not early):
         os.environ.update(pins)
         return PINNED
-    if early and not inherited and os.environ.get(CHOICE) != "native":
+    if early and not native:
         warnings.warn(
             f"{' and '.join(early)} loaded before mer_utils and follow{'s' * (len(early) == 1)} "
-            "this processor, so "
-            "results are kept apart from those of other machines; import mer_utils first",
+            "this processor, so results are kept apart from those of other machines; import "
+            "mer_utils first",
             stacklevel=3,
         )
     os.environ[CHOICE] = "native"  # workers that start from here do the same
@@ -88,19 +82,15 @@ def _limit_threads():
         sys.modules["cv2"].setNumThreads(1)
 
 
-def _read_flags():
-    """Return what this processor can do, as Linux lists it; an empty set elsewhere."""
-    return set(_read_cpuinfo().get("flags", "").split())
-
-
 def name_processor():
     """Return the processor's name and its widest vectors: what its own kernels depend on."""
     entries = _read_cpuinfo()
-    found = [name for name in ("avx512f", "avx2", "avx") if name in _read_flags()]
-    # ARM has no name there
+    flags = entries.get("flags", "").split()
+    widest = [name for name in ("avx512f", "avx2", "avx") if name in flags][:1]
+    # ARM has no model name
     part = " ".join(entries[key] for key in ("CPU implementer", "CPU part") if key in entries)
     name = entries.get("model name") or part or platform.processor() or "unknown processor"
-    return " ".join([name, *found[:1]])
+    return " ".join([name, *widest])
 
 
 def _read_cpuinfo():

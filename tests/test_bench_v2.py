@@ -4,20 +4,22 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter
+from pathlib import Path
 
 import mer_utils
+from faces4d import scenario
 from faces4d.cameras import BACKGROUND, cameras
 from faces4d.generate import write_synthetic
 from faces4d.head import AUS, STEADY, deform, make_face
 from faces4d.motion import Motion, read_truth, simulate, true_motion
 from faces4d.rendering import find_head, render_clip, render_frame, shade_furrows, true_flow
 from faces4d.scenario import AMBIGUOUS, NEIGHBOURS, PRESETS, label_of, plan_clips
+from faces4d.truth import read_npz
 from mer_utils.dataset import open_dataset, read_frames
 from mer_utils.features import FrontEnd, extract
-from mer_utils.files import digest_arrays, read_npz
+from mer_utils.files import digest_arrays
 from mer_utils.kernels import PINNED
 from mer_utils.preprocessing import find_box
-from mer_utils.provenance import PACKAGE
 
 import cv2
 import numpy as np
@@ -76,7 +78,7 @@ def test_bench_v1_gives_the_bits_it_gave_before_there_was_another(tmp_path):
 
 def test_every_level_says_where_it_comes_from():
     """Above or beside it: a source with a year, or the words "our choice"."""
-    source = (PACKAGE / "faces" / "scenario.py").read_text()
+    source = Path(scenario.__file__).read_text()
     body = source[source.index('    "bench-v2": Preset(') : source.index("AMBIGUOUS = {")]
     comment, seen = "", []
     for line in body.splitlines():

@@ -1,11 +1,13 @@
-import json
 import subprocess
 import sys
+from dataclasses import replace
 
-from faces4d import generate
-from faces4d.generate import ensure_synthetic, write_synthetic
+from faces4d import generate, rendering, scenario
+from faces4d.generate import ensure_synthetic, probe_generator, write_synthetic
+from faces4d.scenario import get_preset
 from mer_utils import MerError
 from mer_utils.dataset import open_dataset
+from mer_utils.files import digest_arrays
 
 import pytest
 
@@ -58,21 +60,31 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(data, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dataset_of_other_code_is_made_again(tmp_path, monkeypatch):
+def test_a_dataset_whose_generator_behaved_otherwise_is_made_again(tmp_path, monkeypatch):
     calls = []
 
     def pretend(root, *_, **__):
         calls.append(root)
         root.mkdir(parents=True, exist_ok=True)
-        (root / "dataset.json").write_text(json.dumps({"generator": generate.generator_hash()}))
         return root
 
     monkeypatch.setattr(generate, "write_synthetic", pretend)
+    monkeypatch.setattr(generate, "name_result", lambda *_, **__: "behaviour")
     first = ensure_synthetic(tmp_path, 2, 6, 0)
     assert ensure_synthetic(tmp_path, 2, 6, 0) == first and len(calls) == 1
     assert ensure_synthetic(tmp_path, 2, 7, 0) != first and len(calls) == 2
-    monkeypatch.setattr(generate, "generator_hash", lambda: "newer")
+    monkeypatch.setattr(generate, "name_result", lambda *_, **__: "another")
     assert ensure_synthetic(tmp_path, 2, 6, 0) == first and len(calls) == 3
+
+
+def test_the_generators_behaviour_is_seen(monkeypatch):
+    before = digest_arrays(probe_generator("bench-v1"))
+    assert digest_arrays(probe_generator("bench-v2")) != before
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering, "AMBIENT", 0.41)
+        assert digest_arrays(probe_generator("bench-v1")) != before
+    monkeypatch.setitem(scenario.PRESETS, "bench-v1", replace(get_preset("bench-v1"), flicker=0.01))
+    assert digest_arrays(probe_generator("bench-v1")) != before
 
 
 TWO_AT_ONCE = """
@@ -100,11 +112,12 @@ def test_two_processes_on_a_fresh_checkout_make_one_set(tmp_path):
 def test_the_old_set_goes_only_when_the_new_one_is_whole(tmp_path, monkeypatch):
     root = ensure_synthetic(tmp_path, 1, 1, 0)
     before, real = contents(root), generate.write_npz
+    fingerprint = open_dataset(root).fingerprint
 
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(generate, "generator_hash", lambda: "newer")
+    monkeypatch.setattr(generate, "name_result", lambda *_, **__: "newer")
     monkeypatch.setattr(generate, "write_npz", fail)
     with pytest.raises(MerError, match="nothing was kept"):
         ensure_synthetic(tmp_path, 1, 1, 0)
@@ -112,5 +125,6 @@ def test_the_old_set_goes_only_when_the_new_one_is_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(generate, "write_npz", real)
     (tmp_path / f".{root.name}.making-x1").mkdir()  # what a killed process leaves
     assert ensure_synthetic(tmp_path, 1, 1, 0) == root
-    assert json.loads((root / "dataset.json").read_text())["generator"] == "newer"
+    assert (root / ".made-by").read_text() == "newer"
+    assert open_dataset(root).fingerprint == fingerprint  # equal frames are an equal set
     assert {path.name for path in tmp_path.iterdir()} == {root.name, f".lock-{root.name}"}

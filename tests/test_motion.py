@@ -6,12 +6,14 @@ import dataclasses
 import re
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 from faces4d import scenario
 from faces4d.head import AUS, make_face
 from faces4d.motion import Motion, simulate
 from faces4d.scenario import PRESETS, Plan, label_of, plan_clips
-from mer_utils import LABELS, MerError, files, provenance
+from faces4d.truth import read_npz, write_npz
+from mer_utils import LABELS, MerError
 
 import numpy as np
 import pytest
@@ -209,8 +211,8 @@ def test_subjects_have_a_style_of_their_own():
 
 def test_motion_survives_the_disk(tmp_path):
     motion = simulate(a_plan(1, 2))
-    files.write_npz(tmp_path / "motion.npz", **motion.arrays())
-    again = Motion.load(files.read_npz(tmp_path / "motion.npz"))
+    write_npz(tmp_path / "motion.npz", **motion.arrays())
+    again = Motion.load(read_npz(tmp_path / "motion.npz"))
     for field in dataclasses.fields(Motion):
         was, now = getattr(motion, field.name), getattr(again, field.name)
         assert type(was) is type(now) and np.array_equal(was, now)
@@ -231,7 +233,7 @@ def test_same_plan_same_motion_other_seed_other_motion():
 
 def test_every_level_is_explained_in_the_source():
     """A frozen preset with units and reasons: each field of Preset has a comment."""
-    source = (provenance.PACKAGE / "faces" / "scenario.py").read_text()
+    source = Path(scenario.__file__).read_text()
     body = source[source.index("class Preset") : source.index("PRESETS =")]
     lines = body.splitlines()
     for above, line in pairwise(lines):

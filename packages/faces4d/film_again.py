@@ -5,8 +5,9 @@ The networks are those of a finished run: trained on the clips as they are, each
 people it never saw.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Literal
 
 from faces4d.cameras import cameras
 from faces4d.head import AUS
@@ -14,6 +15,7 @@ from faces4d.motion import read_truth, scale_head, simulate, true_motion
 from faces4d.rendering import add_noise, expose_clip, find_head
 from faces4d.scenario import get_preset, plan_clips
 from faces4d.surroundings import compress
+from mer_utils import checked
 from mer_utils.cache import key_of, name_result
 from mer_utils.dataset import Clip
 from mer_utils.evaluation import decide
@@ -24,17 +26,19 @@ from mer_utils.preprocessing import square_box
 from mer_utils.training import choose_maps, load_members, merge_views
 
 import numpy as np
+from annotated_types import Ge, Le
 
 
-@dataclass(frozen=True)
+@checked
 class Condition:
     """How a clip is filmed again; the defaults film it as it was."""
 
-    motion: float = 1.0  # factor on the expression's motion; blinks stay
+    motion: Annotated[float, Ge(0)] = 1.0  # factor on the expression's motion; blinks stay
     noise: float = -1.0  # grey levels, sd of the camera's noise; below 0: the clip's own
-    head: float = 1.0  # factor on the head's motion during the clip; the pose at its start stays
-    yaw: float = 25.0  # degrees, each camera's angle off the middle
-    views: int = 2  # cameras that film; 1: the left one alone
+    # factor on the head's motion during the clip; the pose at its start stays
+    head: Annotated[float, Ge(0)] = 1.0
+    yaw: Annotated[float, Ge(0), Le(60)] = 25.0  # degrees, each camera's angle off the middle
+    views: Literal[1, 2] = 2  # cameras that film; 1: the left one alone
 
 
 def change_motion(motion, condition):

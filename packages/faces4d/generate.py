@@ -21,16 +21,9 @@ from filelock import FileLock
 
 
 def write_synthetic(
-    root,
-    subjects=24,
-    clips=267,
-    seed=0,
-    preset="bench-v1",
-    size=224,
-    meshes=False,
-    jobs=1,
+    root, subjects=24, clips=267, seed=0, preset="bench-v1", size=224, meshes=False, jobs=1,
     replace=False,
-):
+):  # fmt: skip
     """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it, or nothing if
     anything fails.
 
@@ -43,43 +36,25 @@ def write_synthetic(
     plans = plan_clips(subjects, clips, seed, preset)
     with new_folder(root, replace) as part:
         # a worker takes all clips of one subject in turn: its face is built once
-        groups = [
-            [plan for plan in plans if plan.subject == name]
-            for name in dict.fromkeys(p.subject for p in plans)
-        ]
+        people = dict.fromkeys(plan.subject for plan in plans)
+        groups = [[plan for plan in plans if plan.subject == name] for name in people]
         rows = run_jobs(_write_clips, [(part, group, size, meshes) for group in groups], jobs)
-        columns = [
-            "clip",
-            "subject",
-            *(label.lower() for label in LABELS),
-            "onset",
-            "apex",
-            "offset",
-            "fps",
-            *(["box"] if get_preset(preset).background else []),
-        ]
+        columns = ["clip", "subject", *map(str.lower, LABELS), "onset", "apex", "offset", "fps"]
+        columns += ["box"] if get_preset(preset).background else []
         lines = [columns, *(row for group in rows for row in group)]
-        write_text(
-            part / "manifest.csv", "".join(",".join(map(str, line)) + "\n" for line in lines)
-        )
-        write_json(part / "dataset.json", _describe(subjects, clips, seed, preset, size))
+        table = "".join(",".join(map(str, line)) + "\n" for line in lines)
+        write_text(part / "manifest.csv", table)
+        about = {
+            "name": f"synthetic-{preset}",
+            "views": 2,
+            "labels": list(LABELS),
+            "exclusive": False,
+            "synthetic": True,
+            "licence": "made by mer_utils; no person is shown; free to use",
+        }
+        recipe = {"preset": preset, "subjects": subjects, "clips": clips, "seed": seed}
+        write_json(part / "dataset.json", about | recipe | {"size": size})
     return Path(root)
-
-
-def _describe(subjects, clips, seed, preset, size):
-    return {
-        "name": f"synthetic-{preset}",
-        "views": 2,
-        "labels": list(LABELS),
-        "exclusive": False,
-        "synthetic": True,
-        "licence": "made by mer_utils; no person is shown; free to use",
-        "preset": preset,
-        "subjects": subjects,
-        "clips": clips,
-        "seed": seed,
-        "size": size,
-    }
 
 
 def probe_generator(preset):
@@ -105,9 +80,8 @@ def _write_clips(root, plans, size, meshes):
         folder = root / "clips" / plan.clip
         folder.mkdir(parents=True)
         for t, frame in enumerate(render_clip(motion, views).transpose(1, 2, 0, 3)):  # (T, H, V, W)
-            (folder / f"{t:04d}.png").write_bytes(
-                encode_png(frame.reshape(len(frame), -1))
-            )  # root is renamed when whole
+            picture = encode_png(frame.reshape(len(frame), -1))
+            (folder / f"{t:04d}.png").write_bytes(picture)  # root is renamed when whole
             if meshes:
                 write_obj(root / "meshes" / plan.clip, motion, t)
         write_npz(root / "truth" / f"{plan.clip}.npz", **motion.arrays())
@@ -158,8 +132,8 @@ def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1", c
 
 
 def describe_makers(cache=None):
-    """Return what a benchmark's numbers were made with, as JSON values: how the generator, the front
-    end and a fold behave by default, and the packages and kernels.
+    """Return what a benchmark's numbers were made with, as JSON values: how the generator, the
+    front end and a fold behave by default, and the packages and kernels.
     """
     probes = {
         "faces": (probe_generator, "bench-v2"),

@@ -7,7 +7,7 @@ for what a classifier makes of it.
 
 from dataclasses import dataclass, replace
 
-from mer_utils import LABELS, MerError
+from mer_utils import LABELS, MerError, checked
 
 import numpy as np
 
@@ -33,7 +33,7 @@ RECIPES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@checked
 class Preset:
     """All levels of a generator. Ranges are (low, high), drawn evenly unless said; sd is a standard
     deviation.
@@ -243,10 +243,8 @@ def plan_clips(subjects=24, clips=267, seed=0, preset="bench-v1"):
         for k, aus in enumerate(owned, start=1):
             names = label_of(aus)
             labels = tuple(int(label in names) for label in LABELS)
-            seeds = [
-                int(np.random.SeedSequence(key).generate_state(1)[0])
-                for key in ((seed, number), (seed, number, k))
-            ]
+            keys = (seed, number), (seed, number, k)
+            seeds = [int(np.random.SeedSequence(key).generate_state(1)[0]) for key in keys]
             plans.append(Plan(f"{subject}_{k:03d}", subject, labels, aus, *seeds, preset))
     return _miscode(_blur_others(plans, levels, seed), levels, seed)
 
@@ -308,15 +306,13 @@ def _choose_aus(clips):
         for label in LABELS:
             if not any(label in name and n for name, n in zip(names, share, strict=True)):
                 share[np.argmax(share)] -= 1
-                share[
-                    max((i for i, name in enumerate(names) if label in name), key=sizes.__getitem__)
-                ] += 1
+                able = [i for i, name in enumerate(names) if label in name]
+                share[max(able, key=sizes.__getitem__)] += 1
     chosen = []
     for name, n in zip(names, share, strict=True):
         per_recipe = _largest_remainder([RECIPES[aus] for aus in sets[name]], n)
-        chosen += [
-            aus for aus, times in zip(sets[name], per_recipe, strict=True) for _ in range(times)
-        ]
+        for aus, times in zip(sets[name], per_recipe, strict=True):
+            chosen += [aus] * times
     return chosen
 
 

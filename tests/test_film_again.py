@@ -35,7 +35,7 @@ def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path, capsys):
     np.testing.assert_array_equal(apex, features.apex[rows])
     # more motion is seen
     assert (doubled[:, :, 0, 2].mean((1, 2, 3)) > maps[:, :, 0, 2].mean((1, 2, 3))).all()
-    files = list(tmp_path.glob("filmed-*.safetensors"))
+    files = list(tmp_path.glob("filmed/*.safetensors"))
     assert len(files) == 2
     before = [path.stat().st_mtime_ns for path in files]
     again = film_again(data, rows, conditions, SMALL, tmp_path)
