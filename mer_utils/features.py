@@ -259,13 +259,14 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
         _check_flow_images(dataset, variants)
     if cache is None:
         return _stack(zip(*_compute(dataset, clips, variants, jobs), strict=True))
-    names = [
-        name_result("features", probe_front_end, options, dataset.channels, cache=cache)
-        for options in variants
-    ]
-    hashes = [_hash_clip(clip, dataset) for clip in clips]
-    paths = [[cache / "features" / name / f"{key}.safetensors" for key in hashes] for name in names]
     try:
+        names = [
+            name_result("features", probe_front_end, options, dataset.channels, cache=cache)
+            for options in variants
+        ]
+        folders = [cache / "features" / name for name in names]
+        hashes = [_hash_clip(clip, dataset) for clip in clips]
+        paths = [[folder / f"{key}.safetensors" for key in hashes] for folder in folders]
         cache.mkdir(parents=True, exist_ok=True)
         # of two processes at once, the second reads what the first has made
         with FileLock(cache / ".features.lock"):
