@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 def test_binder_installs_the_lock_with_the_cpus_torch():
     ours, binders = (
         yaml.safe_load((folder / "environment.yml").read_text())
-        for folder in (ROOT, ROOT / "binder")
+        for folder in (ROOT, ROOT / ".binder")
     )
     *plain, pip = binders.pop("dependencies")
     assert plain == ours["dependencies"][:-1]
@@ -27,7 +27,7 @@ def test_binder_installs_the_lock_with_the_cpus_torch():
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no bash")
 def test_binder_can_run_what_follows(tmp_path):
-    script = ROOT / "binder" / "postBuild"
+    script = ROOT / ".binder" / "postBuild"
     assert os.access(script, os.X_OK)
     calls = tmp_path / "calls"
     for name in ("python", "mer"):  # stand-ins that note how they are called
