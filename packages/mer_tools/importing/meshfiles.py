@@ -57,7 +57,8 @@ def read_mesh(path):
             grey = np.clip(colour[used, :3] * float(top), 0, 255) @ [0.299, 0.587, 0.114]
             grey, look = grey.astype(np.float32), "vertex colours"
         numbers = [values for values in (vertices, uv, grey) if values is not None]
-        if used[0] < 0 or not all(np.isfinite(values).all() for values in numbers):
+        finite = all(np.isfinite(values).all() for values in numbers)
+        if not finite or used[0] < 0 or vertices.shape[1] != 3:
             raise ValueError
     except MerError:
         raise
