@@ -1,8 +1,6 @@
 """Frames in folders, or films, that a table lists: CASME II, SAMM, SMIC, your own."""
 
-import re
 from pathlib import Path
-from string import Formatter
 
 from mer_tools.importing.common import (
     MISSING,
@@ -49,12 +47,10 @@ def import_frames(
     if fps is not None and not 0 < fps < 1e6:
         raise MerError(f"fps is {fps}, but must be above 0 and below a million")
     columns = _map_columns(table, rows, columns or {})
-    parts, entries, spelling = _read_template(table, rows, folder), [], {}
+    entries, spelling = [], {}
     for number, cells in rows:
         where = f"{table}, row {number}"
-        path = "".join(
-            text + (format(cells[name], spec) if name else "") for text, name, spec in parts
-        )
+        path = _fill_in(folder, cells)
         labels = split_labels(where, cells[columns["label"]], missing) if "label" in columns else ()
         labels = labels and tuple(spelling.setdefault(label.lower(), label) for label in labels)
         keys = {
@@ -77,7 +73,8 @@ def import_frames(
     labels = sort_labels(spelling.values()) or LABELS
     info = describe(name, views, labels, about, exclusive)
     films = sum(_is_film(entry.path) for entry in entries)
-    said = write_set(source, data, info, entries, classes, _fill if films or copy else None, jobs)
+    make = _make_frames if films or copy else None
+    said = write_set(source, data, info, entries, classes, make, jobs)
     if films:
         rest = "" if films == len(entries) else ", and the frames of the others copied"
         said.append(f"{films} films were decoded{rest}.")
@@ -90,13 +87,13 @@ def import_frames(
 
 def _find_unlisted(source, entries, data):
     """Return the folders of frames and the films that the table leaves out."""
-    paths = []
+    used, paths = {entry.path for entry in entries}, []
     for folder, names in walk_folders(source, data):
         if folder != source and any(Path(name).suffix.lower() in FRAME_TYPES for name in names):
             paths.append(folder)
         paths += [folder / name for name in names if _is_film(name)]
     paths = [path.relative_to(source).as_posix() for path in paths]
-    return [path for path in paths if path not in {entry.path for entry in entries}]
+    return [path for path in paths if path not in used]
 
 
 def _is_film(path):
@@ -118,26 +115,18 @@ def _map_columns(table, rows, columns):
     return columns
 
 
-def _read_template(table, rows, template):
-    """Return [(text, column or None, format)] of a folder template: only {Column} and {Column:0>2}
-    may stand there.
-    """
+def _fill_in(folder, cells):
+    """Return the path that a template such as "sub{Subject:0>2}/{Filename}" makes of a row."""
     try:
-        parts = list(Formatter().parse(template))
-    except ValueError as error:
-        what = f"cannot be read ({error}); write as sub{{Subject}}/{{Filename}}"
-        raise MerError(f"the folder {template!r} {what}") from None
-    for _, name, spec, conversion in parts:
-        if name is None:
-            continue
-        if conversion or not re.fullmatch(r"(.?[<>][0-9]{1,2})?", spec):
-            what = f"formats {name!r} by {spec!r}; only such as {{Subject:0>2}} are known"
-            raise MerError(f"the folder {template!r} {what}")
-        need_columns(table, rows, [name])
-    return [(text, name, spec) for text, name, spec, _ in parts]
+        return folder.format_map(cells)
+    except KeyError as error:
+        what = f"names the column {error}, but the table has {', '.join(cells)}"
+    except (ValueError, AttributeError, IndexError) as error:
+        what = f"cannot be read ({error}); write as sub{{Subject:0>2}}/{{Filename}}"
+    raise MerError(f"the folder {folder!r} {what}")
 
 
-def _fill(source, entry, target):
+def _make_frames(source, entry, target):
     """Fill the folder ``target`` with a clip's frames, copied or decoded; return what ``write_set``
     asks for.
     """
