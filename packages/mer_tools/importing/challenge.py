@@ -13,6 +13,7 @@ from mer_tools.importing.common import (
     list_folders,
     read_flags,
     read_whole,
+    tell_left_out,
     write_set,
 )
 from mer_tools.importing.tables import need_columns, read_table
@@ -29,11 +30,11 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
     """
     source = check_source(source)
     rows = _read_ids(labels) if labels else {}
-    folders, said = {}, []
+    folders, unnumbered = {}, []
     for folder in list_folders(source, data):
         number = re.search(r"\d+", folder.name)
         if number is None:
-            said.append(f"Left out: the folder {folder.name} (no number in its name).")
+            unnumbered.append(folder.name)
             continue
         other = folders.setdefault(int(number.group()), folder)
         if other != folder:
@@ -52,8 +53,8 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
         alone += subject is None
         flags = read_flags(where, cells, LABELS) if cells else None
         entries.append(Entry(folder.name, subject or folder.name, flags, folder.name, where))
-    if alone:
-        said.append(ALONE.format(alone))
+    said = tell_left_out("folders without a number in their names", unnumbered)
+    said += [ALONE.format(alone)] if alone else []
     about = "mer import 4dme-challenge: seq folders of side-by-side frames"
     info = describe("4DMR challenge", 2, LABELS, about)
     info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"

@@ -20,8 +20,9 @@ ALONE = (
     "becomes leave-one-sequence-out, one person may be in training and test, and results compare "
     "with no published ones."
 )
+KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
-COLUMNS = ("clip", "subject", "onset", "apex", "offset", "fps", "aus", "box", "frames")
+COLUMNS = ("clip", "subject", *KEYS, "fps", "aus", "box", "frames")
 MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
 
 
@@ -100,7 +101,7 @@ def _make_row(info, entry, facts):
     row = {"clip": entry.name, "subject": entry.subject}
     for label in info["labels"]:
         row[label.lower()] = "" if entry.labels is None else int(label in entry.labels)
-    for key, value in zip(("onset", "apex", "offset"), facts.keys, strict=True):
+    for key, value in zip(KEYS, facts.keys, strict=True):
         row[key] = "" if value is None else value
     row["fps"] = "" if facts.fps is None else f"{facts.fps:g}"
     row |= {"aus": entry.aus, "box": format_boxes(facts.boxes)}
@@ -186,7 +187,7 @@ def find_keys(entry, stems):
     if count < 3:
         what = f"{entry.path} holds {holds}, but a clip needs at least 3 (onset, apex, offset)"
         raise MerError(where, what)
-    numbers = {"onset": entry.onset, "apex": entry.apex, "offset": entry.offset}
+    numbers = {key: getattr(entry, key) for key in KEYS}
     if all(number is None for number in numbers.values()):
         return None, None, None
 
@@ -338,6 +339,11 @@ def name_some(names, most=5):
     return ", ".join(names[:most]) + more
 
 
+def tell_left_out(what, names):
+    """Return the sentence that counts and names what was left out, in a list; empty for nothing."""
+    return [f"Left out: {len(names)} {what}: {name_some(names)}."] if names else []
+
+
 def walk_folders(source, data=None):
     """Yield (folder, names of its files) below ``source``, sorted and links followed; hidden ones
     and the folder ``data`` do not count.
@@ -375,6 +381,12 @@ def read_whole(where, cells, column, missing=MISSING):
     if not re.fullmatch(r"[0-9]{1,15}(\.0+)?", text):
         raise MerError(where, f"{column} is {text!r}, but must be a whole number, 0 or more")
     return int(text.split(".")[0])
+
+
+def read_keys(where, cells, columns=KEYS, missing=MISSING):
+    """Return {"onset": ..., "apex": ..., "offset": ...} as ``read_whole`` reads three columns."""
+    numbers = [read_whole(where, cells, column, missing) for column in columns]
+    return dict(zip(KEYS, numbers, strict=True))
 
 
 def read_fps(where, cells, column, missing=MISSING):

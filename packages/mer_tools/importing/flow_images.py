@@ -8,6 +8,7 @@ from mer_tools.importing.common import (
     check_source,
     describe,
     sort_labels,
+    tell_left_out,
     walk_folders,
     write_set,
 )
@@ -60,10 +61,7 @@ def import_flow_images(
     about = f"mer import flow-images: PNG flow images of {phases} phase{'s' * (phases > 1)}"
     info = describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
     said = write_set(source, data, info | {"channels": list(channels)}, entries)
-    if other:
-        count = f"{len(other)} PNG files that do not fit the pattern"
-        said.append(f"Left out: {count} (first: {other[0]}).")
-    return said
+    return said + tell_left_out("PNG files that do not fit the pattern", other)
 
 
 def _list_pngs(source, data):

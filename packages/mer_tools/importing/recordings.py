@@ -3,16 +3,17 @@
 from pathlib import Path
 
 from mer_tools.importing.common import (
+    KEYS,
     MISSING,
     Entry,
     check_source,
     copy_frames,
     describe,
-    name_some,
     read_fps,
-    read_whole,
+    read_keys,
     sort_labels,
     split_labels,
+    tell_left_out,
     walk_folders,
     write_set,
 )
@@ -21,7 +22,7 @@ from mer_tools.importing.tables import need_columns, read_table
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import FRAME_TYPES, encode_png, find_inside
 
-OURS = ("subject", "label", "onset", "apex", "offset", "fps")
+OURS = ("subject", "label", *KEYS, "fps")
 
 
 def import_frames(
@@ -53,17 +54,13 @@ def import_frames(
         path = _fill_in(folder, cells)
         labels = split_labels(where, cells[columns["label"]], missing) if "label" in columns else ()
         labels = labels and tuple(spelling.setdefault(label.lower(), label) for label in labels)
-        keys = {
-            key: read_whole(where, cells, columns.get(key), missing)
-            for key in ("onset", "apex", "offset")
-        }
         entry = Entry(
             name=(str(Path(path).with_suffix("")) if _is_film(path) else path).replace("/", "_"),
             subject=cells[columns["subject"]],
             labels=labels or None,
             path=path,
             where=where,
-            **keys,
+            **read_keys(where, cells, [columns.get(key) for key in KEYS], missing),
             numbers=numbers,
             fps=read_fps(where, cells, columns.get("fps"), missing) or fps,
             cropped=cropped,
@@ -78,11 +75,8 @@ def import_frames(
     if films:
         rest = "" if films == len(entries) else ", and the frames of the others copied"
         said.append(f"{films} films were decoded{rest}.")
-    bare = _find_unlisted(source, entries, data)
-    if bare:
-        count = f"{len(bare)} folders or films that have no row in {Path(table).name}"
-        said.append(f"Left out: {count}: {name_some(bare)}.")
-    return said
+    what = f"folders or films that have no row in {Path(table).name}"
+    return said + tell_left_out(what, _find_unlisted(source, entries, data))
 
 
 def _find_unlisted(source, entries, data):

@@ -12,8 +12,10 @@ from mer_tools.importing.common import (
     describe,
     list_folders,
     name_some,
+    read_keys,
     read_whole,
     split_labels,
+    tell_left_out,
     write_set,
 )
 from mer_tools.importing.tables import PUBLISHED, need_columns, read_table
@@ -56,9 +58,7 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
                 labels=_read_emotion(where, cells["Emotion"]),
                 path=f"{GREY}/{cells['sub_ID']}/{cells['fold_name']}",
                 where=where,
-                onset=read_whole(where, cells, "Onset"),
-                apex=read_whole(where, cells, "Apex"),
-                offset=read_whole(where, cells, "Offset"),
+                **read_keys(where, cells, ("Onset", "Apex", "Offset")),
                 numbers="onset",
                 aus=aus,
             )
@@ -66,10 +66,8 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
     said += _tell_sessions(rows)
     if unread:
         said.append(f"AU cells that cannot be read were left empty: {name_some(unread)}.")
-    bare = _find_unlisted(source, entries, skipped)
-    if bare:
-        count = f"{len(bare)} folders of {GREY} that have no row in {path.name}"
-        said.append(f"Left out: {count}: {name_some(bare)}.")
+    what = f"folders of {GREY} that have no row in {path.name}"
+    said += tell_left_out(what, _find_unlisted(source, entries, skipped))
     info = describe("4DME", 1, LABELS, f"mer import 4dme-release: spreadsheet and {GREY} frames")
     info["licence"] = "4DME: under its licence of the University of Oulu; not to be passed on"
     info["published"] = "4DME"

@@ -11,7 +11,7 @@ from mer_tools.importing.common import (
     list_folders,
     read_flags,
     read_fps,
-    read_whole,
+    read_keys,
     write_set,
 )
 from mer_tools.importing.meshes import film_meshes, list_meshes
@@ -62,8 +62,8 @@ def _read_labels(path, source, folders):
             raise MerError(where, what)
         if clip in entries:
             raise MerError(where, f"the clip {clip!r} is listed twice; keep one row")
-        keys = {key: read_whole(where, cells, key) for key in ("onset", "apex", "offset")}
-        flags, fps = read_flags(where, cells, names), read_fps(where, cells, "fps")
+        flags, keys = read_flags(where, cells, names), read_keys(where, cells)
+        fps = read_fps(where, cells, "fps")
         entries[clip] = Entry(clip, cells["subject"], flags, clip, where, **keys, fps=fps)
     return names, entries
 
