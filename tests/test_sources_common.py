@@ -1,5 +1,3 @@
-import csv
-import json
 import os
 import shutil
 from dataclasses import replace
@@ -14,7 +12,7 @@ from mer_tools.importing.common import (
     sort_labels,
     write_set,
 )
-from mer_tools.importing.tables import PUBLISHED
+from mer_tools.importing.tables import PUBLISHED, read_table
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import open_dataset
 
@@ -58,16 +56,10 @@ def test_key_frames_are_counted_as_the_table_counts_them():
         ("1", (0, 2, 5), STEMS, "do not fit"),
         ("0", (2, 2, 5), STEMS, "onset < apex < offset"),
         ("0", (2, None, 3), STEMS, r"apex \(empty\)"),
-        (
-            "names",
-            (11, 17, 16),
-            STEMS,
-            r"apex is 17, but no frame of a has that number \(they go from 11 to 16\)",
-        ),
+        ("names", (11, 17, 16), STEMS, r"apex is 17, but no frame of a .* from 11 to 16\)"),
         ("names", (1, 2, 3), ["x1_1", "x2_1", "x3_1"], "same last number"),
         ("onset", (None, 3, 5), STEMS, "onset is empty"),
-        ("0", (None, None, None), ["0", "1"], "a holds 2 frames, but a clip needs at least 3"),
-        ("0", (None, None, None), ["0"], "a holds 1 frame, but"),
+        ("0", (None, None, None), ["0"], "a holds 1 frame, but a clip needs at least 3"),
     ],
 )
 def test_key_frames_that_point_nowhere_are_refused(numbers, keys, stems, message):
@@ -76,30 +68,26 @@ def test_key_frames_that_point_nowhere_are_refused(numbers, keys, stems, message
         find_keys(entry, stems)
 
 
-def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path):
-    places = {"away": str(source), "source/inside": "..", "source": ".", "": "source"}
-    for place, expected in places.items():
-        root = tmp_path / place
-        said = write_set(
-            source, root, INFO, [enter("a"), enter("b", labels=None, apex=2, fps=29.97)]
-        )
-        dataset = open_dataset(root)
-        assert said == [
-            "2 clips of 1 subject: Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; "
-            "without labels: 1."
-        ]
-        assert dataset.info["frames"] == expected and [clip.labels for clip in dataset.clips] == [
-            (1, 0, 0, 0, 0),
-            None,
-        ]
-        assert dataset.clips[1].folder.resolve() == source / "b"
-        assert (dataset.clips[1].apex, dataset.clips[1].fps, len(dataset.clips[1].names)) == (
-            2,
-            29.97,
-            6,
-        )
-        (root / "manifest.csv").unlink()
-        (root / "dataset.json").unlink()
+@pytest.mark.parametrize(
+    ("place", "frames"), [("away", None), ("source/inside", ".."), ("source", "."), ("", "source")]
+)
+def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path, place, frames):
+    before, root = contents(source), tmp_path / place
+    entries = [enter("a"), enter("b", labels=None, apex=2, fps=29.97)]
+    said = write_set(source, root, INFO, entries)
+    dataset = open_dataset(root)
+    labels = "Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; without labels: 1."
+    assert said == [f"2 clips of 1 subject: {labels}"]
+    assert dataset.info["frames"] == (frames or str(source)) and not dataset.synthetic
+    assert [clip.labels for clip in dataset.clips] == [(1, 0, 0, 0, 0), None]
+    clip = dataset.clips[1]
+    assert clip.folder.resolve() == source / "b"
+    assert (clip.apex, clip.fps, len(clip.names)) == (2, 29.97, 6)
+    for name in ("manifest.csv", "dataset.json"):  # nothing else was written
+        (root / name).unlink()
+    if place == "source/inside":
+        root.rmdir()
+    assert contents(source) == before
 
 
 def test_copied_frames_can_move(source, tmp_path):
@@ -110,19 +98,14 @@ def test_copied_frames_can_move(source, tmp_path):
     assert len(clip.frames) == 6 and all(path.is_file() for path in clip.frames)
 
 
-def test_unicode_and_spaces_in_names_work(data, tmp_path):
-    source = tmp_path / "größe 微 表情"
-    plant(data, source / "Clip no 1, wütend", 0, "Bild {} ü.png", count=6)
-    for k, make in enumerate((None, copy_frames)):
-        write_set(
-            source,
-            tmp_path / f"däta {k}",
-            INFO,
-            [enter("Clip no 1, wütend", subject='S "1"')],
-            make=make,
-        )
-        clip = open_dataset(tmp_path / f"däta {k}").clips[0]
-        assert clip.subject == 'S "1"' and len(clip.frames) == 6 and clip.frames[0].is_file()
+@pytest.mark.parametrize("make", [None, copy_frames])
+def test_unicode_and_spaces_in_names_work(data, tmp_path, make):
+    name = "Clip no 1, wütend"
+    plant(data, tmp_path / "größe 微 表情" / name, 0, "Bild {} ü.png", count=6)
+    entries = [enter(name, subject='S "1"')]
+    write_set(tmp_path / "größe 微 表情", tmp_path / "däta", INFO, entries, make=make)
+    clip = open_dataset(tmp_path / "däta").clips[0]
+    assert clip.subject == 'S "1"' and len(clip.frames) == 6 and clip.frames[0].is_file()
 
 
 @pytest.mark.parametrize(
@@ -133,165 +116,94 @@ def test_unicode_and_spaces_in_names_work(data, tmp_path):
         ([enter("a"), enter("a", path="b")], "row a: the clip name 'a' stands at"),
         ([enter("a", subject="")], "row a: the subject is ''"),
         ([enter("a", name="x/y")], "row a: the clip name 'x/y'"),
-        ([enter("a", name="a\n")], r"row a: the clip name 'a\\n'"),
         ([enter("a", path="../source/a")], "row a: the path '../source/a' must lead downwards"),
-        ([enter("a", path="/etc")], "row a: the path '/etc' must lead downwards"),
-        ([enter("a", path="C:/x")], "row a: the path 'C:/x' must lead downwards"),
         ([enter("a", path="")], "row a: the path '' must lead downwards"),
         ([enter("a", path="nowhere")], "row a: .*nowhere is missing"),
-        ([enter("a", path="n" * 300)], "row a: .* is missing"),
         ([enter("a", path="empty")], "row a: .*empty: holds no frames"),
         ([enter("a", path="link")], "link: is a link that leads out"),
-        ([enter("a", path="linked")], "row a: .*0000.png: is a link that leads out"),
         ([enter("a"), enter("b", apex=99)], "row b: onset .*apex 99"),
     ],
 )
 @pytest.mark.parametrize("make", [None, copy_frames])
 def test_a_bad_entry_is_named_and_nothing_is_written(source, tmp_path, entries, message, make):
     (source / "empty").mkdir()
-    (source / "linked").mkdir()
-    (tmp_path / "secret").mkdir()
-    shutil.copyfile(source / "a" / "0000.png", tmp_path / "secret" / "0000.png")
-    os.symlink(tmp_path / "secret", source / "link")
-    os.symlink(tmp_path / "secret" / "0000.png", source / "linked" / "0000.png")
-    refuse(
-        message,
-        lambda root, data: write_set(root, data, INFO, entries, make=make),
-        source,
-        tmp_path / "new",
-    )
+    (tmp_path / "elsewhere").mkdir()
+    os.symlink(tmp_path / "elsewhere", source / "link")
+    refuse(message, write_set, source, tmp_path / "new", INFO, entries, make=make)
 
 
-def test_an_exclusive_set_wants_one_label(source, tmp_path):
-    entries = [enter("a", labels=("Negative", "Surprise"))]
-    info = INFO | {"exclusive": True}
-    refuse(
-        "row a: has the labels Negative\\+Surprise",
-        lambda *to: write_set(*to, info, entries),
-        source,
-        tmp_path / "x",
-    )
+def test_all_faults_of_a_table_are_told_at_once(source, tmp_path):
+    entries = [enter("a", apex=99), enter("b"), enter("c", apex=98)]
+    message = r"row a: .*apex 99.*\(and 1 more cannot be used: row c\)"
+    refuse(message, write_set, source, tmp_path / "new", INFO, entries)
+
+
+def test_labels_must_suit_the_set(source, tmp_path):
+    entries, info = [enter("a", labels=("Negative", "Surprise"))], INFO | {"exclusive": True}
+    message = "row a: has the labels Negative\\+Surprise"
+    refuse(message, write_set, source, tmp_path / "x", info, entries)
     for labels in (["Clip"], ["a", "A"]):
-        with pytest.raises(MerError, match="a label cannot be called"):
-            write_set(source, tmp_path / "x", INFO | {"labels": labels}, [enter("a", labels=None)])
+        info, entries = INFO | {"labels": labels}, [enter("a", labels=None)]
+        refuse("a label cannot be called", write_set, source, tmp_path / "x", info, entries)
 
 
-def test_an_existing_dataset_is_never_overwritten(source, tmp_path):
+def test_an_existing_dataset_is_never_overwritten(source):
     write_set(source, source, INFO, [enter("a")])
-    refuse(
-        "manifest.csv: exists already",
-        lambda *to: write_set(*to, INFO, [enter("b")]),
-        source,
-        source,
-    )
-    refuse(
-        "exists already",
-        lambda *to: write_set(*to, INFO, [enter("b")], make=copy_frames),
-        source,
-        source,
-    )
+    for make in (None, copy_frames):
+        refuse("exists already", write_set, source, source, INFO, [enter("b")], make=make)
 
 
 def test_a_full_disk_leaves_nothing(source, tmp_path, monkeypatch):
     def fail(path, *_):
-        raise MerError(f"{path}: cannot be written (No space left on device); nothing was changed")
-
-    monkeypatch.setattr(common, "write_json", fail)
-    for data in (source, tmp_path / "new"):
-        refuse("No space left", lambda *to: write_set(*to, INFO, [enter("a")]), source, data)
+        raise MerError(path, "cannot be written (No space left on device)")
 
     def stop(*_):
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(common, "write_json", fail)
+    for data in (source, tmp_path / "new"):
+        refuse("No space left", write_set, source, data, INFO, [enter("a")])
     monkeypatch.setattr(common.shutil, "copyfile", stop)
-    refuse(
-        "No space",
-        lambda *to: write_set(*to, INFO, [enter("a")], make=copy_frames),
-        source,
-        tmp_path / "new",
-    )
-
-
-@pytest.mark.skipif(
-    os.name == "nt" or os.geteuid() == 0, reason="who may write everywhere cannot be refused"
-)
-def test_a_read_only_folder_is_named(source, tmp_path):
-    tmp_path.chmod(0o500)
-    try:
-        refuse(
-            "cannot be written",
-            lambda *to: write_set(*to, INFO, [enter("a")]),
-            source,
-            tmp_path / "new",
-        )
-    finally:
-        tmp_path.chmod(0o700)
+    refuse("No space", write_set, source, tmp_path / "new", INFO, [enter("a")], make=copy_frames)
 
 
 def test_a_place_that_cannot_be_written_is_named(source, tmp_path):
     (tmp_path / "file").write_text("")
     for data in (tmp_path / "file" / "new", tmp_path / "file"):
-        refuse("file", lambda *to: write_set(*to, INFO, [enter("a")]), source, data)
+        refuse("file", write_set, source, data, INFO, [enter("a")])
 
 
 def test_labels_become_classes_by_a_table(tmp_path):
     sets = [
-        ("Negative",),
-        ("Negative", "Repression"),
-        ("Positive", "Surprise"),
-        ("Others",),
-        ("Others", "Positive"),
-        None,
-    ]
+        ("Negative",), ("Negative", "Repression"), ("Positive", "Surprise"), ("Others",),
+        ("Others", "Positive"), None,
+    ]  # fmt: skip
     entries = [enter(str(k), labels=labels) for k, labels in enumerate(sets)]
     kept, info, said = regroup(entries, INFO | {"published": "4DME"}, "three")
     assert [entry.labels for entry in kept] == [("Negative",), ("Negative",), ("Positive",), None]
-    assert (
-        info["labels"] == ["Negative", "Positive", "Surprise"]
-        and info["exclusive"]
-        and "published" not in info
-    )
+    assert info["labels"] == ["Negative", "Positive", "Surprise"] and info["exclusive"]
+    assert "published" not in info
     assert said == ["2 of 6 clips left out: not of exactly one class of three_classes.csv."]
-    table = write_rows(tmp_path / "own.csv", "label,class", "negative,bad", "others,good")
-    with pytest.raises(MerError, match=r"row 1: the label 'Repression' has no row in own\.csv"):
-        regroup(entries, INFO, table)
-    with pytest.raises(MerError, match=r"own\.csv, row 3: the label 'Negative' stands there twice"):
-        regroup(entries, INFO, write_rows(table, "label,class", "negative,bad", "Negative,good"))
-    with pytest.raises(MerError, match="names 1 classes"):
-        regroup(entries, INFO, write_rows(table, "label,class", "negative,bad"))
+    table = tmp_path / "own.csv"
+    for rows, message in (
+        (["negative,bad", "others,good"], r"row 1: the label 'Repression' has no row in own\.csv"),
+        (["negative,bad", "Negative,good"], r"row 3: the label 'Negative' stands there twice"),
+        (["negative,bad"], "names 1 classes"),
+    ):
+        with pytest.raises(MerError, match=message):
+            regroup(entries, INFO, write_rows(table, "label,class", *rows))
 
 
-def test_the_tables_agree_with_one_another():
-    def read(name):
-        return list(csv.DictReader((PUBLISHED / name).open(encoding="utf-8")))
-
-    assert [row["label"] for row in read("three_classes.csv")] and {
-        row["label"] for row in read("three_classes.csv")
-    } == {*LABELS}
-    counts = {
-        row["what"]: int(row["count"])
-        for row in read("published_counts.csv")
-        if row["set"] == "4DME"
-    }
-    assert (
-        counts["clips"] == 267
-        and counts["subjects"] == 24
-        and set(counts) == {"clips", "subjects", *LABELS}
-    )
+def test_the_published_tables_agree_with_one_another():
+    classes = {row.cells["label"] for row in read_table(PUBLISHED / "three_classes.csv")}
+    assert classes == {*LABELS}
+    rows = [row.cells for row in read_table(PUBLISHED / "published_counts.csv")]
+    counts = {row["what"]: int(row["count"]) for row in rows if row["set"] == "4DME"}
+    assert set(counts) == {"clips", "subjects", *LABELS}
+    assert counts["clips"] == 267 and counts["subjects"] == 24
     assert sum(counts[label] for label in LABELS) == 306  # 1.146 labels a clip
 
 
 def test_labels_stand_in_one_order():
-    assert sort_labels(["happiness", "Others", "negative", "Disgust", "Others"]) == [
-        "negative", "Others", "Disgust", "happiness",
-    ]  # fmt: skip
-
-
-def test_nothing_but_two_files_is_written(source, tmp_path):
-    before = contents(source)
-    write_set(source, tmp_path / "set", INFO, [enter("a")])
-    assert {path.name for path in (tmp_path / "set").iterdir()} == {"manifest.csv", "dataset.json"}
-    about = json.loads((tmp_path / "set" / "dataset.json").read_text(encoding="utf-8"))
-    assert (
-        about["synthetic"] is False and about["source"] == "a test" and contents(source) == before
-    )
+    names = ["happiness", "Others", "negative", "Disgust", "Others"]
+    assert sort_labels(names) == ["negative", "Others", "Disgust", "happiness"]

@@ -1,14 +1,10 @@
-import json
 import os
-import shutil
-import time
 
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools.importing.challenge import import_challenge
 from mer_tools.importing.flow_images import import_flow_images
 from mer_tools.importing.scans import import_obj
-from mer_utils import MerError
 from mer_utils.dataset import open_dataset, read_frames
 
 import cv2
@@ -32,41 +28,28 @@ def test_the_challenge_is_imported(challenge, tmp_path):
     (challenge / "notes").mkdir()
     said = import_challenge(challenge, tmp_path / "set", tmp_path / "labels.csv")
     dataset = open_dataset(tmp_path / "set")
-    assert [clip.name for clip in dataset.clips] == ["seq0", "seq2", "seq10"] and dataset.views == 2
+    assert [clip.name for clip in dataset.clips] == ["seq0", "seq2", "seq10"]
+    assert dataset.views == 2 and not dataset.exclusive
     assert [clip.labels for clip in dataset.clips] == [(0, 1, 0, 0, 0), None, (1, 0, 0, 1, 0)]
-    assert dataset.subjects == ["seq0", "seq10", "seq2"] and not dataset.exclusive
-    assert said[0].startswith(
-        "3 clips of 3 subjects: Negative 1, Positive 1, Repression 0, Surprise 1"
-    )
+    assert dataset.subjects == ["seq0", "seq10", "seq2"]
+    assert dataset.info["frames"] == challenge.resolve().as_posix() and dataset.info["licence"]
+    assert said[0].startswith("3 clips of 3 subjects: Negative 1, Positive 1, Repression 0")
     assert "notes" in said[1] and "leave-one-sequence-out" in said[2] and "3 clips" in said[2]
-    said = import_challenge(challenge, challenge)  # a test folder without labels, beside its frames
-    assert (
-        all(clip.labels is None for clip in open_dataset(challenge).clips)
-        and "without labels: 3" in said[0]
-    )
+    # a test folder without labels, beside its frames
+    assert "without labels: 3" in import_challenge(challenge, challenge)[0]
+    assert all(clip.labels is None for clip in open_dataset(challenge).clips)
 
 
 def test_the_challenge_with_subjects_classes_and_copies(challenge, tmp_path):
-    named = [f"{HEADER},Subject", "10,1,0,0,1,0,S2", "0,0,1,0,0,0,S1", "2,,,,,,S1"]
-    labels = write_rows(tmp_path / "labels.csv", *named)
+    rows = [f"{HEADER},Subject", "10,1,0,0,1,0,S2", "0,0,1,0,0,0,S1", "2,,,,,,S1"]
+    labels = write_rows(tmp_path / "labels.csv", *rows)
     said = import_challenge(challenge, tmp_path / "set", labels, True, "three")
     dataset = open_dataset(tmp_path / "set")
     assert [clip.subject for clip in dataset.clips] == ["S1", "S1"]
     assert dataset.exclusive and dataset.labels == ("Negative", "Positive", "Surprise")
     assert said[1].startswith("1 of 3 clips left out") and len(said) == 2
-    assert (
-        "frames" not in dataset.info
-        and (tmp_path / "set" / "clips" / "seq2" / "frame_4.png").is_file()
-    )
-    write_rows(
-        tmp_path / "labels.csv",
-        f"{HEADER},Subject",
-        "10,1,0,0,0,0,A",
-        "0,0,1,0,0,0,B",
-        "2,0,1,0,0,0,B",
-    )
-    import_challenge(challenge, tmp_path / "named", tmp_path / "labels.csv")
-    assert [clip.subject for clip in open_dataset(tmp_path / "named").clips] == ["B", "B", "A"]
+    assert "frames" not in dataset.info
+    assert (tmp_path / "set" / "clips" / "seq2" / "frame_4.png").is_file()
 
 
 @pytest.mark.parametrize(
@@ -78,10 +61,8 @@ def test_the_challenge_with_subjects_classes_and_copies(challenge, tmp_path):
         ([HEADER, "0,1,0,0,0,0", "5,1,0,0,0,0"], "row 3: Id 5 has no folder seq5"),
         ([HEADER, "seq0,1,0,0,0,0"], "row 2: Id is 'seq0', but must be a whole number"),
         ([HEADER, ",1,0,0,0,0"], "row 2: Id is ''"),
-        ([HEADER, "-1,1,0,0,0,0"], "row 2: Id is '-1'"),
         ([HEADER.replace("Others", "Other"), "0,1,0,0,0,0"], "lacks the column 'Others'"),
         ([f"{HEADER},Subject", "0,1,0,0,0,0,"], "row 2: the subject of Id 0 is missing"),
-        ([HEADER], "has no rows"),
     ],
 )
 def test_a_bad_table_of_the_challenge_is_named(challenge, tmp_path, lines, message):
@@ -93,15 +74,10 @@ def test_bad_folders_of_the_challenge_are_named(challenge, tmp_path):
     out = tmp_path / "set"
     refuse("nowhere: no such folder", import_challenge, tmp_path / "nowhere", out)
     refuse("no such file", import_challenge, challenge, out, tmp_path / "nowhere.csv")
-    shutil.copytree(challenge / "seq2", challenge / "seq02")
+    (challenge / "seq02").mkdir()
     refuse("seq2: has the same number as seq02", import_challenge, challenge, out)
-    shutil.rmtree(challenge / "seq02")
-    (challenge / "seq3").mkdir()
+    (challenge / "seq02").rename(challenge / "seq3")
     refuse("seq3: holds no frames", import_challenge, challenge, out)
-    shutil.copyfile(challenge / "seq2" / "frame_0.png", challenge / "seq3" / "0.png")
-    refuse("seq3: seq3 holds 1 frame, but", import_challenge, challenge, out)
-    (tmp_path / "bare").mkdir()
-    refuse("bare: no clip is left", import_challenge, tmp_path / "bare", out)
 
 
 @pytest.fixture
@@ -116,22 +92,16 @@ def meshes(data, tmp_path):
 @pytest.mark.slow
 def test_meshes_are_filmed(data, meshes, tmp_path):
     first, second = (clip.name for clip in data.clips[:2])
-    labels = write_rows(
-        tmp_path / "labels.csv", "clip,subject,Joy,Fear,apex,fps", f"{second},P1,1,0,1,60"
-    )
-    said = import_obj(meshes, tmp_path / "set", labels, size=96)
+    rows = ["clip,subject,Joy,Fear,apex,fps", f"{second},P1,1,0,1,60"]
+    said = import_obj(meshes, tmp_path / "set", write_rows(tmp_path / "labels.csv", *rows), size=96)
     dataset = open_dataset(tmp_path / "set")
-    assert (
-        dataset.labels == ("Joy", "Fear")
-        and dataset.views == 2
-        and "yaw 25" in dataset.info["source"]
-    )
-    assert [(clip.name, clip.subject, clip.labels) for clip in dataset.clips] == [
-        (first, first, None),
-        (second, "P1", (1, 0)),
-    ]
-    assert (dataset.clips[1].apex, dataset.clips[1].fps) == (1, 60) and "1 clips" in said[1]
-    raw = read_frames(dataset.clips[1])
+    assert dataset.labels == ("Joy", "Fear") and dataset.views == 2
+    assert "yaw 25" in dataset.info["source"] and "1 clips" in said[1]
+    found = [(clip.name, clip.subject, clip.labels) for clip in dataset.clips]
+    assert found == [(first, first, None), (second, "P1", (1, 0))]
+    clip = dataset.clips[1]
+    assert (clip.apex, clip.fps) == (1, 60) and len(clip.boxes) == 2
+    raw = read_frames(clip)
     assert raw.shape == (3, 96, 144) and raw.std() > 10
     assert not np.array_equal(raw[0], raw[1])  # the face moves
     left, right = raw[0, :, :72].astype(int), raw[0, :, 72:].astype(int)
@@ -143,25 +113,21 @@ def test_meshes_are_filmed(data, meshes, tmp_path):
 @pytest.mark.slow
 def test_bad_meshes_leave_nothing(data, meshes, tmp_path):
     out, name = tmp_path / "set", data.clips[0].name
-    labels = write_rows(tmp_path / "labels.csv", "clip,subject,Joy", "nobody,S1,1")
-    refuse("labels.csv, row 2: the clip 'nobody' has no folder", import_obj, meshes, out, labels)
-    write_rows(labels, "clip,subject,Joy", f"{name},S1,1", f"{name},S1,1")
-    refuse("row 3: the clip .* is listed twice", import_obj, meshes, out, labels)
-    write_rows(labels, "clip,subject,Joy", f"{name},S1,yes")
-    refuse("row 2: Joy is 'yes'", import_obj, meshes, out, labels)
-    write_rows(labels, "clip,subject,Joy,fps", f"{name},S1,1,fast")
-    refuse("row 2: fps is 'fast'", import_obj, meshes, out, labels)
-    write_rows(labels, "clip,subject", f"{name},S1")
-    refuse("no column of a label", import_obj, meshes, out, labels)
-    write_rows(labels, "clip,subject,Joy,apex", f"{name},S1,1,2")
-    refuse("row 2: .*apex 2.* do not fit the 3 frames", import_obj, meshes, out, labels, size=64)
+    head = "clip,subject,Joy"
+    for rows, message in (
+        ([head, "nobody,S1,1"], "labels.csv, row 2: the clip 'nobody' has no folder"),
+        ([head, f"{name},S1,1", f"{name},S1,1"], "row 3: the clip .* is listed twice"),
+        ([head, f"{name},S1,yes"], "row 2: Joy is 'yes'"),
+        ([f"{head},fps", f"{name},S1,1,fast"], "row 2: fps is 'fast'"),
+        (["clip,subject", f"{name},S1"], "no column of a label"),
+        ([f"{head},apex", f"{name},S1,1,2"], "row 2: .*apex 2.* do not fit the 3 frames"),
+    ):
+        labels = write_rows(tmp_path / "labels.csv", *rows)
+        refuse(message, import_obj, meshes, out, labels, size=64)
     (meshes / name / "frame_0008.obj").write_text("v 0 0 nan\n")
     refuse("frame_0008.obj", import_obj, meshes, out, size=64)
     (meshes / name / "frame_0008.obj").unlink()
     refuse("has 2 meshes", import_obj, meshes, out, size=64)
-    shutil.rmtree(meshes / name)
-    (meshes / name).mkdir()
-    refuse(name, import_obj, meshes, out, size=64)
 
 
 def draw(path, value, shape=(28, 28, 3)):
@@ -174,11 +140,8 @@ def flow(tmp_path):
     """The layout of published code: a folder per subject, in it u_test and u_train, in these a
     folder a class.
     """
-    for subject, label, clip in (
-        ("006", "0", "006_1_2"),
-        ("006", "2", "006_1_3"),
-        ("s15", "1", "s15_po_01"),
-    ):
+    clips = ("006", "0", "006_1_2"), ("006", "2", "006_1_3"), ("s15", "1", "s15_po_01")
+    for subject, label, clip in clips:
         draw(tmp_path / "flow" / subject / "u_test" / label / f"{clip}.png", 9)
         draw(tmp_path / "flow" / "007" / "u_train" / label / f"{clip}.png", 9)
     return tmp_path / "flow"
@@ -188,35 +151,27 @@ def test_flow_images_are_imported(flow, tmp_path):
     names = {"0": "Negative", "1": "Positive", "2": "Surprise"}
     said = import_flow_images(flow, tmp_path / "set", labels=names, channels=("u", "v", "strain"))
     dataset = open_dataset(tmp_path / "set")
-    assert (
-        dataset.labels == ("Negative", "Positive", "Surprise")
-        and dataset.exclusive
-        and dataset.views == 1
-    )
-    assert dataset.info["channels"] == ["u", "v", "strain"]
+    assert dataset.labels == ("Negative", "Positive", "Surprise")
+    assert dataset.exclusive and dataset.views == 1 and dataset.channels == ["u", "v", "strain"]
     assert [(clip.name, clip.subject, clip.labels) for clip in dataset.clips] == [
         ("006_1_2", "006", (1, 0, 0)),
         ("006_1_3", "006", (0, 0, 1)),
         ("s15_po_01", "s15", (0, 1, 0)),
     ]
     assert dataset.clips[2].frames == (flow / "s15/u_test/1/s15_po_01.png",)
-    assert said[0].startswith("3 clips of 2 subjects: Negative 1") and said[1].startswith(
-        "Left out: 3 PNG files"
-    )
+    assert said[0].startswith("3 clips of 2 subjects: Negative 1")
+    assert said[1].startswith("Left out: 3 PNG files")
 
 
 def test_subject_and_phase_may_stand_in_the_file_name(tmp_path):
     for subject in ("a", "b"):
         for phase in (2, 1):
             draw(tmp_path / "flow" / "fear" / f"{subject}_x_1-{phase}.png", 9)
-    import_flow_images(
-        tmp_path / "flow", tmp_path / "flow", "{label}/{subject}_{clip}-{phase}.png", phases=2
-    )
+    pattern = "{label}/{subject}_{clip}-{phase}.png"
+    import_flow_images(tmp_path / "flow", tmp_path / "flow", pattern, phases=2)
     clips = open_dataset(tmp_path / "flow").clips
-    assert [(clip.name, clip.subject) for clip in clips] == [
-        ("a_x_1", "a"),
-        ("b_x_1", "b"),
-    ]  # x_1 would stand there twice
+    # x_1 would stand there twice
+    assert [(clip.name, clip.subject) for clip in clips] == [("a_x_1", "a"), ("b_x_1", "b")]
     assert [path.name for path in clips[1].frames] == ["b_x_1-1.png", "b_x_1-2.png"]
 
 
@@ -226,15 +181,11 @@ def test_subject_and_phase_may_stand_in_the_file_name(tmp_path):
         ({"pattern": "{clip}.png"}, "must have {subject} and {clip}"),
         ({"pattern": "{subject}/{clip}.tif"}, "end with .png"),
         ({"pattern": "{subject}/{who}/{clip}.png"}, "has {who}, but knows only"),
-        (
-            {"pattern": "{subject}_{clip}.png"},
-            "no PNG fits the pattern .* the first is 006/u_test/0/006_1_2.png",
-        ),
+        ({"pattern": "{subject}_{clip}.png"}, "no PNG fits .* the first is 006/u_test/0/006_1_2"),
         ({"channels": ("u", "v", "w")}, "channels are u, v, w"),
         ({"channels": ("u", "v")}, "channels are u, v"),
         ({"labels": {"0": "Negative"}}, "006_1_3.png: the label '2' is none of those named"),
         ({"phases": 2}, "006_1_2.png: the clip '006_1_2' of 006 has 1 images, but 2 phases"),
-        ({"pattern": "{subject}/{label}/{x}"}, "has {x}"),
     ],
 )
 def test_bad_flow_options_are_refused(flow, tmp_path, options, message):
@@ -242,53 +193,25 @@ def test_bad_flow_options_are_refused(flow, tmp_path, options, message):
 
 
 def test_bad_flow_images_are_named(flow, tmp_path):
-    path = flow / "006" / "u_test" / "2" / "006_1_3.png"
-    draw(flow / "006" / "u_test" / "1" / "006_1_3.png", 9)
-    refuse(
-        "006_1_3.png: the clip '006_1_3' of 006 has two labels",
-        import_flow_images,
-        flow,
-        tmp_path / "set",
-    )
-    (flow / "006" / "u_test" / "1" / "006_1_3.png").unlink()
-    for shape, message in (
-        ((30, 28, 3), "28 x 30 px, but 006/u_test/0"),
-        ((28, 28), "no PNG of three colour channels"),
+    path, other = (flow / "006" / "u_test" / label / "006_1_3.png" for label in "21")
+    rest = import_flow_images, flow, tmp_path / "set"
+    draw(other, 9)
+    refuse("006_1_3.png: the clip '006_1_3' of 006 has two labels", *rest)
+    other.unlink()
+    for picture, message in (
+        (np.zeros((30, 28, 3), np.uint8), "28 x 30 px, but 006/u_test/0"),
+        (np.zeros((28, 28), np.uint8), "no PNG of three colour channels"),
+        (np.zeros((28, 28, 3), np.uint16), "has 16 bits"),
+        (np.zeros((28, 28, 4), np.uint8), "no PNG of three colour channels"),
     ):
-        draw(path, 9, shape)
-        refuse(f"006_1_3.png: .*{message}", import_flow_images, flow, tmp_path / "set")
-    cv2.imwrite(str(path), np.zeros((28, 28, 3), np.uint16))
-    refuse("006_1_3.png: has 16 bits", import_flow_images, flow, tmp_path / "set")
-    cv2.imwrite(str(path), np.zeros((28, 28, 4), np.uint8))
-    refuse("006_1_3.png: ", import_flow_images, flow, tmp_path / "set")
+        cv2.imwrite(str(path), picture)
+        refuse(f"006_1_3.png: .*{message}", *rest)
     path.write_text("not a picture")
-    refuse("006_1_3.png: not readable as an image", import_flow_images, flow, tmp_path / "set")
+    refuse("006_1_3.png: not readable as an image", *rest)
     path.unlink()
     draw(tmp_path / "else.png", 9)
     os.symlink(tmp_path / "else.png", path)
-    refuse("006_1_3.png: is a link that leads out", import_flow_images, flow, tmp_path / "set")
+    refuse("006_1_3.png: is a link that leads out", *rest)
     path.unlink()
     draw(path.with_name("a;b.png"), 9)
-    refuse(
-        "a;b.png: a flow image's path cannot hold ';'", import_flow_images, flow, tmp_path / "set"
-    )
-
-
-def test_a_pattern_cannot_take_for_ever(flow, tmp_path):
-    draw(flow / ("_" * 200 + ".png"), 9)
-    started = time.perf_counter()
-    with pytest.raises(MerError, match="no PNG fits"):
-        import_flow_images(
-            flow, tmp_path / "set", "{subject}_{clip}_{label}_{phase}_{subject}x.png"
-        )
-    assert time.perf_counter() - started < 20
-
-
-def test_dataset_json_says_where_frames_lie(challenge, tmp_path):
-    import_challenge(challenge, tmp_path / "set")
-    info = json.loads((tmp_path / "set" / "dataset.json").read_text(encoding="utf-8"))
-    assert (
-        info["frames"] == challenge.resolve().as_posix()
-        and info["synthetic"] is False
-        and info["licence"]
-    )
+    refuse("a;b.png: a flow image's path cannot hold ';'", *rest)

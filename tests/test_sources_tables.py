@@ -1,9 +1,8 @@
-import os
 import shutil
 
-from mer_tools.importing.recordings import _read_template, import_frames
+from mer_tools.importing.recordings import import_frames
 from mer_tools.importing.release import import_release, mend_rows, parse_aus
-from mer_tools.importing.tables import Row, read_table
+from mer_tools.importing.tables import read_table
 from mer_utils import MerError
 from mer_utils.dataset import open_dataset, read_frames, read_image
 
@@ -12,8 +11,6 @@ import numpy as np
 import openpyxl
 import pytest
 from foreign import plant, refuse, write_rows
-from hypothesis import given
-from hypothesis import strategies as st
 
 COLUMNS = ("fold", "sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs", "AU1")
 ROWS = (
@@ -21,6 +18,7 @@ ROWS = (
     (1, "S13_2nd", "S13_2nd_002_01_1", "Negative", 2040, 2044, 2047, "AUR2+12(k)+45", 1),
     (2, "S20", "S20_001_01_1", "negative + Repression", 5, 99, 12, "what?", None),
 )
+SHEET = "4DME_Labelling_Micro_release v1.xlsx"
 
 
 def write_xlsx(path, rows, columns=COLUMNS):
@@ -38,15 +36,9 @@ def release(data, tmp_path):
     """
     root = tmp_path / "release"
     for k, (_, person, name, _, onset, *_) in enumerate(ROWS):
-        plant(
-            data,
-            root / "gray_micro" / person / name,
-            k,
-            "gray_{}.jpg.png",
-            onset if k == 0 else 1,
-            8,
-        )
-    write_xlsx(root / "4DME_Labelling_Micro_release v1.xlsx", ROWS)
+        folder, first = root / "gray_micro" / person / name, onset if k == 0 else 1
+        plant(data, folder, k, "gray_{}.jpg.png", first, 8)
+    write_xlsx(root / SHEET, ROWS)
     return root
 
 
@@ -56,28 +48,20 @@ def mend(tmp_path, *lines):
 
 def test_the_release_is_imported(release, tmp_path, data):
     plant(data, release / "gray_micro" / "S20" / "S20_009_01_1", 0, count=3)
-    said = import_release(
-        release, tmp_path / "set", faults=mend(tmp_path, "2,clear,Apex,,out of bounds")
-    )
+    faults = mend(tmp_path, "2,clear,Apex,,out of bounds")
+    text = "\n".join(import_release(release, tmp_path / "set", faults=faults))
     dataset = open_dataset(tmp_path / "set")
     assert dataset.views == 1 and not dataset.exclusive and dataset.info["published"] == "4DME"
-    assert [clip.subject for clip in dataset.clips] == ["S13", "S13", "S20"]
-    assert [clip.labels for clip in dataset.clips] == [
-        (0, 1, 0, 1, 0),
-        (1, 0, 0, 0, 0),
-        (1, 0, 1, 0, 0),
+    found = [
+        (clip.subject, clip.labels, clip.onset, clip.apex, clip.offset) for clip in dataset.clips
     ]
-    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [
-        (0, 3, 7),
-        (0, 4, 7),
-        (0, None, 7),
+    assert found == [
+        ("S13", (0, 1, 0, 1, 0), 0, 3, 7),
+        ("S13", (1, 0, 0, 0, 0), 0, 4, 7),
+        ("S20", (1, 0, 1, 0, 0), 0, None, 7),
     ]
-    assert [row.cells["aus"] for row in read_table(tmp_path / "set" / "manifest.csv")] == [
-        "L7",
-        "R2 45",
-        "",
-    ]
-    text = "\n".join(said)
+    rows = read_table(tmp_path / "set" / "manifest.csv")
+    assert [row.cells["aus"] for row in rows] == ["L7", "R2 45", ""]
     assert "S13_1st, S13_2nd are S13" in text and "row 4 'what?'" in text
     assert "row 4 (S20_001_01_1), Apex 99 is now (empty) (out of bounds)" in text
     assert "1 folders of gray_micro that have no row" in text and "S20/S20_009_01_1" in text
@@ -94,22 +78,17 @@ def test_the_release_in_three_classes_and_copied(release, tmp_path):
 
 
 def test_the_sheets_faults_are_mended_by_a_table(release, tmp_path):
-    path = release / "4DME_Labelling_Micro_release v1.xlsx"
+    path = release / SHEET
     rows = read_table(path)
-    table = mend(
-        tmp_path, "0,swap,,1,why", "2,set,Emotion,Surprise+Positive,both", "2,clear,Apex,,far"
-    )
-    cells, skipped, said = mend_rows(path, rows, table)
-    assert [cells[n]["fold_name"] for n in (2, 3)] == ["S13_1st_001_01_1", "S13_2nd_002_01_1"]
-    assert [cells[n]["Emotion"] for n in (2, 3, 4)] == [
-        "Negative",
-        "Positive+Surprise",
-        "Surprise+Positive",
+    lines = "0,swap,,1,why", "2,set,Emotion,Surprise+Positive,both", "2,clear,Apex,,far"
+    cells, skipped, said = mend_rows(path, rows, mend(tmp_path, *lines))
+    columns = ("fold_name", "Emotion", "Onset", "Apex", "AUs")
+    assert [[cells[n][key] for key in columns] for n in (2, 3, 4)] == [
+        ["S13_1st_001_01_1", "Negative", "2040", "2044", "AUR2+12(k)+45"],
+        ["S13_2nd_002_01_1", "Positive+Surprise", "100", "103", "AU4(k)+L7"],
+        ["S20_001_01_1", "Surprise+Positive", "5", "", "what?"],
     ]
-    assert [cells[n]["Onset"] for n in (2, 3)] == ["2040", "100"] and cells[3]["AUs"] == "AU4(k)+L7"
-    assert (
-        cells[4]["Apex"] == "" and skipped == set() and len(said) == 3 and "rows 2 and 3" in said[0]
-    )
+    assert skipped == set() and len(said) == 3 and "rows 2 and 3" in said[0]
     assert rows[0].cells["Emotion"] == "Positive+Surprise"  # the sheet itself is as it was
     assert mend_rows(path, rows, "none")[0][4]["Apex"] == "99"
     # a sheet of three rows is not the one that the built-in table is of
@@ -126,11 +105,8 @@ def test_the_built_in_faults_are_those_of_the_release(tmp_path):
     cells, skipped, said = mend_rows(path, read_table(path))
     changed = [n - 2 for n in cells if ",".join(cells[n].values()) != lines[n - 2]]
     assert changed == [26, 144, 145, 263] and skipped == {"S13_1st_001_01_1"} and len(said) == 4
-    assert (
-        cells[146]["Onset"] == "245"
-        and cells[265]["Emotion"] == "Surprise+Positive"
-        and cells[28]["Apex"] == ""
-    )
+    assert cells[146]["Onset"] == "245" and cells[28]["Apex"] == ""
+    assert cells[265]["Emotion"] == "Surprise+Positive"
 
 
 @pytest.mark.parametrize(
@@ -139,8 +115,6 @@ def test_the_built_in_faults_are_those_of_the_release(tmp_path):
         ("9,clear,Apex,,", "row 2: row 9 \\(counted from 0\\) is not in"),
         ("0,swap,,9,", "row 2: row 9"),
         ("0,swap,,,", "row 2: value is ''"),
-        ("x,clear,Apex,,", "row 2: row is 'x'"),
-        (",clear,Apex,,", "row 2: the action 'clear' needs a row"),
         (",swap,,1,", "row 2: the action 'swap' needs a row"),
         ("0,drop,Apex,,", "row 2: the action 'drop' is not"),
         ("0,clear,Apex,7,", "row 2: the action 'clear' is not"),
@@ -164,73 +138,55 @@ def test_a_bad_table_of_faults_is_named(release, tmp_path, line, message):
         (1, "Offset", 2048, "row 3: .*offset 2048 do not fit the 8 frames"),
         (0, "Apex", 300, "row 2: apex is 300, but no frame .* from 100 to 107"),
         (0, "fold_name", "elsewhere", "row 2: .*elsewhere is missing"),
-        (
-            0,
-            "fold_name",
-            "../S13_1st_001_01_1",
-            "row 2: the clip name '../S13_1st_001_01_1' cannot",
-        ),
-        (0, "sub_ID", "..", "row 2: the path 'gray_micro/../"),
         (0, "sub_ID", None, "row 2: the subject is ''"),
-        (1, "fold_name", "=A1", "cell C3: holds a formula"),
     ],
 )
 def test_a_bad_row_of_the_release_is_named(release, tmp_path, row, column, value, message):
     rows = [list(cells) for cells in ROWS]
     rows[2][5] = None
     rows[row][COLUMNS.index(column)] = value
-    write_xlsx(release / "4DME_Labelling_Micro_release v1.xlsx", rows)
+    write_xlsx(release / SHEET, rows)
     refuse(f"v1.xlsx, {message}", import_release, release, tmp_path / "set", faults="none")
 
 
 def test_the_spreadsheet_is_found_or_asked_for(release, tmp_path):
-    out, sheet = tmp_path / "set", next(release.glob("*.xlsx"))
-    faults = mend(tmp_path, "2,clear,Apex,,")
+    sheet, faults = release / SHEET, mend(tmp_path, "2,clear,Apex,,")
+    rest = import_release, release, tmp_path / "set"
     write_rows(release / "other.csv", "a,b", "1,2")
     shutil.copyfile(sheet, release / "~$lock.xlsx")
     import_release(release, tmp_path / "found", faults=faults)
     shutil.copyfile(sheet, release / "copy.xlsx")
-    refuse(
-        "wants one spreadsheet .* has 4DME.*, copy.xlsx",
-        import_release,
-        release,
-        out,
-        faults=faults,
-    )
+    refuse("wants one spreadsheet .* has 4DME.*, copy.xlsx", *rest, faults=faults)
     import_release(release, tmp_path / "named", sheet=sheet, faults=faults)
-    refuse("lacks the column 'sub_ID'", import_release, release, out, sheet=release / "other.csv")
+    refuse("lacks the column 'sub_ID'", *rest, sheet=release / "other.csv")
     (release / "copy.xlsx").unlink()
     sheet.unlink()
-    (release / "other.csv").unlink()
-    (release / "~$lock.xlsx").unlink()
-    refuse("but has none; name it", import_release, release, out)
+    refuse("but has none; name it", *rest)
     write_xlsx(sheet, ROWS)
     shutil.rmtree(release / "gray_micro")
-    refuse("holds no folder gray_micro", import_release, release, out, faults=faults)
+    refuse("holds no folder gray_micro", *rest, faults=faults)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("AU4(k)+L7", "L7"), ("AUR2+12(k)+45", "R2 45"), ("AU1+2+5", "1 2 5"), ("AU4(K)", ""),
-        ("", ""),
-        ("AU1 + AU2", "1 2"), ("aul12", "L12"), ("AU06", "6"),
+        ("", ""), ("AU1 + AU2", "1 2"), ("aul12", "L12"), ("AU06", "6"),
+        ("AU", None), ("blink", None), ("AU4++7", None), ("AU123", None), ("AUX4", None),
     ],
 )  # fmt: skip
-def test_au_strings_are_read(text, expected):
-    assert parse_aus(text) == expected
+def test_au_strings_are_read_or_refused(text, expected):
+    if expected is None:
+        with pytest.raises(MerError, match="is no action unit"):
+            parse_aus(text)
+    else:
+        assert parse_aus(text) == expected
 
 
-@pytest.mark.parametrize("text", ["AU", "blink", "AU4++7", "AU4,7", "AU123", "AUX4"])
-def test_other_au_strings_are_refused(text):
-    with pytest.raises(MerError, match="is no action unit") as caught:
-        parse_aus(text)
-    assert "\n" not in str(caught.value)
-
-
-THEIRS = {"subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame",
-    "apex": "ApexFrame",
-          "offset": "OffsetFrame"}  # fmt: skip
+THEIRS = {
+    "subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame",
+    "apex": "ApexFrame", "offset": "OffsetFrame",
+}  # fmt: skip
 FOLDER = "sub{Subject:0>2}/{Filename}"
 CASME = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
 LISTED = (
@@ -250,64 +206,47 @@ def casme(data, tmp_path):
 
 
 def test_a_single_view_set_is_imported(casme, tmp_path):
-    import_frames(casme, tmp_path / "set", tmp_path / "coding.xlsx", FOLDER, THEIRS, fps=200)
+    rest = tmp_path / "coding.xlsx", FOLDER, THEIRS
+    import_frames(casme, tmp_path / "set", *rest, fps=200)
     dataset = open_dataset(tmp_path / "set")
     assert dataset.labels == ("Others", "disgust", "happiness")
     assert dataset.exclusive and dataset.views == 1 and dataset.subjects == ["1", "26"]
-    assert [clip.name for clip in dataset.clips] == ["sub01_EP02 01f", "sub01_EP03", "sub26_EP01"]
-    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [
-        (0, 4, 9),
-        (0, None, 7),
-        (0, 2, 7),
+    assert [(clip.name, clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [
+        ("sub01_EP02 01f", 0, 4, 9),
+        ("sub01_EP03", 0, None, 7),
+        ("sub26_EP01", 0, 2, 7),
     ]
-    assert dataset.clips[0].fps == 200
-    table = write_rows(
-        tmp_path / "classes.csv", "label,class", "happiness,good", "disgust,bad", "Others,"
-    )
-    said = import_frames(
-        casme, tmp_path / "two", tmp_path / "coding.xlsx", FOLDER, THEIRS, table, copy=True
-    )
-    assert (
-        open_dataset(tmp_path / "two").labels == ("good", "bad")
-        and "1 of 3 clips left out" in said[1]
-    )
+    assert dataset.clips[0].fps == 200 and dataset.clips[0].boxes is None
+    classes = "happiness,good", "disgust,bad", "Others,"
+    table = write_rows(tmp_path / "classes.csv", "label,class", *classes)
+    said = import_frames(casme, tmp_path / "two", *rest, table, copy=True)
+    assert open_dataset(tmp_path / "two").labels == ("good", "bad")
+    assert "1 of 3 clips left out" in said[1]
 
 
-def test_face_crops_are_used_whole_and_notes_may_stand_above_the_header(casme, tmp_path):
-    write_xlsx(
-        tmp_path / "notes.xlsx",
-        [("", "a b", "", "", "", ""), CASME, *LISTED],
-        ("coded by", "x", "", "", "", ""),
-    )
-    options = {"cropped": True, "header_row": 3}
-    for name, copy in (("there", False), ("copied", True)):
-        import_frames(
-            casme, tmp_path / name, tmp_path / "notes.xlsx", FOLDER, THEIRS, copy=copy, **options
-        )
-        clip = open_dataset(tmp_path / name).clips[0]
-        height, width = read_image(clip.frames[0]).shape
-        assert clip.boxes == ((0, 0, width, height),)
-    write_xlsx(tmp_path / "coding.xlsx", LISTED, CASME)
-    import_frames(casme, tmp_path / "found", tmp_path / "coding.xlsx", FOLDER, THEIRS)
-    assert open_dataset(tmp_path / "found").clips[0].boxes is None
+@pytest.mark.parametrize("copy", [False, True])
+def test_face_crops_are_used_whole_and_notes_may_stand_above_the_header(casme, tmp_path, copy):
+    rows = [("", "a b", "", "", "", ""), CASME, *LISTED]
+    table = write_xlsx(tmp_path / "notes.xlsx", rows, ("coded by", "x", "", "", "", ""))
+    options = {"cropped": True, "header_row": 3, "copy": copy}
+    import_frames(casme, tmp_path / "set", table, FOLDER, THEIRS, **options)
+    clip = open_dataset(tmp_path / "set").clips[0]
+    height, width = read_image(clip.frames[0]).shape
+    assert clip.boxes == ((0, 0, width, height),)
 
 
 def test_frames_may_be_counted_and_labels_missing(data, tmp_path):
-    plant(data, tmp_path / "s" / "a", 0, count=9)
-    plant(data, tmp_path / "s" / "b", 1, count=9)
-    table = write_rows(
-        tmp_path / "t.csv", "clip;subject;label;onset;apex;offset", "a;1;x+y;1;5;9", "b;1;NaN;;;"
-    )
-    import_frames(tmp_path / "s", tmp_path / "set", table, numbers="1", exclusive=False, views=2)
+    for k, name in enumerate(("a", "b", "unlisted")):
+        plant(data, tmp_path / "s" / name, k, count=9)
+    rows = "clip;subject;label;onset;apex;offset", "a;1;x+y;1;5;9", "b;1;NaN;;;"
+    options = {"numbers": "1", "exclusive": False, "views": 2}
+    table = write_rows(tmp_path / "t.csv", *rows)
+    said = import_frames(tmp_path / "s", tmp_path / "set", table, **options)
     dataset = open_dataset(tmp_path / "set")
-    assert dataset.labels == ("x", "y") and [clip.labels for clip in dataset.clips] == [
-        (1, 1),
-        None,
-    ]
-    assert [(clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [
-        (0, 4, 8),
-        (0, None, 8),
-    ]
+    assert dataset.labels == ("x", "y")
+    found = [(clip.labels, clip.onset, clip.apex, clip.offset) for clip in dataset.clips]
+    assert found == [((1, 1), 0, 4, 8), (None, 0, None, 8)]
+    assert said[1] == "Left out: 1 folders or films that have no row in t.csv: unlisted."
 
 
 def film(path, frames, fps):
@@ -320,53 +259,38 @@ def film(path, frames, fps):
 
 
 def test_films_are_decoded_and_mixed_with_frames(data, tmp_path):
-    raw = read_frames(data.clips[0])[:8]
-    film(tmp_path / "s" / "P1" / "one clip.avi", raw, 50)
-    film(tmp_path / "s" / "P1" / "two.mp4", raw, 30)
-    plant(data, tmp_path / "s" / "P2" / "three", 1, count=7)
-    table = write_rows(
-        tmp_path / "t.csv",
-        "who,what,kind,first,rate",
-        "P1,one clip.avi,a,1,",
-        "P1,two.mp4,b,,200",
-        "P2,three,a,2,",
-    )
+    source, raw = tmp_path / "s", read_frames(data.clips[0])[:8]
+    film(source / "P1" / "one clip.avi", raw, 50)
+    film(source / "P1" / "two.mp4", raw, 30)
+    plant(data, source / "P2" / "three", 1, count=7)
+    rows = "P1,one clip.avi,a,1,", "P1,two.mp4,b,,200", "P2,three,a,2,"
+    table = write_rows(tmp_path / "t.csv", "who,what,kind,first,rate", *rows)
     columns = {"subject": "who", "label": "kind", "onset": "first", "fps": "rate"}
-    said = import_frames(
-        tmp_path / "s", tmp_path / "set", table, "{who}/{what}", columns, numbers="0", views=2
-    )
+    rest = table, "{who}/{what}", columns
+    said = import_frames(source, tmp_path / "set", *rest, numbers="0", views=2)
     clips = open_dataset(tmp_path / "set").clips
-    assert [(clip.name, clip.fps, clip.onset) for clip in clips] == [
-        ("P1_one clip", 50, 1), ("P1_two", 200, 0), ("P2_three", None, 2),
+    assert [(clip.name, clip.fps, clip.onset, len(clip.frames)) for clip in clips] == [
+        ("P1_one clip", 50, 1, 8), ("P1_two", 200, 0, 8), ("P2_three", None, 2, 7),
     ]  # fmt: skip
-    assert [len(clip.frames) for clip in clips] == [8, 8, 7] and "2 films were decoded" in said[1]
-    read = read_frames(clips[0])
+    assert "2 films were decoded" in said[1]
+    decoded = read_frames(clips[0])
     # compressed with loss
-    assert read.shape == raw.shape and np.abs(read.astype(int) - raw).mean() < 4
-    refuse("row 2: the frames of the film P1/one clip.avi have no names", import_frames,
-        tmp_path / "s", tmp_path / "x",
-           table, "{who}/{what}", columns)  # fmt: skip
-    (tmp_path / "s" / "P1" / "two.mp4").write_text("no film")
-    refuse("t.csv, row 3: .*two.mp4: not readable as a film", import_frames, tmp_path / "s",
-        tmp_path / "x", table,
-           "{who}/{what}", columns, numbers="0")  # fmt: skip
+    assert decoded.shape == raw.shape and np.abs(decoded.astype(int) - raw).mean() < 4
+    out, unnamed = tmp_path / "x", "row 2: the frames of the film P1/one clip.avi have no names"
+    refuse(unnamed, import_frames, source, out, *rest)
+    (source / "P1" / "two.mp4").write_text("no film")
+    message = "t.csv, row 3: .*two.mp4: not readable as a film"
+    refuse(message, import_frames, source, out, *rest, numbers="0")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folder": "{Subject.__class__}"}, "lacks the column 'Subject.__class__'"),
-        ({"folder": "{Subject[0]}"}, "lacks the column 'Subject\\[0\\]'"),
-        ({"folder": "{0}"}, "lacks the column '0'"),
-        ({"folder": "{Subject!r}"}, "formats 'Subject'"),
-        ({"folder": "{Subject:>999999999}"}, "formats 'Subject' by '>999999999'"),
-        ({"folder": "{Subject:{Filename}}"}, "formats 'Subject'"),
+        ({"folder": "{0}"}, "cannot be read"),
+        ({"folder": "sub{Clip}"}, "names the column 'Clip', but the table has Subject, Filename"),
+        ({"folder": "{Subject:d}"}, "cannot be read"),
         ({"folder": "{Subject"}, "cannot be read"),
-        (
-            {"folder": "../casme/{Filename}"},
-            "row 2: the path '../casme/EP02 01f' must lead downwards",
-        ),
-        ({"folder": "/{Filename}"}, "row 2: the path '/EP02 01f' must lead"),
+        ({"folder": "../casme/{Filename}"}, "row 2: the path '../casme/EP02 01f' must lead down"),
         ({"folder": "sub{Subject:0>2}"}, "row 3: the path 'sub01' stands at .*row 2 already"),
         ({"folder": "sub{Subject}/{Filename}"}, "row 2: .*sub1/EP02 01f is missing"),
         ({"columns": THEIRS | {"apex": "Apex"}}, "lacks the column 'Apex'"),
@@ -382,44 +306,3 @@ def test_films_are_decoded_and_mixed_with_frames(data, tmp_path):
 def test_bad_options_are_refused(casme, tmp_path, options, message):
     given = {"folder": FOLDER, "columns": THEIRS} | options
     refuse(message, import_frames, casme, tmp_path / "set", tmp_path / "coding.xlsx", **given)
-
-
-def test_bad_rows_and_folders_are_named(casme, tmp_path):
-    out, table = tmp_path / "set", tmp_path / "coding.xlsx"
-    rest = (table, FOLDER, THEIRS)
-
-    def check(message, *row):
-        write_xlsx(table, (LISTED[1], row), CASME)
-        refuse(f"coding.xlsx, row 3: {message}", import_frames, casme, out, *rest)
-
-    check("ApexFrame is 'top'", 1, "EP02 01f", 46, "top", 55, "x")
-    check("apex is 90, but no frame", 1, "EP02 01f", 46, 90, 55, "x")
-    check("has the labels x\\+y, but exactly one", 1, "EP02 01f", 46, 50, 55, "x+y")
-    check("the subject is ''", None, "EP02 01f", 46, 50, 55, "x")
-    shutil.rmtree(casme / "sub01" / "EP02 01f")
-    (casme / "sub01" / "EP02 01f").mkdir()
-    check(".*EP02 01f: holds no frames", 1, "EP02 01f", 46, 50, 55, "x")
-    (casme / "sub01" / "EP02 01f").rmdir()
-    os.symlink(tmp_path, casme / "sub01" / "EP02 01f")
-    refuse("EP02 01f: is a link that leads out", import_frames, casme, out, *rest)
-    refuse("no such file", import_frames, casme, out, tmp_path / "nowhere.csv")
-
-
-@given(st.text("AULRk0123456789+() ｋ１\n", max_size=30) | st.text(max_size=30))
-def test_any_au_string_is_read_or_refused(text):
-    try:
-        assert all(part.lstrip("LR").isdigit() for part in parse_aus(text).split())
-    except MerError as error:
-        assert "\n" not in str(error)
-
-
-@given(st.text("{}:<>0!.[]ax/\n", max_size=20) | st.text(max_size=20))
-def test_any_folder_template_is_read_or_refused(template):
-    rows = [Row(2, {"a": "1", "x": "2"})]
-    try:
-        parts = _read_template("t.csv", rows, template)
-    except MerError as error:
-        assert "\n" not in str(error)
-    else:
-        assert {name for _, name, _ in parts} <= {"a", "x", None}
-        assert sum(len(format("1", spec or "")) for _, _, spec in parts) < 99 * len(parts) + 1

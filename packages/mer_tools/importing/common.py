@@ -1,10 +1,12 @@
-"""Other people's layouts become datasets: what all sources of import share."""
+"""What all sources of import share: entries become a dataset after one set of checks."""
 
 import os
 import re
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mer_tools.importing.tables import PUBLISHED, need_columns, read_table, write_table
 from mer_utils import LABELS, MerError
@@ -14,13 +16,13 @@ from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import format_boxes
 
 ALONE = (
-    "Of {} clips the subject is not known and each counts as its own: leave-one-subject-out is "
-    "then leave-one-sequence-"
-    "out; one person may be in training and test, and results compare with no published ones."
+    "The subject of {} clips is not known, and each counts as its own: leave-one-subject-out "
+    "becomes leave-one-sequence-out, one person may be in training and test, and results compare "
+    "with no published ones."
 )
-# of a manifest: no labels
-COLUMNS = ("clip", "subject", "onset", "apex", "offset", "fps", "aus", "box", "frames")
-LONGEST_NAME = 200  # bytes of a clip's name: a file's name may have 255, endings and all
+KEYS = ("onset", "apex", "offset")
+# columns of a manifest that are no labels
+COLUMNS = ("clip", "subject", *KEYS, "fps", "aus", "box", "frames")
 MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
 
 
@@ -42,13 +44,22 @@ class Entry:
     cropped: bool = False  # the frames are face crops: the box is the whole view
 
 
-def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
-    """Write a dataset of Entries to the folder ``data`` and return sentences that say what it
-    holds.
+class Facts(NamedTuple):
+    """What a clip's frames add to its Entry."""
 
-    ``make(source, entry, target)`` fills a clip's folder and returns the frames' file stems, fps
-    (or None), notes and, if it knows them, the face's boxes; without it frames stay where they are,
-    and ``data`` may be a folder with files but no dataset. All, or nothing.
+    keys: tuple  # onset, apex, offset: indices into the frames, or None
+    fps: float | None
+    notes: tuple  # sentences for the reader
+    boxes: list  # one (x0, y0, x1, y1) px per view, or none
+
+
+def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
+    """Write a dataset of Entries to the folder ``data``, all or nothing; return sentences that say
+    what it holds.
+
+    ``make(source, entry, target)`` fills a clip's folder and returns the file stems of its frames,
+    fps (or None), notes, and the face's boxes (or None). Without it frames stay where they are, and
+    ``data`` may be a folder that exists. ``classes``: see ``regroup``. Raises MerError.
     """
     data, said = Path(data), []
     if classes:
@@ -56,45 +67,45 @@ def write_set(source, data, info, entries, classes=None, make=None, jobs=1):
     _check_entries(source, info, entries)
     if make:
         with new_folder(data) as part:
-            made = run_jobs(
-                _make_clip, [(make, source, info, entry, part / "clips") for entry in entries], jobs
-            )
-            _write_files(
-                part, info, [_make_row(info, *each) for each in zip(entries, made, strict=True)]
-            )
+            tasks = [(make, source, info, entry, part / "clips") for entry in entries]
+            facts = run_jobs(_make_clip, tasks, jobs)
+            _write_files(part, info, entries, facts)
     else:
-        made = _look_up_all(source, info, entries)
-        rows = [
-            _make_row(info, *each) | {"frames": each[0].path}
-            for each in zip(entries, made, strict=True)
-        ]
+        facts = _look_up_all(source, info, entries)
         info = info | {"frames": _relate(source, data)}
-        if data.is_dir():
-            _write_files(data, info, rows)
-        else:
-            with new_folder(data) as part:
-                _write_files(part, info, rows)
-    return [
-        _count(info, entries),
-        *said,
-        *dict.fromkeys(note for _, _, notes, _ in made for note in notes),
-    ]
+        with nullcontext(data) if data.is_dir() else new_folder(data) as part:
+            _write_files(part, info, entries, facts)
+    notes = dict.fromkeys(note for clip in facts for note in clip.notes)
+    return [_count(info, entries), *said, *notes]
 
 
-def _write_files(folder, info, rows):
+def _write_files(folder, info, entries, facts):
     """Write manifest.csv and, last, dataset.json: both, or neither."""
     manifest, about = folder / "manifest.csv", folder / "dataset.json"
     for path in (manifest, about):
         if path.exists():
             raise MerError(path, "exists already; remove it or choose a new folder for the dataset")
-    bare = [key for key in ("aus", "box") if not any(row[key] for row in rows)]
-    rows = [{key: value for key, value in row.items() if key not in bare} for row in rows]
+    rows = [_make_row(info, *pair) for pair in zip(entries, facts, strict=True)]
+    for key in ("aus", "box"):
+        if not any(row[key] for row in rows):
+            rows = [{name: row[name] for name in row if name != key} for row in rows]
     write_table(manifest, rows)
     try:
         write_json(about, info)
     except MerError:
         manifest.unlink()
         raise
+
+
+def _make_row(info, entry, facts):
+    row = {"clip": entry.name, "subject": entry.subject}
+    for label in info["labels"]:
+        row[label.lower()] = "" if entry.labels is None else int(label in entry.labels)
+    for key, value in zip(KEYS, facts.keys, strict=True):
+        row[key] = "" if value is None else value
+    row["fps"] = "" if facts.fps is None else f"{facts.fps:g}"
+    row |= {"aus": entry.aus, "box": format_boxes(facts.boxes)}
+    return row | ({"frames": entry.path} if "frames" in info else {})
 
 
 def _relate(source, data):
@@ -106,33 +117,13 @@ def _relate(source, data):
     return Path(os.path.relpath(source, data) if near else source).as_posix()
 
 
-def _make_row(info, entry, made):
-    (onset, apex, offset), fps, _, boxes = made
-    flags = ["" if entry.labels is None else int(label in entry.labels) for label in info["labels"]]
-    keys = {
-        "onset": onset,
-        "apex": apex,
-        "offset": offset,
-        "fps": None if fps is None else f"{fps:g}",
-    }
-    keys = {key: "" if value is None else value for key, value in keys.items()}
-    labels = dict(zip(map(str.lower, info["labels"]), flags, strict=True))
-    return {
-        "clip": entry.name,
-        "subject": entry.subject,
-        **labels,
-        **keys,
-        "aus": entry.aus,
-        "box": format_boxes(boxes),
-    }
-
-
 def _make_clip(make, source, info, entry, clips):
     folder = clips / entry.name
     folder.mkdir(parents=True)
-    stems, fps, notes, *known = make(source, entry, folder)
-    boxes = known[0] if known else _whole_views(info, entry, list_frames(folder))
-    return find_keys(entry, stems), fps if entry.fps is None else entry.fps, notes, boxes
+    stems, fps, notes, boxes = make(source, entry, folder)
+    if boxes is None:
+        boxes = _whole_views(info, entry, list_frames(folder))
+    return Facts(find_keys(entry, stems), entry.fps or fps, tuple(notes), boxes)
 
 
 def _whole_views(info, entry, paths):
@@ -144,29 +135,27 @@ def _whole_views(info, entry, paths):
 
 
 def _look_up_all(source, info, entries):
-    """Return key frames, fps and no notes of each clip, its frames left where they are; one
-    MerError for all faults.
-    """
-    made, bad = [], []
+    """Return the Facts of clips whose frames stay where they are; one MerError for all faults."""
+    facts, errors = [], []
     for entry in entries:
         try:
-            made.append(_look_up(source, info, entry))
+            facts.append(_look_up(source, info, entry))
         except MerError as error:
-            bad.append((entry.where.rpartition(", ")[2], error))
-    if len(bad) > 1:
-        others = ", ".join(where for where, _ in bad[1:20]) + ", ..." * (len(bad) > 20)
-        raise MerError(f"{bad[0][1]} (and {len(bad) - 1} more cannot be used: {others})")
-    if bad:
-        raise bad[0][1]
-    return made
+            errors.append((entry.where.rpartition(", ")[2], error))
+    if len(errors) > 1:
+        others = ", ".join(where for where, _ in errors[1:20]) + ", ..." * (len(errors) > 20)
+        raise MerError(f"{errors[0][1]} (and {len(errors) - 1} more cannot be used: {others})")
+    if errors:
+        raise errors[0][1]
+    return facts
 
 
 def _look_up(source, info, entry):
     if "channels" in info:
-        return (None, None, None), None, (), []
+        return Facts((None, None, None), None, (), [])
     paths = list_entry(source, entry)
-    boxes = _whole_views(info, entry, paths)
-    return find_keys(entry, [path.stem for path in paths]), entry.fps, (), boxes
+    keys = find_keys(entry, [path.stem for path in paths])
+    return Facts(keys, entry.fps, (), _whole_views(info, entry, paths))
 
 
 def list_entry(source, entry):
@@ -178,11 +167,11 @@ def list_entry(source, entry):
 
 
 def copy_frames(source, entry, target):
-    """Copy an Entry's frames into the folder ``target``; return their stems, no fps, no notes."""
+    """Copy an Entry's frames into the folder ``target``; return what ``write_set`` asks for."""
     paths = list_entry(source, entry)
     for path in paths:
         shutil.copyfile(path, target / path.name)
-    return [path.stem for path in paths], None, ()
+    return [path.stem for path in paths], None, (), None
 
 
 def find_keys(entry, stems):
@@ -193,58 +182,47 @@ def find_keys(entry, stems):
     else frames from the onset, the first frame. Raises MerError (row, column) for numbers that
     point at no frame or are not in order.
     """
-    if len(stems) < 3:
-        raise MerError(
-            entry.where,
-            f"{entry.path} holds {len(stems)} frame{'s' * (len(stems) > 1)}, but "
-            "a clip needs at least "
-            "3 (onset, apex, offset)",
-        )
-    given = {"onset": entry.onset, "apex": entry.apex, "offset": entry.offset}
-    if not any(value is not None for value in given.values()):
+    where, count = entry.where, len(stems)
+    holds = f"{count} frame{'s' * (count > 1)}"
+    if count < 3:
+        what = f"{entry.path} holds {holds}, but a clip needs at least 3 (onset, apex, offset)"
+        raise MerError(where, what)
+    numbers = {key: getattr(entry, key) for key in KEYS}
+    if all(number is None for number in numbers.values()):
         return None, None, None
+
     places = {int(re.findall(r"\d+", stem)[-1]): k for k, stem in enumerate(stems)}
-    if entry.numbers == "names" or (
-        entry.numbers == "onset" and {entry.onset, entry.offset} <= set(places)
-    ):
-        if len(places) < len(stems):
-            raise MerError(
-                entry.where, f"two frames of {entry.path} have the same last number in their names"
-            )
-        low, high = min(places), max(places)
-        for key, value in given.items():
-            if value is not None and value not in places:
-                raise MerError(
-                    entry.where,
-                    f"{key} is {value}, but no frame of {entry.path} has that "
-                    "number (they go from "
-                    f"{low} to {high})",
-                )
-        keys = [None if value is None else places[value] for value in given.values()]
+    both_named = entry.onset in places and entry.offset in places
+    if entry.numbers == "names" or (entry.numbers == "onset" and both_named):
+        if len(places) < count:
+            raise MerError(where, f"two frames of {entry.path} have the same last number")
+        for key, number in numbers.items():
+            if number is not None and number not in places:
+                span = f"they go from {min(places)} to {max(places)}"
+                what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
+                raise MerError(where, what)
+        keys = [places.get(number) for number in numbers.values()]
     else:
         if entry.numbers == "onset" and entry.onset is None:
-            raise MerError(
-                entry.where, "onset is empty, and the other numbers count from it; fill it in"
-            )
+            raise MerError(where, "onset is empty, and the other numbers count from it; fill it in")
         first = entry.onset if entry.numbers == "onset" else int(entry.numbers)
-        keys = [None if value is None else value - first for value in given.values()]
-    onset, apex, offset = keys
-    start, end = onset or 0, len(stems) - 1 if offset is None else offset
-    if (
-        not 0 <= start < end - 1
-        or end >= len(stems)
-        or (apex is not None and not start < apex < end)
-    ):
-        shown = ", ".join(
-            f"{key} {'(empty)' if value is None else value}" for key, value in given.items()
-        )
-        raise MerError(
-            entry.where,
-            f"{shown} do not fit the {len(stems)} frames of {entry.path}; onset < "
-            "apex < offset must "
-            "lie within them (an empty apex is found from the motion)",
-        )
-    return onset, apex, offset
+        keys = [None if number is None else number - first for number in numbers.values()]
+
+    if not are_key_frames(*keys, count):
+        shown = [f"{key} {'(empty)' if n is None else n}" for key, n in numbers.items()]
+        what = f"{', '.join(shown)} do not fit the {holds} of {entry.path}"
+        rule = "onset < apex < offset must lie within them (an empty apex is found from the motion)"
+        raise MerError(where, f"{what}; {rule}")
+    return tuple(keys)
+
+
+def are_key_frames(onset, apex, offset, count):
+    """Return whether onset < apex < offset holds within ``count`` frames counted from 0; an onset
+    or offset that is None is the first or last frame, an apex that is None needs room.
+    """
+    onset, offset = onset or 0, count - 1 if offset is None else offset
+    apex = onset + 1 if apex is None else apex
+    return 0 <= onset < apex < offset < count
 
 
 def _check_entries(source, info, entries):
@@ -254,39 +232,33 @@ def _check_entries(source, info, entries):
     if not entries:
         raise MerError(source, "no clip is left; see what the kind of import expects there")
     lower = [label.lower() for label in info["labels"]]
-    for k, label in enumerate(lower):
-        if label in lower[:k] or label in COLUMNS:
-            raise MerError(source, f"a label cannot be called {info['labels'][k]!r}; rename it")
-    names, paths = {}, {}
+    for label in info["labels"]:
+        if lower.count(label.lower()) > 1 or label.lower() in COLUMNS:
+            raise MerError(source, f"a label cannot be called {label!r}; rename it")
+    first_use = {}
     for entry in entries:
-        name = entry.name
-        if re.search(f"/|{UNSAFE}", name) or name.strip() != name or name in ("", ".", ".."):
-            raise MerError(
-                entry.where,
-                f"the clip name {name!r} cannot be a folder's name everywhere; rename it",
-            )
-        if len(name.encode()) > LONGEST_NAME:
-            raise MerError(
-                entry.where,
-                f"the clip name {name[:40]!r}... is over {LONGEST_NAME} bytes long; shorten it",
-            )
-        if not entry.subject or re.search(UNSAFE, entry.subject):
-            raise MerError(entry.where, f"the subject is {entry.subject!r}, but must be a name")
-        if info["exclusive"] and entry.labels is not None and len(entry.labels) != 1:
-            shown = "+".join(entry.labels) or "none"
-            raise MerError(
-                entry.where,
-                f"has the labels {shown}, but exactly one is wanted in an exclusive set",
-            )
-        for seen, key, what in ((paths, entry.path, "path"), (names, entry.name, "clip name")):
-            if key in seen:
-                raise MerError(
-                    entry.where,
-                    f"the {what} {key!r} stands at {seen[key]} already; keep one of them",
-                )
-            seen[key] = entry.where
-        for part in entry.path.split(";") if "channels" in info else [entry.path]:
-            find_inside(source, part, entry.where)
+        if fault := _find_fault(info, entry):
+            raise MerError(entry.where, fault)
+        for what, name in (("path", entry.path), ("clip name", entry.name)):
+            if before := first_use.get((what, name)):
+                fault = f"the {what} {name!r} stands at {before} already; keep one of them"
+                raise MerError(entry.where, fault)
+            first_use[what, name] = entry.where
+        for path in entry.path.split(";") if "channels" in info else [entry.path]:
+            find_inside(source, path, entry.where)
+
+
+def _find_fault(info, entry):
+    """Return what is wrong with the names or labels of an Entry, or None."""
+    name, subject, labels = entry.name, entry.subject, entry.labels
+    if re.search(f"/|{UNSAFE}", name) or name.strip() != name or name in ("", ".", ".."):
+        return f"the clip name {name!r} cannot be a folder's name everywhere; rename it"
+    if not subject or re.search(UNSAFE, subject):
+        return f"the subject is {subject!r}, but must be a name"
+    if info["exclusive"] and labels is not None and len(labels) != 1:
+        labels = "+".join(labels) or "none"
+        return f"has the labels {labels}, but exactly one is wanted in an exclusive set"
+    return None
 
 
 def regroup(entries, info, classes):
@@ -303,44 +275,41 @@ def regroup(entries, info, classes):
     need_columns(path, rows, ["label", "class"])
     groups = {}
     for number, cells in rows:
-        if cells["label"].lower() in groups:
-            raise MerError(
-                f"{path}, row {number}",
-                f"the label {cells['label']!r} stands there twice; keep one row",
-            )
-        groups[cells["label"].lower()] = cells["class"]
+        label = cells["label"]
+        if label.lower() in groups:
+            what = f"the label {label!r} stands there twice; keep one row"
+            raise MerError(f"{path}, row {number}", what)
+        groups[label.lower()] = cells["class"]
     names = [name for name in dict.fromkeys(groups.values()) if name]
     if len(names) < 2:
         raise MerError(path, f"names {len(names)} classes, but at least 2 are needed")
+
     kept = []
     for entry in entries:
         for label in entry.labels or ():
             if label.lower() not in groups:
-                raise MerError(
-                    entry.where, f"the label {label!r} has no row in {path.name}; add one there"
-                )
-        found = {groups[label.lower()] for label in entry.labels or ()} - {""}
-        if entry.labels is None or len(found) == 1:
-            kept.append(replace(entry, labels=None if entry.labels is None else tuple(found)))
+                what = f"the label {label!r} has no row in {path.name}; add one there"
+                raise MerError(entry.where, what)
+        if entry.labels is None:
+            kept.append(entry)
+            continue
+        labels = {groups[label.lower()] for label in entry.labels} - {""}
+        if len(labels) == 1:
+            kept.append(replace(entry, labels=tuple(labels)))
+    left_out = f"{len(entries) - len(kept)} of {len(entries)} clips left out"
     info = {key: value for key, value in info.items() if key != "published"}
-    said = (
-        f"{len(entries) - len(kept)} of {len(entries)} clips left out: not of exactly one "
-        f"class of {path.name}."
-    )
-    return kept, info | {"labels": names, "exclusive": True, "classes": path.name}, [said]
+    info |= {"labels": names, "exclusive": True, "classes": path.name}
+    return kept, info, [f"{left_out}: not of exactly one class of {path.name}."]
 
 
 def _count(info, entries):
     """Return the sentence that counts clips, subjects and labels."""
     bare = sum(entry.labels is None for entry in entries)
-    counts = [
-        f"{name} {sum(name in (entry.labels or ()) for entry in entries)}"
-        for name in info["labels"]
-    ]
     people = len({entry.subject for entry in entries})
     text = f"{len(entries)} clip{'s' * (len(entries) > 1)} of {people} subject{'s' * (people > 1)}"
     if bare < len(entries):
-        text += f": {', '.join(counts)}"
+        labels = [label for entry in entries for label in entry.labels or ()]
+        text += ": " + ", ".join(f"{name} {labels.count(name)}" for name in info["labels"])
     return text + (f"; without labels: {bare}." if bare else ".")
 
 
@@ -370,40 +339,36 @@ def name_some(names, most=5):
     return ", ".join(names[:most]) + more
 
 
+def tell_left_out(what, names):
+    """Return the sentence that counts and names what was left out, in a list; empty for nothing."""
+    return [f"Left out: {len(names)} {what}: {name_some(names)}."] if names else []
+
+
 def walk_folders(source, data=None):
-    """Yield (folder, names of its files) below ``source``, sorted; hidden ones and ``data`` do not
-    count. Links to folders are not followed, so that no path leads out: they come as (link, None).
+    """Yield (folder, names of its files) below ``source``, sorted and links followed; hidden ones
+    and the folder ``data`` do not count.
     """
-    for folder, inner, names in os.walk(source):
+    for folder, inner, names in os.walk(source, followlinks=True):
         folder = Path(folder)
         if data is not None and folder != source and folder.resolve() == Path(data).resolve():
             inner.clear()
             continue
-        shown = sorted(name for name in inner if not name.startswith("."))
-        inner[:] = [name for name in shown if not (folder / name).is_symlink()]
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
         yield folder, sorted(name for name in names if not name.startswith("."))
-        for name in shown:
-            if (folder / name).is_symlink():
-                yield folder / name, None
-
-
-def tell_links(source, links):
-    """Return the sentence about links to folders, in a list, empty where there are none."""
-    if not links:
-        return []
-    names = name_some([link.relative_to(source).as_posix() for link in links])
-    return [f"Left out: {len(links)} links to folders ({names}); put the files themselves there."]
 
 
 def list_folders(source, data=None):
     """Return the folders in ``source`` by number and name; hidden ones and ``data`` do not
     count.
     """
-    found = [path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    found = [path for path in found if data is None or path.resolve() != Path(data).resolve()]
-    return sorted(
-        found, key=lambda path: ([int(n) for n in re.findall(r"\d+", path.name)], path.name)
-    )
+    folders = [path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    if data is not None:
+        folders = [path for path in folders if path.resolve() != Path(data).resolve()]
+
+    def place(path):
+        return [int(number) for number in re.findall(r"\d+", path.name)], path.name
+
+    return sorted(folders, key=place)
 
 
 def read_whole(where, cells, column, missing=MISSING):
@@ -418,6 +383,12 @@ def read_whole(where, cells, column, missing=MISSING):
     return int(text.split(".")[0])
 
 
+def read_keys(where, cells, columns=KEYS, missing=MISSING):
+    """Return {"onset": ..., "apex": ..., "offset": ...} as ``read_whole`` reads three columns."""
+    numbers = [read_whole(where, cells, column, missing) for column in columns]
+    return dict(zip(KEYS, numbers, strict=True))
+
+
 def read_fps(where, cells, column, missing=MISSING):
     """Return a cell as frames per second, None where it is ``missing``; MerError names row and
     column.
@@ -425,45 +396,42 @@ def read_fps(where, cells, column, missing=MISSING):
     text = cells.get(column, "")
     if text in missing:
         return None
-    if not re.fullmatch(r"[0-9]{1,6}([.,][0-9]{1,6})?", text) or not (
-        fps := float(text.replace(",", "."))
-    ):
+    number = re.fullmatch(r"[0-9]{1,6}([.,][0-9]{1,6})?", text)
+    if not number or not float(text.replace(",", ".")):
         raise MerError(where, f"{column} is {text!r}, but must be a number of frames per second")
-    return fps
+    return float(text.replace(",", "."))
 
 
 def sort_labels(names):
-    """Return distinct label names in the house's order (that of 4DME's), others after them by
-    name.
-    """
-    order = [label.lower() for label in LABELS]
-    return sorted(
-        set(names),
-        key=lambda name: ((*order, name.lower()).index(name.lower()), name.lower(), name),
-    )
+    """Return distinct label names: those of 4DME in the order used everywhere, then the others."""
+    order = {label.lower(): k for k, label in enumerate(LABELS)}
+
+    def place(name):
+        return order.get(name.lower(), len(LABELS)), name.lower(), name
+
+    return sorted(set(names), key=place)
 
 
 def read_flags(where, cells, labels):
     """Return the names of ``labels`` whose cell is 1, or None where all are empty; MerError for
     other than 0 and 1.
     """
-    texts = {label: cells[label] for label in labels}
-    if not any(texts.values()):
+    if not any(cells[label] for label in labels):
         return None
-    for label, text in texts.items():
-        if text not in ("0", "1"):
-            raise MerError(where, f"{label} is {text!r}, but must be 0 or 1 (all empty: no labels)")
-    return tuple(label for label, text in texts.items() if text == "1")
+    for label in labels:
+        if cells[label] not in ("0", "1"):
+            what = f"{label} is {cells[label]!r}, but must be 0 or 1 (all empty: no labels)"
+            raise MerError(where, what)
+    return tuple(label for label in labels if cells[label] == "1")
 
 
 def split_labels(where, text, missing=MISSING):
     """Return the label names of "Positive+Surprise" (4DME's in its own spelling), None for none."""
     if text in missing:
         return None
-    house = {label.lower(): label for label in LABELS}
+    spelling = {label.lower(): label for label in LABELS}
     names = [part.strip() for part in text.split("+")]
     if not all(names):
-        raise MerError(
-            where, f"the label {text!r} has an empty part; write names with + between them"
-        )
-    return tuple(dict.fromkeys(house.get(name.lower(), name) for name in names))
+        what = f"the label {text!r} has an empty part; write names with + between them"
+        raise MerError(where, what)
+    return tuple(dict.fromkeys(spelling.get(name.lower(), name) for name in names))

@@ -20,9 +20,9 @@ from faces4d.cameras import (
     cameras,
     rasterise,
 )
-from mer_tools.importing.meshfiles import read_mesh
+from mer_tools.importing.meshfiles import TYPES, read_mesh
 from mer_utils import MerError
-from mer_utils.dataset import check_inside, number_key
+from mer_utils.dataset import number_key
 from mer_utils.preprocessing import square_box
 
 import cv2
@@ -30,7 +30,6 @@ import numpy as np
 
 # parts of the picture that the first mesh fills, before perspective enlarges its front
 FILL, FILL_WIDTH = 0.8, 0.85
-TYPES = (".obj", ".ply")
 # the box of a face on a mesh, in widths of its front: how far behind the tip of the nose that front
 # ends, the box's centre above and behind the tip, its side (our choice: heads made by faces.head
 # are then framed as their silhouettes frame them)
@@ -39,50 +38,39 @@ SKIN = 210.0  # grey level of untextured skin in full light: below the backgroun
 
 
 def holds_meshes(folder):
-    """Return whether a folder holds .obj or .ply files; MerError if it cannot be read."""
-    return any(path.suffix.lower() in TYPES for path in _list_files(folder))
+    """Return whether a folder holds .obj or .ply files."""
+    return any(path.suffix.lower() in TYPES for path in Path(folder).iterdir())
 
 
-def _list_files(folder):
-    try:
-        return list(Path(folder).iterdir())
-    except OSError as error:
-        raise MerError(folder, f"cannot be read ({error.strerror})") from None
-
-
-def list_meshes(folder, root=None):
-    """Return the paths of a folder's .obj or .ply files, sorted like frames; MerError if there are
-    none, both kinds, or one that a link leads out of ``root`` (the folder itself if not given).
+def list_meshes(folder):
+    """Return the paths of a folder's .obj or .ply files, sorted like frames; raise MerError if
+    there are none, or both kinds.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise MerError(folder, "no such folder of meshes")
-    found = [path for path in _list_files(folder) if path.suffix.lower() in TYPES]
-    if not found:
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in TYPES]
+    if not paths:
         raise MerError(folder, "holds no meshes (.obj or .ply)")
-    if len({path.suffix.lower() for path in found}) > 1:
+    if len({path.suffix.lower() for path in paths}) > 1:
         raise MerError(folder, "holds both .obj and .ply files; keep one kind, one file per frame")
-    for path in found:
-        check_inside(path, folder if root is None else root)
-    return tuple(sorted(found, key=number_key))
+    return tuple(sorted(paths, key=number_key))
 
 
 def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None, boxes=None):
     """Return an iterator over the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees
-    film of the meshes (paths, one per frame), ``size`` px high; with the first frame what should be
-    told is appended to the list ``notes``, and the face's box (x0, y0, x1, y1) px in each view to
-    the list ``boxes``: see ``find_face``.
+    film of the meshes (paths, one per frame), ``size`` px high.
 
-    The first mesh fills about 80 % of the height; then the cameras stand still. Raises MerError for
+    The first mesh fills about 80 % of the height; then the cameras stand still. With the first
+    frame, what the reader should be told is appended to the list ``notes``, and the box of the face
+    (x0, y0, x1, y1) px in each view to the list ``boxes`` (see ``find_face``). Raises MerError for
     fewer than three meshes, and while filming for a mesh that is not usable, leaves the picture,
-    changes its size or its look.
+    or changes its size or its look.
     """
     paths = [Path(path) for path in paths]
     if len(paths) < 3:
         where = paths[0].parent if paths else "the sequence"
-        raise MerError(
-            where, f"has {len(paths)} meshes; a clip needs three at least: onset, apex and offset"
-        )
+        raise MerError(where, f"has {len(paths)} meshes; a clip needs three at least")
     if not 5 <= fov <= 60:
         raise MerError(f"a field of view of {fov} degrees cannot be filmed; choose 5 to 60")
     views = [replace(camera, fov=float(fov)) for camera in cameras(size, yaw)]
@@ -99,8 +87,7 @@ def _film(paths, views, notes, boxes):
         points = stage.place(path, mesh)
         if not boxes:
             boxes += [_frame_face(points, camera) for camera in views]
-        dress = stage.dress(mesh, points)
-        yield np.stack([stage.paint(mesh, points, *dress, camera) for camera in views])
+        yield np.stack(stage.paint(mesh, points))
 
 
 def find_face(points):
@@ -119,10 +106,10 @@ def find_face(points):
     for _ in range(6):
         level = np.abs(points[:, 1] - tip[1]) <= 0.1 * width
         front = points[level & (points[:, 2] >= tip[2] - FRONT * width), 0]
-        found = np.ptp(front)
-        if found < 0.5 * width or found == width:  # no face: keep what there is; or no change
+        front_width = np.ptp(front)
+        if front_width < 0.5 * width or front_width == width:  # no face there, or no change
             break
-        width = found
+        width = front_width
     return tip + width * np.array([0, ABOVE, -BEHIND]), SIDE * width
 
 
@@ -145,91 +132,76 @@ class _Stage:
         wide = camera.width / camera.px_per_unit / 2
         side = max(np.abs((mesh.vertices - self.centre) @ view.pose[0, :3]).max() for view in views)
         if min(high[1] - low[1], side) <= 1e-6 * self.extent or self.extent < 1e-9:
-            raise MerError(
-                path, "is a point or a line; a surface with x to the right and y up is needed"
-            )
+            what = "is a point or a line; a surface with x to the right and y up is needed"
+            raise MerError(path, what)
         self.scale = min(FILL * tall * 2 / (high[1] - low[1]), FILL_WIDTH * wide / side)
         self.shrink = 1.0
         # a texel about as large as a rendered pixel: finer ones would flicker
         if mesh.texture is not None:
+            magnify = self.scale * camera.px_per_unit * OVERSAMPLE
             texels = _area(mesh.uv * mesh.texture.shape[::-1], mesh.faces)
-            pixels = _area(
-                mesh.vertices * (self.scale * camera.px_per_unit * OVERSAMPLE), mesh.faces
-            )
+            pixels = _area(mesh.vertices * magnify, mesh.faces)
             self.shrink = min(1.0, np.sqrt(pixels / max(texels, 1e-9)))
 
     def place(self, path, mesh):
-        """Return the vertices (M, 3) as the cameras see them; MerError if they cannot be filmed
-        like the first.
+        """Return the vertices (M, 3) as the cameras see them; raise MerError if they cannot be
+        filmed like the first mesh.
         """
-        extent = np.ptp(mesh.vertices, axis=0).max()
         if mesh.look != self.look:
-            raise MerError(
-                path,
-                f"is painted by {mesh.look}, but the first mesh by {self.look}; make all alike",
-            )
-        if not self.extent / 4 <= extent <= self.extent * 4:
-            raise MerError(
-                path,
-                f"is {extent / self.extent:.3g} times as large as the first mesh; is its "
-                "unit another?",
-            )
+            what = f"is painted by {mesh.look}, but the first mesh by {self.look}; make all alike"
+            raise MerError(path, what)
+        ratio = np.ptp(mesh.vertices, axis=0).max() / self.extent
+        if not 1 / 4 <= ratio <= 4:
+            what = f"is {ratio:.3g} times as large as the first mesh; is its unit another?"
+            raise MerError(path, what)
         points = (mesh.vertices - self.centre) * self.scale + AIM
         middle = (points.min(0) + points.max(0)) / 2
         for camera in self.views:
             x, y = camera.project(middle)
             depth = -(points @ camera.pose[2, :3] + camera.pose[2, 3])
-            if not (
-                0 <= x < camera.width
-                and 0 <= y < camera.height
-                and NEAR < depth.min()
-                and depth.max() < FAR
-            ):
-                raise MerError(
-                    path, "lies outside the picture that the first mesh sets; align the meshes"
-                )
+            inside = 0 <= x < camera.width and 0 <= y < camera.height
+            if not inside or depth.min() <= NEAR or depth.max() >= FAR:
+                what = "lies outside the picture that the first mesh sets; align the meshes"
+                raise MerError(path, what)
         return points
 
-    def dress(self, mesh, points):
-        """Return what both views of a mesh share: values (M, 3) in 0..1 for the rasteriser, the
-        texture as fine as the picture needs it, and the lowest texture coordinates with their spans
-        (or None twice).
-        """
+    def paint(self, mesh, points):
+        """Return the views (H, W) uint8 of a mesh whose vertices lie at ``points`` (M, 3)."""
+        # the rasteriser draws values in 0..1: grey levels, or texture coordinates
         values = np.zeros((len(points), 3))
-        if mesh.texture is None:
+        texture, repeats = mesh.texture, False
+        if texture is None:
             grey = _light(points, mesh.faces) if mesh.grey is None else mesh.grey
             values[:, 0] = grey / 255
-            return values, None, None
-        low, span = mesh.uv.min(0), np.maximum(np.ptp(mesh.uv, axis=0), 1e-9)
-        values[:, :2] = (mesh.uv - low) / span
-        if self.shrink == 1:
-            return values, mesh.texture, (low, span)
-        size = [max(1, round(side * self.shrink)) for side in mesh.texture.shape[::-1]]
-        return values, cv2.resize(mesh.texture, size, interpolation=cv2.INTER_AREA), (low, span)
-
-    def paint(self, mesh, points, values, texture, marks, camera):
-        """Return one view (H, W) uint8 of a mesh with what ``dress`` made of it."""
-        # a scan may be wound either way; one way is culled
-        both = np.concatenate([mesh.faces, mesh.faces[:, ::-1]])
-        seen, depth = rasterise(camera, points, both, values, OVERSAMPLE)
-        if texture is None:
-            picture = seen[..., 0] * 255
         else:
-            low, span = marks
-            at = seen[..., :2] * span + low
-            if low.min() < 0 or (low + span).max() > 1:
-                at = np.mod(at, 1)  # a texture repeats outside 0..1
-            at = at * texture.shape[::-1] - 0.5
-            picture = cv2.remap(
-                texture,
-                at.astype(np.float32),
-                None,
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-        picture[depth >= FAR] = BACKGROUND
-        picture = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
-        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+            low, span = mesh.uv.min(0), np.maximum(np.ptp(mesh.uv, axis=0), 1e-9)
+            values[:, :2] = (mesh.uv - low) / span
+            repeats = low.min() < 0 or (low + span).max() > 1
+            if self.shrink < 1:
+                size = [max(1, round(side * self.shrink)) for side in texture.shape[::-1]]
+                texture = cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
+        # a scan may be wound either way, and one way is culled
+        both = np.concatenate([mesh.faces, mesh.faces[:, ::-1]])
+        pictures = []
+        for camera in self.views:
+            seen, depth = rasterise(camera, points, both, values, OVERSAMPLE)
+            if texture is None:
+                picture = seen[..., 0] * 255
+            else:
+                picture = _look_up(texture, seen[..., :2] * span + low, repeats)
+            picture[depth >= FAR] = BACKGROUND
+            size = camera.width, camera.height
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            pictures.append(np.clip(np.rint(picture), 0, 255).astype(np.uint8))
+        return pictures
+
+
+def _look_up(texture, uv, repeats):
+    """Return the texture's grey levels (H, W) at the coordinates ``uv`` (H, W, 2)."""
+    if repeats:
+        uv = np.mod(uv, 1)
+    xy = (uv * texture.shape[::-1] - 0.5).astype(np.float32)
+    return cv2.remap(texture, xy, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _area(points, faces):

@@ -1,21 +1,19 @@
 """Frames in folders, or films, that a table lists: CASME II, SAMM, SMIC, your own."""
 
-import re
 from pathlib import Path
-from string import Formatter
 
 from mer_tools.importing.common import (
+    KEYS,
     MISSING,
     Entry,
     check_source,
     copy_frames,
     describe,
-    name_some,
     read_fps,
-    read_whole,
+    read_keys,
     sort_labels,
     split_labels,
-    tell_links,
+    tell_left_out,
     walk_folders,
     write_set,
 )
@@ -24,7 +22,7 @@ from mer_tools.importing.tables import need_columns, read_table
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import FRAME_TYPES, encode_png, find_inside
 
-OURS = ("subject", "label", "onset", "apex", "offset", "fps")
+OURS = ("subject", "label", *KEYS, "fps")
 
 
 def import_frames(
@@ -50,135 +48,92 @@ def import_frames(
     if fps is not None and not 0 < fps < 1e6:
         raise MerError(f"fps is {fps}, but must be above 0 and below a million")
     columns = _map_columns(table, rows, columns or {})
-    parts, entries, spelling = _read_template(table, rows, folder), [], {}
+    entries, spelling = [], {}
     for number, cells in rows:
         where = f"{table}, row {number}"
-        path = "".join(
-            text + (format(cells[name], spec) if name else "") for text, name, spec in parts
-        )
-        labels = (
-            split_labels(where, cells[columns["label"]], missing) if "label" in columns else None
-        )
+        path = _fill_in(folder, cells)
+        labels = split_labels(where, cells[columns["label"]], missing) if "label" in columns else ()
         labels = labels and tuple(spelling.setdefault(label.lower(), label) for label in labels)
-        keys = {
-            key: read_whole(where, cells, columns.get(key), missing)
-            for key in ("onset", "apex", "offset")
-        }
-        rate = read_fps(where, cells, columns.get("fps"), missing) or fps
-        film = Path(path).suffix.lower() in VIDEO_TYPES
-        name = (path[: -len(Path(path).suffix)] if film else path).replace("/", "_")
-        entries.append(
-            Entry(
-                name,
-                cells[columns["subject"]],
-                labels,
-                path,
-                where,
-                **keys,
-                numbers=numbers,
-                fps=rate,
-                cropped=cropped,
-            )
+        entry = Entry(
+            name=(str(Path(path).with_suffix("")) if _is_film(path) else path).replace("/", "_"),
+            subject=cells[columns["subject"]],
+            labels=labels or None,
+            path=path,
+            where=where,
+            **read_keys(where, cells, [columns.get(key) for key in KEYS], missing),
+            numbers=numbers,
+            fps=read_fps(where, cells, columns.get("fps"), missing) or fps,
+            cropped=cropped,
         )
-    said = []
-    films = sum(_is_film(entry) for entry in entries)
+        entries.append(entry)
+    name, about = source.resolve().name, "mer import frames: a table and frames or films"
+    labels = sort_labels(spelling.values()) or LABELS
+    info = describe(name, views, labels, about, exclusive)
+    films = sum(_is_film(entry.path) for entry in entries)
+    make = _make_frames if films or copy else None
+    said = write_set(source, data, info, entries, classes, make, jobs)
     if films:
-        said.append(
-            f"{films} films were "
-            f"decoded{'' if films == len(entries) else ', and the frames of the others copied'}."
-        )
-    info = describe(
-        Path(source).resolve().name,
-        views,
-        [],
-        "mer import frames: a table and frames or films",
-        exclusive,
-    )
-    info["labels"] = sort_labels(spelling.values()) or list(LABELS)
-    said += _find_unlisted(source, table, entries, data)
-    return (
-        write_set(source, data, info, entries, classes, _fill if films or copy else None, jobs)
-        + said
-    )
+        rest = "" if films == len(entries) else ", and the frames of the others copied"
+        said.append(f"{films} films were decoded{rest}.")
+    what = f"folders or films that have no row in {Path(table).name}"
+    return said + tell_left_out(what, _find_unlisted(source, entries, data))
 
 
-def _find_unlisted(source, table, entries, data):
-    """Return sentences on folders of frames, films and links that the table leaves out."""
-    used, bare, links = {entry.path for entry in entries}, [], []
+def _find_unlisted(source, entries, data):
+    """Return the folders of frames and the films that the table leaves out."""
+    used, paths = {entry.path for entry in entries}, []
     for folder, names in walk_folders(source, data):
-        path = folder.relative_to(source).as_posix()
-        if names is None:
-            links += [folder] * (path not in used)
-            continue
-        kinds = {Path(name).suffix.lower() for name in names}
-        if kinds & FRAME_TYPES and path not in used and path != ".":
-            bare.append(path)
-        films = (name for name in names if Path(name).suffix.lower() in VIDEO_TYPES)
-        found = (name if path == "." else f"{path}/{name}" for name in films)
-        bare += [name for name in found if name not in used]
-    told = f"Left out: {len(bare)} folders or films that have no row in {Path(table).name}: "
-    return [f"{told}{name_some(bare)}."] * bool(bare) + tell_links(source, links)
+        if folder != source and any(Path(name).suffix.lower() in FRAME_TYPES for name in names):
+            paths.append(folder)
+        paths += [folder / name for name in names if _is_film(name)]
+    paths = [path.relative_to(source).as_posix() for path in paths]
+    return [path for path in paths if path not in used]
 
 
-def _is_film(entry):
-    return Path(entry.path).suffix.lower() in VIDEO_TYPES
+def _is_film(path):
+    return Path(path).suffix.lower() in VIDEO_TYPES
 
 
 def _map_columns(table, rows, columns):
-    """Return {ours: the table's name} of the columns that are there; MerError for one that was
+    """Return {our name: the table's name} of the columns that are there; MerError for one that was
     named and is not.
     """
     for ours in columns:
         if ours not in OURS:
             raise MerError(f"the column {ours!r} is unknown; choose one of {', '.join(OURS)}")
     need_columns(table, rows, columns.values())
-    same = {name: name for name in OURS if name in rows[0].cells}
-    if "subject" not in same | columns:
-        raise MerError(
-            table, f"has no column 'subject'; say which of {', '.join(rows[0].cells)} it is"
-        )
-    return same | columns
+    columns = {name: name for name in OURS if name in rows[0].cells} | columns
+    if "subject" not in columns:
+        what = f"has no column 'subject'; say which of {', '.join(rows[0].cells)} it is"
+        raise MerError(table, what)
+    return columns
 
 
-def _read_template(table, rows, template):
-    """Return [(text, column or None, format)] of a folder template: only {Column} and {Column:0>2}
-    may stand there.
-    """
+def _fill_in(folder, cells):
+    """Return the path that a template such as "sub{Subject:0>2}/{Filename}" makes of a row."""
     try:
-        parts = list(Formatter().parse(template))
-    except ValueError as error:
-        raise MerError(
-            f"the folder {template!r} cannot be read ({error}); write as "
-            f"sub{{Subject}}/{{Filename}}"
-        ) from None
-    for _, name, spec, conversion in parts:
-        if name is None:
-            continue
-        if conversion or not re.fullmatch(r"(.?[<>][0-9]{1,2})?", spec):
-            raise MerError(
-                f"the folder {template!r} formats {name!r} by {spec!r}; only such as "
-                f"{{Subject:0>2}} are known"
-            )
-        need_columns(table, rows, [name])
-    return [(text, name, spec) for text, name, spec, _ in parts]
+        return folder.format_map(cells)
+    except KeyError as error:
+        what = f"names the column {error}, but the table has {', '.join(cells)}"
+    except (ValueError, AttributeError, IndexError) as error:
+        what = f"cannot be read ({error}); write as sub{{Subject:0>2}}/{{Filename}}"
+    raise MerError(f"the folder {folder!r} {what}")
 
 
-def _fill(source, entry, target):
-    """Fill the folder ``target`` with a clip's frames, copied or decoded; return their stems, fps,
-    no notes.
+def _make_frames(source, entry, target):
+    """Fill the folder ``target`` with a clip's frames, copied or decoded; return what ``write_set``
+    asks for.
     """
-    if not _is_film(entry):
+    if not _is_film(entry.path):
         return copy_frames(source, entry, target)
     if entry.numbers == "names" and (entry.onset, entry.apex, entry.offset) != (None, None, None):
-        raise MerError(
-            entry.where,
-            f"the frames of the film {entry.path} have no names; count them from 0 or 1",
-        )
+        what = f"the frames of the film {entry.path} have no names; count them from 0 or 1"
+        raise MerError(entry.where, what)
     path, stems = find_inside(source, entry.path, entry.where), []
     try:
         for image in read_video(path):
             stems.append(f"{len(stems):04d}")
             (target / f"{stems[-1]}.png").write_bytes(encode_png(image))
-        return stems, video_fps(path), ()
+        return stems, video_fps(path), (), None
     except MerError as error:
         raise error.seen_from(entry.where) from None

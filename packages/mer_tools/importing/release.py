@@ -12,8 +12,10 @@ from mer_tools.importing.common import (
     describe,
     list_folders,
     name_some,
+    read_keys,
     read_whole,
     split_labels,
+    tell_left_out,
     write_set,
 )
 from mer_tools.importing.tables import PUBLISHED, need_columns, read_table
@@ -21,7 +23,8 @@ from mer_utils import LABELS, MerError
 
 # columns of 4DME's release that are read
 SHEET = ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs")
-FOLDER = ("fold", "sub_ID", "fold_name")  # those that say which folder a row is of
+FOLDER = {"fold", "sub_ID", "fold_name"}  # those that say which folder a row is of
+FIRST = 2  # a spreadsheet's number of the first row below the header
 GREY = "gray_micro"
 
 
@@ -37,70 +40,75 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
     source = check_source(source)
     path, rows = _find_sheet(source, sheet)
     rows, skipped, said = mend_rows(path, rows, faults)
-    entries, merged, unread = [], {}, []
+    if not (source / GREY).is_dir():
+        what = f"holds no folder {GREY}; give the folder that the release was unpacked to"
+        raise MerError(source, what)
+    entries, unread = [], []
     for number, cells in rows.items():
         where = f"{path}, row {number}"
-        subject = cells["sub_ID"].split("_")[0]
-        merged.setdefault(subject, set()).add(cells["sub_ID"])
         try:
             aus = parse_aus(cells["AUs"])
         except MerError:
             aus = ""
             unread.append(f"row {number} {cells['AUs']!r}")
-        keys = {key.lower(): read_whole(where, cells, key) for key in ("Onset", "Apex", "Offset")}
-        folder = f"{GREY}/{cells['sub_ID']}/{cells['fold_name']}"
-        labels = split_labels(where, cells["Emotion"])
-        if labels is None:
-            raise MerError(
-                where, "Emotion is empty; fill it in, or skip the row by a table of faults"
-            )
-        unknown = set(labels) - set(LABELS)
-        if unknown:
-            raise MerError(
-                where, f"Emotion names {min(unknown)!r}, but knows only {', '.join(LABELS)}"
-            )
         entries.append(
             Entry(
-                cells["fold_name"], subject, labels, folder, where, **keys, numbers="onset", aus=aus
+                name=cells["fold_name"],
+                subject=cells["sub_ID"].split("_")[0],
+                labels=_read_emotion(where, cells["Emotion"]),
+                path=f"{GREY}/{cells['sub_ID']}/{cells['fold_name']}",
+                where=where,
+                **read_keys(where, cells, ("Onset", "Apex", "Offset")),
+                numbers="onset",
+                aus=aus,
             )
         )
-    sessions = [
-        f"{', '.join(sorted(names))} are {person}"
-        for person, names in merged.items()
-        if len(names) > 1
-    ]
-    if sessions:
-        said.append(f"Sessions of one person are one subject: {'; '.join(sessions)}.")
+    said += _tell_sessions(rows)
     if unread:
         said.append(f"AU cells that cannot be read were left empty: {name_some(unread)}.")
-    there = [
-        f"{person.name}/{folder.name}"
-        for person in _people(source)
-        for folder in list_folders(person)
-    ]
-    used = {entry.path for entry in entries}
-    bare = [
-        name for name in there if f"{GREY}/{name}" not in used and name.split("/")[1] not in skipped
-    ]
-    if bare:
-        said.append(
-            f"Left out: {len(bare)} folders of {GREY} that have no row in {path.name}: "
-            f"{name_some(bare)}."
-        )
+    what = f"folders of {GREY} that have no row in {path.name}"
+    said += tell_left_out(what, _find_unlisted(source, entries, skipped))
     info = describe("4DME", 1, LABELS, f"mer import 4dme-release: spreadsheet and {GREY} frames")
-    info |= {
-        "licence": "4DME: under its licence of the University of Oulu; not to be passed on",
-        "published": "4DME",
-    }
+    info["licence"] = "4DME: under its licence of the University of Oulu; not to be passed on"
+    info["published"] = "4DME"
     return write_set(source, data, info, entries, classes, copy_frames if copy else None) + said
 
 
-def _people(source):
-    if not (source / GREY).is_dir():
-        raise MerError(
-            source, f"holds no folder {GREY}; give the folder that the release was unpacked to"
-        )
-    return list_folders(source / GREY)
+def _read_emotion(where, text):
+    """Return the label names of an Emotion cell; only those of 4DME may stand there."""
+    labels = split_labels(where, text)
+    if labels is None:
+        what = "Emotion is empty; fill it in, or skip the row by a table of faults"
+        raise MerError(where, what)
+    for label in labels:
+        if label not in LABELS:
+            what = f"Emotion names {label!r}, but knows only {', '.join(LABELS)}"
+            raise MerError(where, what)
+    return labels
+
+
+def _tell_sessions(rows):
+    """Return the sentence about subjects with several sessions, in a list, empty without any."""
+    sessions = {}
+    for cells in rows.values():
+        sessions.setdefault(cells["sub_ID"].split("_")[0], set()).add(cells["sub_ID"])
+    several = [
+        f"{', '.join(sorted(names))} are {subject}"
+        for subject, names in sessions.items()
+        if len(names) > 1
+    ]
+    return [f"Sessions of one person are one subject: {'; '.join(several)}."] if several else []
+
+
+def _find_unlisted(source, entries, skipped):
+    """Return the clips' folders that no row names and no fault skips."""
+    used = {entry.path for entry in entries}
+    folders = [folder for person in list_folders(source / GREY) for folder in list_folders(person)]
+    return [
+        f"{folder.parent.name}/{folder.name}"
+        for folder in folders
+        if folder.relative_to(source).as_posix() not in used and folder.name not in skipped
+    ]
 
 
 def _find_sheet(source, sheet):
@@ -109,24 +117,23 @@ def _find_sheet(source, sheet):
         rows = read_table(sheet)
         need_columns(sheet, rows, SHEET)
         return Path(sheet), rows
-    found, failed = [], None
+    sheets, unreadable = [], None
     for path in sorted(source.iterdir()):
         if path.suffix.lower() in (".xlsx", ".csv") and not path.name.startswith((".", "~")):
             try:
                 rows = read_table(path)
             except MerError as error:
-                failed = failed or error
+                unreadable = unreadable or error
                 continue
             if set(SHEET) <= set(rows[0].cells):
-                found.append((path, rows))
-    if len(found) == 1:
-        return found[0]
-    if failed and not found:
-        raise failed
-    names = ", ".join(path.name for path, _ in found) or "none"
-    raise MerError(
-        source, f"wants one spreadsheet with {', '.join(SHEET)}, but has {names}; name it"
-    )
+                sheets.append((path, rows))
+    if len(sheets) == 1:
+        return sheets[0]
+    if unreadable and not sheets:
+        raise unreadable
+    names = ", ".join(path.name for path, _ in sheets) or "none"
+    what = f"wants one spreadsheet with {', '.join(SHEET)}, but has {names}; name it"
+    raise MerError(source, what)
 
 
 def mend_rows(path, rows, faults=None):
@@ -136,76 +143,68 @@ def mend_rows(path, rows, faults=None):
     Rows are counted from 0 as in published lists of faults. Actions: "swap" (everything but the
     folder changes places with row ``value``), "set" and "clear" (of ``column``), "skip" (the row,
     or the ``value`` of fold_name). ``faults`` is the table's path, "none", or None for the built-in
-    one, which a sheet too short for it is spared.
+    one, which does nothing to a sheet too short for it.
     """
     cells = {row.number: dict(row.cells) for row in rows}
-    table = PUBLISHED / "4dme_faults.csv" if faults is None else Path(faults)
     if faults == "none":
         return cells, set(), []
+    table = PUBLISHED / "4dme_faults.csv" if faults is None else Path(faults)
     wanted = read_table(table)
     need_columns(table, wanted, ["row", "action", "column", "value", "note"])
     skipped, said = set(), []
     for number, fault in wanted:
         where = f"{table}, row {number}"
         place = read_whole(where, fault, "row")
-        other = read_whole(where, fault, "value", ()) if fault["action"] == "swap" else place
+        other = read_whole(where, fault, "value", missing=()) if fault["action"] == "swap" else None
         for row in (place, other):
-            if row is not None and row + 2 not in cells:
-                if faults is None:  # another sheet, or a part of it
-                    note = f"it names row {row}, which {path.name} does not have"
-                    return (
-                        {row.number: dict(row.cells) for row in rows},
-                        set(),
-                        [f"No fault was mended: {note}."],
-                    )
-                raise MerError(
-                    where, f"row {row} (counted from 0) is not in {path}; correct the number"
-                )
-        said.append(
-            _mend(where, fault, cells, None if place is None else place + 2, other, skipped)
-        )
+            if row is None or row + FIRST in cells:
+                continue
+            if faults is not None:
+                what = f"row {row} (counted from 0) is not in {path}; correct the number"
+                raise MerError(where, what)
+            note = f"it names row {row}, which {path.name} does not have"
+            cells = {row.number: dict(row.cells) for row in rows}  # another sheet, or a part of it
+            return cells, set(), [f"No fault was mended: {note}."]
+        if fault["action"] == "skip":
+            names = _skip(fault, cells, place)
+            skipped |= names
+            said.append(f"Left out: {', '.join(sorted(names))} ({fault['note']}).")
+        else:
+            said.append(f"Mended: {_mend(where, fault, cells, place, other)} ({fault['note']}).")
     return cells, skipped, said
 
 
-def _mend(where, fault, cells, number, other, skipped):
-    """Apply one row of a table of faults to ``cells``; return the sentence that says so."""
-    action, column, value, note = (fault[key] for key in ("action", "column", "value", "note"))
-    row = cells.get(number)
-    if action == "skip":
-        hit = [
-            key
-            for key in cells
-            if key == number or (number is None and cells[key].get(column) == value)
-        ]
-        names = {cells[key]["fold_name"] for key in hit} | (
-            {value} if column == "fold_name" else set()
-        )
-        skipped |= names
-        for key in hit:
-            del cells[key]
-        return f"Left out: {', '.join(sorted(names))} ({note})."
-    if row is None:
+def _skip(fault, cells, place):
+    """Delete the row at ``place``, or those with the fault's value; return their folders' names."""
+    column, value = fault["column"], fault["value"]
+    if place is None:
+        numbers = [number for number in cells if cells[number].get(column) == value]
+    else:
+        numbers = [place + FIRST]
+    names = {cells.pop(number)["fold_name"] for number in numbers}
+    return names | ({value} if column == "fold_name" else set())
+
+
+def _mend(where, fault, cells, place, other):
+    """Apply one row of a table of faults to ``cells``; return in words what was done."""
+    action, column, value = fault["action"], fault["column"], fault["value"]
+    if place is None:
         raise MerError(where, f"the action {action!r} needs a row; fill it in")
+    row, number = cells[place + FIRST], place + FIRST
     if action == "swap":
-        partner = cells[other + 2]
-        for key in row:
-            if key not in FOLDER:
-                row[key], partner[key] = partner[key], row[key]
-        return (
-            f"Mended: rows {number} and {other + 2} ({row['fold_name']}, "
-            f"{partner['fold_name']}) swapped ({note})."
-        )
+        partner = cells[other + FIRST]
+        for key in row.keys() - FOLDER:
+            row[key], partner[key] = partner[key], row[key]
+        names = f"{row['fold_name']}, {partner['fold_name']}"
+        return f"rows {number} and {other + FIRST} ({names}) swapped"
     if action not in ("set", "clear") or (action == "clear" and value):
-        raise MerError(
-            where, f"the action {action!r} is not swap, set, clear (without a value) or skip"
-        )
+        what = f"the action {action!r} is not swap, set, clear (without a value) or skip"
+        raise MerError(where, what)
     if column not in row:
         raise MerError(where, f"names the column {column!r}, which the sheet does not have")
     old, row[column] = row[column], value
-    return (
-        f"Mended: row {number} ({row['fold_name']}), {column} {old or '(empty)'} is now "
-        f"{value or '(empty)'} ({note})."
-    )
+    change = f"{column} {old or '(empty)'} is now {value or '(empty)'}"
+    return f"row {number} ({row['fold_name']}), {change}"
 
 
 def parse_aus(text):
@@ -216,9 +215,10 @@ def parse_aus(text):
     """
     kept = []
     for part in text.replace(" ", "").split("+") if text.strip() else ():
-        found = re.fullmatch(r"(?:AU)?([LR]?)([0-9]{1,2})(\([kK]\))?", part, re.IGNORECASE)
-        if found is None:
+        match = re.fullmatch(r"(?:AU)?([LR]?)([0-9]{1,2})(\([kK]\))?", part, re.IGNORECASE)
+        if match is None:
             raise MerError(f"{text!r}", f"{part!r} is no action unit such as AU4, L7 or R12(k)")
-        if not found[3]:
-            kept.append(found[1].upper() + str(int(found[2])))
+        side, number, static = match.groups()
+        if not static:
+            kept.append(side.upper() + str(int(number)))
     return " ".join(kept)

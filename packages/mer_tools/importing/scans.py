@@ -11,7 +11,7 @@ from mer_tools.importing.common import (
     list_folders,
     read_flags,
     read_fps,
-    read_whole,
+    read_keys,
     write_set,
 )
 from mer_tools.importing.meshes import film_meshes, list_meshes
@@ -31,65 +31,49 @@ def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
     counted from 0) and fps; a folder without a row stays unlabelled. The frames depend on no other
     argument. Returns sentences to print. Raises MerError.
     """
-    source, said = check_source(source), []
-    folders = {folder.name: folder for folder in list_folders(source, data)}
-    rows = read_table(labels) if labels else []
-    names = LABELS
-    if rows:
-        need_columns(labels, rows, ["clip", "subject"])
-        names = [name for name in rows[0].cells if name not in COLUMNS]
-        if not names:
-            raise MerError(
-                labels,
-                "has no column of a label besides clip and subject; add one per label (0 or 1)",
-            )
-    entries = {}
-    for number, cells in rows:
-        where = f"{labels}, row {number}"
-        if cells["clip"] not in folders:
-            raise MerError(
-                where,
-                f"the clip {cells['clip']!r} has no folder in {source}; remove the row or add it",
-            )
-        if cells["clip"] in entries:
-            raise MerError(where, f"the clip {cells['clip']!r} is listed twice; keep one row")
-        keys = {key: read_whole(where, cells, key) for key in ("onset", "apex", "offset")}
-        entries[cells["clip"]] = Entry(
-            cells["clip"], cells["subject"], read_flags(where, cells, names), cells["clip"], where,
-            **keys,
-            fps=read_fps(where, cells, "fps"),
-        )  # fmt: skip
-    bare = [name for name in folders if name not in entries]
-    for name in bare:
-        entries[name] = Entry(name, name, None, name, str(folders[name]))
-    if bare:
-        said.append(ALONE.format(len(bare)))
-    about = (
-        f"mer import obj: mesh sequences filmed at {size} px, yaw {yaw:g}, field of view "
-        f"{fov:g} degrees"
-    )
+    source = check_source(source)
+    folders = list_folders(source, data)
+    names, entries = _read_labels(labels, source, folders) if labels else (LABELS, {})
+    bare = [folder for folder in folders if folder.name not in entries]
+    for folder in bare:
+        entries[folder.name] = Entry(folder.name, folder.name, None, folder.name, str(folder))
+    camera = f"{size} px, yaw {yaw:g}, field of view {fov:g} degrees"
+    about = f"mer import obj: mesh sequences filmed at {camera}"
+    info = describe(source.resolve().name, 2, names, about)
     film = partial(film_clip, size=size, yaw=yaw, fov=fov)
-    ordered = [entries[name] for name in folders]
-    return (
-        write_set(
-            source,
-            data,
-            describe(source.resolve().name, 2, names, about),
-            ordered,
-            None,
-            film,
-            jobs,
-        )
-        + said
-    )
+    ordered = [entries[folder.name] for folder in folders]
+    said = write_set(source, data, info, ordered, make=film, jobs=jobs)
+    return said + ([ALONE.format(len(bare))] if bare else [])
+
+
+def _read_labels(path, source, folders):
+    """Return the label names of a table, and {clip: Entry} of its rows."""
+    rows = read_table(path)
+    need_columns(path, rows, ["clip", "subject"])
+    names = [name for name in rows[0].cells if name not in COLUMNS]
+    if not names:
+        what = "has no column of a label besides clip and subject; add one per label (0 or 1)"
+        raise MerError(path, what)
+    entries, there = {}, {folder.name for folder in folders}
+    for number, cells in rows:
+        where, clip = f"{path}, row {number}", cells["clip"]
+        if clip not in there:
+            what = f"the clip {clip!r} has no folder in {source}; remove the row or add it"
+            raise MerError(where, what)
+        if clip in entries:
+            raise MerError(where, f"the clip {clip!r} is listed twice; keep one row")
+        flags, keys = read_flags(where, cells, names), read_keys(where, cells)
+        fps = read_fps(where, cells, "fps")
+        entries[clip] = Entry(clip, cells["subject"], flags, clip, where, **keys, fps=fps)
+    return names, entries
 
 
 def film_clip(source, entry, target, size, yaw, fov):
-    """Film an Entry's meshes into the folder ``target``, two views side by side; return file stems,
-    no fps, notes, and the face's box in each view.
+    """Film an Entry's meshes into the folder ``target``, two views side by side; return what
+    ``write_set`` asks for.
     """
     stems, notes, boxes = [], [], []
-    paths = list_meshes(source / entry.path, source)
+    paths = list_meshes(source / entry.path)
     for pair in film_meshes(paths, size, yaw, fov, notes, boxes):
         stems.append(f"{len(stems):04d}")
         (target / f"{stems[-1]}.png").write_bytes(encode_png(np.hstack(list(pair))))
