@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
-from mer_tools.clips import open_film
+from mer_tools.clips import open_film, predict_clip
 from mer_tools.submission import answer_clips
 from mer_utils import MerError
 from mer_utils.dataset import encode_png, read_frames
 from mer_utils.features import FrontEnd
 from mer_utils.files import read_arrays, write_arrays, write_json
-from mer_utils.prediction import find_weights, load_ensemble, predict_clip, save_ensemble
+from mer_utils.prediction import find_weights, load_ensemble, save_ensemble
 from mer_utils.training import Recipe
 
 import cv2
@@ -57,7 +57,7 @@ def test_weights_of_given_data_come_first_and_several_sets_are_a_question(tmp_pa
         assert find_weights(tmp_path) == made[k]
     made[4].parent.mkdir(parents=True)
     made[4].write_bytes(b"")
-    with pytest.raises(MerError, match=r"2 datasets .* --weights: .*paper-b.*paper-mine"):
+    with pytest.raises(MerError, match=r"2 datasets; .* --weights: .*paper-b.*paper-mine"):
         find_weights(tmp_path)
 
 
