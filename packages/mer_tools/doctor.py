@@ -239,7 +239,7 @@ def describe(info, clips):
         "duplicates": f"{clips['digest'].dropna().duplicated().sum()}",
     }
     if info.get("published"):
-        rows["published"] = f"compared with the published counts of {info['published']}"
+        rows["published"] = f"counts of {info['published']}, compared if all rows can be used"
     if info.get("channels"):
         rows["channels"] = f"red, green, blue hold {', '.join(info['channels'])}"
         return rows
@@ -322,8 +322,10 @@ def find_missing(info, clips):
 
 def compare_published(info, clips):
     """Compare with the published counts of the set that dataset.json names as "published"."""
-    table = pd.read_csv(PUBLISHED / "published_counts.csv")
-    wanted = table[table["set"] == info.get("published")].set_index("what")["count"]
+    table, name = pd.read_csv(PUBLISHED / "published_counts.csv"), info.get("published")
+    wanted = table[table["set"] == name].set_index("what")["count"]
+    if name and wanted.empty:
+        yield Finding("look", "published", name, "no counts of this set are known")
     have = label_clips(info, clips).sum().to_dict()
     have |= {"clips": len(clips), "subjects": clips["subject"].nunique()}
     for what, count in wanted.items():
