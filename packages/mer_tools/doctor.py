@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -74,12 +73,10 @@ class Report:
         """Return one table as text, then the findings, at most five a check; those that say the
         same are joined.
         """
-        lines = [f"{self.name}\n", f"{'check':12}{'verdict':10}found", "-" * 79]
-        counts = Counter((finding.check, finding.level) for finding in self.findings)
+        lines = [f"{self.name}\n", f"{'check':12}{'verdict':9}found", "-" * 79]
+        verdicts = {finding.check: finding.level for finding in reversed(self.findings)}
         for check, text in self.rows.items():
-            level = "mend" if counts[check, "mend"] else "look"
-            count = counts[check, level]
-            lines.append(f"{check:12}{f'{level} {count}' if count else 'ok':10}{text}")
+            lines.append(f"{check:12}{verdicts.get(check, 'ok'):9}{text}")
         findings = pd.DataFrame(self.findings, columns=Finding._fields)
         for (level, check), rows in findings.groupby(["level", "check"], sort=False):
             lines.append(f"\n{level}: {check}")
@@ -137,7 +134,7 @@ def _explain(check, error, root):
 def read_pictures(root, info, clip):
     """Read a clip's pictures one by one; return its row of the table of clips, and Findings."""
     row = {"clip": clip.name, "subject": clip.subject, "labels": clip.labels}
-    row["frames"] = len(clip.names)
+    row["frames"] = count = len(clip.names)
     findings, digests, kept = [], [], {}
     length, channels = clip.offset - clip.onset, info.get("channels")
     quarters = [clip.onset + round(length * k / 4) for k in range(5)]
@@ -155,13 +152,13 @@ def read_pictures(root, info, clip):
         if t in (0, *quarters) or channels:
             kept[t] = picture
     if channels:
-        row["phases"] = row["frames"]
+        row["phases"] = count
         findings += _check_colours(clip.name, kept, channels)
     else:
         row |= {"fps": clip.fps or 0, "seconds": length / clip.fps if clip.fps else np.nan}
-    if len(digests) < row["frames"]:
+    if len(digests) < count:
         return row, findings
-    row["digest"] = f"{first} {digests}"
+    row["digest"] = hashlib.sha256(f"{first} {digests}".encode()).hexdigest()
     if channels:
         return row, findings
     row["repeats"] = sum(map(str.__eq__, digests[1:], digests))
@@ -229,7 +226,7 @@ def describe(info, clips):
     def count(values, sign=" ", unit=""):
         return ", ".join(f"{value}{sign}{number}{unit}" for value, number in values.items())
 
-    frames, seconds = clips["frames"], clips["seconds"]
+    frames, seconds = clips["frames"], clips["seconds"].dropna()
     rows = {
         "clips": f"{len(clips)}, {clips['labels'].isna().sum()} without labels",
         "subjects": f"{clips['subject'].nunique()}",
@@ -246,7 +243,8 @@ def describe(info, clips):
     least, most, head = clips["least"].min(), clips["most"].max(), clips["head"].max()
     rates = clips["fps"].map("{:g}".format).replace("0", "unknown").value_counts()
     rows["fps"] = count(rates, ": ", " clips")
-    rows["duration"] = f"{seconds.min():.2f} to {seconds.max():.2f} s from onset to offset"
+    times = f"{seconds.min():.2f} to {seconds.max():.2f} s" if len(seconds) else "unknown"
+    rows["duration"] = f"{times} from onset to offset"
     rows["face box"] = count(clips["how"].value_counts())
     rows["motion"] = f"face {least:.2f} to {most:.2f} px, head up to {head:.1f} px of {CROP} px"
     return rows
@@ -260,7 +258,7 @@ def label_clips(info, clips):
 
 
 def find_copies(info, clips):
-    """Find clips whose decoded pictures are another's, and several frame rates in one set."""
+    """Find clips whose decoded pictures are another's."""
     first = {}
     for clip in clips[clips["digest"].notna()].itertuples():
         twin = first.setdefault(clip.digest, clip)
