@@ -122,31 +122,19 @@ def test_another_number_of_views_is_refused_or_told(trained, ensemble, data, tmp
         assert ("halves seem to be one picture" in err) == (name == "one camera"), err
 
 
-@pytest.mark.parametrize(
-    ("shape", "keys", "sentence"),
-    [
-        (None, {}, "no such folder"),
-        ((6, 192, 108), {}, r"54 x 192 px, too narrow for a face; .*both views side by side"),
-        ((1001, 8, 16), {}, "more than 1000 frames"),
-        ((8, 32, 64), {"onset": 5, "offset": 6}, "onset 5 .* with a frame between them"),
-        ((8, 32, 64), {"offset": 999}, "must lie in its 8 frames"),
-        ((8, 32, 64), {"onset": -1, "offset": 5}, "onset -1"),
-        ((8, 32, 64), {}, "nothing moves in the face box"),
-    ],
-)
-def test_what_is_no_clip_is_refused(ensemble, tmp_path, shape, keys, sentence):
-    if shape:
-        write_pngs(tmp_path / "clip", np.full(shape, 9, np.uint8))
-    with pytest.raises(MerError, match=sentence):
-        predict_clip(tmp_path / "clip", ensemble, **keys)
-
-
-def test_other_files_and_empty_folders_are_refused(ensemble, tmp_path):
+def test_what_is_no_clip_is_refused(ensemble, tmp_path):
+    """What ``read_clip`` refuses besides is tested with `mer demo`."""
     (tmp_path / "notes.txt").write_text("no film")
     with pytest.raises(MerError, match="neither a folder nor a film"):
         predict_clip(tmp_path / "notes.txt", ensemble)
-    with pytest.raises(MerError, match="holds no frames"):
-        predict_clip(tmp_path, ensemble)
+    still = write_pngs(tmp_path / "still", np.full((8, 32, 64), 9, np.uint8))
+    with pytest.raises(MerError, match="clip still: nothing moves in the face box"):
+        predict_clip(still, ensemble)
+    with pytest.raises(MerError, match="onset -1 and offset 5 must lie in its 8 frames"):
+        predict_clip(still, ensemble, -1, 5)
+    long = write_pngs(tmp_path / "long", np.full((1001, 8, 16), 9, np.uint8))
+    with pytest.raises(MerError, match="more than 1000 frames"):
+        predict_clip(long, ensemble)
 
 
 def test_weights_of_given_data_come_first_and_several_sets_are_a_question(tmp_path):
