@@ -106,7 +106,7 @@ def test_the_notebook_runs_headless_and_keeps_a_picture(root, data, tmp_path):
     [
         (None, (), "no such folder of frames"),
         (0, (), "holds no frames"),
-        (1, (), "has no more than 1 frames; onset, apex and offset need three"),
+        (1, (), "must lie in its 1 frames"),
         (5, ("--onset", 3, "--offset", 2), "with a frame between them"),
         (5, ("--onset", 1, "--offset", 2), "with a frame between them"),
         (5, ("--offset", 5), "must lie in its 5 frames"),

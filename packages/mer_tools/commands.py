@@ -328,16 +328,16 @@ def predict(
     """Predict one clip: probability of each label, spread over the networks, threshold, answer; a
     picture and JSON.
     """
-    from mer_tools.clips import check_apart, look_like_one, say_found
+    from mer_tools.clips import look_like_one, predict_clip, say_found
     from mer_tools.importing.meshes import holds_meshes
-    from mer_utils.dataset import read_boxes
+    from mer_utils.dataset import check_outside, read_boxes
     from mer_utils.plots import draw_prediction, set_style
-    from mer_utils.prediction import find_weights, load_ensemble, predict_clip
+    from mer_utils.prediction import find_weights, load_ensemble
 
     whole = source.resolve()
     name = whole.name if whole.is_dir() else whole.stem
     picture, text = out / f"{name}.png", out / f"{name}.json"
-    check_apart(out)
+    check_outside(out)
     if out.resolve().is_relative_to(whole):
         raise MerError(out, "lies inside the clip itself; choose another --out")
     if not overwrite and (text.exists() or picture.exists()):

@@ -1,31 +1,67 @@
 """The doctor: read all of a dataset once, and say what must be mended and what deserves a look."""
 
+import hashlib
+import os
 import re
-import textwrap
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from mer_tools.importing.tables import PUBLISHED, read_table
-from mer_tools.inspection import CROP, Finding, explain, inspect_group
+from mer_tools.importing.tables import PUBLISHED
 from mer_utils import MerError
-from mer_utils.dataset import survey
+from mer_utils.dataset import Clip, number_key, read_image, survey
+from mer_utils.flow import compute_flow, head_motion, magnitude
 from mer_utils.jobs import run_jobs
+from mer_utils.preprocessing import crop, locate, split_views
 
-WIDTH = 100  # columns of a terminal
-SHOWN = 5  # findings a check in the table; the JSON has all
-GROUP = 8  # clips per job: each gives back a few numbers
+import numpy as np
+import pandas as pd
+
+CROP = 128  # px, side of the crop in which motion is measured
+
+# What is odd about one clip: level, check, condition, sentence. Both are about the columns of the
+# table of clips that ``examine`` makes. None of 801 healthy synthetic clips passes a limit on
+# motion (px of a crop); real faces and cameras may: such a finding stops nothing.
+RULES = (
+    ("look", "clips", "labels.isna()", "no labels: `mer submit` answers it, training cannot"),
+    ("look", "fps", "fps == 0", "fps is not given: how long it lasts cannot be checked"),
+    ("look", "fps", "0 < fps < 25 or fps > 1000", "{fps:g} fps: too few, or a misprint?"),
+    ("look", "duration", "seconds > 0.5", "{seconds:.2f} s: a micro-expression lasts 0.5 s"),
+    ("look", "frames", "repeats > 0", "{repeats:g} frames repeat the one before exactly"),
+    ("look", "frames", "gap.notna()", "the file names' numbers jump {gap}: are frames missing?"),
+    ("look", "sizes", "size.notna() and size != usual_size", "{size}, but most have {usual_size}"),
+    ("look", "sizes", "odd == True", "the width is an odd number: the last column is dropped"),
+    ("mend", "channels", "phases.notna() and phases != usual_phases",
+     "{phases:g} pictures, but most clips have {usual_phases:g}: one per phase"),
+    ("look", "face box", "how == 'fallback'", "no plain background: run mer boxes, or give a box"),
+    ("look", "face box", "wide > 1.5 * narrow", "boxes of {narrow:g} and {wide:g} px in two views"),
+    ("look", "motion", "least < 0.12", "the face hardly moves ({least:.2f} px): a still?"),
+    ("look", "motion", "most > 2.4", "the face moves much ({most:.1f} px): speech, a cut?"),
+    ("look", "motion", "head > 8", "the head moves much ({head:.1f} px): the flow keeps a part"),
+)  # fmt: skip
+COLUMNS = (
+    "clip", "subject", "labels", "frames", "size", "digest", "fps", "seconds", "repeats", "gap",
+    "odd", "how", "narrow", "wide", "least", "most", "head", "phases",
+)  # fmt: skip
+
+
+class Finding(NamedTuple):
+    """One thing found: ``level`` is "mend" (a run would fail or be wrong) or "look" (odd, may be
+    right), ``check`` a row of the report's table, ``where`` a clip, a file or a manifest's row.
+    """
+
+    level: str
+    check: str
+    where: str
+    what: str
 
 
 @dataclass(frozen=True)
 class Report:
-    """What ``examine`` found: ``rows`` are (check, what was found) in the table's order, ``facts``
-    plain numbers.
-    """
+    """What ``examine`` found: ``rows`` of the table, {check: text}, and Findings in its order."""
 
     name: str
-    rows: list
-    facts: dict
+    rows: dict
     findings: list
 
     @property
@@ -33,69 +69,30 @@ class Report:
         """Whether nothing must be mended."""
         return all(finding.level != "mend" for finding in self.findings)
 
-    def verdict(self, check):
-        """Return ok, or how many findings of the worse level a check has: "mend 2", "look 3"."""
-        levels = Counter(finding.level for finding in self.findings if finding.check == check)
-        return next(
-            (f"{level} {levels[level]}" for level in ("mend", "look") if levels[level]), "ok"
-        )
-
     def table(self):
-        """Return one table as text, then the findings, at most five per check."""
-        room = WIDTH - 30
-        lines = [f"{self.name}\n", f"{'check':12}  {'found':{room}}  verdict", "-" * WIDTH]
-        for check, found in self.rows:
-            first, *more = textwrap.wrap(found, room) or [""]
-            lines += [
-                f"{check:12}  {first:{room}}  {self.verdict(check)}",
-                *(" " * 14 + part for part in more),
-            ]
-        for level, heading in (("mend", "To be mended"), ("look", "To be looked at")):
-            chosen = [finding for finding in self.findings if finding.level == level]
-            lines += ["", f"{heading}:", *_list_findings(chosen)] if chosen else []
-        lines += [
-            "",
-            "Sound: nothing must be mended."
-            if self.sound
-            else "Not sound: mend what is listed first.",
-        ]
-        return "\n".join(lines)
+        """Return one table as text, then the findings, at most five a check; those that say the
+        same are joined.
+        """
+        lines = [f"{self.name}\n", f"{'check':12}{'verdict':9}found", "-" * 79]
+        verdicts = {finding.check: finding.level for finding in reversed(self.findings)}
+        for check, text in self.rows.items():
+            lines.append(f"{check:12}{verdicts.get(check, 'ok'):9}{text}")
+        findings = pd.DataFrame(self.findings, columns=Finding._fields)
+        for (level, check), rows in findings.groupby(["level", "check"], sort=False):
+            lines.append(f"\n{level}: {check}")
+            places = rows.groupby("what", sort=False)["where"].agg(list)
+            for what, names in places[:5].items():
+                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+                lines.append(f"- {', '.join(names[:3])}{more}: {what}")
+            if len(places) > 5:
+                lines.append(f"- and {places[5:].map(len).sum()} more; --json lists all")
+        good, bad = "Sound: nothing must be mended.", "Not sound: mend what is listed first."
+        return "\n".join([*lines, "", good if self.sound else bad])
 
     def to_json(self):
         """Return the whole report as plain dicts and lists."""
-        checks = [
-            {"check": check, "found": found, "verdict": self.verdict(check)}
-            for check, found in self.rows
-        ]
         findings = [finding._asdict() for finding in self.findings]
-        return {
-            "name": self.name,
-            "sound": self.sound,
-            "checks": checks,
-            "facts": self.facts,
-            "findings": findings,
-        }
-
-
-def _list_findings(findings):
-    """Return the findings of one level as lines: those that say the same are joined, five per check
-    are shown.
-    """
-    lines = []
-    for check in dict.fromkeys(finding.check for finding in findings):
-        same = {}
-        for finding in findings:
-            if finding.check == check:
-                same.setdefault(finding.what, []).append(finding.where)
-        for what, places in list(same.items())[:SHOWN]:
-            more = f" and {len(places) - 3} more" if len(places) > 3 else ""
-            text = f"{check}: {', '.join(places[:3])}{more}: {what}"
-            lines += textwrap.wrap(
-                text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
-            )
-        rest = sum(len(places) for places in list(same.values())[SHOWN:])
-        lines += [f"- {check}: and {rest} more"] if rest else []
-    return lines
+        return {"name": self.name, "sound": self.sound, "checks": self.rows, "findings": findings}
 
 
 def examine(root, jobs=1):
@@ -105,246 +102,230 @@ def examine(root, jobs=1):
     """
     root = Path(root)
     info, rows = survey(root)
-    clips = [clip for clip in rows if not isinstance(clip, MerError)]
-    groups = [(root, info, clips[start : start + GROUP]) for start in range(0, len(clips), GROUP)]
-    seen = [one for part in run_jobs(inspect_group, groups, jobs) for one in part]
-    table = [("rows", f"{len(clips)} of {len(rows)} in the manifest can be used")]
-    facts = {"rows": len(rows)}
-    findings = [
-        explain("mend", "rows", error, root) for error in rows if isinstance(error, MerError)
-    ]
-    findings += [finding for one in seen for finding in one.findings]
-    shared = (_check_clips, _check_subjects, _check_labels, _check_sizes)
-    own = (
-        (_check_phases, _check_copies)
-        if info.get("channels")
-        else (_check_times, _check_copies, _check_faces)
-    )
-    # what seems to be missing in the set may stand in the rows that cannot be used
-    absent = () if len(clips) < len(rows) else (_find_absent,)
-    for check in (*shared, *own, *absent):
-        lines, numbers, found = check(info, clips, seen)
-        table, facts, findings = table + lines, facts | numbers, findings + found
-    order = [check for check, _ in table]
+    usable = [row for row in rows if isinstance(row, Clip)]
+    readings = run_jobs(read_pictures, [(root, info, clip) for clip in usable], jobs)
+    clips = pd.DataFrame([values for values, _ in readings], columns=COLUMNS)
+    findings = [_explain("rows", row, root) for row in rows if isinstance(row, MerError)]
+    findings += [finding for _, found in readings for finding in found]
+    for column in ("size", "phases"):
+        clips[f"usual_{column}"] = next(iter(clips[column].mode()), None)
+    for level, check, condition, sentence in RULES:
+        for row in clips.query(condition, engine="python").to_dict("records"):
+            findings.append(Finding(level, check, row["clip"], sentence.format(**row)))
+    checks = [find_copies, find_rates, find_names]
+    if len(usable) == len(rows):  # else what is missing may stand in rows that cannot be used
+        checks += [find_missing, compare_published]
+    for check in checks:
+        findings += check(info, clips)
+    table = {"rows": f"{len(usable)} of {len(rows)} in the manifest can be used"}
+    table |= describe(info, clips)
+    order = list(table)
     findings.sort(key=lambda finding: (finding.level != "mend", order.index(finding.check)))
-    return Report(info["name"], table, facts, findings)
+    return Report(info["name"], table, findings)
 
 
-# Each check takes dataset.json's content, the clips and what was seen of each; it returns lines of
-# the table, facts for the JSON, and Findings.
+def _explain(check, error, root):
+    """Return a MerError as a Finding to be mended, with paths relative to ``root``."""
+    inner = rf"(?<![^\s'(]){re.escape(f'{root}{os.sep}')}"
+    where, what = (re.sub(inner, "", text) for text in (error.where, error.what))
+    return Finding("mend", check, where, what)
 
 
-def _check_clips(info, clips, seen):
-    missing = [clip.name for clip in clips if clip.labels is None]
-    found = [
-        Finding("look", "clips", name, "no labels: `mer submit` answers it, training cannot")
-        for name in missing
-    ]
-    text = f"{len(clips)}, {len(missing)} without labels" if missing else str(len(clips))
-    return [("clips", text)], {"clips": len(clips), "unlabelled": len(missing)}, found
+def read_pictures(root, info, clip):
+    """Read a clip's pictures one by one; return its row of the table of clips, and Findings."""
+    row = {"clip": clip.name, "subject": clip.subject, "labels": clip.labels}
+    row["frames"] = count = len(clip.names)
+    findings, digests, kept = [], [], {}
+    length, channels = clip.offset - clip.onset, info.get("channels")
+    quarters = [clip.onset + round(length * k / 4) for k in range(5)]
+    for t, path in enumerate(clip.frames):
+        try:
+            picture = read_image(path, bool(channels))
+            size = "{} x {} px".format(*picture.shape[1::-1])
+            first = row.setdefault("size", size)
+            if size != first:
+                raise MerError(path, f"{size}, but the clip's first is {first}")
+        except MerError as error:
+            findings.append(_explain("frames", error, root))
+            continue
+        digests.append(hashlib.sha256(picture).hexdigest())
+        if t in (0, *quarters) or channels:
+            kept[t] = picture
+    if channels:
+        row["phases"] = count
+        findings += _check_colours(clip.name, kept, channels)
+    else:
+        row |= {"fps": clip.fps or 0, "seconds": length / clip.fps if clip.fps else np.nan}
+    if len(digests) < count:
+        return row, findings
+    row["digest"] = hashlib.sha256(f"{first} {digests}".encode()).hexdigest()
+    if channels:
+        return row, findings
+    row["repeats"] = sum(map(str.__eq__, digests[1:], digests))
+    row["gap"] = find_gap(clip.names)
+    row["odd"] = info["views"] == 2 and picture.shape[1] % 2 == 1
+    try:
+        row |= _measure_face(info["views"], clip, kept, quarters)
+    except MerError as error:
+        findings.append(Finding("mend", "face box", clip.name, str(error)))
+    return row, findings
 
 
-def _check_subjects(info, clips, seen):
-    """Find subjects that are split over names: spelt in two ways, or with their sessions told
-    apart.
+def _check_colours(clip, pictures, channels):
+    """Find flow images that show no motion or are grey."""
+    for t, picture in pictures.items():
+        if picture.min() == picture.max():
+            what = f"picture {t + 1} is of one colour: no motion at all"
+            yield Finding("look", "channels", clip, what)
+        elif (picture == picture[..., :1]).all():
+            what = f"picture {t + 1} is grey, but red, green, blue must be {', '.join(channels)}"
+            yield Finding("mend", "channels", clip, what)
+
+
+def _measure_face(views, clip, pictures, times):
+    """Return how the face was found on the first frame, and in px of the crop how far it moves, in
+    the view where it is least and where it is most (95th percentile of the flow from onset to a
+    quarter, half, three quarters of the way, the largest of the three), and its head. As in apex.py
+    the head's motion and the drift that is left at offset are taken out.
     """
-    counts = Counter(clip.subject for clip in clips)
-    alike, sessions, found = {}, {}, []
-    for name in sorted(counts):
+    pictures = {t: split_views(picture, views) for t, picture in pictures.items()}
+    boxes, how = locate(pictures[0], clip)
+    sizes, heads = [], []
+    for view, box in enumerate(boxes):
+        onset, *later = (crop(pictures[t][view], box, CROP) for t in times)
+        flows = [compute_flow(onset, frame, "dis-half") for frame in later]
+        rigid = [head_motion(flow) for flow in flows]
+        *moved, drift = (flow - head for flow, head in zip(flows, rigid, strict=True))
+        shares = [(t - times[0]) / (times[-1] - times[0]) for t in times[1:-1]]
+        left = [flow - share * drift for flow, share in zip(moved, shares, strict=True)]
+        sizes.append(max(float(np.percentile(magnitude(flow), 95)) for flow in left))
+        heads.append(max(float(magnitude(flow).mean()) for flow in rigid))
+    widths = [x1 - x0 for x0, _, x1, _ in boxes]
+    face = {"how": how, "narrow": min(widths), "wide": max(widths)}
+    return face | {"least": min(sizes), "most": max(sizes), "head": max(heads)}
+
+
+def find_gap(names):
+    """Return the first jump in the frame numbers, as "from 12 to 14", or None."""
+    keys = [number_key(name)[0] for name in names]
+    if len({len(key) for key in keys}) > 1:
+        return None
+    # one number counts the frames; the others, as the subject's, stay the same
+    varying = [column for column in zip(*keys, strict=True) if len(set(column)) > 1]
+    steps = np.diff(varying[0]) if len(varying) == 1 else np.array([])
+    usual = pd.Series(steps).median()
+    if not (steps > usual).any() or np.mean(steps == usual) <= 0.5:
+        return None  # times of day have no usual step
+    at = np.argmax(steps > usual)
+    return f"from {varying[0][at]} to {varying[0][at + 1]}"
+
+
+def describe(info, clips):
+    """Return what the table says of the whole set, {check: text}."""
+
+    def count(values, sign=" ", unit=""):
+        return ", ".join(f"{value}{sign}{number}{unit}" for value, number in values.items())
+
+    frames, seconds = clips["frames"], clips["seconds"].dropna()
+    rows = {
+        "clips": f"{len(clips)}, {clips['labels'].isna().sum()} without labels",
+        "subjects": f"{clips['subject'].nunique()}",
+        "labels": count(label_clips(info, clips).sum()),
+        "frames": f"{frames.sum()}, {frames.min()} to {frames.max()} a clip",
+        "sizes": count(clips["size"].value_counts()[:3], ": ", " clips"),
+        "duplicates": f"{clips['digest'].dropna().duplicated().sum()}",
+    }
+    if info.get("published"):
+        rows["published"] = f"counts of {info['published']}, compared if all rows can be used"
+    if info.get("channels"):
+        rows["channels"] = f"red, green, blue hold {', '.join(info['channels'])}"
+        return rows
+    least, most, head = clips["least"].min(), clips["most"].max(), clips["head"].max()
+    rates = clips["fps"].map("{:g}".format).replace("0", "unknown").value_counts()
+    rows["fps"] = count(rates, ": ", " clips")
+    times = f"{seconds.min():.2f} to {seconds.max():.2f} s" if len(seconds) else "unknown"
+    rows["duration"] = f"{times} from onset to offset"
+    rows["face box"] = count(clips["how"].value_counts())
+    rows["motion"] = f"face {least:.2f} to {most:.2f} px, head up to {head:.1f} px of {CROP} px"
+    return rows
+
+
+def label_clips(info, clips):
+    """Return a table (clips, labels) of 0 and 1 by subject, of the clips that have labels."""
+    known = clips[clips["labels"].notna()]
+    rows = known["labels"].tolist()
+    return pd.DataFrame(rows, index=known["subject"], columns=info["labels"], dtype=int)
+
+
+def find_copies(info, clips):
+    """Find clips whose decoded pictures are another's."""
+    first = {}
+    for clip in clips[clips["digest"].notna()].itertuples():
+        twin = first.setdefault(clip.digest, clip)
+        what = f"has the same pictures as {twin.clip}"
+        if clip.subject != twin.subject:
+            what += f", and another subject ({clip.subject}, not {twin.subject})"
+        if clip.labels != twin.labels:
+            what += ", and other labels"
+        if twin is not clip:
+            yield Finding("mend", "duplicates", clip.clip, f"{what}; keep one of them")
+
+
+def find_rates(info, clips):
+    """Find several frame rates in one set."""
+    rates = clips.loc[clips["fps"] > 0, "fps"]
+    if rates.nunique() > 1:
+        what = "several rates in one set: curves are smoothed over frames, not over seconds"
+        yield Finding("look", "fps", f"{rates.min():g} to {rates.max():g} fps", what)
+
+
+def find_names(info, clips):
+    """Find one person under several names: spelt in two ways, or with the sessions told apart."""
+    spellings, persons = {}, {}
+    for name in sorted(set(clips["subject"])):
         # gaps and leading zeros do not count, but S13_1 and S131 are two names
         plain = re.sub(r"(?<!\d)[\s_-]+|[\s_-]+(?!\d)", "", name.casefold())
-        alike.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", plain), []).append(name)
-        base = re.fullmatch(r"(.*\d)[\s_-]+\d{1,2}(st|nd|rd|th)?", name, re.IGNORECASE)
-        sessions.setdefault(base[1] if base else name, []).append(name)
-    for group in alike.values():
-        if len(group) > 1:
-            what = (
-                "are one subject in several spellings; use one, else it is learnt from and "
-                "tested on at once"
-            )
-            found.append(Finding("mend", "subjects", ", ".join(group), what))
-    for group in sessions.values():
-        if 2 <= len(group) <= 4:  # more is a way of counting subjects
+        spellings.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", plain), []).append(name)
+        session = re.fullmatch(r"(.*\d)[\s_-]+\d{1,2}(st|nd|rd|th)?", name, re.IGNORECASE)
+        persons.setdefault(session[1] if session else name, []).append(name)
+    for names in spellings.values():
+        if len(names) > 1:
+            what = "are one subject in several spellings; use one, else training meets the tested"
+            yield Finding("mend", "subjects", ", ".join(names), what)
+    for names in persons.values():
+        if 2 <= len(names) <= 4:  # more is a way of counting subjects
             what = "look like sessions of one person; if so, give them one name"
-            found.append(Finding("look", "subjects", ", ".join(group), what))
-    each = (
-        " to ".join(map(str, sorted({min(counts.values()), max(counts.values())})))
-        if counts
-        else ""
-    )
-    text = f"{len(counts)}, with {each} clips each" if counts else "0"
-    return [("subjects", text)], {"subjects": len(counts)}, found
+            yield Finding("look", "subjects", ", ".join(names), what)
 
 
-def _check_labels(info, clips, seen):
-    counts = _count_labels(info, clips)
-    text = ", ".join(f"{label} {n}" for label, n in counts.items())
-    return [("labels", text)], {"labels": counts}, []
-
-
-def _find_absent(info, clips, seen):
-    """Find what a set lacks as a whole: other subjects, a label, clips that were published."""
-    lines, facts, found = _check_published(info, clips, seen)
-    labelled = [clip for clip in clips if clip.labels]
-    subjects = {clip.subject for clip in clips}
-    if labelled and len(subjects) == 1:
+def find_missing(info, clips):
+    """Find what a labelled set lacks as a whole: subjects, or several of them for a label."""
+    labels, names = label_clips(info, clips), sorted(set(clips["subject"]))
+    if labels.empty:
+        return
+    if len(names) == 1:
         what = "is the only subject; leaving one subject out leaves nothing to learn from"
-        found.append(Finding("mend", "subjects", *subjects, what))
-    elif labelled and len(subjects) < 4:
+        yield Finding("mend", "subjects", *names, what)
+    elif len(names) < 4:
         what = "are too few to train on; 4 or more are needed"
-        found.append(Finding("look", "subjects", ", ".join(sorted(subjects)), what))
-    for k, label in enumerate(info["labels"] if labelled else ()):
-        subjects = {clip.subject for clip in labelled if clip.labels[k]}
-        if not subjects:
-            what = (
-                "no clip has this label; add such clips, or take it out of dataset.json and "
-                "the manifest"
-            )
-            found.append(Finding("mend", "labels", label, what))
-        elif len(subjects) == 1:
-            what = "a single subject shows it; where that one is left out, nothing of it is learnt"
-            found.append(Finding("look", "labels", label, what))
-    return lines, facts, found
+        yield Finding("look", "subjects", ", ".join(names), what)
+    for label, count in labels.groupby(level=0).max().sum().items():
+        if count == 0:
+            what = "no clip has this label; add some, or remove it from dataset.json and manifest"
+            yield Finding("mend", "labels", label, what)
+        elif count == 1:
+            what = "a single subject shows it; with that one left out, nothing of it is learnt"
+            yield Finding("look", "labels", label, what)
 
 
-def _count_labels(info, clips):
-    return {
-        label: sum(clip.labels[k] for clip in clips if clip.labels)
-        for k, label in enumerate(info["labels"])
-    }
-
-
-def _check_published(info, clips, seen):
+def compare_published(info, clips):
     """Compare with the published counts of the set that dataset.json names as "published"."""
-    name = info.get("published")
-    if not name:
-        return [], {}, []
-    table = [row.cells for row in read_table(PUBLISHED / "published_counts.csv")]
-    wanted = {row["what"]: int(row["count"]) for row in table if row["set"] == name}
-    have = _count_labels(info, clips) | {
-        "clips": len(clips),
-        "subjects": len({clip.subject for clip in clips}),
-    }
-    differ = [what for what in wanted if have.get(what, 0) != wanted[what]]
-    found = [
-        Finding("look", "published", what, f"{have.get(what, 0)} here, {wanted[what]} published")
-        for what in differ
-    ]
-    text = f"{len(wanted) - len(differ)} of {len(wanted)} counts are as published of {name}"
-    return (
-        [("published", text if wanted else f"no counts are known of {name}")],
-        {"published": wanted},
-        found,
-    )
-
-
-def _check_sizes(info, clips, seen):
-    counts = [len(clip.names) for clip in clips] or [0]
-    sizes = Counter(one.size for one in seen if one.size).most_common()
-    found = []
-    for clip, one in zip(clips, seen, strict=True):
-        if one.size and one.size != sizes[0][0]:
-            what = "{} x {} px, but most clips of the set have {} x {} px".format(
-                *one.size, *sizes[0][0]
-            )
-            found.append(Finding("look", "sizes", clip.name, what))
-    text = ", ".join(
-        f"{w} x {h} px" + (f" ({n} clips)" if len(sizes) > 1 else "") for (w, h), n in sizes[:4]
-    )
-    text += f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
-    text += (
-        ", two views side by side"
-        if info["views"] == 2 and sizes and not info.get("channels")
-        else ""
-    )
-    facts = {"frames": sum(counts), "sizes": {f"{w} x {h}": n for (w, h), n in sizes}}
-    return (
-        [
-            ("frames", f"{sum(counts)}, {min(counts)} to {max(counts)} a clip"),
-            ("sizes", text or "none"),
-        ],
-        facts,
-        found,
-    )
-
-
-def _check_phases(info, clips, seen):
-    counts = Counter(len(clip.names) for clip in clips)
-    usual = counts.most_common(1)[0][0] if counts else 0
-    found = [
-        Finding(
-            "mend",
-            "channels",
-            clip.name,
-            f"{len(clip.names)} pictures, but most clips have {usual}: one per phase",
-        )
-        for clip in clips
-        if len(clip.names) != usual
-    ]
-    text = f"red, green, blue hold {', '.join(info['channels'])}; {usual} phase{'s' * (usual != 1)}"
-    return [("channels", text)], {"channels": info["channels"], "phases": usual}, found
-
-
-def _check_times(info, clips, seen):
-    rates, found = sorted({clip.fps for clip in clips if clip.fps}), []
-    for clip in clips:
-        if clip.fps is None:
-            found.append(
-                Finding(
-                    "look",
-                    "fps",
-                    clip.name,
-                    "fps is not given: how long it lasts cannot be checked",
-                )
-            )
-        elif not 25 <= clip.fps <= 1000:
-            found.append(
-                Finding("look", "fps", clip.name, f"{clip.fps:g} fps: too few, or a misprint?")
-            )
-    if len(rates) > 1:
-        what = (
-            "several rates in one set: the apex is sought in a curve smoothed over frames, "
-            "not over seconds"
-        )
-        found.append(Finding("look", "fps", f"{rates[0]:g} to {rates[-1]:g} fps", what))
-    times = [(clip.offset - clip.onset) / clip.fps for clip in clips if clip.fps]
-    text = f"{min(times):.2f} to {max(times):.2f} s from onset to offset" if times else "not known"
-    known = ", ".join(f"{fps:g}" for fps in rates[:6]) + (
-        f" and {len(rates) - 6} more" if len(rates) > 6 else ""
-    )
-    return [("fps", known or "not known"), ("duration", text)], {"fps": rates}, found
-
-
-def _check_copies(info, clips, seen):
-    """Find clips whose decoded pictures are another's."""
-    first, found = {}, []
-    for clip, one in zip(clips, seen, strict=True):
-        twin = first.setdefault((one.size, one.digest), clip)
-        if one.digest and twin is not clip:
-            what = f"has the same pictures as {twin.name}"
-            if clip.subject != twin.subject:
-                what += f", and another subject ({clip.subject}, not {twin.subject})"
-            if clip.labels != twin.labels:
-                what += ", and other labels"
-            found.append(Finding("mend", "duplicates", clip.name, f"{what}; keep one of them"))
-    return [("duplicates", str(len(found)) if found else "none")], {"duplicates": len(found)}, found
-
-
-def _check_faces(info, clips, seen):
-    """Sum up how face boxes were found and what moved."""
-    kinds = Counter(one.how for one in seen if one.how)
-    moved = [one.motion for one in seen if one.motion]
-    lines = [("face box", ", ".join(f"{kind} {kinds[kind]}" for kind in sorted(kinds)) or "none")]
-    if info["views"] == 2:
-        odd = len(
-            {finding.where for one in seen for finding in one.findings if finding.check == "views"}
-        )
-        lines.append(("views", f"alike and in step in {len(moved) - odd} of {len(moved)} clips"))
-    text = "not measured"
-    if moved:
-        least, most, head = (
-            pick(column)
-            for pick, column in zip((min, max, max), zip(*moved, strict=True), strict=True)
-        )
-        text = f"face {least:.2f} to {most:.2f} px, head up to {head:.1f} px, in crops of {CROP} px"
-    return [*lines, ("motion", text)], {"boxes": dict(kinds)}, []
+    table, name = pd.read_csv(PUBLISHED / "published_counts.csv"), info.get("published")
+    wanted = table[table["set"] == name].set_index("what")["count"]
+    if name and wanted.empty:
+        yield Finding("look", "published", name, "no counts of this set are known")
+    have = label_clips(info, clips).sum().to_dict()
+    have |= {"clips": len(clips), "subjects": clips["subject"].nunique()}
+    for what, count in wanted.items():
+        if have.get(what, 0) != count:
+            yield Finding("look", "published", what, f"{have.get(what, 0)} here, {count} published")
