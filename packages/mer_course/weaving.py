@@ -16,7 +16,7 @@ BEGIN, END = "## Exercises", "Solutions: ["  # what stands around the exercises 
 
 
 def weave_exercises(root=None):
-    """Write the exercises of the solutions into the notebooks; return the names of those changed."""
+    """Write the exercises of the solutions into the notebooks; return which notebooks changed."""
     folder, changed = Path(root or find_root()) / "notebooks", []
     for source in sorted((folder / "solutions").glob("*.ipynb")):
         (path,) = folder.glob(f"{source.stem[:2]}_*.ipynb")
@@ -59,6 +59,7 @@ def keep_solutions(root=None):
         notebook = nbformat.read(path, as_version=4)
         about, place = deepcopy(notebook.metadata), {"metadata": {"path": str(path.parent)}}
         options = {"kernel_name": "python3", "record_timing": False, "resources": place}
+        options["extra_arguments"] = ["--log-level=CRITICAL"]
         NotebookClient(notebook, **options).execute()
         notebook.metadata = about
         for cell in notebook.cells:

@@ -12,18 +12,18 @@ PEOPLE_OF_4DME = 24
 RUNS = 20
 
 
-@judge("no_focus must be an Outcome: run_grid returns a list of them.")
+@judge
 def check_1(no_focus, default, bce):
-    """Check that the Outcome of a focal loss with gamma 0 has the scores of BCE."""
+    """The answer must be an Outcome; run_grid returns a list of them."""
     compare(no_focus.scores, bce.scores, "Change gamma, and nothing else, of `single`.", 0)
     apart = np.abs(default.scores - bce.scores).max()
     praise = f"not one of {bce.scores.size} scores differs; with gamma they differ by up to "
     return f"{praise}{apart:.2f}.", None
 
 
-@judge("everywhere and defaults must be lists of Outcomes, of three seeds or more.")
+@judge
 def check_2(everywhere, defaults, features):
-    """Check Outcomes with SE on all streams beside the default's, one a training seed."""
+    """There must be two lists of Outcomes, each of three seeds or more."""
     for runs, wanted in ((everywhere, len(STREAMS)), (defaults, 1)):
         need(len({run.scores.tobytes() for run in runs}) >= 3, "three seeds, all different.")
         for run in runs:
@@ -42,11 +42,9 @@ def check_2(everywhere, defaults, features):
     return f"{words}: {verdict}.", figure
 
 
-@judge("people_needed must map each variant to a number of people.")
+@judge
 def check_3(people_needed, found, people):
-    """Check how many people each variant would need for an interval of a point to each side, from
-    its Comparison in ``found`` with ``people`` people.
-    """
+    """There must be a number of people for each variant, as {name: number}."""
     half = {name: (row.difference_high - row.difference_low) / 2 for name, row in found.items()}
     expected = {name: people * (width / POINT) ** 2 for name, width in half.items() if width > 0}
     hint = "The interval's width falls with the square root of the number of people."
@@ -55,11 +53,9 @@ def check_3(people_needed, found, people):
     return f"{more} of {len(expected)} variants need more than the {PEOPLE_OF_4DME} of 4DME.", None
 
 
-@judge("seed_answers must be 20 arrays of answers (N, L), and alarms two counts.")
+@judge
 def check_4(alarms, seed_answers, features):
-    """Check how many runs (answers (N, L) each) of the same method differ from the first with a
-    p-value below 0.05, before and after Holm's correction.
-    """
+    """There must be 20 arrays of answers (N, L), and two numbers of alarms."""
     runs = np.array(seed_answers).reshape(RUNS, *features.y.shape)
     need((runs != runs[0]).any(), "all runs answer the same: each needs a seed of its own.")
     rows = compare_answers(features.y, dict(enumerate(runs)), 0, features.subjects)

@@ -12,28 +12,25 @@ class Verdict(Exception):
     """What a check says of an answer that is not right."""
 
 
-def judge(wanted):
-    """Turn a function that returns (praise, figure or None) for a right answer into a check.
+def judge(function):
+    """Make a check of a function that returns (praise, figure or None) for a right answer.
 
-    ``wanted`` says what an answer must be: the hint for one on which the function fails.
+    The function's docstring says what an answer must be: it is the hint where the function fails.
     """
 
-    def decorate(function):
-        @wraps(function)
-        def check(*args):
-            try:
-                praise, figure = function(*args)
-            except Verdict as verdict:
-                return print(verdict)
-            except Exception as error:  # an answer may be anything, also a function that fails
-                return print(f"Not yet: {wanted} ({type(error).__name__}: {error})")
-            print(f"Right: {praise}")
-            if figure is not None:
-                display(figure)
+    @wraps(function)
+    def check(*args):
+        try:
+            praise, figure = function(*args)
+        except Verdict as verdict:
+            return print(verdict)
+        except Exception as error:  # an answer may be anything, also a function that fails
+            return print(f"Not yet: {function.__doc__} ({type(error).__name__}: {error})")
+        print(f"Right: {praise}")
+        if figure is not None:
+            display(figure)
 
-        return check
-
-    return decorate
+    return check
 
 
 def need(right, hint):

@@ -15,9 +15,9 @@ def measure_errors(curves, clips, **options):
     return np.array(found) - [clip.apex for clip in clips]
 
 
-@judge("errors_of_view must be one number a view, in frames.")
+@judge
 def check_1(errors, curves, clips):
-    """Check the mean absolute error, frames, of the apex found in each view alone."""
+    """The mean absolute errors must be one number a view, in frames."""
     skip(not clips, "No clip has a reference apex")
     skip(len(curves[0]) < 2, "There is one view only")
     parts = [[curve[v : v + 1] for curve in curves] for v in range(len(curves[0]))]
@@ -28,32 +28,23 @@ def check_1(errors, curves, clips):
     return f"{alone} frames alone, {both:.2f} together, over {len(clips)} clips.", None
 
 
-def push_flows(flows, onset, push):
-    """Return flows (V, T, 2, H, W) px from the onset, of a head that also drifts to the right by
-    ``push`` px a frame.
-    """
-    pushed = flows.copy()
-    pushed[:, :, 0] += (push * (np.arange(flows.shape[1]) - onset))[None, :, None, None]
-    return pushed
-
-
-@judge("apexes must be two frames: without and with detrending.")
-def check_2(apexes, flows, masks, onset, offset, push):
-    """Check the apex of a drifting head without and with detrending."""
-    pushed, curves = push_flows(flows, onset, push), {}
+@judge
+def check_2(apexes, pushed, masks, onset, offset):
+    """The apexes must be two frames, without and with detrending, of flows (V, T, 2, H, W) px."""
+    curves = {}
     for name, detrend in {"as it is": False, "detrended": True}.items():
         curves[name] = curve_of_flows(pushed, onset, offset, "none", detrend, masks)
     expected = [find_apex(curve, onset, offset) for curve in curves.values()]
     hint = "curve_of_flows(pushed, onset, offset, 'none', detrend, masks), then find_apex."
     compare(apexes, expected, hint)
-    lines, times = {name: joint_curve(c) for name, c in curves.items()}, range(flows.shape[1])
-    figure = draw_lines(times, lines, f"drift: {push} px a frame", "frame", "motion, px")
+    lines = {name: joint_curve(curve) for name, curve in curves.items()}
+    figure = draw_lines(range(pushed.shape[1]), lines, "a head that drifts", "frame", "motion, px")
     return f"frames {expected[0]} and {expected[1]}.", figure
 
 
-@judge("blinks must be True or False for each clip.")
+@judge
 def check_3(blinks, dataset, errors):
-    """Check which clips (N,) blink between onset and offset; ``errors`` (N,) are in frames."""
+    """The blinks must be True or False for each clip; ``errors`` (N,) are in frames."""
     skip(not dataset.synthetic, "It is not known when lids move in these data")
     lids = [read_truth(dataset, clip).weights[:, AUS.index(45)] for clip in dataset.clips]
     pairs = zip(lids, dataset.clips, strict=True)
@@ -64,9 +55,9 @@ def check_3(blinks, dataset, errors):
     return f"{praise}, {errors[~blink].mean():.1f} without ({(~blink).sum()}).", None
 
 
-@judge("counts must be three pairs [late, early].")
+@judge
 def check_4(counts, curves, clips):
-    """Check how many clips are late and early by more than a frame, for three values of near."""
+    """The counts must be three pairs [late, early], one for each value of near."""
     skip(not clips, "No clip has a reference apex")
     errors = {f"near {near}": measure_errors(curves, clips, near=near) for near in (1, 0.95, 0.8)}
     expected = [[(wrong > 1).sum(), (wrong < -1).sum()] for wrong in errors.values()]

@@ -10,9 +10,9 @@ COMPONENTS = (2, 10, 100)
 PEOPLE = range(4, 13)
 
 
-@judge("pattern must be one 0 or 1 for each label.")
+@judge
 def check_1(pattern, truth, exclusive=False):
-    """Check the pattern (L,) of yes and no with the largest macro-UF1 for ``truth`` (N, L)."""
+    """The pattern must be one 0 or 1 for each label."""
     skip(exclusive, "One label a clip: only one may be answered")
     occurs = truth.any(0)  # a label that never occurs counts for nothing
     hint = "Another pattern scores more. What does one more yes cost the other labels?"
@@ -31,9 +31,9 @@ def score_components(features, components):
     return macro_uf1(features.y, answers)
 
 
-@judge(f"scores_of must map each of {COMPONENTS} to its macro-UF1.")
+@judge
 def check_2(scores, features):
-    """Check {number of components: macro-UF1} for each of COMPONENTS."""
+    """There must be a macro-UF1 for each number of components: {2: ..., 10: ..., 100: ...}."""
     expected = [score_components(features, number) for number in COMPONENTS]
     hint = "Fit a model on all others for each person left out; one score of all answers together."
     compare([scores[number] for number in COMPONENTS], expected, hint, 0.005)
@@ -41,9 +41,9 @@ def check_2(scores, features):
     return ", ".join(f"{number}: {score:.2f}" for number, score in told) + ".", None
 
 
-@judge("slow must be a Recipe, and slow_outcome its Outcome, from the list of run_grid.")
+@judge
 def check_3(slow, outcome, shared, features):
-    """Check a Recipe with STSTNet's published settings, and its Outcome."""
+    """There must be a Recipe and its Outcome, taken from the list of run_grid."""
     wanted = {name: PUBLISHED["STSTNet"][name] for name in ("rate", "decay", "batch")}
     wanted |= {"network": "STSTNet", "loss": "bce", "alpha": "none", "patience": slow.epochs}
     wrong = [name for name, value in wanted.items() if getattr(slow, name) != value]
@@ -58,9 +58,9 @@ def check_3(slow, outcome, shared, features):
     return f"{'; '.join(words)}.", None
 
 
-@judge("most_tests must be a function that returns one number of tests.")
+@judge
 def check_4(most_tests, tests):
-    """Check a function that says how many tests so many people can pay for."""
+    """The function most_tests(people) must return one number."""
     most = {people: max(0, int(np.ceil(0.05 * 2**people / 2)) - 1) for people in range(4, 40)}
     hint = "The smallest p-value times the whole number of tests must stay below 0.05."
     compare([most_tests(people) for people in PEOPLE], [most[people] for people in PEOPLE], hint)

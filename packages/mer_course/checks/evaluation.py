@@ -9,9 +9,9 @@ import numpy as np
 EXCLUSIVE = "One label a clip: there are no thresholds"
 
 
-@judge("from_formula must be one number.")
+@judge
 def check_1(number, truth):
-    """Check macro-UF1 of yes to everything, computed from the prevalence; truth (N, L)."""
+    """The macro-UF1 must be one number."""
     expected = macro_uf1(truth, np.ones_like(truth))
     compare(number, expected, "Write TP, FP, FN with N and q, then F1: N drops out.", 0.005)
     q, title = np.linspace(0, 1, 101), "the rarer a label, the less always yes is worth"
@@ -19,9 +19,9 @@ def check_1(number, truth):
     return f"{expected:.3f}, without looking at one clip.", figure
 
 
-@judge("fixed must hold yes or no (1 or 0) for each clip and label.")
+@judge
 def check_2(fixed, outcome, truth, labels):
-    """Check the answers (N, L) of one half as every threshold."""
+    """The answers must be yes or no (1 or 0) for each clip and label, (N, L)."""
     skip(outcome.exclusive, EXCLUSIVE)
     compare(fixed, outcome.scores >= 0.5, "Use the probabilities, not the answers.")
     half, tuned = (macro_uf1(truth, answers) for answers in (fixed, outcome.answers))
@@ -30,9 +30,9 @@ def check_2(fixed, outcome, truth, labels):
     return title, draw_table(yes, ["one half", "tuned"], labels, "clips with yes", 0, len(truth))
 
 
-@judge("dishonest must hold yes or no (1 or 0) for each clip and label.")
+@judge
 def check_3(peeked, outcome, truth, labels):
-    """Check the answers (N, L) of thresholds that were tuned on the test answers themselves."""
+    """The answers must be yes or no (1 or 0) for each clip and label, (N, L)."""
     skip(outcome.exclusive, EXCLUSIVE)
     expected = outcome.scores >= tune_thresholds(truth, outcome.scores)
     compare(peeked, expected, "One threshold a label, chosen with the labels it is scored on.")

@@ -22,9 +22,9 @@ def measure_epe(flow, truth):
     return float(magnitude(flow - truth)[INNER].mean())
 
 
-@judge(f"shift_epe must map each of the shifts {SHIFTS} px to its EPE, px.")
+@judge
 def check_1(shift_epe, texture):
-    """Check {shift: EPE} px of DIS on a texture (H, W) moved to the right by each of SHIFTS."""
+    """There must be an EPE, px, for each shift, px: {4: ..., 8: ..., 12: ..., 16: ..., 24: ...}."""
     expected = []
     for px in SHIFTS:
         pair = (texture, shift(texture, (0, px), mode="reflect"))
@@ -37,9 +37,9 @@ def check_1(shift_epe, texture):
     return praise, draw_lines(SHIFTS, {"dis": expected}, f"dis: {praise}", "shift, px", "EPE, px")
 
 
-@judge("two_steps must be a flow of the same shape as by_hand.")
+@judge
 def check_2(flow, one_step, first, second, truth):
-    """Check a flow (2, H, W) px improved by a second step of Lucas and Kanade."""
+    """The better flow must have the shape (2, H, W) of the first one, in px."""
     need(flow.shape == truth.shape, f"two_steps must have the shape {truth.shape}.")
     before, after = measure_epe(one_step, truth), measure_epe(flow, truth)
     hint = "Undo the flow in the second frame, solve again, and mind the sign of what is found."
@@ -49,11 +49,9 @@ def check_2(flow, one_step, first, second, truth):
     return praise + "grey levels.", None
 
 
-@judge("round_trip must be a map of the same shape as the frames.")
+@judge
 def check_3(round_trip, first, second, truth=None):
-    """Check the length (H, W) px of the way there and back; show it beside the EPE where a true
-    flow (2, H, W) px, NaN where it is unknown, is given.
-    """
+    """The round trip must be a map (H, W) of px; the true flow (2, H, W) is NaN where unknown."""
     there, back = compute_flow(first, second), compute_flow(second, first)
     expected = magnitude(there + np.stack([fetch(plane, there) for plane in back]))
     need(np.shape(round_trip) == first.shape, f"round_trip must have the shape {first.shape}.")
@@ -69,9 +67,9 @@ def check_3(round_trip, first, second, truth=None):
     return f"{praise}.", draw_sizes(maps, np.percentile(expected, 99.5))
 
 
-@judge("patch_epe must be one number, in px.")
+@judge
 def check_4(patch_epe, flow, push):
-    """Check the EPE, px, to the ``push`` (2, H, W) px of a flow without its nose patch's arrow."""
+    """The EPE must be one number, px, of a flow (2, H, W) without the mean arrow of its patch."""
     expected = measure_epe(flow - flow[:, 90:110, 54:74].mean((1, 2), keepdims=True), push)
     hint = "Take the patch's mean arrow, one u and one v, from all arrows; then the EPE."
     compare(patch_epe, expected, hint, 0.002, 0.02)

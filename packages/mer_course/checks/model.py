@@ -12,9 +12,9 @@ import torch
 HIDE = 2  # cells hidden to each side of a cell
 
 
-@judge("my_convolution and my_head must be whole numbers.")
+@judge
 def check_1(convolution, head, network):
-    """Check the number of parameters of the first convolution with its BN, and of the head."""
+    """The parameters of the convolution and of the head must be two whole numbers."""
     expected = sum(map(count_parameters, network.streams[:2])), count_parameters(network.head)
     compare([convolution, head], expected, "Which maps does a kernel read, and who has a bias?")
     total = count_parameters(network)
@@ -22,9 +22,9 @@ def check_1(convolution, head, network):
     return f"{expected[0]:,} and {expected[1]:,} of {total:,}, {share:.0%} in the head.", None
 
 
-@judge("mask must be a map (S, S) of True and False.")
+@judge
 def check_2(mask, streams, channels, size):
-    """Check which cells (S, S) of the input can change cell (2, 2) at the end of the streams."""
+    """The mask must be a map (S, S) of True and False."""
     signal = torch.randn(64, channels, size, size, generator=torch.Generator().manual_seed(0))
     streams.eval()(signal.requires_grad_())[:, :, 2, 2].sum().backward()
     expected = (signal.grad.abs().sum((0, 1)) > 0).numpy()
@@ -33,10 +33,10 @@ def check_2(mask, streams, channels, size):
     return f"{expected.any(1).sum()} x {expected.any(0).sum()} of {size} x {size} cells.", figure
 
 
-@judge("change must hold two rows, each with one difference a label.")
+@judge
 @torch.no_grad()
 def check_3(change, network, x, labels):
-    """Check by how much 10 px on u move the logits (2, L): own weights, then all on magnitude."""
+    """The change must be two rows of differences, one a label: (2, L)."""
     pushed, share = x.clone(), torch.zeros_like(network.weigh(x))
     pushed[:, :, :, 0] += 10
     share[:, -1] = 1 / share[0, -1].numel()
@@ -48,10 +48,10 @@ def check_3(change, network, x, labels):
     return f"up to {most[0]:.2f}, and {most[1]:.2f} with all weight on the magnitude.", None
 
 
-@judge("fall must be a map (S, S) of numbers.")
+@judge
 @torch.no_grad()
 def check_4(fall, network, x, label, name):
-    """Check by how much a label's logit falls (S, S) when a square around each cell is hidden."""
+    """The fall of the logit must be a map (S, S) of numbers, one for each hidden cell."""
     size = x.shape[-1]
     hidden = x.repeat(size * size, 1, 1, 1, 1, 1)
     for n, (row, column) in enumerate(np.ndindex(size, size)):

@@ -6,9 +6,9 @@ from mer_utils.plots import draw_images
 import numpy as np
 
 
-@judge("short must be a dataset, as open_dataset returns it.")
+@judge
 def check_1(short, mine):
-    """Check a dataset that was imported without frame numbers beside ``mine``, with them."""
+    """The answer must be a dataset, as open_dataset returns it."""
     people, wanted = (sorted(clip.subject for clip in each.clips) for each in (short, mine))
     need(people == wanted, f"{len(people)} clips; all {len(wanted)} of the same people are wanted.")
     hint = f"its labels are {short.labels}; name the label's column, too."
@@ -21,9 +21,9 @@ def check_1(short, mine):
     return f"{whole} frames count as expressions; with frame numbers it was {part}.", None
 
 
-@judge("report must be what examine returns.")
+@judge
 def check_2(report):
-    """Check the doctor's report on a set with one person in two spellings."""
+    """The report must be what examine returns."""
     found = [one for one in report.findings if (one.check, one.level) == ("subjects", "mend")]
     need(found, "the doctor finds nothing to mend in the subjects: is the manifest written?")
     return "; ".join(f"{one.where}: {one.what}" for one in found), None
@@ -37,9 +37,9 @@ def overlap(box, other):
     return float(common / (sum(areas) - common))
 
 
-@judge("box must be four numbers: x0, y0, x1, y1.")
+@judge
 def check_3(box, picture, found):
-    """Check a box (x0, y0, x1, y1) px around the face in ``picture`` (H, W) by the one found."""
+    """The box must be four numbers in px: x0, y0, x1, y1."""
     (x0, y0, x1, y1), (high, wide) = box, picture.shape
     inside = 0 <= x0 < x1 <= wide and 0 <= y0 < y1 <= high
     need(inside, f"x0 < x1 up to {wide}, y0 < y1 up to {high}: px from the top left.")

@@ -6,9 +6,9 @@ from mer_utils.plots import draw_images
 import numpy as np
 
 
-@judge("everyone must be an Ensemble that takes these clips.")
+@judge
 def check_1(everyone, ensemble, features, subject):
-    """Check an Ensemble of all folds: most of its networks met ``subject``, others did not."""
+    """The answer must be an Ensemble that takes these clips."""
     wanted = len(ensemble.members) * len(np.unique(features.subjects))
     compare(len(everyone.members), wanted, f"An Ensemble of all {wanted} networks is wanted.")
     rows = features.subjects == subject
@@ -20,9 +20,9 @@ def check_1(everyone, ensemble, features, subject):
     return f"{praise}{len(there)} annotated ones {(there > 0).mean():.0%} rose.", None
 
 
-@judge("upside must be what predict_clip returns.")
+@judge
 def check_2(upside, prediction):
-    """Check the Prediction of a clip whose frames stand on their heads."""
+    """The answer must be what predict_clip returns."""
     turned = [frame[::-1] for frame in prediction.first]
     compare(upside.first, turned, "Reverse the rows of every frame, top for bottom.")
     before, after = (each.scores.mean(0) for each in (prediction, upside))
@@ -32,9 +32,9 @@ def check_2(upside, prediction):
     return f"an answer, no error; {words}.", draw_images(pictures, ["the clip", "upside down"])
 
 
-@judge("undecided must be True or False for each label.")
+@judge
 def check_3(undecided, prediction):
-    """Check which labels (L,) have a mean probability nearer to its threshold than the sd."""
+    """The answer must be True or False for each label."""
     skip(prediction.exclusive, "One label a clip: there are no thresholds")
     mean, sd = prediction.scores.mean(0), prediction.scores.std(0)
     expected = np.abs(mean - prediction.thresholds) < sd

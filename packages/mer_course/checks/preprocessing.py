@@ -8,9 +8,9 @@ from mer_utils.preprocessing import crop, face_mask, find_box, silhouette
 import numpy as np
 
 
-@judge("shares must be three numbers from 0 to 1.")
+@judge
 def check_1(shares, frame):
-    """Check the share of a view (H, W) that counts as head at three tolerances."""
+    """The shares of a view (H, W) that are head must be three numbers from 0 to 1."""
     masks = [silhouette(frame, tolerance) for tolerance in (24, 80, 150)]
     skip(masks[0] is None, "The view has no plain background")
     masks = [np.zeros(frame.shape, bool) if mask is None else mask for mask in masks]
@@ -21,9 +21,9 @@ def check_1(shares, frame):
     return "the higher the tolerance, the less counts as head.", figure
 
 
-@judge("medians must be two numbers, in px.")
+@judge
 def check_2(medians, view, onset, middle):
-    """Check the median flow, px, between two frames of a view (T, H, W) in two sizes of crop."""
+    """The medians must be two numbers, px, of the flow in a view (T, H, W)."""
     maps = {}
     for enlarge in (1.0, 1.4):
         pair = crop(view[[onset, middle]], find_box(view[0], enlarge), 128)
@@ -35,9 +35,9 @@ def check_2(medians, view, onset, middle):
     return f"the second is {ratio:.2f} times the first; 1 / 1.4 is 0.71.", figure
 
 
-@judge("found_boxes must hold one box of four numbers for each frame.")
+@judge
 def check_3(boxes, view):
-    """Check the boxes (x0, y0, x1, y1) px found on each frame of a view (T, H, W)."""
+    """There must be a box (x0, y0, x1, y1) px for each frame of a view (T, H, W)."""
     expected = [find_box(frame) for frame in view]
     skip(len(set(expected)) == 1, "The box is the same in all frames of this clip")
     compare(boxes, expected, "On which frame is each box found?")
@@ -50,9 +50,9 @@ def check_3(boxes, view):
     return f"the box changes {np.any(np.diff(expected, axis=0), 1).sum()} times.", figure
 
 
-@judge("filmed must be a film of the same shape as film.")
+@judge
 def check_4(filmed, film, wall, oval):
-    """Check a film (T, S, S) in which only the ``wall`` (S, S) has become grainy."""
+    """The film must have the shape (T, S, S) of ``film``, with grain on the ``wall`` (S, S)."""
     skip(not (wall & oval).any(), "The crop shows no bright wall")
     compare(filmed[:, ~wall], film[:, ~wall], "The face has changed; grain belongs on the wall.")
     hint = "the wall is still smooth: multiply rng.standard_normal by some 30 grey levels."

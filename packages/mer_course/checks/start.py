@@ -27,9 +27,9 @@ def make_riddle(face_seed, seed=0):
     return sets, pictures
 
 
-@judge("answers must be a list of three labels.")
+@judge
 def check_1(answers, sets):
-    """Check the label of each of three sets of AUs."""
+    """The answers must be a list of three labels, one for each of three sets of AUs."""
     labels = [label_of(aus)[0] for aus in sets]
     count = sum(answer == label for answer, label in zip(answers, labels, strict=True))
     need(count == 3, f"{count} of 3 are right. What moves: brows, lip corners, or lips and chin?")
@@ -45,9 +45,9 @@ def change(face_seed, weights, factor):
     return render_frame(motion, camera, 1) - render_frame(motion, camera, 0)
 
 
-@judge("factor must be a whole number.")
+@judge
 def check_2(factor, face_seed, weights, sigma):
-    """Check the first factor that changes a face more than noise of sd ``sigma`` grey levels."""
+    """The factor must be a whole number; ``sigma`` is the sd of the noise in grey levels."""
     noise = 2 * sigma / np.sqrt(np.pi)  # mean of |difference| of two normal draws
     sizes = [np.abs(change(face_seed, weights, k)).mean() for k in range(1, MOST + 1)]
     skip(max(sizes) <= noise, f"No factor up to {MOST} lifts this expression above the noise")

@@ -3,10 +3,7 @@
 from dataclasses import replace
 
 from mer_course.checks.answer import compare, judge, need
-from mer_utils.dataset import read_frames
-from mer_utils.features import FrontEnd, flow_maps
 from mer_utils.plots import draw_lines
-from mer_utils.preprocessing import load_crops, split_views
 from mer_utils.training import Stopping, flip, mean_precision
 
 import numpy as np
@@ -21,9 +18,9 @@ def share_of_easy(easy, gamma):
     return parts[0] / sum(parts)
 
 
-@judge("easy_share must be three numbers, one a gamma.")
+@judge
 def check_1(shares):
-    """Check the share of the loss of easy clips of 0.6 for gamma 0, 1 and 2."""
+    """The easy shares must be three numbers, one for each gamma."""
     expected = [share_of_easy(0.6, gamma) for gamma in (0, 1, 2)]
     compare(shares, expected, "The computation of 5.2 with 0.6, as shares from 0 to 1.", 0.01)
     p = np.linspace(0.4, 0.99, 60)
@@ -44,9 +41,9 @@ def find_kept(run, recipe, patience):
     return kept
 
 
-@judge("kept_epochs must be one epoch a network.")
+@judge
 def check_2(kept, curves, recipe, patience):
-    """Check the epoch (n,), from 1, that each network would have kept with less patience."""
+    """The epochs kept must be one number a network, counted from 1."""
     runs = curves.reshape(-1, *curves.shape[-2:])
     expected = np.array([find_kept(run, recipe, patience) for run in runs])
     hint = f"Epochs count from 1; of equal AP the loss decides; {patience} epochs without anything "
@@ -55,30 +52,15 @@ def check_2(kept, curves, recipe, patience):
     return f"{others.sum()} of {len(runs)} networks would be others.", None
 
 
-def follow_mirrored(dataset, row, apex, options=FrontEnd()):
-    """Return the maps (V, P, 3, S, S) of a clip's mirrored film with the apex ``apex``; None where
-    the set has no frames.
-    """
-    if dataset.channels:
-        return None
-    clip = dataset.clips[row]
-    frames = np.stack([split_views(raw, dataset.views) for raw in read_frames(clip)], 1)
-    frames, wide = frames[::-1, :, :, ::-1].copy(), frames.shape[-1]
-    boxes = tuple((wide - x1, y0, wide - x0, y1) for x0, y0, x1, y1 in (clip.boxes or ())[::-1])
-    mirrored = replace(clip, boxes=boxes or clip.boxes)
-    crops, _ = load_crops(mirrored, dataset.views, options.crop, options.enlarge, frames)
-    return flow_maps(crops, clip.onset, int(apex), clip.offset, options)
-
-
 @torch.no_grad()
 def rate(network, x, y):
     """Return the mean AP of a network's logits for maps x against labels y (N, L)."""
     return mean_precision(np.asarray(y), network.eval()(x).numpy())
 
 
-@judge("forget_sign(x) must return maps of the shape of x.")
+@judge
 def check_3(forget_sign, x, film, train, samples, seed):
-    """Check a mirror that leaves u its sign: train with both mirrors, compare u with a film's."""
+    """The function must return maps (N, V, P, 3, S, S) of the shape of x."""
     x = torch.tensor(np.asarray(x))
     given, words = forget_sign(x.clone()).numpy(), []
     compare(given, x.flip(1, -1), "Views and columns in reverse order, and nothing else.")
@@ -92,9 +74,9 @@ def check_3(forget_sign, x, film, train, samples, seed):
     return praise, None
 
 
-@judge("deal(labels, k) must return labels of the same shape.")
+@judge
 def check_4(deal, train, samples, seed):
-    """Check a function that deals labels (n, L) to other clips; train on such labels."""
+    """The function deal(labels, k) must return labels (n, L) of the same shape."""
     x, y, x_stop, y_stop = samples
     dealt = [deal(y.clone(), k).reshape(y.shape) for k in range(DEALS)]
     rows = [sorted(labels.tolist()) for labels in dealt]
