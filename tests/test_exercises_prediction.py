@@ -26,15 +26,9 @@ def make_prediction(turned=False, exclusive=False):
     view = np.arange(48, dtype=np.uint8).reshape(8, 6)
     view = view[::-1] if turned else view
     scores = np.array([[0.2, 0.55, 0.4], [0.3, 0.45, 0.6]]) - 0.1 * turned
-    return SimpleNamespace(
-        scores=scores,
-        thresholds=np.array([0.5, 0.51, np.inf]),
-        labels=LABELS,
-        first=(view, view),
-        apex=1,
-        crops=np.stack([[view] * 3] * 2),
-        exclusive=exclusive,
-    )
+    pictures = {"first": (view, view), "apex": 1, "crops": np.stack([[view] * 3] * 2)}
+    cuts = {"thresholds": np.array([0.5, 0.51, np.inf]), "exclusive": exclusive}
+    return SimpleNamespace(scores=scores, labels=LABELS, **pictures, **cuts)
 
 
 def test_check_1():

@@ -40,13 +40,10 @@ def check_1(shift_epe, texture):
 @judge
 def check_2(flow, one_step, first, second, truth):
     """The better flow must have the shape (2, H, W) of the first one, in px."""
-    need(flow.shape == truth.shape, f"two_steps must have the shape {truth.shape}.")
     before, after = measure_epe(one_step, truth), measure_epe(flow, truth)
     hint = "Undo the flow in the second frame, solve again, and mind the sign of what is found."
     need(after < before / 3, f"EPE {after:.3f} px after {before:.3f}. {hint}")
-    apart = np.abs(first - fetch(second, flow))[INNER].mean()
-    praise = f"EPE {before:.3f} px, then {after:.3f}; undone, the frames now differ by {apart:.1f} "
-    return praise + "grey levels.", None
+    return f"EPE {before:.3f} px, then {after:.3f}.", None
 
 
 @judge
@@ -54,17 +51,14 @@ def check_3(round_trip, first, second, truth=None):
     """The round trip must be a map (H, W) of px; the true flow (2, H, W) is NaN where unknown."""
     there, back = compute_flow(first, second), compute_flow(second, first)
     expected = magnitude(there + np.stack([fetch(plane, there) for plane in back]))
-    need(np.shape(round_trip) == first.shape, f"round_trip must have the shape {first.shape}.")
-    hint = "read each plane of `back` at x + there(x), add it to `there`, then take the length."
-    need((np.abs(round_trip - expected) < 0.02 + 0.1 * expected).mean() > 0.95, hint)
-    praise, maps = f"mean {expected.mean():.2f} px", {"there and back": expected}
+    hint = "Read each plane of `back` at x + there(x), add it to `there`, then take the length."
+    close = np.abs(np.reshape(round_trip, first.shape) - expected) < 0.02 + 0.1 * expected
+    need(close.mean() > 0.95, hint)
+    maps = {"there and back": expected}
     if truth is not None:
-        error = magnitude(there - truth)
-        known = np.isfinite(error)
-        correlation = np.corrcoef(expected[known], error[known])[0, 1]
-        praise += f"; it correlates with the EPE by {correlation:+.2f}"
-        maps["EPE, where it is known"] = np.nan_to_num(error)
-    return f"{praise}.", draw_sizes(maps, np.percentile(expected, 99.5))
+        maps["EPE, where it is known"] = np.nan_to_num(magnitude(there - truth))
+    figure = draw_sizes(maps, np.percentile(expected, 99.5))
+    return f"mean {expected.mean():.2f} px.", figure
 
 
 @judge

@@ -27,7 +27,7 @@ def check_1(shares):
     curves = {f"gamma {gamma}": share_of_easy(p, gamma) for gamma in (0, 1, 2)}
     title = "the easier the 90 clips, and the larger gamma, the less they count"
     figure = draw_lines(p, curves, title, "$p_t$ of the easy clips", "their share of the loss")
-    return f"{', '.join(f'{share:.0%}' for share in expected)}; fewer than at 0.9.", figure
+    return f"{', '.join(f'{share:.0%}' for share in expected)}; more than at 0.9.", figure
 
 
 def find_kept(run, recipe, patience):
