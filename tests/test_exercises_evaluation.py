@@ -16,7 +16,7 @@ REST = OUTCOME, TRUTH, ("Negative", "Positive", "Surprise")
 
 def test_check_1():
     q = TRUTH.mean(0)
-    accept(exercises.check_1, (2 * q / (1 + q)).mean(), TRUTH, figures=1)
+    accept(exercises.check_1, (2 * q / (1 + q)).mean(), TRUTH)
     reject(exercises.check_1, [0.0, q.mean(), (q / (1 + q)).mean(), [0.1], "a third", None], TRUTH)
 
 

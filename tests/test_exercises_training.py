@@ -15,8 +15,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 def test_check_1():
     right, at_9 = ([exercises.share_of_easy(p, gamma) for gamma in (0, 1, 2)] for p in (0.6, 0.9))
-    assert np.allclose(at_9, [0.44, 0.10, 0.02], atol=0.005)  # as in 5.2
-    accept(exercises.check_1, right, figures=1)
+    accept(exercises.check_1, right, says="at 0.9 it was 44%, 10%, 2%")
     reject(exercises.check_1, [[0.0, 0.0, 0.0], at_9, right[::-1], right[:2], "most", None])
 
 
