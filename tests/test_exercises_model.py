@@ -4,7 +4,7 @@ from mer_utils.model import MicroAttNet, count_parameters, make_streams
 import numpy as np
 import pytest
 import torch
-from asking import accept, reject
+from asking import accept, ask, reject
 
 VIEWS, PHASES, SIZE, LABELS = 2, 2, 12, ("Negative", "Positive", "Others")
 NETWORK = MicroAttNet(VIEWS, PHASES, len(LABELS), SIZE, seed=1).eval()
@@ -33,6 +33,8 @@ def test_check_2():
     accept(exercises.check_2, torch.from_numpy(right), *rest, figures=1)
     smaller = right.copy()
     smaller[5] = False
+    text, _ = ask(exercises.check_2, smaller, *rest)
+    assert "7 of 144 numbers are wrong" in text
     reject(exercises.check_2, [0 * right, smaller, right.T[:5], "all", None], *rest)
 
 

@@ -53,7 +53,8 @@ def compare(answer, expected, hint, atol=1e-9, rtol=0.0):
     if numbers.shape != np.shape(expected):
         raise ValueError(f"the shape must be {np.shape(expected)}")
     wrong = ~np.isclose(numbers, np.asarray(expected, float), rtol, atol)
-    need(not wrong.any(), f"{wrong.sum()} of {wrong.size} wrong. {hint}")
+    count = f"{wrong.sum()} of {wrong.size} numbers are wrong. " if wrong.size > 1 else ""
+    need(not wrong.any(), count + hint)
 
 
 def draw_sizes(maps, top, unit="px"):

@@ -52,7 +52,7 @@ def check_2(factor, face_seed, weights, sigma):
     sizes = [np.abs(change(face_seed, weights, k)).mean() for k in range(1, MOST + 1)]
     skip(max(sizes) <= noise, f"No factor up to {MOST} lifts this expression above the noise")
     first = 1 + int(np.argmax(np.array(sizes) > noise))
-    compare(factor, first, "Where is the first number printed larger than the second at last?")
+    compare(factor, first, "Try 1, 2, 3 ... until the first number printed is the larger.")
     grain = sigma * np.sqrt(2) * np.random.default_rng(0).standard_normal((224, 168))
     maps = {f"expression x {k}": abs(change(face_seed, weights, k)) for k in (1, first)}
     figure = draw_sizes(maps | {"noise alone": abs(grain)}, 32, "grey levels")
