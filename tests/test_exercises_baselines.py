@@ -18,7 +18,9 @@ FEATURES = SimpleNamespace(x=X, y=TRUTH, subjects=np.repeat(list("abcd"), 10), e
 def test_check_1():
     accept(exercises.check_1, [1, 1, 1], TRUTH)
     reject(
-        exercises.check_1, [np.zeros(3, int), [1, 1, 0], [1, 1], [0.5, 1, 1], "all", None], TRUTH
+        exercises.check_1,
+        [np.zeros(3, int), [1, 1, 0], [1], [1, 1], 1, [0.5, 1, 1], "all", None],
+        TRUTH,
     )
     rare = TRUTH * (1, 1, 0)  # a label that never occurs: yes or no, it is the same
     accept(exercises.check_1, [1, 1, 1], rare)

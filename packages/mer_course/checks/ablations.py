@@ -23,10 +23,8 @@ def check_1(no_focus, default, bce):
 def check_2(everywhere, defaults, features):
     """There must be two lists of Outcomes, each of three seeds or more."""
     for runs, wanted in ((everywhere, len(STREAMS)), (defaults, 1)):
-        need(
-            len({run.scores.tobytes() for run in runs}) >= 3,
-            "train from three different seeds or more.",
-        )
+        different = {run.scores.tobytes() for run in runs}
+        need(len(different) >= 3, "train from three different seeds or more.")
         for run in runs:
             gates = {n.split(".gates.")[1][0] for n in run.members[0] if ".gates." in n}
             need(len(gates) == wanted, f"{len(gates)} streams with SE where {wanted} are wanted.")

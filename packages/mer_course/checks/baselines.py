@@ -16,7 +16,7 @@ def check_1(pattern, truth, exclusive=False):
     skip(exclusive, "One label a clip: only one may be answered")
     occurs = truth.any(0)  # a label that never occurs counts for nothing
     hint = "Another pattern scores more. What does one more yes cost the other labels?"
-    need((np.where(occurs, np.array(pattern, float), 1) == 1).all(), hint)
+    need(all(yes == 1 for there, yes in zip(occurs, pattern, strict=True) if there), hint)
     score, count = macro_uf1(truth, np.ones_like(truth)), 2 ** len(occurs)
     return f"{score:.3f}, and no other of {count} patterns scores more.", None
 
