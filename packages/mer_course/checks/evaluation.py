@@ -23,9 +23,9 @@ def check_2(fixed, outcome, truth, labels):
     skip(outcome.exclusive, EXCLUSIVE)
     compare(fixed, outcome.scores >= 0.5, "Use the probabilities, not the answers.")
     half, tuned = (macro_uf1(truth, answers) for answers in (fixed, outcome.answers))
-    yes = np.array([np.sum(fixed, 0, int), outcome.answers.sum(0)])
-    title = f"macro-UF1 {half:.2f} with one half, {tuned:.2f} with tuned thresholds."
-    return title, draw_table(yes, ["one half", "tuned"], labels, "clips with yes", 0, len(truth))
+    shares = np.array([np.mean(answers, 0) for answers in (fixed, outcome.answers)])
+    figure = draw_table(shares, ["one half", "tuned"], labels, "share of the clips with yes")
+    return f"macro-UF1 {half:.2f} with one half, {tuned:.2f} with tuned thresholds.", figure
 
 
 @judge
