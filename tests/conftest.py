@@ -61,13 +61,3 @@ def mer(monkeypatch, capsys, tmp_path):
         return ended.value.code or 0, *capsys.readouterr()
 
     return call
-
-
-@pytest.fixture
-def shown(request, monkeypatch):
-    """What the checks of a notebook's exercises display; the test's module calls them
-    ``exercises``.
-    """
-    figures = []
-    monkeypatch.setattr(request.module.exercises, "display", figures.append)
-    return figures

@@ -1,5 +1,3 @@
-"""The checks of 07: right answers, placeholders, plausible mistakes, anything else."""
-
 from types import SimpleNamespace
 
 from mer_course.checks import ablations as exercises
@@ -7,10 +5,7 @@ from mer_utils.ablations import compare
 from mer_utils.evaluation import macro_uf1
 
 import numpy as np
-import pytest
-from toys import said
-
-pytestmark = pytest.mark.usefixtures("shown")
+from asking import accept, reject
 
 RNG = np.random.default_rng(0)
 TRUTH = (RNG.random((40, 3)) < (0.5, 0.3, 0.2)).astype(np.uint8)
@@ -25,78 +20,43 @@ def make_outcome(seed, streams=(2,)):
     return SimpleNamespace(scores=scores, answers=answers, members=(state,), uf1=lambda truth: uf1)
 
 
-def test_check_1(capsys, shown):
+def test_check_1():
     default, bce = make_outcome(0), make_outcome(1)
-    exercises.check_1(make_outcome(1), default, bce)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    exercises.check_1(default, default, bce)  # the placeholder
-    assert "gamma is still there" in said(capsys)
-    for wrong in (make_outcome(2), [bce], bce.scores, "bce", None):
-        exercises.check_1(wrong, default, bce)
-        assert said(capsys).startswith("Not yet: ")
+    accept(exercises.check_1, make_outcome(1), default, bce)
+    wrong = [default, make_outcome(2), [bce], bce.scores, "bce", None]  # first: the placeholder
+    reject(exercises.check_1, wrong, default, bce)
 
 
-def test_check_2(capsys, shown):
+def test_check_2():
     defaults = [make_outcome(k) for k in range(3)]
     everywhere = [make_outcome(k, (0, 1, 2)) for k in range(3, 6)]
-    exercises.check_2(everywhere, defaults, FEATURES)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    mistakes = (
-        ([], []),  # the placeholder
-        (everywhere[:1], defaults[:1]),
-        (everywhere, defaults[:2]),
-        ([everywhere[0]] * 3, defaults),  # one seed three times
-        (defaults, everywhere),
-        ([make_outcome(k) for k in range(3, 6)], defaults),  # SE on the magnitude alone
-        ([outcome.answers for outcome in everywhere], defaults),
-        (everywhere, None),
-    )
-    for wrong in mistakes:
-        exercises.check_2(*wrong, FEATURES)
-        assert said(capsys).startswith("Not yet: ")
+    accept(exercises.check_2, everywhere, defaults, FEATURES, says="p-value")
+    one_seed, answers = [everywhere[0]] * 3, [outcome.answers for outcome in everywhere]
+    wrong = [([], []), (everywhere, defaults[:2]), (one_seed, defaults), (defaults, everywhere)]
+    reject(exercises.check_2, [*wrong, (answers, defaults), (everywhere, None)], FEATURES)
 
 
-def test_check_3(capsys, shown):
+def test_check_3():
     named = {name: make_outcome(k).answers for k, name in enumerate(("default", "one", "other"))}
     named["twin"] = named["default"]
     found = compare(TRUTH, named, "default", FEATURES.subjects, draws=200)
     del found["default"]
     half = {k: (c.difference_high - c.difference_low) / 2 for k, c in found.items()}
     right = {name: 8 * (half[name] / 0.01) ** 2 for name in ("one", "other")}
-    exercises.check_3(right, found, 8)
-    told = said(capsys)
-    assert "Right: " in told and "nothing can be said of: twin" in told and len(shown) == 1
-    mistakes = (
-        dict.fromkeys(found, 8),  # the placeholder
-        {name: 8 * half[name] / 0.01 for name in right},  # no square
-        {name: 4 * number for name, number in right.items()},  # the whole width
-        {"one": right["one"]},
-        dict.fromkeys(found, "many"),
-        np.nan,
-        None,
-    )
-    for wrong in mistakes:
-        exercises.check_3(wrong, found, 8)
-        assert said(capsys).startswith("Not yet: ")
+    accept(exercises.check_3, right, found, 8, says="of 2 variants")  # the twin has no width
+    no_square = {name: 8 * half[name] / 0.01 for name in right}
+    whole_width = {name: 4 * number for name, number in right.items()}
+    wrong = [dict.fromkeys(found, 8), no_square, whole_width, {"one": right["one"]}]
+    reject(exercises.check_3, [*wrong, dict.fromkeys(found, "many"), None], found, 8)
 
 
-def test_check_4(capsys, shown):
+def test_check_4():
     answers = [make_outcome(k).answers for k in range(20)]
     rows = compare(TRUTH, dict(enumerate(answers)), 0, FEATURES.subjects)
     later = [rows[k] for k in range(1, 20)]
     alarms = (sum(row.p < 0.05 for row in later), sum(row.p_corrected < 0.05 for row in later))
-    exercises.check_4(alarms, answers, FEATURES)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    mistakes = (
-        ((0, 0), []),  # the placeholder
-        (alarms, answers[:19]),
-        (alarms, answers[:1] * 20),
-        ((alarms[0] + 1, alarms[1]), answers),
-        (alarms[0], answers),
-        (("a", "b"), answers),
-        (alarms, None),
-        (alarms, [answer.sum(1) for answer in answers]),
-    )
-    for wrong in mistakes:
-        exercises.check_4(*wrong, FEATURES)
-        assert said(capsys).startswith("Not yet: ")
+    accept(exercises.check_4, alarms, answers, FEATURES, figures=1)
+    wrong = [(0, 0), (alarms[0] + 1, alarms[1]), alarms[0], ("a", "b")]
+    reject(exercises.check_4, [(alarm, answers) for alarm in wrong], FEATURES)
+    wrong = [[], answers[:19], answers[:1] * 20, None, [answer.sum(1) for answer in answers]]
+    reject(exercises.check_4, [(alarms, runs) for runs in wrong], FEATURES)

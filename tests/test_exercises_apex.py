@@ -1,5 +1,3 @@
-"""The checks of 02: right answers, placeholders, plausible mistakes, anything else."""
-
 from types import SimpleNamespace
 
 from faces4d.head import AUS
@@ -7,10 +5,7 @@ from mer_course.checks import apex as exercises
 from mer_utils.apex import curve_of_flows, find_apex
 
 import numpy as np
-import pytest
-from toys import said
-
-pytestmark = pytest.mark.usefixtures("shown")
+from asking import accept, reject, skips
 
 RNG = np.random.default_rng(0)
 T = np.arange(24)
@@ -23,77 +18,58 @@ CURVES = [
 CLIPS = [SimpleNamespace(onset=2, offset=20, apex=peak) for peak in PEAKS]
 
 
-def test_check_1(capsys):
-    right = [
-        np.mean(
-            [abs(find_apex(c[v : v + 1], 2, 20) - p) for c, p in zip(CURVES, PEAKS, strict=True)]
-        )
-        for v in (0, 1)
-    ]
-    exercises.check_1(right, CURVES, CLIPS)
-    assert said(capsys).startswith("Right: ") and right[0] != right[1]
-    for wrong in ([0.0, 0.0], right[::-1], right[:1], "left", None):
-        exercises.check_1(wrong, CURVES, CLIPS)
-        assert said(capsys).startswith("Not yet: ")
-    exercises.check_1(right, [curve[:1] for curve in CURVES], CLIPS)
-    exercises.check_1(right, [], [])
-    assert said(capsys).count("no answer here") == 2
+def find_errors(curves, **options):
+    pairs = zip(curves, PEAKS, strict=True)
+    return np.array([find_apex(curve, 2, 20, **options) - peak for curve, peak in pairs])
 
 
-def test_check_2(capsys, shown):
+def test_check_1():
+    right = [abs(find_errors([curve[v : v + 1] for curve in CURVES])).mean() for v in (0, 1)]
+    assert right[0] != right[1]
+    accept(exercises.check_1, right, CURVES, CLIPS)
+    reject(exercises.check_1, [[0.0, 0.0], right[::-1], right[:1], "left", None], CURVES, CLIPS)
+    assert skips(exercises.check_1, right, [curve[:1] for curve in CURVES], CLIPS)
+    assert skips(exercises.check_1, right, [], [])
+
+
+def test_check_2():
     flows = np.zeros((2, 24, 2, 20, 20), np.float32)
     flows[:, :, 1, 5:10, 5:10] = np.exp(-(((T - 9) / 3) ** 2))[None, :, None, None]
-    masks, push = np.ones((2, 20, 20), bool), 0.05
-    pushed = exercises.push_flows(flows, 2, push)
-    assert np.allclose(pushed[:, 12, 0], 0.5) and np.array_equal(pushed[:, 2], flows[:, 2])
-    right = [
-        find_apex(curve_of_flows(pushed, 2, 20, "none", detrend, masks), 2, 20)
-        for detrend in (False, True)
-    ]
-    exercises.check_2(right, flows, masks, 2, 20, push)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
+    masks = np.ones((2, 20, 20), bool)
+    flows[:, :, 0] += 0.05 * (T - 2)[None, :, None, None]
+    curves = [curve_of_flows(flows, 2, 20, "none", detrend, masks) for detrend in (False, True)]
+    right = [find_apex(curve, 2, 20) for curve in curves]
     assert right[0] > 16 and abs(right[1] - 9) <= 1
-    for wrong in ([0, 0], right[::-1], [right[1]] * 2, 9, ["a", "b"], None):
-        exercises.check_2(wrong, flows, masks, 2, 20, push)
-        assert said(capsys).startswith("Not yet: ")
+    accept(exercises.check_2, right, flows, masks, 2, 20, figures=1)
+    wrong = [[0, 0], right[::-1], [right[1]] * 2, 9, ["a", "b"], None]
+    reject(exercises.check_2, wrong, flows, masks, 2, 20)
 
 
-def make_dataset(lids):
-    """Return a stand-in for a synthetic set in which each clip's lids close so far at frame 6."""
-
-    def truth(clip):
-        weights = np.zeros((24, len(AUS), 2))
-        weights[6, AUS.index(45)] = clip.lid
-        weights[0, AUS.index(45)] = 1  # before the onset: does not count
-        return SimpleNamespace(weights=weights)
-
-    clips = [SimpleNamespace(onset=2, offset=20, lid=lid) for lid in lids]
-    return SimpleNamespace(synthetic=True, clips=clips, truth=truth)
+def read_truth(dataset, clip):
+    """Stand in for the truth of a clip whose lids close so far at frame 6."""
+    weights = np.zeros((24, len(AUS), 2))
+    weights[6, AUS.index(45)] = clip.lid
+    weights[0, AUS.index(45)] = 1  # before the onset: does not count
+    return SimpleNamespace(weights=weights)
 
 
-def test_check_3(capsys):
-    dataset, errors = make_dataset([0.0, 0.5, 0.05, 0.9]), np.array([1.0, 3, 0, 4])
-    exercises.check_3([False, True, False, True], dataset, errors)
-    assert said(capsys).startswith("Right: mean error 3.5 frames with a blink (2 clips), 0.5")
-    for wrong in (np.zeros(4, bool), [True] * 4, [True], "yes", None):
-        exercises.check_3(wrong, dataset, errors)
-        assert said(capsys).startswith("Not yet: ")
-    exercises.check_3([False], make_dataset([0.0]), errors[:1])
-    exercises.check_3([False], SimpleNamespace(synthetic=False), errors)
-    assert said(capsys).count("no answer here") == 2
+def test_check_3(monkeypatch):
+    monkeypatch.setattr(exercises, "read_truth", read_truth)
+    clips = [SimpleNamespace(onset=2, offset=20, lid=lid) for lid in (0.0, 0.5, 0.05, 0.9)]
+    dataset, errors = SimpleNamespace(synthetic=True, clips=clips), np.array([1.0, 3, 0, 4])
+    says = "mean error 3.5 frames with a blink (2 clips), 0.5 without (2)"
+    accept(exercises.check_3, [False, True, False, True], dataset, errors, says=says)
+    wrong = [np.zeros(4, bool), [True] * 4, [True], "yes", None]
+    reject(exercises.check_3, wrong, dataset, errors)
+    one = SimpleNamespace(synthetic=True, clips=clips[:1])
+    assert skips(exercises.check_3, [False], one, errors[:1])
+    assert skips(exercises.check_3, [False], SimpleNamespace(synthetic=False), errors)
 
 
-def test_check_4(capsys, shown):
-    wrong = [
-        np.array([find_apex(c, 2, 20, near=near) - p for c, p in zip(CURVES, PEAKS, strict=True)])
-        for near in exercises.NEARS
-    ]
-    right = [[(each > 1).sum(), (each < -1).sum()] for each in wrong]
+def test_check_4():
+    errors = [find_errors(CURVES, near=near) for near in (1, 0.95, 0.8)]
+    right = [[(wrong > 1).sum(), (wrong < -1).sum()] for wrong in errors]
     assert right[0] != right[2]
-    exercises.check_4(right, CURVES, CLIPS)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    for answer in ([[9, 9]] * 3, right[::-1], [1, 2], "three", None):
-        exercises.check_4(answer, CURVES, CLIPS)
-        assert said(capsys).startswith("Not yet: ")
-    exercises.check_4(right, [], [])
-    assert "no answer here" in said(capsys)
+    accept(exercises.check_4, right, CURVES, CLIPS, figures=1)
+    reject(exercises.check_4, [[[9, 9]] * 3, right[::-1], [1, 2], "three", None], CURVES, CLIPS)
+    assert skips(exercises.check_4, right, [], [])

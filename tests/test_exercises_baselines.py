@@ -1,5 +1,3 @@
-"""The checks of 08: right answers, placeholders, plausible mistakes, anything else."""
-
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,10 +6,7 @@ from mer_utils.baselines import PUBLISHED
 from mer_utils.training import Recipe
 
 import numpy as np
-import pytest
-from toys import said
-
-pytestmark = pytest.mark.usefixtures("shown")
+from asking import accept, reject, skips
 
 RNG = np.random.default_rng(0)
 TRUTH = (RNG.random((40, 3)) < (0.5, 0.3, 0.2)).astype(np.uint8)
@@ -20,36 +15,26 @@ X[:, 0, 0, :, 0, 0] += 3 * TRUTH
 FEATURES = SimpleNamespace(x=X, y=TRUTH, subjects=np.repeat(list("abcd"), 10), exclusive=False)
 
 
-def test_check_1(capsys, shown):
-    exercises.check_1([1, 1, 1], TRUTH)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    for wrong in (np.zeros(3, int), [1, 1, 0], [1, 1], [0.5, 1, 1], "all", None):
-        exercises.check_1(wrong, TRUTH)
-        assert said(capsys).startswith("Not yet: ")
+def test_check_1():
+    accept(exercises.check_1, [1, 1, 1], TRUTH)
+    reject(
+        exercises.check_1,
+        [np.zeros(3, int), [1, 1, 0], [1], [1, 1], 1, [0.5, 1, 1], "all", None],
+        TRUTH,
+    )
     rare = TRUTH * (1, 1, 0)  # a label that never occurs: yes or no, it is the same
-    for right in ([1, 1, 1], [1, 1, 0]):
-        exercises.check_1(right, rare)
-        assert said(capsys).startswith("Right: ")
-    exercises.check_1(None, TRUTH, exclusive=True)
-    assert "no answer here" in said(capsys)
+    accept(exercises.check_1, [1, 1, 1], rare)
+    accept(exercises.check_1, [1, 1, 0], rare)
+    assert skips(exercises.check_1, None, TRUTH, True)
 
 
-def test_check_2(capsys, shown):
+def test_check_2():
     right = {number: exercises.score_components(FEATURES, number) for number in (2, 10, 100)}
     assert right[100] > right[2]  # few of so noisy components hold the labels
-    exercises.check_2(right, FEATURES)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    mistakes = (
-        {2: 0.0, 10: 0.0, 100: 0.0},  # the placeholder
-        dict.fromkeys(right, right[100]),  # the number was not handed over
-        {2: right[2]},
-        list(right.values()),
-        dict.fromkeys(right),
-        None,
-    )
-    for wrong in mistakes:
-        exercises.check_2(wrong, FEATURES)
-        assert said(capsys).startswith("Not yet: ")
+    accept(exercises.check_2, right, FEATURES)
+    all_the_same = dict.fromkeys(right, right[100])  # the number was not handed over
+    wrong = [dict.fromkeys(right, 0.0), all_the_same, {2: right[2]}, list(right.values()), None]
+    reject(exercises.check_2, wrong, FEATURES)
 
 
 def make_outcome(epochs):
@@ -58,32 +43,22 @@ def make_outcome(epochs):
     return SimpleNamespace(curves=curves, uf1=lambda truth: {"macro": 0.4})
 
 
-def test_check_3(capsys, shown):
+def test_check_3():
     shared = Recipe(network="STSTNet", members=1)
     slow = replace(
         shared, **PUBLISHED["STSTNet"] | {"epochs": 150, "patience": 150}, loss="bce", alpha="none"
     )
     stopped, outcome = make_outcome(60), make_outcome(150)
     stopped.curves[:, :, 20:] = np.nan
-    exercises.check_3(slow, outcome, stopped, FEATURES)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    assert "still falls" in shown[0].axes[0].get_title()
-    mistakes = (
-        (shared, stopped),  # the placeholder
-        (replace(slow, rate=5e-3), outcome),
-        (replace(slow, alpha="balanced"), outcome),
-        (replace(slow, network="SSSNet"), outcome),
-        (replace(slow, patience=8), outcome),
-        (slow, stopped),
-        (slow, [outcome]),
-        (None, outcome),
-    )
-    for wrong in mistakes:
-        exercises.check_3(*wrong, stopped, FEATURES)
-        assert said(capsys).startswith("Not yet: ")
+    says = "published settings: least inner loss at epoch 150"
+    accept(exercises.check_3, slow, outcome, stopped, FEATURES, says=says)
+    changes = {"rate": 5e-3}, {"alpha": "balanced"}, {"network": "SSSNet"}, {"patience": 8}
+    wrong = [(replace(slow, **change), outcome) for change in changes]
+    wrong += [(shared, stopped), (slow, stopped), (slow, [outcome]), (None, outcome)]
+    reject(exercises.check_3, wrong, stopped, FEATURES)
 
 
-def test_check_4(capsys, shown):
+def test_check_4():
     def count(people):
         tests = 0
         while (tests + 1) * 2 / 2**people < 0.05:
@@ -91,17 +66,6 @@ def test_check_4(capsys, shown):
         return tests
 
     assert [count(people) for people in (4, 6, 8)] == [0, 1, 6]
-    exercises.check_4(count, 8)
-    assert "8 tests need 9 people" in said(capsys) and len(shown) == 1
-    mistakes = (
-        lambda people: people,  # the placeholder
-        lambda people: 0.05 * 2**people / 2,  # no whole number
-        lambda people: int(0.05 * 2**people),  # one-sided
-        lambda people: "many",
-        lambda: 1,
-        3,
-        None,
-    )
-    for wrong in mistakes:
-        exercises.check_4(wrong, 8)
-        assert said(capsys).startswith("Not yet: ")
+    accept(exercises.check_4, count, 8, says="8 tests need 9 people")
+    wrong = [lambda people: people, lambda people: int(0.05 * 2**people), lambda: 1, None]
+    reject(exercises.check_4, wrong, 8)

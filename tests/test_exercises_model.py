@@ -1,14 +1,10 @@
-"""The checks of 04: right answers, placeholders, plausible mistakes, anything else."""
-
 from mer_course.checks import model as exercises
 from mer_utils.model import MicroAttNet, count_parameters, make_streams
 
 import numpy as np
 import pytest
 import torch
-from toys import said
-
-pytestmark = pytest.mark.usefixtures("shown")
+from asking import accept, ask, reject
 
 VIEWS, PHASES, SIZE, LABELS = 2, 2, 12, ("Negative", "Positive", "Others")
 NETWORK = MicroAttNet(VIEWS, PHASES, len(LABELS), SIZE, seed=1).eval()
@@ -19,58 +15,55 @@ with torch.random.fork_rng(devices=[]):
 
 
 @pytest.mark.parametrize(("views", "phases", "size"), [(2, 2, 20), (1, 1, 14)])
-def test_check_1(capsys, shown, views, phases, size):
+def test_check_1(views, phases, size):
     network = MicroAttNet(views, phases, 3, size)
     convolution = 3 * 8 * 9 * views * phases + 2 * 3 * 8
     head = 3 * (48 * ((size + 3) // 4) ** 2 + 1)
-    exercises.check_1(convolution, head, network)
-    assert f"of {count_parameters(network):,}." in said(capsys) and len(shown) == 1
-    exercises.check_1(convolution + 24, head, network)  # as if the convolution had a bias
-    assert said(capsys).startswith("Not yet: convolution 1: ")
-    exercises.check_1(convolution, head - 3, network)  # biases forgotten
-    assert said(capsys).startswith("Not yet: head: ")
-    for wrong in ((24, 3), ("many", head), (None, None), ([convolution], head)):
-        exercises.check_1(*wrong, network)
-        assert said(capsys).startswith("Not yet: ")
+    says = f"of {count_parameters(network):,}"
+    accept(exercises.check_1, convolution, head, network, says=says)
+    wrong = [(convolution + 24, head), (convolution, head - 3), (24, 3), ("many", head)]
+    reject(exercises.check_1, [*wrong, (None, None), ([convolution], head)], network)
 
 
-def test_check_2(capsys, shown):
-    channels = 3 * VIEWS * PHASES
+def test_check_2():
+    rest = STREAMS, 3 * VIEWS * PHASES, SIZE
     right = np.zeros((SIZE, SIZE), bool)
     right[5:12, 5:12] = True  # cell (2, 2) stands on (8, 8) and sees 3 cells to either side
-    exercises.check_2(right, STREAMS, channels, SIZE)
-    assert said(capsys).startswith("Right: 7 x 7 of 12 x 12") and len(shown) == 1
-    exercises.check_2(torch.from_numpy(right), STREAMS, channels, SIZE)
-    assert said(capsys).startswith("Right: ")
+    accept(exercises.check_2, right, *rest, figures=1, says="7 x 7 of 12 x 12")
+    accept(exercises.check_2, torch.from_numpy(right), *rest, figures=1)
     smaller = right.copy()
     smaller[5] = False
-    for wrong in (0 * right, smaller, right.T[:5], "all", None):
-        exercises.check_2(wrong, STREAMS, channels, SIZE)
-        assert said(capsys).startswith("Not yet: ")
+    text, _ = ask(exercises.check_2, smaller, *rest)
+    assert "7 of 144 numbers are wrong" in text
+    reject(exercises.check_2, [0 * right, smaller, right.T[:5], "all", None], *rest)
 
 
-def test_check_3(capsys, shown):
-    right = exercises.ask_twice(NETWORK, X)
-    assert np.abs(right[0]).max() > 0.01 and not right[1].any()
-    exercises.check_3(torch.from_numpy(right), NETWORK, X, LABELS)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    for wrong in (np.zeros_like(right), right[::-1], -right, right[0], "zero", None):
-        exercises.check_3(wrong, NETWORK, X, LABELS)
-        assert said(capsys).startswith("Not yet: ")
+def test_check_3():
+    pushed, share = X.clone(), torch.zeros(1, 3, VIEWS, PHASES)
+    pushed[:, :, :, 0] += 10
+    share[:, 2] = 1 / (VIEWS * PHASES)
+    own = NETWORK(pushed) - NETWORK(X)
+    right = torch.cat([own, NETWORK(pushed, share) - NETWORK(X, share)])
+    assert own.abs().max() > 0.01 and not right[1].any()
+    accept(exercises.check_3, right, NETWORK, X, LABELS)  # also with a gradient
+    wrong = [torch.zeros_like(right), right.flip(0), -right, right[0], "zero", None]
+    reject(exercises.check_3, wrong, NETWORK, X, LABELS)
 
 
-def test_check_4(capsys, shown):
-    right = exercises.hide_cells(NETWORK, X, 1)
-    hidden = X.clone()
-    hidden[..., 4:9, 0:3] = 0  # around (6, 0)
+def hide(label):
+    fall = np.zeros((SIZE, SIZE))
     with torch.no_grad():
-        fall = NETWORK(X)[0, 1] - NETWORK(hidden)[0, 1]
-    assert right[6, 0] == pytest.approx(float(fall), abs=1e-5)
-    exercises.check_4(right, NETWORK, X, 1, "Positive")
-    assert said(capsys).startswith("Right: the logit falls most") and len(shown) == 1
-    exercises.check_4(-right, NETWORK, X, 1, "Positive")
-    assert "mind the sign" in said(capsys)
-    other = exercises.hide_cells(NETWORK, X, 0)
-    for wrong in (np.zeros((SIZE, SIZE)), other, right[:3], "fall", None):
-        exercises.check_4(wrong, NETWORK, X, 1, "Positive")
-        assert said(capsys).startswith("Not yet: ")
+        for row, column in np.ndindex(SIZE, SIZE):
+            hidden = X.clone()
+            hidden[..., max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] = 0
+            fall[row, column] = NETWORK(X)[0, label] - NETWORK(hidden)[0, label]
+    return fall
+
+
+def test_check_4():
+    rest = NETWORK, X, 1, "Positive"
+    right = hide(1)
+    accept(exercises.check_4, right, *rest, figures=1, says="the logit falls most")
+    reject(
+        exercises.check_4, [-right, np.zeros((SIZE, SIZE)), hide(0), right[:3], "fall", None], *rest
+    )

@@ -1,62 +1,44 @@
-"""The checks of 05: right answers, placeholders, plausible mistakes, anything else."""
-
 from pathlib import Path
 
 from mer_course.checks import training as exercises
-from mer_utils.features import FrontEnd, extract
 from mer_utils.training import Recipe, flip
 
 import nbformat
 import numpy as np
 import pytest
 import torch
-from toys import make_toy, said
-
-pytestmark = pytest.mark.usefixtures("shown")
+from asking import accept, reject
+from toys import make_toy
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
-def test_check_1(capsys, shown):
-    right = [exercises.share_of_easy(exercises.EASY, gamma) for gamma in exercises.GAMMAS]
-    exercises.check_1(right)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    at_9 = [exercises.share_of_easy(0.9, gamma) for gamma in exercises.GAMMAS]
-    for wrong in ([0.0, 0.0, 0.0], at_9, right[::-1], right[:2], "most", None):
-        exercises.check_1(wrong)
-        assert said(capsys).startswith("Not yet: ")
+def test_check_1():
+    right, at_9 = ([exercises.share_of_easy(p, gamma) for gamma in (0, 1, 2)] for p in (0.6, 0.9))
+    accept(exercises.check_1, right, says="at 0.9 it was 44%, 10%, 2%")
+    reject(exercises.check_1, [[0.0, 0.0, 0.0], at_9, right[::-1], right[:2], "most", None])
 
 
-def make_curves():
-    """Return the curves (1, 3, 9, 4) of three networks; what they were worth is known."""
-    curves = np.full((1, 3, 9, 4), 0.5)
+def test_check_2():
+    curves, recipe = np.full((1, 3, 9, 4), 0.5), Recipe(patience=8)
     curves[0, 0, :, 2] = [0.2, 0.4, 0.3, 0.3, 0.3, 0.9, 0.3, 0.3, 0.3]  # better after a long wait
     curves[0, 1, :, 2] = np.linspace(0.1, 0.9, 9)  # ever better
     curves[0, 2, :, 2] = 0.5  # of equal AP the loss decides
     curves[0, 2, :, 1] = [0.9, 0.8, 0.7, 0.8, 0.8, 0.8, 0.8, 0.6, 0.8]
     curves[0, 2, 8:] = np.nan
-    return curves
-
-
-def test_check_2(capsys, shown):
-    curves, recipe = make_curves(), Recipe(patience=8)
-    kept, last = exercises.find_kept(curves, recipe, 3)
-    assert kept.tolist() == [2, 9, 3] and last.tolist() == [5, 9, 6]
-    assert exercises.find_kept(curves, recipe, 8)[0].tolist() == [6, 9, 8]
-    exercises.check_2([2, 9, 3], curves, recipe, 3)
-    assert said(capsys).startswith("Right: 2 of 3 networks would be others") and len(shown) == 1
-    for wrong in ([0, 0, 0], [6, 9, 8], [1, 8, 2], [2, 9], "two", None):
-        exercises.check_2(wrong, curves, recipe, 3)
-        assert said(capsys).startswith("Not yet: ")
+    assert [exercises.find_kept(run, recipe, 8) for run in curves[0]] == [6, 9, 8]
+    says = "2 of 3 networks would be others"
+    accept(exercises.check_2, [2, 9, 3], curves, recipe, 3, says=says)
+    wrong = [[0, 0, 0], [6, 9, 8], [1, 8, 2], [2, 9], "two", None]
+    reject(exercises.check_2, wrong, curves, recipe, 3)
 
 
 class Linear(torch.nn.Module):
-    """Logits (N, 3) of maps by one layer, or none where it was never fitted."""
+    """Logits (N, 3) of maps by one layer, fitted at once."""
 
     def __init__(self, x, y):
         super().__init__()
-        flat = x.flatten(1)
-        self.weight = torch.linalg.pinv(flat) @ (y - y.mean(0))
+        self.weight = torch.linalg.pinv(x.flatten(1)) @ (y - y.mean(0))
 
     def forward(self, x):
         return x.flatten(1) @ self.weight
@@ -74,61 +56,47 @@ def samples():
     return x[:20], y[:20], x[20:], y[20:]
 
 
-def test_check_3(capsys, shown, samples):
+def test_check_3(samples):
     def forget(x):
         return x.flip(1, -1)
 
-    maps = samples[0].numpy()
-    film = flip(samples[0])[0].numpy()
-    exercises.check_3(forget, maps, film, train, samples, 0)
-    told = said(capsys)
-    assert told.startswith("Right: ") and "+1.00 and" in told and len(shown) == 1
-    exercises.check_3(forget, maps, None, train, samples, 0)  # no frames: nothing to show
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    for wrong in (lambda x: x, flip, lambda x: x.flip(-1), lambda x: x[:1], lambda x: 1 / 0, None):
-        exercises.check_3(wrong, maps, film, train, samples, 0)
-        assert said(capsys).startswith("Not yet: ")
+    maps, film = samples[0].numpy(), flip(samples[0])[0].numpy()
+    accept(exercises.check_3, forget, maps, film, train, samples, 0, says="by -1.00")
+    accept(exercises.check_3, forget, maps, None, train, samples, 0)  # no frames: no film
+    wrong = [lambda x: x, flip, lambda x: x.flip(-1), lambda x: x[:1], lambda x: 1 / 0, None]
+    reject(exercises.check_3, wrong, maps, film, train, samples, 0)
 
 
 def test_a_mirrored_film_has_mirrored_flow(data):
-    front = FrontEnd(crop=64, size=12)
-    features = extract(data, front)
-    film = exercises.follow_mirrored(data, 0, features.apex[0], front)
-    mirrored = flip(torch.tensor(features.x[:1]))[0].numpy()
+    cells = nbformat.read(NOTEBOOKS / "05_training.ipynb", as_version=4).cells
+    (imports,) = [cell.source for cell in cells if "extract, extract_clip" in cell.source]
+    (stub,) = [cell.source for cell in cells if "def mirror_film" in cell.source]
+    scope = {"dataset": data, "x": torch.zeros(1)}
+    exec(imports + "\n" + stub, scope)
+    maps = scope["extract_clip"](data.clips[0], data.views)[0]
+    film, mirrored = scope["mirror_film"](data.clips[0]), flip(torch.tensor(maps[None]))[0].numpy()
     for channel in range(3):
         pair = film[:, 0, channel].ravel(), mirrored[:, 0, channel].ravel()
         assert np.corrcoef(*pair)[0, 1] > 0.8
 
 
-def test_check_4(capsys, shown, samples):
+def test_check_4(samples):
     def deal(labels, k):
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(k))
         return labels[order]
 
-    exercises.check_4(deal, train, samples, 0)
-    assert said(capsys).startswith("Right: ") and len(shown) == 1
-    wrong = (
-        lambda labels, k: labels,
-        lambda labels, k: deal(labels, 0),
-        lambda labels, k: 1 - labels,
-        lambda labels, k: labels[:3],
-        lambda labels: labels,
-        None,
-    )
-    for answer in wrong:
-        exercises.check_4(answer, train, samples, 0)
-        assert said(capsys).startswith("Not yet: ")
+    accept(exercises.check_4, deal, train, samples, 0, says="by chance")
+    one_order, other_rows = (lambda y, k: deal(y, 0)), (lambda y, k: 1 - y)
+    wrong = [lambda y, k: y, one_order, other_rows, lambda y, k: y[:3], lambda y: y, None]
+    reject(exercises.check_4, wrong, train, samples, 0)
 
 
 def test_the_solutions_train_with_the_loop_of_the_notebook():
-    first = {
-        name: [cell.source for cell in nbformat.read(path, as_version=4).cells]
-        for name, path in (
-            ("notebook", NOTEBOOKS / "05_training.ipynb"),
-            ("solutions", NOTEBOOKS / "solutions" / "05_solutions.ipynb"),
-        )
-    }
-    (loop,) = [source for source in first["notebook"] if source.startswith("def train_by_hand")]
-    (mirror,) = [source for source in first["notebook"] if source.startswith("def mirror")]
-    (both,) = [source for source in first["solutions"] if source.startswith("def mirror")]
+    notebook, solutions = (
+        [cell.source for cell in nbformat.read(NOTEBOOKS / name, as_version=4).cells]
+        for name in ("05_training.ipynb", "solutions/05_solutions.ipynb")
+    )
+    (loop,) = [source for source in notebook if source.startswith("def train_by_hand")]
+    (mirror,) = [source for source in notebook if source.startswith("def mirror")]
+    (both,) = [source for source in solutions if source.startswith("def mirror")]
     assert both == mirror.split("\n\n\n")[0] + "\n\n\n" + loop

@@ -32,8 +32,3 @@ def make_toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0,
 
 def maps(n=4, views=2, phases=2, size=28):
     return torch.randn(n, views, phases, 3, size, size, generator=torch.Generator().manual_seed(0))
-
-
-def said(capsys):
-    """Return what was printed since it was last asked."""
-    return capsys.readouterr().out

@@ -1,97 +1,67 @@
-"""Exercises stand once, in notebooks/solutions: text, stub, solution, check. The notebooks
-take theirs from there, without the solutions.
+"""Exercises stand once, in notebooks/solutions: text, stub, solution, check. The notebooks take
+theirs from there, without the solutions.
 """
 
 import hashlib
+from copy import deepcopy
 from pathlib import Path
 
-from mer_utils import MerError
 from mer_utils.files import write_text
-from mer_utils.study import find_root, read_suite
+from mer_utils.study import find_root
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
-KINDS = ("exercise", "stub", "check", "solution")  # tags of the cells of a solutions notebook
-BEGIN, END = "## Exercises", "Solutions: ["  # how the cells around a notebook's exercises begin
+BEGIN, END = "## Exercises", "Solutions: ["  # what stands around the exercises of a notebook
 
 
 def weave_exercises(root=None):
-    """Write the exercises of notebooks/solutions into the notebooks; return the names of those that
-    changed. A cell that is new there has no outputs yet.
-    """
-    root, changed = Path(root or find_root()), []
-    for entry in read_suite(root)["notebooks"].values():
-        path = root / "notebooks" / f"{entry['file']}.ipynb"
-        source = root / "notebooks" / "solutions" / f"{path.stem[:2]}_solutions.ipynb"
-        if not source.is_file():
-            continue
-        notebook, solutions = (nbformat.read(each, as_version=4) for each in (path, source))
-        if not any("exercise" in cell.metadata.get("tags", []) for cell in solutions.cells):
-            continue
-        woven = weave(notebook, solutions, path)
-        if woven != nbformat.read(path, as_version=4):
-            write_text(path, nbformat.writes(woven) + "\n")
+    """Write the exercises of the solutions into the notebooks; return which notebooks changed."""
+    folder, changed = Path(root or find_root()) / "notebooks", []
+    for source in sorted((folder / "solutions").glob("*.ipynb")):
+        (path,) = folder.glob(f"{source.stem[:2]}_*.ipynb")
+        before = path.read_text(encoding="utf-8")
+        woven = weave(nbformat.reads(before, as_version=4), nbformat.read(source, as_version=4))
+        text = nbformat.writes(woven) + "\n"
+        if text != before:
+            write_text(path, text)
             changed.append(path.stem)
     return changed
 
 
-def weave(notebook, solutions, path):
-    """Return ``notebook`` with the exercises of ``solutions`` between its heading of exercises and
-    its line on solutions; MerError naming ``path`` where it has not one of each.
+def weave(notebook, solutions):
+    """Return ``notebook`` with the exercises of ``solutions`` in place of its own; code that is the
+    same keeps its outputs.
     """
-    begin, end = (_find(notebook, words, path) for words in (BEGIN, END))
-    old = {cell.id: cell for cell in notebook.cells}
-    cells = []
+    begin, end = (
+        next(k for k, cell in enumerate(notebook.cells) if cell.source.startswith(words))
+        for words in (BEGIN, END)
+    )
+    old = {(cell.id, cell.source): cell for cell in notebook.cells}
+    exercises = []
     for cell in solutions.cells:
-        kind = next((tag for tag in cell.metadata.get("tags", []) if tag in KINDS), None)
-        if kind in (None, "solution"):
+        if not {"exercise", "stub", "check"} & set(cell.metadata.get("tags", [])):
             continue
-        tags = [tag for tag in cell.metadata["tags"] if tag not in KINDS]
-        name = hashlib.sha256(cell.id.encode()).hexdigest()[:8]  # ids differ between notebooks
-        copy = nbformat.from_dict({**cell, "id": name, "metadata": {"tags": tags} if tags else {}})
-        if copy.cell_type == "code":  # outputs of the same code stay
-            same = name in old and old[name].source == copy.source
-            copy.outputs = old[name].outputs if same else []
-            copy.execution_count = old[name].execution_count if same else None
-        cells.append(copy)
-    notebook.cells = notebook.cells[: begin + 1] + cells + notebook.cells[end:]
+        cell.id = hashlib.sha256(cell.id.encode()).hexdigest()[:8]  # ids differ between notebooks
+        cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        exercises.append(old.get((cell.id, cell.source), cell))
+    notebook.cells[begin + 1 : end] = exercises
     return notebook
 
 
-def _find(notebook, words, path):
-    """Return the index of the one Markdown cell that begins with ``words``."""
-    found = [
-        index
-        for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "markdown" and cell.source.startswith(words)
-    ]
-    if len(found) != 1:
-        raise MerError(path, f"needs exactly one cell that begins with {words!r}")
-    return found[0]
-
-
 def keep_solutions(root=None):
-    """Run the notebooks of solutions and store their outputs in them, without widgets and times;
-    yield the name of each. MerError where a cell fails.
+    """Run the notebooks of solutions and store their outputs in them; yield the name of each.
+    Raises nbclient's CellExecutionError where a cell fails.
     """
-    folder = Path(root or find_root()) / "notebooks" / "solutions"
-    for path in sorted(folder.glob("*.ipynb")):
+    for path in sorted((Path(root or find_root()) / "notebooks" / "solutions").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
-        about = dict(notebook.metadata)
-        client = NotebookClient(
-            notebook,
-            kernel_name="python3",
-            record_timing=False,
-            extra_arguments=["--log-level=CRITICAL"],
-            resources={"metadata": {"path": str(folder)}},
-        )
-        try:
-            client.execute()
-        except CellExecutionError as error:
-            raise MerError(path, f"{error.ename}: {' '.join(error.evalue.split())}") from None
-        notebook.metadata = nbformat.from_dict(about)
+        about, place = deepcopy(notebook.metadata), {"metadata": {"path": str(path.parent)}}
+        options = {"kernel_name": "python3", "record_timing": False, "resources": place}
+        options["extra_arguments"] = ["--log-level=CRITICAL"]
+        NotebookClient(notebook, **options).execute()
+        notebook.metadata = about
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs = strip_outputs(cell.outputs)

@@ -1,17 +1,63 @@
-"""A student's answer: read it, and say what it is worth."""
+"""What all checks share: read an answer, print "Right" or one hint, show one picture."""
+
+from functools import wraps
+
+from mer_utils.plots import draw_images
 
 import numpy as np
+from IPython.display import display
 
 
-def read_numbers(answer, shape):
-    """Return an answer as an array of finite numbers of this shape, or None."""
-    try:
-        found = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        return None
-    return found if found.shape == shape and np.isfinite(found).all() else None
+class Verdict(Exception):
+    """What a check says of an answer that is not right."""
 
 
-def tell(right, praise, hint):
-    """Print the verdict on an answer: ``praise`` where it is right, else ``hint``."""
-    print(f"Right: {praise}" if right else f"Not yet: {hint}")
+def judge(function):
+    """Make a check of a function that returns (praise, figure or None) for a right answer.
+
+    The function's docstring says what an answer must be: it is the hint where the function fails.
+    """
+
+    @wraps(function)
+    def check(*args):
+        try:
+            praise, figure = function(*args)
+        except Verdict as verdict:
+            return print(verdict)
+        except Exception as error:  # an answer may be anything, also a function that fails
+            return print(f"Not yet: {function.__doc__} ({type(error).__name__}: {error})")
+        print(f"Right: {praise}")
+        if figure is not None:
+            display(figure)
+
+    return check
+
+
+def need(right, hint):
+    """Stop with a hint unless the answer is right."""
+    if not right:
+        raise Verdict(f"Not yet: {hint}")
+
+
+def skip(without, reason):
+    """Stop without a verdict where these data give the exercise no answer."""
+    if without:
+        raise Verdict(f"{reason}, so this exercise has no answer here.")
+
+
+def compare(answer, expected, hint, atol=1e-9, rtol=0.0):
+    """Stop with a hint unless an answer holds the ``expected`` numbers, within the tolerance.
+    Raises ValueError for an answer of another shape.
+    """
+    numbers = np.asarray(answer.detach() if hasattr(answer, "detach") else answer, float)
+    if numbers.shape != np.shape(expected):
+        raise ValueError(f"the shape must be {np.shape(expected)}")
+    wrong = ~np.isclose(numbers, np.asarray(expected, float), rtol, atol)
+    count = f"{wrong.sum()} of {wrong.size} numbers are wrong. " if wrong.size > 1 else ""
+    need(not wrong.any(), count + hint)
+
+
+def draw_sizes(maps, top, unit="px"):
+    """Draw named maps {title: (H, W)} on one grey scale, in which white is ``top`` or more."""
+    images = [np.clip(255 * sizes / top, 0, 255) for sizes in maps.values()]
+    return draw_images(images, list(maps), heading=f"white: {top:.2f} {unit} or more")
