@@ -327,7 +327,8 @@ def extract(dataset, options=FrontEnd(), cache=None, jobs=1):
 def probe_front_end(options, channels=None):
     """Return by name what the front end makes, under ``options``, of small films that are drawn
     here: heads before a plain and a patterned background, PNGs and larger JPEGs with boxes,
-    outlines with necks of many widths, and curves of many courses. It is the probe of cached features.
+    outlines with necks of many widths, and curves of many courses. It is the probe of cached
+    features.
     """
     rng, arrays = np.random.default_rng(0), {}
     with tempfile.TemporaryDirectory() as folder:
