@@ -49,12 +49,12 @@ def test_peers_have_the_parameters_of_their_layer_tables():
 )
 def test_peers_take_any_views_phases_sizes_and_labels(name, views, phases, size, labels):
     before = torch.get_rng_state()
-    network = build_peer(name, (views, phases, 3, size, size), labels, seed=1).eval()
+    network = BUILD(name).eval()
     assert torch.equal(before, torch.get_rng_state())
     x = maps(4, views, phases, size)
     assert network(x).shape == (4, labels)
     assert torch.equal(
-        network(x), build_peer(name, (views, phases, 3, size, size), labels, seed=1).eval()(x)
+        network(x), BUILD(name).eval()(x)
     )
 
 
