@@ -165,7 +165,9 @@ def check_fold(features, train, test):
     for what, names in (("the clip", features.clips), ("subject", features.subjects)):
         shared = np.intersect1d(names[train], names[test])
         if len(shared):
-            raise MerError(f"leak: {what} {shared[0]} is in the training part and the test part")
+            raise MerError(
+                f"leak: {what} {shared[0]} stands in the training part and in the test part"
+            )
     # maps without any motion identify no clip
     content = {sha256(features.x[row].tobytes()): row for row in train if features.x[row].any()}
     for row in test:
