@@ -72,16 +72,6 @@ def test_an_epoch_is_full_batches_of_different_samples(count):
     assert not (draw_epoch(count, 32, False, torch.Generator().manual_seed(0)) >= count).any()
 
 
-def test_mirrored_samples_keep_their_labels():
-    """A network that may look at mirrored samples learns a label that mirroring does not change."""
-    data = make_toy(clips=60)
-    member = NetworkMember(
-        replace(QUICK, epochs=30, dropout=0.0), data.x.shape[1:], 3, 0, fit_scale(data.x)
-    )
-    curve = member.fit(data.x, data.y, data.x, data.y)
-    assert np.nanmin(curve[:, 0]) < 0.5 * curve[0, 0]
-
-
 def test_views_can_be_channels_samples_or_one_alone():
     x = np.arange(2 * 2 * 2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 2, 2, 3, 4, 4)
     assert choose_maps(x, Recipe())[0].shape == x.shape
@@ -159,27 +149,11 @@ def test_a_loss_that_is_no_number_is_an_error():
         member.fit(data.x, data.y, np.full_like(data.x, np.nan), data.y)
 
 
-BAD = {
-    "loss": "focl",
-    "network": "ResNet",
-    "views": "both",
-    "alpha": "half",
-    "merge": "and",
-    "stop": "best",
-}
-BAD |= {
-    "monitor": "f1",
-    "thresholds": "0.5",
-    "fusion": "sum",
-    "se": "u",
-    "epochs": 0,
-    "inner": 1,
-    "members": 4,
-    "rate": 0.0,
-}
+WRONG = {"loss": "focl", "network": "ResNet", "views": "both", "fusion": "sum", "monitor": "f1"}
+WRONG |= {"epochs": 0, "inner": 1, "members": 4, "rate": 0.0, "seed": -1}
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_misspelt_choice_is_refused_when_it_is_made(name):
+@pytest.mark.parametrize("name", WRONG)
+def test_a_value_that_is_not_allowed_is_refused_when_it_is_given(name):
     with pytest.raises(MerError, match=name):
-        Recipe(**{name: BAD[name]})
+        Recipe(**{name: WRONG[name]})
