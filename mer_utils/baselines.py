@@ -23,6 +23,17 @@ def fit_columns(make, values, y):
     return [make().fit(values, column) if np.ptp(column) else float(column[0]) for column in y.T]
 
 
+def ask_columns(models, ask, values, constants=(0.0, 1.0)):
+    """Return the scores (N, L) of ``fit_columns``' models: ``ask(model)`` (N,), or one of the
+    ``constants`` for a label with one answer only.
+    """
+    answers = [
+        np.full(len(values), constants[int(model)]) if isinstance(model, float) else ask(model)
+        for model in models
+    ]
+    return np.stack(answers, 1)
+
+
 class PcaSvm:
     """PCA and one RBF-SVM (C = 3) per label on the flattened maps: the floor that any network must
     clear.
@@ -48,13 +59,9 @@ class PcaSvm:
         one answer only.
         """
         parts = self.pca.transform(x.reshape(len(x), -1))
-        scores = [
-            np.full(len(x), 2 * model - 1)
-            if isinstance(model, float)
-            else model.decision_function(parts)
-            for model in self.models
-        ]
-        return np.stack(scores, 1)
+        return ask_columns(
+            self.models, lambda svm: svm.decision_function(parts), parts, constants=(-1.0, 1.0)
+        )
 
 
 class Logistic:
@@ -80,13 +87,7 @@ class Logistic:
     def score(self, values):
         """Return probabilities (N, L); 0 or 1 for a label with one answer only."""
         values = self.scaler.transform(values)
-        scores = [
-            np.full(len(values), model)
-            if isinstance(model, float)
-            else model.predict_proba(values)[:, 1]
-            for model in self.models
-        ]
-        return np.stack(scores, 1)
+        return ask_columns(self.models, lambda model: model.predict_proba(values)[:, 1], values)
 
 
 class RegionsLogistic:
