@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def verdict(self):
-        """ "better" or "worse" where the corrected p-value is below 0.05, else "within noise"."""
+        """The verdict: better or worse if the corrected p-value is below 0.05."""
         if self.p_corrected >= 0.05:
             return "within noise"
         return "better" if self.difference > 0 else "worse"
@@ -180,9 +180,7 @@ class SetComparison:
 
     @property
     def verdict(self):
-        """ "better" or "worse" where p_corrected is below 0.05, "equivalent" where p_equivalent is,
-        else "undecided"; "reference" for the reference.
-        """
+        """The verdict: better or worse by p_corrected, else equivalent by p_equivalent."""
         if self.family == "reference":
             return "reference"
         if self.p_corrected < 0.05:

@@ -206,14 +206,8 @@ def make_tables(**shifts):
 def test_verdicts_of_constructed_cases_and_their_words():
     tables = make_tables(up=0.05 + STEPS, down=-0.02 + STEPS, same=STEPS, wild=0.01 + 10 * STEPS)
     found = compare_sets(tables, "default", ("same",))
-    verdicts = {name: found[name].verdict for name in tables}
-    assert verdicts == {
-        "default": "reference",
-        "up": "better",
-        "down": "worse",
-        "same": "equivalent",
-        "wild": "undecided",
-    }
+    verdicts = [found[name].verdict for name in tables]
+    assert verdicts == ["reference", "better", "worse", "equivalent", "undecided"]
     assert found["up"].words == "better by 0.050" and found["down"].words == "worse by 0.020"
     reach = t_interval(STEPS.ravel())[1]
     assert found["same"].words == (
@@ -244,18 +238,13 @@ def test_verdicts_of_constructed_cases_and_their_words():
 def test_families_are_corrected_apart():
     tables = make_tables(a=0.02 + STEPS, b=0.003 + STEPS, c=0.01 + STEPS, d=STEPS, e=2 * STEPS)
     found = compare_sets(tables, "default", ("a", "b"))
-    families = {"primary": "ab", "exploratory": "cde"}
-    for family, names in families.items():
+    for family, names in {"primary": "ab", "exploratory": "cde"}.items():
         rows = [found[name] for name in names]
         assert {row.family for row in rows} == {family}
         assert [row.p_corrected for row in rows] == holm([row.p for row in rows]).tolist()
         raw = [equivalence_test((tables[n] - tables["default"]).mean(1)) for n in names]
         assert [row.p_equivalent for row in rows] == pytest.approx(holm(raw))
         assert {row.p_least for row in rows} == {len(names) * 2 / 2**8}
-    fewer = compare_sets(
-        {name: tables[name] for name in ("default", "a", "b")}, "default", ("a", "b")
-    )
-    assert fewer["a"] == found["a"] and fewer["b"] == found["b"]
     alone = compare_sets(tables, "default")["a"]
     assert alone.p_corrected == 5 * found["a"].p and alone.p == found["a"].p
 
