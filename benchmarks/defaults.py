@@ -41,14 +41,9 @@ def main():
     for name in found[0]:
         rows = [ablations[name] for ablations in found]
         p = max(row["p_corrected"] for row in rows)
-        signs = {bool(row["difference"] > 0) for row in rows}
-        verdict = (
-            "within noise"
-            if p >= 0.05 or len(signs) > 1
-            else "better"
-            if signs == {True}
-            else "worse"
-        )
+        signs, verdict = {bool(row["difference"] > 0) for row in rows}, "within noise"
+        if p < 0.05 and len(signs) == 1:
+            verdict = "better" if signs == {True} else "worse"
         variants[name] = {
             "macro": [row["macro"] for row in rows],
             "difference": round(float(np.mean([row["difference"] for row in rows])), 4),
@@ -56,10 +51,8 @@ def main():
             "verdict": verdict,
         }
         print(f"{name:24} {variants[name]['difference']:+.3f}   corrected p {p:.3f}   {verdict}")
-    write_json(
-        Path(__file__).with_suffix(".json"),
-        {"sets": args.sets, "seeds": args.seeds, "variants": variants},
-    )
+    record = {"sets": args.sets, "seeds": args.seeds, "variants": variants}
+    write_json(Path(__file__).with_suffix(".json"), record)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,9 @@ Every network gets its own maps (NATIVE) and is scored with the settings it was 
 (PUBLISHED, else a Recipe's defaults) and with each draw from one space: rate and decay log-even,
 most epochs, patience and dropout one of a few. Its answers come from a cross-validation that leaves
 a quarter of the subjects out, one member a fold. The winner has the highest mean, over the sets, of
-mean average precision and macro-UF1. SSSNet's best draws are tried on maps of its published size,
-too. Writes benchmarks/tuning.json; its winners belong into TUNED
-(mer_utils/learning/settings.py; a test holds them together). Finished folds are kept in artifacts/:
-a run that was stopped goes on where it was (and its seconds are those of its last part). About
-ten minutes on two cores.
+mean average precision and macro-UF1. SSSNet's best draws are also tried on maps of its published
+size. Writes benchmarks/tuning.json, whose winners belong into TUNED (mer_utils/baselines.py; a test
+compares the two). A run that was stopped goes on where it was. About ten minutes on two cores.
 """
 
 import argparse

@@ -27,26 +27,22 @@ def motion_curve(
     frames, onset, offset, backend="dis-half", compensation="rigid", detrend=True, masks=None
 ):
     """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude inside
-    ``masks`` (V, H, W; everywhere if None) from the onset frame to each frame, head motion taken
-    out.
+    ``masks`` (V, H, W; everywhere if None) from the onset frame to each frame, without head motion.
 
-    A head that turns slowly moves ever farther from the onset, so that the largest flow is often
-    the last one. ``detrend`` takes this out (our choice, not the paper's): at offset the expression
-    is over, so what flow is left there is drift, and frame t keeps the flow onset-t less (t -
-    onset) / (offset - onset) times the flow onset-offset, pixel by pixel.
+    A head that turns slowly moves ever farther from the onset. At offset the expression is over, so
+    the flow that is left there is drift: ``detrend`` subtracts from frame t the flow onset-offset
+    times (t - onset) / (offset - onset), pixel by pixel (our choice).
     """
     flows = onset_flows(frames, onset, backend)
     return curve_of_flows(flows, onset, offset, compensation, detrend, masks)
 
 
 def curve_of_flows(flows, onset, offset, compensation="rigid", detrend=True, masks=None):
-    """Return the motion curve (V, T) of flows (V, T, 2, H, W) from the onset frame (see
-    ``motion_curve``).
-    """
+    """Return the motion curve (V, T) of flows (V, T, 2, H, W), see ``motion_curve``."""
     curve = np.zeros(flows.shape[:2], np.float32)
     for v, view in enumerate(flows):
         mask = np.ones(view.shape[2:], bool) if masks is None else masks[v]
-        if not mask.any():  # nothing to follow: no motion
+        if not mask.any():  # an empty mask shows no motion
             continue
         still = [compensate(flow, compensation, mask)[:, mask] for flow in view]
         for t, flow in enumerate(still):
@@ -57,27 +53,23 @@ def curve_of_flows(flows, onset, offset, compensation="rigid", detrend=True, mas
 
 def joint_curve(curve, rule="mean", smoothing=1.5):
     """Join the views' curves (V, T) into one (T,): smooth each (Gaussian, ``smoothing`` frames),
-    then mean, max or product over views.
+    then take mean, max or product over views.
     """
     if rule not in RULES:
         raise MerError(f"apex rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
-    smooth = (
-        gaussian_filter1d(np.asarray(curve, np.float64), smoothing, axis=1, mode="nearest")
-        if smoothing
-        else curve
-    )
-    return RULES[rule](smooth, axis=0)
+    if smoothing:
+        curve = np.asarray(curve, np.float64)
+        curve = gaussian_filter1d(curve, smoothing, axis=1, mode="nearest")
+    return RULES[rule](curve, axis=0)
 
 
 def find_apex(curve, onset, offset, rule="mean", smoothing=1.5, near=0.95):
     """Return the apex: the first frame strictly between onset and offset at which the joint curve
-    of (V, T) reaches ``near`` times its largest value there.
+    of (V, T) reaches ``near`` times its maximum there. MerError where no frame lies between them.
 
-    A face rises faster than it relaxes, and may hold its peak: smoothing and noise draw the largest
-    value to the longer slope, so that it comes late. With ``near`` 1 it is the largest value (the
-    first of equals). Source: the paper's abstract (apex from the motion of both views); the rule,
-    the smoothing and ``near`` are our choice. Raises MerError where no frame lies between onset and
-    offset.
+    A face rises faster than it relaxes, so that smoothing and noise move the maximum itself
+    (``near`` 1) to later frames. The paper states that motion of both views gives the apex; the
+    rule, the smoothing and ``near`` are our choice.
     """
     if not 0 <= onset < offset - 1 or offset >= curve.shape[1]:
         raise MerError(

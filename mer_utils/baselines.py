@@ -1,20 +1,10 @@
-"""Peers of MicroAttNet: four small networks (PEERS), and three models that are none (PLAIN): an
-RBF-SVM on principal components, regions of the face and templates of the labels with logistic
-regression.
+"""The baselines: four published or related networks (PEERS), and three models that are not
+networks (PLAIN). Beside each stand the maps and the settings it is trained with.
 
-Every network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Layers are those that public
-code shows for the published input size; views and phases become channels, and the last layers fit
-the size of the maps at hand.
-
-All are trained and asked as MicroAttNet is (``learning.folds``): the same folds, inner parts,
-mirrored samples, number of members, mean of their scores, and rule for thresholds. What differs: a
-network gets each sample or its mirror image, drawn anew every epoch, where a model of PLAIN gets
-both; it has no epochs to stop and no loss to choose; its maps are not divided by ``fit_scale``;
-and PCA+SVM scores by distances, all others by probabilities.
-
-The maps and the Recipe with which each network is trained beside the others.
-
-No fold is trained anew when a setting here changes: a fold's name holds the settings themselves.
+A network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Its layers follow public code for
+the published input size; views and phases become channels. All baselines share MicroAttNet's folds,
+mirrored samples, ensembles and rule for thresholds. PLAIN models have no epochs to stop and no loss
+to choose, and their maps are not scaled.
 """
 
 from dataclasses import replace
@@ -26,9 +16,27 @@ import torch
 from torch import nn
 
 
+def fit_columns(make, values, y):
+    """Return one fitted model for each label of y (N, L); for a label with one answer only, that
+    answer (0.0 or 1.0).
+    """
+    return [make().fit(values, column) if np.ptp(column) else float(column[0]) for column in y.T]
+
+
+def ask_columns(models, ask, values, constants=(0.0, 1.0)):
+    """Return the scores (N, L) of ``fit_columns``' models: ``ask(model)`` (N,), or one of the
+    ``constants`` for a label with one answer only.
+    """
+    answers = [
+        np.full(len(values), constants[int(model)]) if isinstance(model, float) else ask(model)
+        for model in models
+    ]
+    return np.stack(answers, 1)
+
+
 class PcaSvm:
-    """PCA(100) and one RBF-SVM (C = 3) per label on the flattened maps: the floor that any network
-    must clear (see the README).
+    """PCA and one RBF-SVM (C = 3) per label on the flattened maps: the floor that any network must
+    clear.
     """
 
     natural = 0.0  # threshold on a distance
@@ -37,77 +45,54 @@ class PcaSvm:
         self.components, self.cost = components, cost
 
     def fit(self, x, y):
-        """Fit on maps (N, ...) and labels (N, L) of training subjects; a label with one answer only
-        gets a constant score.
-        """
+        """Fit on maps (N, ...) and labels (N, L)."""
         from sklearn.decomposition import PCA  # a second to import, and only this peer needs it
         from sklearn.svm import SVC
 
         flat = x.reshape(len(x), -1)
         self.pca = PCA(min(self.components, *flat.shape), svd_solver="full").fit(flat)
-        parts = self.pca.transform(flat)
-        self.borders = [
-            SVC(C=self.cost, gamma="scale").fit(parts, column)
-            if np.ptp(column)
-            else 2.0 * column[0] - 1
-            for column in y.T
-        ]
+        self.models = fit_columns(lambda: SVC(C=self.cost), self.pca.transform(flat), y)
         return self
 
     def score(self, x):
-        """Return the signed distances to the decision borders (N, L); above 0 means yes."""
+        """Return signed distances to the borders (N, L), above 0 for yes; -1 or 1 for a label with
+        one answer only.
+        """
         parts = self.pca.transform(x.reshape(len(x), -1))
-        columns = [
-            np.full(len(x), border)
-            if isinstance(border, float)
-            else border.decision_function(parts)
-            for border in self.borders
-        ]
-        return np.stack(columns, 1)
+        return ask_columns(
+            self.models, lambda svm: svm.decision_function(parts), parts, constants=(-1.0, 1.0)
+        )
 
 
 class Logistic:
-    """One logistic regression per label on standardised values, positives and negatives weighing
-    alike. ``decay`` is what it is to a network: half of it times the sum of squared coefficients is
-    added to the mean loss.
+    """One logistic regression per label on standardised values; positives weigh as much as
+    negatives. ``decay`` is what it is to a network: the penalty on squared coefficients.
     """
 
     def __init__(self, decay):
         self.decay = decay
 
     def fit(self, values, y):
-        """Fit on values (N, F) and labels (N, L) of training subjects; a label with one answer only
-        gets a constant score.
-        """
+        """Fit on values (N, F) and labels (N, L)."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
         cost = 1 / (self.decay * len(values)) if self.decay else np.inf
+        settings = {"C": cost, "class_weight": "balanced", "max_iter": 1000}
         self.scaler = StandardScaler().fit(values)
-        values = self.scaler.transform(values)
-        self.models = [
-            LogisticRegression(C=cost, class_weight="balanced", max_iter=1000).fit(values, column)
-            if np.ptp(column)
-            else float(column[0])
-            for column in y.T
-        ]
+        standardised = self.scaler.transform(values)
+        self.models = fit_columns(lambda: LogisticRegression(**settings), standardised, y)
         return self
 
     def score(self, values):
-        """Return probabilities (N, L) for values (N, F)."""
+        """Return probabilities (N, L); 0 or 1 for a label with one answer only."""
         values = self.scaler.transform(values)
-        columns = [
-            np.full(len(values), model)
-            if isinstance(model, float)
-            else model.predict_proba(values)[:, 1]
-            for model in self.models
-        ]
-        return np.stack(columns, 1)
+        return ask_columns(self.models, lambda model: model.predict_proba(values)[:, 1], values)
 
 
 class RegionsLogistic:
-    """Logistic regression on the mean of every map in every region of the face: what can be told
-    without looking closely. The regions are the cells of a grid on the crop, ``grid`` by ``grid``.
+    """Logistic regression on the mean of every map in each cell of a ``grid`` by ``grid`` on the
+    face: what a coarse look tells.
     """
 
     natural = 0.5  # threshold on a probability
@@ -122,7 +107,7 @@ class RegionsLogistic:
         return np.stack([cell.mean((-2, -1)) for cell in cells], -1).reshape(len(x), -1)
 
     def fit(self, x, y):
-        """Fit on maps (N, V, P, 3, S, S) and labels (N, L) of training subjects."""
+        """Fit on maps (N, V, P, 3, S, S) and labels (N, L)."""
         self.model.fit(self.describe(x), y)
         return self
 
@@ -132,9 +117,8 @@ class RegionsLogistic:
 
 
 class TemplatesLogistic:
-    """A matched filter per label: its template is the mean of the maps with the label minus the
-    mean of those without. How a clip correlates with it, whatever the strength of its motion, is
-    made a probability by logistic regression on that one number.
+    """A matched filter per label. The template is the mean of maps with the label minus the mean of
+    those without; logistic regression turns a clip's correlation with it into a probability.
     """
 
     natural = 0.5  # threshold on a probability
@@ -151,35 +135,29 @@ class TemplatesLogistic:
         return flat @ self.templates.T / np.maximum(lengths, 1e-12)
 
     def fit(self, x, y):
-        """Fit on maps (N, ...) and labels (N, L) of training subjects; a label with one answer only
-        has no template and gets a constant score.
-        """
+        """Fit on maps (N, ...) and labels (N, L)."""
         flat = x.reshape(len(x), -1)
         self.mean = flat.mean(0)
-        self.templates = np.stack(
-            [
-                flat[column > 0].mean(0) - flat[column == 0].mean(0)
-                if np.ptp(column)
-                else np.zeros_like(self.mean)
-                for column in y.T
-            ]
-        )
-        columns = zip(self.correlate(x).T, y.T, strict=True)
-        self.models = [Logistic(self.decay).fit(c[:, None], own[:, None]) for c, own in columns]
+        self.templates = np.zeros((y.shape[1], flat.shape[1]), flat.dtype)
+        for k, column in enumerate(y.T):
+            if np.ptp(column):  # else a label with one answer only
+                self.templates[k] = flat[column > 0].mean(0) - flat[column == 0].mean(0)
+        values, labels = self.correlate(x), range(y.shape[1])
+        self.models = [Logistic(self.decay).fit(values[:, [k]], y[:, [k]]) for k in labels]
         return self
 
     def score(self, x):
         """Return probabilities (N, L)."""
-        columns = zip(self.models, self.correlate(x).T, strict=True)
-        return np.concatenate([model.score(c[:, None]) for model, c in columns], 1)
+        values = self.correlate(x)
+        scores = [model.score(values[:, [k]]) for k, model in enumerate(self.models)]
+        return np.concatenate(scores, 1)
 
 
 class STSTNet(nn.Module):
     """Shallow triple-stream 3D CNN (Liong et al. 2019), 1,683 parameters for 3 channels of 28 x 28
     and 3 classes.
 
-    Every stream sees all channels: 3x3 convolutions of 3, 5 and 8 filters, ReLU, BN, max-pooling,
-    dropout; then average pooling and a linear layer.
+    Every stream sees all channels: 3x3 convolutions of 3, 5 and 8 filters.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
@@ -200,13 +178,14 @@ class STSTNet(nn.Module):
 
     def forward(self, x):
         x = x.flatten(1, 3)  # (B, V * P * 3, S, S)
-        return self.head(self.pool(torch.cat([layers(x) for layers in self.streams], 1)).flatten(1))
+        features = torch.cat([layers(x) for layers in self.streams], 1)
+        return self.head(self.pool(features).flatten(1))
 
 
 class OffApexNet(nn.Module):
-    """OFF-ApexNet (Gan et al. 2019): u and v in a stream each, two 5x5 convolutions (6, 16 filters)
-    with pooling, then two layers of 1,024; 2,664,475 parameters for one channel a stream of 28 x 28
-    and 3 classes. The magnitude is not looked at.
+    """OFF-ApexNet (Gan et al. 2019): u and v in a stream each, two 5x5 convolutions with pooling,
+    then two layers of 1,024; 2,664,475 parameters for one channel a stream of 28 x 28 and 3
+    classes. It does not use the magnitude.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
@@ -237,12 +216,8 @@ class OffApexNet(nn.Module):
 
 
 class SSSNet(nn.Module):
-    """SSSNet (Varanka et al. 2021): one stream, 5x5 convolution of 32 and 3x3 of 64 filters, each
-    with ReLU, pooling, BN and dropout of channels; 256 hidden values. 5,184 values reach them from
-    3 channels of 64 x 64.
-
-    Nothing is padded, so only maps of 16, 22, 28, ... 64, ... px are seen whole. MerError for other
-    sizes: of 20 x 20, 36 % would have no influence.
+    """SSSNet (Varanka et al. 2021): one stream of a 5x5 and a 3x3 convolution. Nothing is padded,
+    so only maps of 16, 22, 28, ... 64, ... px are seen whole; MerError for other sizes.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
@@ -276,7 +251,7 @@ class SSSNet(nn.Module):
 
 def encode_places(side, channels):
     """Return sinusoids (side * side, channels) that tell the places of a map apart, row by row:
-    half of the channels for a place's row, half for its column (Vaswani et al. 2017, on two axes).
+    half of the channels for a place's row, half for its column (Vaswani et al. 2017).
     """
     half = channels // 2
     phase = torch.arange(side)[:, None] / 10_000 ** (torch.arange(0, half, 2) / half)
@@ -286,13 +261,12 @@ def encode_places(side, channels):
 
 
 class CrossPhaseNet(nn.Module):
-    """Two phases that look at each other, after the idea of DIANet (arXiv 2510.12219: a stream a
-    phase, joined by cross-attention); of that paper only the idea is used, all sizes are ours.
+    """One stream per phase, joined by cross-attention: the idea of DIANet (arXiv 2510.12219), with
+    all sizes ours.
 
-    Each phase has its own two 3x3 convolutions of stride 2 (16, 32 filters). Every place is told
-    where it is (``encode_places``) and asks those of the other phases (4 heads); the answer is
-    added and normed, 2 x 2 places are averaged, and what is left of all phases is concatenated: a
-    brow stays apart from a mouth. A phase that is alone asks itself.
+    Two 3x3 convolutions of stride 2 per phase; then each place of a phase attends to all places of
+    the other phases (a single phase attends to itself). The result is added, normalised, averaged
+    over 2 x 2 places, and concatenated over phases.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
@@ -319,17 +293,16 @@ class CrossPhaseNet(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(32 * cells * phases, labels))
 
     def forward(self, x):
-        # P x (B, 32, S/4, S/4)
-        places = [layers(x[:, :, p].flatten(1, 2)) for p, layers in enumerate(self.streams)]
-        shape = places[0].shape
-        # P x (B, S/4 * S/4, 32)
-        places = [plane.flatten(2).transpose(1, 2) + self.where for plane in places]
-        seen = []
-        for p, (own, ask, norm) in enumerate(zip(places, self.ask, self.norm, strict=True)):
-            others = torch.cat([plane for q, plane in enumerate(places) if q != p] or [own], 1)
-            answer = norm(own + ask(own, others, others, need_weights=False)[0])
-            seen.append(self.pool(answer.transpose(1, 2).reshape(shape)).flatten(1))
-        return self.head(torch.cat(seen, 1))
+        planes = [layers(x[:, :, p].flatten(1, 2)) for p, layers in enumerate(self.streams)]
+        shape = planes[0].shape  # (B, 32, S/4, S/4)
+        places = [plane.flatten(2).transpose(1, 2) + self.where for plane in planes]
+        features = []
+        for p, own in enumerate(places):  # (B, S/4 * S/4, 32)
+            others = torch.cat([other for q, other in enumerate(places) if q != p] or [own], 1)
+            attended, _ = self.ask[p](own, others, others, need_weights=False)
+            joined = self.norm[p](own + attended)
+            features.append(self.pool(joined.transpose(1, 2).reshape(shape)).flatten(1))
+        return self.head(torch.cat(features, 1))
 
 
 PEERS = {
@@ -345,39 +318,23 @@ PLAIN = {
     "Templates+LR": TemplatesLogistic,
 }
 
-
-def build_peer(name, shape, labels, dropout=0.5, seed=0):
-    """Return the untrained network ``name`` (a key of PEERS) for samples of ``shape`` (V, P, maps,
-    S, S).
-    """
-    views, phases, maps, size, _ = shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return PEERS[name](views, phases, labels, size, dropout, maps)
-
-
-# the fields of a FrontEnd that make the maps a network is made for: the published ones, and our
-# choice where nothing is published; peers that are no networks get the maps of MicroAttNet, as the
-# floor it has to clear
+# what makes the maps of a network: fields of a FrontEnd, as published where anything is published
 NATIVE = {
     "MicroAttNet": {"size": 20},  # ours
     "STSTNet": {"size": 28, "third": "strain"},  # Liong et al. 2019
     "OFF-ApexNet": {"size": 28},  # Gan et al. 2019
-    # 64 px in Varanka et al. 2021; 28 are seen whole, too, in a sixth of the time and no worse on a
-    # development set (benchmarks/tuning.json)
-    "SSSNet": {"size": 28},
+    "SSSNet": {"size": 28},  # 64 in Varanka et al. 2021: no better, six times slower (tuning.json)
     "CrossPhaseNet": {"size": 28},  # ours
 } | {network: {"size": 20} for network in PLAIN}
 
-# the fields of a Recipe a network was published with, as public code has them; none of them stops
-# early: how long to wait is our choice, and so are the epochs where none are known
+# fields of a Recipe as published, read in public code; how long to wait before stopping is ours
 PUBLISHED = {
     "STSTNet": {"rate": 5e-5, "decay": 0.0, "batch": 256, "epochs": 500, "patience": 100},
     "OFF-ApexNet": {"rate": 1e-4, "decay": 0.0, "epochs": 200, "patience": 40},
     "SSSNet": {"rate": 1e-4, "decay": 1e-3, "batch": 32, "epochs": 200, "patience": 40},
 }
-# what ``recipe_of`` uses: the winners of benchmarks/tuning.py, a dozen draws and the published
-# settings for each on a development set (tests hold them to its record)
+
+# what we use: the winners in benchmarks/tuning.json (a test compares the two)
 TUNED = {
     "MicroAttNet": {"rate": 8.3e-3, "decay": 0.045, "patience": 8, "dropout": 0.25, "epochs": 40},
     "STSTNet": {"rate": 4.6e-3, "decay": 1.5e-3, "patience": 20, "dropout": 0.5, "epochs": 20},
@@ -396,8 +353,8 @@ def recipe_of(network, **changes):
 
 
 def native_front_end(network, base, flow_images=False):
-    """Return the FrontEnd ``base`` with the maps a network is made for (NATIVE): their size, and
-    what the third one holds. Of ready-made ``flow_images`` the third map is what it is.
+    """Return the FrontEnd ``base`` with a network's own size of maps and third map (NATIVE). The
+    third map of ready-made ``flow_images`` stays what it is.
     """
     if network not in NATIVE:
         raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")

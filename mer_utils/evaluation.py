@@ -1,8 +1,5 @@
-"""Scores: pooled macro-UF1 over all folds, per-label F1, recall, decisions, and the constant
-answers every score is read against.
-
-Learning without peeking: folds by subject, a guard against leaks, leave-one-subject-out, and
-what is kept of it.
+"""Learning without peeking, and the score of it: folds by subject, a guard against leaks,
+leave-one-subject-out; pooled macro-UF1, thresholds, and the constant answers beside every score.
 """
 
 from dataclasses import dataclass, replace
@@ -18,34 +15,30 @@ import numpy as np
 
 
 def label_f1(truth, predicted):
-    """Return F1 = 2 TP / (2 TP + FP + FN) of the positive class of each label, (N, L) x2 -> (L,).
-
-    A label without a positive in ``truth`` cannot earn an F1: NaN, not a silent zero.
+    """Return F1 = 2 TP / (2 TP + FP + FN) of the positives of each label, (N, L) x2 -> (L,); NaN
+    for a label without a positive in ``truth``.
     """
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
     return f1_of_counts((truth & predicted).sum(0), truth.sum(0), predicted.sum(0))
 
 
 def f1_of_counts(hits, positives, answered):
-    """Return F1 from true positives, positives in the truth, and positive answers (arrays of one
-    shape); NaN where there are no positives.
+    """Return F1 from the counts of true positives, positives in the truth, and positive answers
+    (arrays of one shape); NaN where there are no positives.
     """
     hits, positives = np.asarray(hits, float), np.asarray(positives, float)
-    total = np.maximum(positives + answered, 1)
-    return np.where(positives > 0, 2 * hits / total, np.nan)
+    return np.where(positives > 0, 2 * hits / np.maximum(positives + answered, 1), np.nan)
 
 
 def macro_uf1(truth, predicted):
-    """Return the mean of label_f1 over the labels that occur in ``truth``: predictions of all folds
-    pooled first, never a mean of per-fold scores. NaN if no label occurs.
+    """Return the mean F1 over the labels that occur in ``truth`` (N, L), NaN if none does. Give it
+    the pooled predictions of all folds.
     """
     return mean_over_labels(label_f1(truth, predicted)).item()
 
 
 def mean_over_labels(f1):
-    """Return the mean over the last axis of F1 values (..., L), leaving out labels without one
-    (NaN).
-    """
+    """Return the mean over the last axis of F1 values (..., L) without NaN (labels without F1)."""
     f1 = np.asarray(f1, float)
     known = np.isfinite(f1)
     count = known.sum(-1)
@@ -53,24 +46,25 @@ def mean_over_labels(f1):
 
 
 def uar(truth, predicted):
-    """Return the unweighted average recall of exclusive labels (one-hot, (N, L) x2): mean over the
-    classes that occur (MEGC 2019).
+    """Return the unweighted average recall of exclusive labels (one-hot, (N, L) x2): the mean over
+    the classes that occur (MEGC 2019).
     """
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
-    there = truth.sum(0)
-    return float(((truth & predicted).sum(0)[there > 0] / there[there > 0]).mean())
+    positives = truth.sum(0)
+    occurs = positives > 0
+    return float(((truth & predicted).sum(0)[occurs] / positives[occurs]).mean())
 
 
 def confusion(truth, predicted):
     """Return (L, 2, 2) counts per label: rows truth 0/1, columns predicted 0/1."""
-    from sklearn.metrics import multilabel_confusion_matrix
+    from sklearn.metrics import multilabel_confusion_matrix  # a second to import
 
     return multilabel_confusion_matrix(np.asarray(truth, int), np.asarray(predicted, int))
 
 
 def decide(scores, thresholds, exclusive=False):
-    """Return answers (N, L) uint8: ``scores >= thresholds`` label by label, or, of exclusive
-    labels, the one with the largest score (the first of equals).
+    """Return answers (N, L) uint8: ``scores >= thresholds`` for each label, or, of exclusive
+    labels, the one with the largest score.
     """
     scores = np.asarray(scores)
     if exclusive:
@@ -79,29 +73,28 @@ def decide(scores, thresholds, exclusive=False):
 
 
 def constant_answers(truth, subjects, exclusive=False):
-    """Return what no model needs: {"all_ones", "all_zeros", "majority"} -> predictions (N, L).
+    """Return {"all_ones", "all_zeros", "majority"}: predictions (N, L) that need no model.
 
-    ``majority`` answers, for each subject, the one label most frequent among the other subjects; of
-    exclusive labels it is the only one of the three that is a possible answer.
+    ``majority`` answers, for each subject, the most frequent label of the other subjects; it is the
+    only possible one of the three where labels are exclusive.
     """
     truth, subjects = np.asarray(truth), np.asarray(subjects)
     majority = np.zeros_like(truth)
     for subject in np.unique(subjects):
         test = subjects == subject
         majority[test, np.argmax(truth[~test].sum(0))] = 1
-    others = (
-        {} if exclusive else {"all_ones": np.ones_like(truth), "all_zeros": np.zeros_like(truth)}
-    )
-    return others | {"majority": majority}
+    if exclusive:
+        return {"majority": majority}
+    ones, zeros = np.ones_like(truth), np.zeros_like(truth)
+    return {"all_ones": ones, "all_zeros": zeros, "majority": majority}
 
 
 def tune_thresholds(truth, scores):
     """Return for each label the threshold (L,) on ``scores`` (N, L) with the best F1: give it
     held-out scores of training subjects only.
 
-    Candidates lie midway between neighbouring scores; of equals, the middle one is taken. A label
-    without a positive in ``truth`` gets infinity: what training never showed is never answered.
-    Predict with ``scores >= threshold``.
+    Candidates lie midway between neighbouring scores; of equally good ones the middle one is taken.
+    A label without a positive in ``truth`` gets infinity, so that it is never answered.
     """
     truth, scores = np.asarray(truth, bool), np.asarray(scores, np.float64)
     best = np.full(scores.shape[1], np.inf)
@@ -116,9 +109,8 @@ def tune_thresholds(truth, scores):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Pooled answers of all folds: scores and answers (N, L), thresholds (N, L) as used (NaN:
-    exclusive labels have none), attention (N, V, P, 3), curves (F, members, epochs, 4; see
-    ``NetworkMember.fit``).
+    """Pooled answers of all folds: scores, answers and thresholds (N, L) (NaN: exclusive labels
+    have none), attention (N, V, P, 3), curves (F, members, epochs, 4; see ``NetworkMember.fit``).
     """
 
     scores: np.ndarray
@@ -132,20 +124,18 @@ class Outcome:
     exclusive: bool = False
 
     def uf1(self, truth):
-        """Return {"macro": ..., "per_label": [...]} of the answers against ``truth`` (N, L); of
-        exclusive labels also "uar", the unweighted average recall.
+        """Return {"macro", "per_label"} of the answers against ``truth`` (N, L), and "uar" of
+        exclusive labels.
         """
-        score = {
-            "macro": macro_uf1(truth, self.answers),
-            "per_label": label_f1(truth, self.answers).tolist(),
-        }
+        per_label = label_f1(truth, self.answers).tolist()
+        score = {"macro": macro_uf1(truth, self.answers), "per_label": per_label}
         return score | ({"uar": uar(truth, self.answers)} if self.exclusive else {})
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A statistic with the clips (row numbers) it was computed from: it is handed out for other
-    people's clips only.
+    """A statistic that remembers the clips (row numbers) it was computed from, so that it cannot be
+    applied to their subjects.
     """
 
     value: np.ndarray
@@ -157,8 +147,8 @@ class Fitted:
         return cls(function(*(array[rows] for array in arrays)), rows)
 
     def apply_to(self, rows, features, what):
-        """Return the value for use on the clips ``rows``; MerError if one of their subjects had a
-        part in it.
+        """Return the value for use on the clips ``rows``; MerError if it was computed from clips of
+        one of their subjects.
         """
         shared = np.intersect1d(features.subjects[self.rows], features.subjects[rows])
         if len(shared):
@@ -172,39 +162,33 @@ def check_fold(features, train, test):
     """
     if not len(train) or not len(test):
         raise MerError("a fold needs clips on both sides")
-    same = np.intersect1d(features.clips[train], features.clips[test])
-    if len(same):
-        raise MerError(f"leak: the clip {same[0]} stands in the training part and in the test part")
-    same = np.intersect1d(features.subjects[train], features.subjects[test])
-    if len(same):
-        raise MerError(f"leak: subject {same[0]} stands in the training part and in the test part")
-    # no motion: no content
-    prints = {sha256(features.x[row].tobytes()): row for row in train if features.x[row].any()}
+    for what, names in (("the clip", features.clips), ("subject", features.subjects)):
+        shared = np.intersect1d(names[train], names[test])
+        if len(shared):
+            raise MerError(
+                f"leak: {what} {shared[0]} stands in the training part and in the test part"
+            )
+    # maps without any motion identify no clip
+    content = {sha256(features.x[row].tobytes()): row for row in train if features.x[row].any()}
     for row in test:
-        twin = prints.get(sha256(features.x[row].tobytes()))
+        twin = content.get(sha256(features.x[row].tobytes()))
         if twin is not None:
             raise MerError(
                 f"leak: the clips {features.clips[twin]} and {features.clips[row]} are the same "
-                "recording under two "
-                "names; remove one from the manifest"
+                "recording under two names; remove one from the manifest"
             )
 
 
 def check_features(features, recipe):
-    """Raise MerError for features that cannot be learned from: which clip, label or subject, and
-    what to do.
-    """
+    """Raise MerError for features that cannot be learned from."""
     bad = np.flatnonzero(~np.isfinite(features.x).all(tuple(range(1, features.x.ndim))))
     if len(bad):
-        raise MerError(
-            f"clip {features.clips[bad[0]]}",
-            "its maps hold values that are no numbers; extract them again",
-        )
+        where = f"clip {features.clips[bad[0]]}"
+        raise MerError(where, "its maps hold values that are not numbers; extract them again")
     for label, column in zip(features.labels, features.y.T, strict=True):
         if not column.any():
             raise MerError(
-                f"no clip shows {label}: a label without a positive is neither learned nor "
-                "scored; take it out of the "
+                f"no clip shows {label}, so it is neither learned nor scored; take it out of the "
                 "labels in dataset.json"
             )
     if features.exclusive and (features.y.sum(1) != 1).any():
@@ -212,23 +196,18 @@ def check_features(features, recipe):
     subjects = len(np.unique(features.subjects))
     if subjects <= recipe.inner:
         raise MerError(
-            f"{subjects} subject(s): leaving one out must leave at least {recipe.inner} to be "
-            "dealt into "
-            f"{recipe.inner} inner parts; more subjects are needed (or a smaller ``inner``, at "
-            "least 2)"
+            f"{subjects} subject(s) are too few: with one left out, the others are split into "
+            f"{recipe.inner} inner parts; add subjects or lower ``inner`` (at least 2)"
         )
 
 
 def split_subjects(subjects, parts, seed):
-    """Deal the names of ``subjects`` (N,) into ``parts`` groups of about equally many clips; return
-    N group numbers.
+    """Deal the subjects of clips (N,) into ``parts`` groups of about equally many clips; return the
+    group number of each clip.
     """
     names, counts = np.unique(subjects, return_counts=True)
     if parts < 2 or len(names) < parts:
-        raise MerError(
-            f"{len(names)} subjects cannot be split into {parts} parts (2 or more, at least one "
-            "subject each)"
-        )
+        raise MerError(f"{len(names)} subjects cannot be split into {parts} parts (at least 2)")
     load, group = np.zeros(parts), {}
     for index in np.random.default_rng(seed).permutation(len(names)):
         group[names[index]] = int(np.argmin(load))
@@ -238,9 +217,7 @@ def split_subjects(subjects, parts, seed):
 
 @dataclass(frozen=True)
 class Role:
-    """What one network of a fold does with which clips (row numbers): it trains on ``train`` and
-    stops on ``stop``.
-    """
+    """The clips (row numbers) that one network of a fold trains on and stops on."""
 
     train: np.ndarray
     stop: np.ndarray
@@ -250,8 +227,8 @@ class Role:
 
 
 def plan_fold(features, train, test, recipe):
-    """Return the Roles of a fold: the training subjects are dealt into ``recipe.inner`` parts, and
-    for each part a member trains on the others and stops on it.
+    """Return the Roles of a fold: the training subjects are split into ``recipe.inner`` parts; each
+    network trains on all parts but one and stops on that one.
     """
     check_fold(features, train, test)
     name = ",".join(np.unique(features.subjects[test]))
@@ -268,7 +245,7 @@ def plan_fold(features, train, test, recipe):
 
 
 def list_samples(rows, count):
-    """Return the samples of the clips ``rows`` where each clip has ``count`` of them in turn."""
+    """Return the sample numbers of the clips ``rows`` if each clip has ``count`` samples."""
     return (rows[:, None] * count + np.arange(count)).ravel()
 
 
@@ -288,16 +265,14 @@ def train_members(features, roles, recipe):
 
 
 def finish_fold(features, recipe, roles, trained):
-    """Return a fold's named arrays: the test clips' scores are the members' mean; thresholds come
-    from held-out inner clips.
+    """Return a fold's named arrays: the test clips' scores, means over the networks; thresholds
+    from inner clips that were held out; attention, curves and weights.
     """
     maps, count = choose_maps(features.x, recipe)
 
     def ask(member, rows):
-        return [
-            merge_views(one, count, recipe.merge)
-            for one in member.score(maps[list_samples(rows, count)])
-        ]
+        pair = member.score(maps[list_samples(rows, count)])
+        return [merge_views(array, count, recipe.merge) for array in pair]
 
     test, scores, attention, states = roles[0].test, 0, 0, {}
     validation = np.zeros(features.y.shape, np.float32)  # scores of clips held out of training
@@ -313,21 +288,17 @@ def finish_fold(features, recipe, roles, trained):
         tuned = Fitted.on(rows, tune_thresholds, features.y, validation)
         thresholds = tuned.apply_to(test, features, "thresholds")
     curves = np.stack([curve for _, curve in trained])
-    out = {"scores": scores, "thresholds": thresholds, "attention": attention, "curves": curves}
-    fold = {name: np.asarray(value, np.float32) for name, value in out.items()} | states
-    bad = [name for name in ("scores", *states) if not np.isfinite(fold[name]).all()]
-    if bad:
-        raise MerError(
-            f"training diverged: {bad[0]} holds values that are no numbers; lower the rate"
-        )
+    fold = {"scores": scores, "thresholds": thresholds, "attention": attention, "curves": curves}
+    fold = {name: np.asarray(value, np.float32) for name, value in fold.items()} | states
+    for name in ("scores", *states):
+        if not np.isfinite(fold[name]).all():
+            raise MerError(f"training diverged: not all {name} are numbers; lower the rate")
     return fold
 
 
 def run_fold(features, train, test, recipe):
     """Train on the clips ``train`` (row numbers), score the clips ``test``; return named arrays.
-
-    What is tested touches nothing but its own scores, and what could leak is refused: see
-    ``check_fold`` and ``Fitted``. Raises MerError for a leak.
+    Raises MerError for a leak (see ``check_fold`` and ``Fitted``).
     """
     roles = plan_fold(features, train, test, recipe)
     return finish_fold(features, recipe, roles, train_members(features, roles, recipe))
@@ -335,15 +306,16 @@ def run_fold(features, train, test, recipe):
 
 def leave_one_subject_out(subjects):
     """Return {subject: (train, test)}, row numbers: each subject is the test subject once."""
-    from sklearn.model_selection import LeaveOneGroupOut  # a second to import
-
-    folds = LeaveOneGroupOut().split(subjects, groups=subjects)
-    return {str(subjects[test[0]]): (train, test) for train, test in folds}
+    subjects = np.asarray(subjects)
+    return {
+        str(name): (np.flatnonzero(subjects != name), np.flatnonzero(subjects == name))
+        for name in np.unique(subjects)
+    }
 
 
 def plan_folds(subjects, folds=0):
-    """Return {name: (train, test)}, row numbers: each subject is left out once, alone or, with
-    ``folds``, in one of as many groups of about equally many clips (``split_subjects``).
+    """Return {name: (train, test)}, row numbers: subjects are left out one by one or, with
+    ``folds``, in as many groups (see ``split_subjects``).
     """
     if not folds:
         return leave_one_subject_out(subjects)
@@ -352,9 +324,9 @@ def plan_folds(subjects, folds=0):
     return {",".join(np.unique(subjects[test])): (train, test) for train, test in rows}
 
 
-def _finish_one(features, train, test, recipe, path):
-    """Run one fold in a worker; it is kept at once where the worker sees the folder, so that a stop
-    loses nothing.
+def run_and_keep(features, train, test, recipe, path):
+    """Return a fold, written at once where this process sees the folder of ``path``, so that a
+    stopped run loses nothing.
     """
     fold = run_fold(features, train, test, recipe)
     if path is not None and path.parent.is_dir():
@@ -363,13 +335,12 @@ def _finish_one(features, train, test, recipe, path):
 
 
 def run_grid(tasks, cache=None, jobs=1, folds=0):
-    """Leave each subject out once in every task, a pair (Features, Recipe); return one pooled
-    Outcome a task. Subjects are left out alone, or in ``folds`` groups (see ``plan_folds``), whose
-    names then stand for subjects in the Outcome.
+    """Leave each subject (or each of ``folds`` groups of subjects) out once in every task, a pair
+    (Features, Recipe); return one pooled Outcome a task.
 
-    All folds of all tasks are independent jobs in ``jobs`` processes of one thread (or on a Dask
-    cluster, see ``run_jobs``); their number changes no bit. Finished folds are kept in the folder
-    ``cache``, and a run that was stopped goes on where it was.
+    All folds of all tasks are independent jobs in ``jobs`` processes (see ``run_jobs``), whose
+    number changes no bit. Finished folds are kept in the folder ``cache``: a run that was stopped
+    goes on where it was.
     """
     if cache is not None:
         cache = cache / "folds"
@@ -387,50 +358,45 @@ def run_grid(tasks, cache=None, jobs=1, folds=0):
             work.append((features, train, test, recipe, path))
     done = [None if path is None else recall(path) for *_, path in work]
     todo = [n for n, fold in enumerate(done) if fold is None]
-    for n, fold in zip(todo, run_jobs(_finish_one, [work[n] for n in todo], jobs), strict=True):
+    for n, fold in zip(todo, run_jobs(run_and_keep, [work[n] for n in todo], jobs), strict=True):
         path, done[n] = work[n][-1], fold
         if path is not None and not path.exists():  # made by a worker that does not see this disk
             write_arrays(path, fold)
     pools = [{} for _ in tasks]
     for (task, subject, test), fold in zip(plans, done, strict=True):
         pools[task][subject] = test, fold
-    return [_pool(features, pool) for (features, _), pool in zip(tasks, pools, strict=True)]
+    return [pool_folds(features, pool) for (features, _), pool in zip(tasks, pools, strict=True)]
 
 
-def _pool(features, folds):
+def pool_folds(features, folds):
     """Return the Outcome of one task from its folds {name: (test rows, arrays)}."""
-    shape = features.y.shape
-    scores, thresholds = np.zeros(shape), np.zeros(shape)
-    attention = np.zeros((len(features.y), *next(iter(folds.values()))[1]["attention"].shape[1:]))
+    parts = [fold for _, fold in folds.values()]
+    scores, thresholds = np.zeros(features.y.shape), np.zeros(features.y.shape)
+    attention = np.zeros((len(scores), *parts[0]["attention"].shape[1:]))
     for rows, fold in folds.values():
-        scores[rows] = fold["scores"]
-        thresholds[rows] = fold["thresholds"]
+        scores[rows], thresholds[rows] = fold["scores"], fold["thresholds"]
         attention[rows] = fold["attention"]
     return Outcome(
         scores=scores,
         answers=decide(scores, thresholds, features.exclusive),
         thresholds=thresholds,
         attention=attention,
-        curves=np.stack([fold["curves"] for _, fold in folds.values()]),
+        curves=np.stack([fold["curves"] for fold in parts]),
         subjects=tuple(folds),
-        members=tuple(
-            {k: v for k, v in fold.items() if k[0].isdigit()} for _, fold in folds.values()
-        ),
-        fold_thresholds=np.stack([fold["thresholds"] for _, fold in folds.values()]),
+        members=tuple({k: v for k, v in fold.items() if k[0].isdigit()} for fold in parts),
+        fold_thresholds=np.stack([fold["thresholds"] for fold in parts]),
         exclusive=features.exclusive,
     )
 
 
 def run_loso(features, recipe=Recipe(), cache=None, jobs=1):
-    """Leave each subject out once; return the pooled Outcome (see ``run_grid``, of which this is
-    one task).
-    """
+    """Leave each subject out once; return the pooled Outcome (see ``run_grid``)."""
     return run_grid([(features, recipe)], cache, jobs)[0]
 
 
 def probe_fold(recipe, exclusive=False):
-    """Return by name what a Recipe makes of a small fixed set in two epochs: a fold's arrays; which
-    epochs stopping would keep; thresholds for scores with ties. It is the probe of cached folds.
+    """Return what a Recipe makes of a small fixed set in two epochs, which epochs stopping would
+    keep, and thresholds for scores with ties: the probe that names cached folds.
     """
     rng, people = np.random.default_rng(0), recipe.inner + 2
     y = (rng.random((6 * people, 3)) < 0.4).astype(np.uint8)

@@ -35,12 +35,8 @@ def simulate(rng, subjects=16, clips=10, seeds=2, skill=0.7, same=True, labels=3
     def answer(right):
         return np.where(rng.random((seeds, count, labels)) < right, truth, 1 - truth)
 
-    return (
-        truth,
-        answer(skill),
-        answer(skill if same else skill + 0.2),
-        np.repeat(np.arange(subjects), clips),
-    )
+    other = skill if same else skill + 0.2
+    return truth, answer(skill), answer(other), np.repeat(np.arange(subjects), clips)
 
 
 def test_bootstrap_is_the_loop_over_draws():
@@ -50,9 +46,8 @@ def test_bootstrap_is_the_loop_over_draws():
     people, seeds = draw_weights(5, 20, rng).astype(int), draw_weights(3, 20, rng).astype(int)
     assert (people.sum(1) == 5).all() and (seeds.sum(1) == 3).all()
     for value, times, picks in zip(fast, people, seeds, strict=True):
-        rows = np.concatenate(
-            [np.flatnonzero(subjects == s) for s in np.repeat(np.arange(5), times)]
-        )
+        drawn = np.repeat(np.arange(5), times)
+        rows = np.concatenate([np.flatnonzero(subjects == s) for s in drawn])
         scores = [macro_uf1(truth[rows], answers[k][rows]) for k in np.repeat(np.arange(3), picks)]
         assert value == pytest.approx(np.mean(scores))
 
@@ -83,17 +78,12 @@ def test_permutation_test_is_all_swaps_by_hand():
 
 def test_equal_methods_are_rarely_called_different_and_unequal_ones_are():
     rng = np.random.default_rng(2)
-    chance = [permutation_test(*_args(simulate(rng)), draws=400) for _ in range(200)]
+    chance = [permutation_test(*simulate(rng), draws=400) for _ in range(200)]
     # 5 % of 200 is 10, give or take 2 * 3.1
     assert 0.01 <= np.mean(np.array(chance) < 0.05) <= 0.10
     assert 0.4 < np.mean(chance) < 0.6
-    found = [permutation_test(*_args(simulate(rng, same=False)), draws=400) for _ in range(20)]
+    found = [permutation_test(*simulate(rng, same=False), draws=400) for _ in range(20)]
     assert max(found) < 0.05
-
-
-def _args(made):
-    truth, first, second, subjects = made
-    return truth, first, second, subjects
 
 
 def test_holm_on_a_known_example():
@@ -105,35 +95,21 @@ def test_compare_reports_what_its_parts_find():
     truth, first, second, subjects = simulate(np.random.default_rng(3), same=False)
     third = first.copy()
     third[0, 0] = 1 - third[0, 0]
-    found = compare(
-        truth, {"default": first, "better": second, "nearly": third}, "default", subjects, draws=500
-    )
-    base, better, nearly = found["default"], found["better"], found["nearly"]
-    assert (
-        base.difference == base.difference_low == base.difference_high == 0
-        and base.p == base.p_corrected == 1
-    )
+    variants = {"default": first, "better": second, "nearly": third}
+    found = compare(truth, variants, "default", subjects, draws=500)
+    base, better, nearly = found.values()
+    assert base.difference == base.difference_low == base.difference_high == 0
+    assert base.p == base.p_corrected == 1
     assert base.macro == pytest.approx(np.mean([macro_uf1(truth, run) for run in first]))
-    assert (
-        better.verdict == "better"
-        and better.difference_low > 0
-        and better.low < better.macro < better.high
-    )
-    assert (
-        nearly.verdict == "within noise"
-        and nearly.difference_low <= nearly.difference <= nearly.difference_high
-    )
-    assert (
-        better.p_corrected == pytest.approx(min(1, 2 * better.p)) and nearly.p_corrected >= nearly.p
-    )
-    again = compare(
-        truth, {"default": first, "better": second, "nearly": third}, "default", subjects, draws=500
-    )
-    assert again == found
-    worse = compare(truth, {"default": second, "first": first}, "default", subjects, draws=500)[
-        "first"
-    ]
-    assert worse.verdict == "worse" and worse.difference == pytest.approx(-better.difference)
+    assert better.verdict == "better" and better.difference_low > 0
+    assert better.low < better.macro < better.high
+    assert better.p_corrected == pytest.approx(min(1, 2 * better.p))
+    assert nearly.verdict == "within noise" and nearly.p_corrected >= nearly.p
+    assert nearly.difference_low <= nearly.difference <= nearly.difference_high
+    assert compare(truth, variants, "default", subjects, draws=500) == found
+    worse = compare(truth, {"default": second, "first": first}, "default", subjects, draws=500)
+    assert worse["first"].verdict == "worse"
+    assert worse["first"].difference == pytest.approx(-better.difference)
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -187,12 +163,9 @@ def test_the_detectable_difference_is_found_in_four_of_five_simulations(sets):
     assert abs(np.mean(ttest_1samp(gaps, 0, axis=1).pvalue < 0.05) - 0.8) < 0.02
 
 
-def test_what_can_be_detected_shrinks_with_sets_and_spread():
-    found = [detectable_difference(0.02, sets) for sets in (2, 4, 8, 16)]
-    assert sorted(found, reverse=True) == found and detectable_difference(0, 8) == 0
-    assert detectable_difference(0.04, 8) == pytest.approx(2 * found[2])
-    gaps = found[2] + 0.02 * np.random.default_rng(8).standard_normal((1000, 8))
-    # the test that decides has nearly the power of the t test
+def test_the_test_that_decides_has_nearly_the_power_of_the_t_test():
+    gaps = 0.02 * np.random.default_rng(8).standard_normal((1000, 8))
+    gaps += detectable_difference(0.02, 8)
     assert 0.72 < np.mean([sign_flip_test(row) < 0.05 for row in gaps]) < 0.82
 
 
@@ -233,14 +206,8 @@ def make_tables(**shifts):
 def test_verdicts_of_constructed_cases_and_their_words():
     tables = make_tables(up=0.05 + STEPS, down=-0.02 + STEPS, same=STEPS, wild=0.01 + 10 * STEPS)
     found = compare_sets(tables, "default", ("same",))
-    verdicts = {name: found[name].verdict for name in tables}
-    assert verdicts == {
-        "default": "reference",
-        "up": "better",
-        "down": "worse",
-        "same": "equivalent",
-        "wild": "undecided",
-    }
+    verdicts = [found[name].verdict for name in tables]
+    assert verdicts == ["reference", "better", "worse", "equivalent", "undecided"]
     assert found["up"].words == "better by 0.050" and found["down"].words == "worse by 0.020"
     reach = t_interval(STEPS.ravel())[1]
     assert found["same"].words == (
@@ -271,18 +238,13 @@ def test_verdicts_of_constructed_cases_and_their_words():
 def test_families_are_corrected_apart():
     tables = make_tables(a=0.02 + STEPS, b=0.003 + STEPS, c=0.01 + STEPS, d=STEPS, e=2 * STEPS)
     found = compare_sets(tables, "default", ("a", "b"))
-    families = {"primary": "ab", "exploratory": "cde"}
-    for family, names in families.items():
+    for family, names in {"primary": "ab", "exploratory": "cde"}.items():
         rows = [found[name] for name in names]
         assert {row.family for row in rows} == {family}
         assert [row.p_corrected for row in rows] == holm([row.p for row in rows]).tolist()
         raw = [equivalence_test((tables[n] - tables["default"]).mean(1)) for n in names]
         assert [row.p_equivalent for row in rows] == pytest.approx(holm(raw))
         assert {row.p_least for row in rows} == {len(names) * 2 / 2**8}
-    fewer = compare_sets(
-        {name: tables[name] for name in ("default", "a", "b")}, "default", ("a", "b")
-    )
-    assert fewer["a"] == found["a"] and fewer["b"] == found["b"]
     alone = compare_sets(tables, "default")["a"]
     assert alone.p_corrected == 5 * found["a"].p and alone.p == found["a"].p
 
@@ -307,20 +269,13 @@ def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
 
 def test_tables_that_cannot_be_compared_are_refused():
     tables = make_tables(a=0.01)
-    for given, wrong, message in (
+    for wrong, names, message in (
         (tables, ("b", ()), "there is no variant 'b'; there are default, a"),
         (tables, ("default", ("b",)), "there is no variant 'b'"),
-        (tables, ("default", ("default",)), "cannot be compared with itself"),
-        (
-            tables | {"a": tables["a"][:, :2]},
-            ("default",),
-            r"\(8, 2\) and those of default \(8, 3\)",
-        ),
-        ({n: table[0] for n, table in tables.items()}, ("default",), "must be"),
-        ({n: table[:1] for n, table in tables.items()}, ("default",), r"1 data set\(s\)"),
+        (tables | {"a": tables["a"][:, :2]}, ("default",), "a has not as many scores as default"),
+        (tables | {"a": tables["a"] * np.nan}, ("default",), "some are no numbers"),
+        ({n: table[:1] for n, table in tables.items()}, ("default",), r"1 set\(s\)"),
         ({n: np.zeros((21, 1)) for n in tables}, ("default",), "needs 2 to 20"),
-        (tables | {"a": tables["a"] * np.nan}, ("default",), "a hold values that are no numbers"),
-        (tables, ("default", (), 0.0), "margin is 0.0"),
     ):
         with pytest.raises(MerError, match=message):
-            compare_sets(given, *wrong)
+            compare_sets(wrong, *names)

@@ -14,18 +14,17 @@ import torch
 from toys import maps
 
 
-@pytest.mark.parametrize(
-    ("views", "phases", "labels", "size"),
-    [(2, 2, 5, 28), (1, 1, 3, 28), (1, 2, 7, 21), (3, 1, 5, 40)],
-)
+@pytest.mark.parametrize("shape", [(2, 2, 5, 28), (1, 1, 3, 28), (1, 2, 7, 21), (3, 1, 5, 40)])
 @pytest.mark.parametrize("fusion", ["attention", "concat", "mean"])
-def test_nothing_assumes_two_views_two_phases_or_five_labels(views, phases, labels, size, fusion):
-    network = MicroAttNet(views, phases, labels, size, fusion=fusion)
-    x = maps(4, views, phases, size)
+@pytest.mark.parametrize("streams", [3, 2])  # 2: without the magnitude
+def test_nothing_assumes_two_views_two_phases_or_five_labels(shape, fusion, streams):
+    views, phases, labels, size = shape
+    network = MicroAttNet(*shape, fusion=fusion, streams=streams)
+    x = maps(4, views, phases, size)[:, :, :, :streams]
     assert network(x).shape == (4, labels)
     if fusion == "attention":
         weights = network.weigh(x)
-        assert weights.shape == (4, 3, views, phases)
+        assert weights.shape == (4, streams, views, phases)
         torch.testing.assert_close(weights.sum((1, 2, 3)), torch.ones(4))
 
 
@@ -110,18 +109,11 @@ def test_unknown_switches_are_refused(bad):
         MicroAttNet(2, 2, 5, 28, **bad)
 
 
-def test_two_streams_leave_the_magnitude_out():
-    network = MicroAttNet(2, 2, 5, 28, streams=2).eval()
-    x = maps()[:, :, :, :2]
-    assert network(x).shape == (4, 5) and network.weigh(x).shape == (4, 2, 2, 2)
-
-
 def test_dropout_drops_the_share_it_is_told_and_keeps_the_mean():
     torch.manual_seed(0)
     x = torch.ones(100, 40, 3, 3)
     y, whole = Dropout(0.3)(x), Dropout(0.3, whole=True)(x)
     assert abs((y == 0).float().mean() - 0.3) < 0.01 and abs(y.mean() - 1) < 0.01
-    assert ((whole == 0).all((2, 3)) | (whole != 0).all((2, 3))).all() and abs(
-        whole.mean() - 1
-    ) < 0.05
+    assert ((whole == 0).all((2, 3)) | (whole != 0).all((2, 3))).all()
+    assert abs(whole.mean() - 1) < 0.05
     assert Dropout(0.3).eval()(x) is x

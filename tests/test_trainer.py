@@ -72,16 +72,6 @@ def test_an_epoch_is_full_batches_of_different_samples(count):
     assert not (draw_epoch(count, 32, False, torch.Generator().manual_seed(0)) >= count).any()
 
 
-def test_mirrored_samples_keep_their_labels():
-    """A network that may look at mirrored samples learns a label that mirroring does not change."""
-    data = make_toy(clips=60)
-    member = NetworkMember(
-        replace(QUICK, epochs=30, dropout=0.0), data.x.shape[1:], 3, 0, fit_scale(data.x)
-    )
-    curve = member.fit(data.x, data.y, data.x, data.y)
-    assert np.nanmin(curve[:, 0]) < 0.5 * curve[0, 0]
-
-
 def test_views_can_be_channels_samples_or_one_alone():
     x = np.arange(2 * 2 * 2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 2, 2, 3, 4, 4)
     assert choose_maps(x, Recipe())[0].shape == x.shape
@@ -96,10 +86,8 @@ def test_views_can_be_channels_samples_or_one_alone():
 
 
 def test_scale_is_the_root_mean_square_of_each_map():
-    x = (
-        np.random.default_rng(0).normal(0, 1, (5, 2, 2, 3, 8, 8))
-        * np.array([1, 2, 3])[:, None, None]
-    )
+    x = np.random.default_rng(0).normal(0, 1, (5, 2, 2, 3, 8, 8))
+    x *= np.array([1, 2, 3])[:, None, None]
     np.testing.assert_allclose(fit_scale(x), [1, 2, 3], rtol=0.05)
     assert (fit_scale(np.zeros_like(x)) > 0).all()
 
@@ -123,16 +111,12 @@ def test_the_best_epoch_is_kept_and_waiting_ends(monitor):
 
 def test_the_last_epoch_can_be_kept_instead():
     data = make_toy()
-    member = NetworkMember(
-        replace(QUICK, epochs=30, patience=3, rate=5e-2, stop="last"), data.x.shape[1:], 3, 0
-    )
+    recipe = replace(QUICK, epochs=30, patience=3, rate=5e-2, stop="last")
+    member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
     curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])
-    assert np.isfinite(curve).all()
-    with torch.no_grad():
-        final = focal_loss(
-            member.network(member.prepare(data.x[24:])), torch.tensor(1.0 - data.y[24:]), 2.0
-        )
-    assert np.isfinite(float(final)) and member.score(data.x)[0].shape == (36, 3)
+    assert np.isfinite(curve).all() and curve[-1, 2] < curve[:, 2].max()
+    last = mean_precision(1 - data.y[24:], member.score(data.x[24:])[0])
+    assert last == pytest.approx(curve[-1, 2], abs=1e-6)
 
 
 def test_peeking_keeps_the_epoch_with_the_most_right_answers_of_all():
@@ -159,27 +143,11 @@ def test_a_loss_that_is_no_number_is_an_error():
         member.fit(data.x, data.y, np.full_like(data.x, np.nan), data.y)
 
 
-BAD = {
-    "loss": "focl",
-    "network": "ResNet",
-    "views": "both",
-    "alpha": "half",
-    "merge": "and",
-    "stop": "best",
-}
-BAD |= {
-    "monitor": "f1",
-    "thresholds": "0.5",
-    "fusion": "sum",
-    "se": "u",
-    "epochs": 0,
-    "inner": 1,
-    "members": 4,
-    "rate": 0.0,
-}
+WRONG = {"loss": "focl", "network": "ResNet", "views": "both", "fusion": "sum", "monitor": "f1"}
+WRONG |= {"epochs": 0, "inner": 1, "members": 4, "rate": 0.0, "seed": -1}
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_misspelt_choice_is_refused_when_it_is_made(name):
+@pytest.mark.parametrize("name", WRONG)
+def test_a_value_that_is_not_allowed_is_refused_when_it_is_given(name):
     with pytest.raises(MerError, match=name):
-        Recipe(**{name: BAD[name]})
+        Recipe(**{name: WRONG[name]})

@@ -34,7 +34,7 @@ def test_draws_lie_in_the_space_and_more_of_them_begin_with_the_same(tuning):
         Recipe(**draw)  # each can be trained
 
 
-def test_the_best_draw_wins_and_what_diverged_is_out(tuning, monkeypatch, capsys):
+def test_the_best_draw_wins_and_what_diverged_is_out(tuning, monkeypatch):
     scores = iter([0.4, None, 0.6, 0.5])
     made = []
 
@@ -54,7 +54,6 @@ def test_the_best_draw_wins_and_what_diverged_is_out(tuning, monkeypatch, capsys
     tuning.try_published_size("SSSNet", found, [], None, 1)
     assert found["published_size"]["size"] == 64
     assert [row["mean"] for row in found["published_size"]["tried"]] == [0.7, 0.1]
-    assert "nan" in capsys.readouterr().out  # what diverged is told
 
 
 def test_a_recipe_is_scored_by_precision_and_macro_uf1(tuning):
