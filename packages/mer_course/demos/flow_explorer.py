@@ -101,9 +101,7 @@ def warp_error(first, second, flow):
     """Return |I(x) - J(x + flow)|, grey levels (H, W), of frames (H, W) and a flow (2, H, W) px."""
     y, x = np.mgrid[: first.shape[0], : first.shape[1]].astype(np.float32)
     maps, border = (x + flow[0], y + flow[1]), cv2.BORDER_REPLICATE
-    return np.abs(
-        first - cv2.remap(np.float32(second), *maps, cv2.INTER_CUBIC, borderMode=border)
-    )
+    return np.abs(first - cv2.remap(np.float32(second), *maps, cv2.INTER_CUBIC, borderMode=border))
 
 
 def _redden(face, share):
