@@ -2,27 +2,13 @@
 
 from mer_course.demos.drawing import start_figure
 from mer_utils import MerError
-from mer_utils.evaluation import f1_of_counts, label_f1, macro_uf1
+from mer_utils.evaluation import confusion, label_f1, macro_uf1
 from mer_utils.plots import BLUE, GREY, ORANGE, RED
 
 import numpy as np
 
 STEPS = np.linspace(0, 1, 101)  # thresholds of the F1 curve
 BINS = np.linspace(0, 1, 21)
-
-
-def trace_f1(scores, truth, thresholds):
-    """Return F1 (K,) of "yes where the score reaches the threshold" for thresholds (K,), from
-    scores and truth (N,).
-    """
-    answers = scores[:, None] >= thresholds
-    truth = np.asarray(truth, bool)
-    return f1_of_counts((answers & truth[:, None]).sum(0), truth.sum(), answers.sum(0))
-
-
-def count_answers(truth, answers):
-    """Return the counts (2, 2) of truth (rows: no, yes) against answers (N,) bool."""
-    return np.array([[(answers[truth == t] == a).sum() for a in (0, 1)] for t in (0, 1)])
 
 
 class Bench:
@@ -36,8 +22,6 @@ class Bench:
             raise MerError("one label a clip: the largest probability wins, without a threshold")
         self.scores, self.truth, self.labels = scores, np.asarray(truth, bool), list(labels)
         self.thresholds = thresholds
-        self.answers = scores >= thresholds
-        self.uf1 = label_f1(self.truth, self.answers)  # (L,)
 
     def start_of(self, label):
         """Return the median of the folds' thresholds of a label, to two decimals."""
@@ -45,42 +29,43 @@ class Bench:
         return round(min(1.0, float(median)), 2)  # infinite: never answered
 
     def measure(self, label, threshold):
-        """Return (F1 of the label at the threshold, macro-UF1 with it there and all other labels at
-        their tuned thresholds).
+        """Return the label's F1 and confusion (2, 2) at the threshold, and the macro-UF1 with all
+        other labels at their tuned thresholds.
         """
         k = self.labels.index(label)
-        answers = self.answers.copy()
+        answers = self.scores >= self.thresholds
         answers[:, k] = self.scores[:, k] >= threshold
-        return float(label_f1(self.truth, answers)[k]), macro_uf1(self.truth, answers)
+        f1, counts = label_f1(self.truth, answers)[k], confusion(self.truth, answers)[k]
+        return f1, counts, macro_uf1(self.truth, answers)
 
     def controls(self):
         """Return the choices of ``draw`` for ``explore``: a new label brings its own threshold."""
 
         def follow(values, moved):
-            threshold = {"threshold": self.start_of(values["label"])} if moved == "label" else {}
-            return values | threshold
+            if moved == "label":
+                values["threshold"] = self.start_of(values["label"])
+            return values
 
         start = self.start_of(self.labels[0])
         return {"label": self.labels, "threshold": (0.0, 1.0, 0.01, start), "clamp": follow}
 
     def draw(self, label, threshold=None):
-        """Return the Figure of one label at a threshold (default: the tuned one): its probabilities
-        by truth, the confusion, and F1 over all thresholds.
-        """
+        """Return the Figure of one label: probabilities by truth, confusion, F1 by threshold."""
         k, tuned = self.labels.index(label), self.start_of(label)
         threshold = tuned if threshold is None else threshold
-        f1, macro = self.measure(label, threshold)
+        f1, counts, macro = self.measure(label, threshold)
         title = f"{label} at θ = {threshold:.2f}: F1 {f1:.2f} · macro-UF1 {macro:.2f} (all other "
         title += "labels at their tuned thresholds)"
         figure = start_figure(9, 2.9, title)
         scores, truth = self.scores[:, k], self.truth[:, k]
-        counts = count_answers(truth, scores >= threshold)
         left = figure.add_axes((0.06, 0.17, 0.36, 0.66))
         _draw_histograms(left, scores, truth, threshold, tuned, counts)
         _draw_counts(figure.add_axes((0.475, 0.26, 0.15, 0.5)), counts)
 
-        axis, own = figure.add_axes((0.685, 0.17, 0.3, 0.66)), self.uf1[k]
-        axis.plot(STEPS, trace_f1(scores, truth, STEPS), color=BLUE, linewidth=1.5)
+        axis = figure.add_axes((0.685, 0.17, 0.3, 0.66))
+        own = label_f1(self.truth, self.scores >= self.thresholds)[k]
+        curve = label_f1(np.tile(truth[:, None], len(STEPS)), scores[:, None] >= STEPS)
+        axis.plot(STEPS, curve, color=BLUE, linewidth=1.5)
         axis.axhline(own, color=GREY, linestyle=":", label=f"each fold its own θ: {own:.2f}")
         style = {"color": "black", "linestyle": "--", "linewidth": 1}
         axis.axvline(tuned, label=f"tuned θ: {tuned:.2f}", **style)

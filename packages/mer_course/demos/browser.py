@@ -1,6 +1,4 @@
-"""The result browser: the clips that a run found, missed or invented a label in, one at a time, for
-notebook 06.
-"""
+"""The result browser: clips that a run answered right or wrong, one at a time, for notebook 06."""
 
 import functools
 

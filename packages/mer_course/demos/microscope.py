@@ -1,6 +1,4 @@
-"""The network microscope: what MicroAttNet makes of a clip, layer by layer, and what its logits
-become where parts are switched off, for notebook 04.
-"""
+"""The network microscope: MicroAttNet layer by layer, parts switched off, for notebook 04."""
 
 import functools
 from typing import NamedTuple
@@ -13,7 +11,6 @@ import numpy as np
 import torch
 
 LAYERS = ("weighted input", "convolution 1", "convolution 2", "what the head reads")
-GATES = ("SE", "fusion attention", "both gates")
 NOTHING = "nothing"
 
 
@@ -40,7 +37,7 @@ class Microscope:
         self.names, self.labels = [str(name) for name in names], list(labels)
         self.scale = np.asarray(scale, float)
         views, phases = x.shape[1:3]
-        self.parts = dict.fromkeys((NOTHING, *GATES))  # {part: its place among the maps (K, V, P)}
+        self.parts = dict.fromkeys((NOTHING, "SE", "fusion attention", "both gates"))
         self.parts |= {f"stream {name}": (k, ...) for k, name in enumerate(STREAMS)}
         if views > 1:
             self.parts |= {name: (slice(None), v) for v, name in enumerate(VIEW_NAMES)}

@@ -1,12 +1,9 @@
-"""The clip player: a frame of a clip beside its flow from the onset and the motion curve, at any
-frame, for notebook 02 and `mer demo`.
-"""
+"""The clip player: frames, flow from the onset and motion curve; for notebook 02, `mer demo`."""
 
 import functools
 from typing import NamedTuple
 
 from mer_course.demos.drawing import add_picture, grey_to_rgb, place, start_figure, tile
-from mer_utils import MerError
 from mer_utils.apex import curve_of_flows, find_apex, joint_curve, onset_flows
 from mer_utils.features import FrontEnd, masks_of
 from mer_utils.flow import phase_flow
@@ -40,9 +37,7 @@ class Measured(NamedTuple):
 
 
 class Player:
-    """A clip that can be drawn at any of its frames; flows are computed when they are first asked
-    for, and kept.
-    """
+    """A clip to be drawn at any frame; flows are computed when first needed, and kept."""
 
     def __init__(self, name, crops, onset, offset, options=FrontEnd(), true_apex=None, truth=None):
         """Take face crops (V, T, S, S) uint8 and the frames of onset and offset; where they are
@@ -57,16 +52,11 @@ class Player:
         self._onset_flows = functools.lru_cache(2)(functools.partial(onset_flows, crops))
 
     def _measure(self, onset, offset):
-        """Return the Measured of the clip between two frames, as the method's front end does it;
+        """Return the Measured of the clip between two frames, as the method's front end does it.
+
         MerError where no frame lies between them.
         """
-        options, count = self.options, self.crops.shape[1]
-        if not 0 <= onset < offset - 1 or offset >= count:
-            raise MerError(
-                self.name,
-                f"onset {onset} and offset {offset} must lie in its {count} frames (counted from "
-                "0), with a frame between them",
-            )
+        options = self.options
         how = (options.compensation, options.detrend, self.masks)
         curve = curve_of_flows(self._onset_flows(onset), onset, offset, *how)
         joint = joint_curve(curve, options.rule, options.smoothing)
@@ -74,9 +64,7 @@ class Player:
         return Measured(curve, joint, apex, max(LEAST, find_maximum([self.flow(apex, onset)])))
 
     def _flow(self, frame, onset):
-        """Return the flow (V, 2, S, S) px from the onset to a frame as the method computes it for
-        its maps; NaN outside the face.
-        """
+        """Return the method's flow (V, 2, S, S) px from the onset to a frame, NaN off the face."""
         options = self.options
         how = (options.backend, options.compensation, 1)
         flows = np.zeros((len(self.crops), 2, *self.crops.shape[2:]), np.float32)
@@ -87,9 +75,7 @@ class Player:
         return flows
 
     def controls(self, ends=False):
-        """Return the choices of ``draw`` for ``explore``, beginning at the apex; with ``ends``
-        onset and offset can be moved, too, and push one another.
-        """
+        """Return the choices of ``draw`` for ``explore``; with ``ends``, onset and offset, too."""
         last = self.crops.shape[1] - 1
         start = self.measure(self.onset, self.offset).apex
         choices = {"frame": (0, last, 1, start), "flip_to_onset": False, "magnify": TIMES}
@@ -165,9 +151,7 @@ class Player:
 
 
 def push_ends(values, moved):
-    """Return the ``values`` of the controls with a frame left between onset and offset: the one
-    that was ``moved`` pushes the other.
-    """
+    """Return ``values`` with a frame between onset and offset: the ``moved`` pushes the other."""
     onset, offset = values["onset"], values["offset"]
     if moved == "offset":
         return values | {"onset": min(onset, offset - 2)}

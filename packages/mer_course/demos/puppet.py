@@ -1,6 +1,4 @@
-"""The face puppet: one synthetic face holds one AU, seen by both cameras, with its true flow, for
-notebook 00.
-"""
+"""The face puppet: a synthetic face holds one AU before both cameras, for notebook 00."""
 
 import functools
 
@@ -41,9 +39,7 @@ MICRO = 0.1  # activation: a tenth of an everyday expression
 
 
 def hold(weights, face_seed=0):
-    """Return a Motion of two frames: a neutral face, then AU ``weights`` (A, 2) held; no head
-    motion, no noise.
-    """
+    """Return a Motion of a neutral frame and one of AU ``weights`` (A, 2); the head is still."""
     both = np.stack([np.zeros_like(weights), weights]).astype(np.float32)
     still = np.zeros((2, 3), np.float32)
     return Motion(face_seed, both, still, still, np.ones(2), 0, 0.0, 0, 1, 1, 60, ())
