@@ -16,10 +16,6 @@ CUTS = np.repeat([[0.4, 0.5, 0.6], [0.5, 0.52, np.inf], [0.6, 0.3, 0.61]], 10, 0
 BENCH = Bench(SCORES, TRUTH, CUTS, LABELS)
 
 
-def title_of(figure):
-    return figure.texts[0].get_text()
-
-
 def test_f1_and_macro_are_those_of_the_metrics():
     answers = SCORES >= CUTS
     answers[:, 1] = SCORES[:, 1] >= 0.45
@@ -41,16 +37,14 @@ def test_it_starts_at_the_tuned_threshold_and_a_label_brings_its_own():
     assert never.start_of("Negative") == 1 and never.draw("Negative")
 
 
-def test_the_title_names_label_threshold_and_both_scores():
+def test_the_title_names_what_is_chosen_and_the_same_choice_draws_the_same_bytes():
     f1, _, macro = BENCH.measure("Surprise", 0.3)
-    title = title_of(BENCH.draw("Surprise", 0.3))
-    assert title.startswith(f"Surprise at θ = 0.30: F1 {f1:.2f} · macro-UF1 {macro:.2f}")
-    assert title_of(BENCH.draw("Negative")).startswith("Negative at θ = 0.50")
-
-
-def test_draws_the_same_bytes_twice_and_others_for_another_threshold():
-    first = paint(BENCH.draw("Positive", 0.3))[0]
-    assert first == paint(BENCH.draw("Positive", 0.3))[0] != paint(BENCH.draw("Positive", 0.31))[0]
+    figure = BENCH.draw("Surprise", 0.3)
+    title = f"Surprise at θ = 0.30: F1 {f1:.2f} · macro-UF1 {macro:.2f}"
+    assert figure.texts[0].get_text().startswith(title)
+    assert BENCH.draw("Negative").texts[0].get_text().startswith("Negative at θ = 0.50")
+    other = BENCH.draw("Surprise", 0.31)
+    assert paint(figure)[0] == paint(BENCH.draw("Surprise", 0.3))[0] != paint(other)[0]
 
 
 def test_one_label_a_clip_has_no_threshold_to_move():

@@ -2,6 +2,7 @@
 pictures are made when they are asked for.
 """
 
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -54,12 +55,8 @@ def test_hits_misses_and_false_alarms_are_what_they_say(browser, features):
 
 def find_some(browser):
     """Return a selection that is not empty."""
-    return next(
-        (EVERYBODY, label, answer)
-        for label in browser.labels
-        for answer in ANSWERS
-        if len(browser.select(EVERYBODY, label, answer))
-    )
+    choices = itertools.product([EVERYBODY], browser.labels, ANSWERS)
+    return next(choice for choice in choices if len(browser.select(*choice)))
 
 
 def test_a_clip_is_read_once_and_only_when_it_is_looked_at(browser, monkeypatch):

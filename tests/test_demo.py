@@ -1,5 +1,6 @@
 """`mer demo` and the clip player that it opens."""
 
+import functools
 import os
 import shutil
 
@@ -30,12 +31,8 @@ def root(tmp_path, monkeypatch):
 @pytest.fixture
 def call(mer, root, monkeypatch):
     """Run `mer demo` in the repository."""
-
-    def run(*args):
-        monkeypatch.chdir(root)
-        return mer("demo", *args)
-
-    return run
+    monkeypatch.chdir(root)
+    return functools.partial(mer, "demo")
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +143,9 @@ def test_the_player_measures_as_the_front_end_does(player):
 
 def test_every_control_of_the_player_changes_the_picture(player):
     apex = player.measure(player.onset, player.offset).apex
-    given = [{"frame": apex}, {"frame": apex - 1}, {"frame": apex, "flip_to_onset": True}]
-    given += [{"frame": apex, "magnify": 10}, {"frame": apex, "onset": player.onset + 1}]
-    given += [{"frame": apex, "offset": player.offset - 1}]
-    pictures = [paint(player.draw(**values))[0] for values in given]
+    changes = [{}, {"frame": apex - 1}, {"flip_to_onset": True}, {"magnify": 10}]
+    changes += [{"onset": player.onset + 1}, {"offset": player.offset - 1}]
+    pictures = [paint(player.draw(**{"frame": apex} | change))[0] for change in changes]
     assert len(set(pictures)) == len(pictures)
     assert paint(player.draw(apex))[0] == pictures[0], "the same values, the same bytes"
 

@@ -15,9 +15,9 @@ from nbformat import v4
 TEXT = """# {name}
 
 Run the cell below (Shift+Enter) and press play. At the apex, tick **flip to onset** on and off:
-what jumps has moved. **magnify** *draws* the onset moved by so many times the flow, errors included.
+what jumps has moved. **magnify** *draws* the onset moved by so many times the flow, errors too.
 Move **onset** and **offset** to where the face is at rest: motion left there counts as drift. The
-apex is the strongest motion between them, be it a blink. Where the face is pale, nothing moves."""
+apex is the strongest motion between them, even a blink. Pale skin has no texture to follow."""
 
 
 def write_demo(root, source, onset=0, offset=None, views=1, face_model=None):
