@@ -103,12 +103,12 @@ class Player:
             caption, colour = f"drawn: onset, moved {magnify} x flow", ORANGE
         frames = {"onset": onset, "apex": motion.apex, "offset": offset}
         marks = ", ".join(name for name, number in frames.items() if number == frame)
-        title = f"{self.name} · frame {frame} of 0–{self.crops.shape[1] - 1}"
-        title += f" ({marks})" if marks else ""
+        marks = f" ({marks})" if marks else ""
+        title = f"{self.name} · frame {frame} of 0–{self.crops.shape[1] - 1}{marks}"
+        title += f" · motion x {magnify}"
 
         views, side = len(flows), 2.0 if len(flows) > 1 else 2.8  # inches
         width, height = 2 * side + 5.0, views * side + 0.6
-        title = f"{title} · motion x {magnify}"
         figure = start_figure(width, height, title, 0.3 / width, 1 - 0.17 / height)
         colours = [lay_over(*pair, motion.maximum) for pair in zip(faces, flows, strict=True)]
         rows = [[grey_to_rgb(p), c] for p, c in zip(pictures, colours, strict=True)]

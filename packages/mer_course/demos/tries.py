@@ -4,16 +4,18 @@ from mer_utils.plots import add_answers, draw_motion_curve
 
 from matplotlib.figure import Figure
 
+MOST = 8  # onsets, and offsets
+
 
 class Tries:
     """A clip's predictions for a grid of onsets and offsets, computed once.
 
     ``predict(onset, offset) -> Prediction`` follows every frame: too slow for a moving control. The
-    grid has at most ``most`` onsets and offsets of ``frames`` frames, the given ones among them.
+    grid has at most MOST onsets and offsets of ``frames`` frames, the given ones among them.
     """
 
-    def __init__(self, predict, onset, offset, frames, most=8):
-        self.step = max(1, -(-frames // most))
+    def __init__(self, predict, onset, offset, frames):
+        self.step = max(1, -(-frames // MOST))
         self.start = (onset, offset)
         onsets = range(onset % self.step, frames, self.step)
         offsets = range(offset % self.step, frames, self.step)

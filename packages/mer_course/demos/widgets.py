@@ -17,15 +17,15 @@ ONE_OF_TWO = """<style>
 </style>"""
 
 
-def explore(draw, clamp=None, play="", interval=300, **choices):
+def explore(draw, clamp=None, play="", **choices):
     """Show one control for each keyword of ``draw(**values) -> Figure`` and redraw on change.
 
     A list becomes a drop-down that starts at its first entry, True or False a box to tick, a tuple
     (low, high, step) or (low, high, step, start) of numbers a slider, which redraws when it is
     released. ``clamp(values, moved) -> values`` keeps the controls consistent; ``moved`` is the
-    name of the one that moved. ``play`` names a slider of whole numbers that gets a play button, a
-    step every ``interval`` ms. A line under the controls says what differs from the start, or what
-    went wrong. The first picture is stored beside the widget, for pages where no kernel runs.
+    name of the one that moved. ``play`` names a slider of whole numbers that gets a play button.
+    A line under the controls says what differs from the start, or what went wrong. The first
+    picture is stored beside the widget, for pages where no kernel runs.
     """
     width = 1 + 0.55 * max(map(len, choices), default=0)  # em: no label is cut
     controls = {name: _make_control(name, choice, width) for name, choice in choices.items()}
@@ -59,7 +59,7 @@ def explore(draw, clamp=None, play="", interval=300, **choices):
         control.observe(partial(redraw, name), names="value")
     rows = list(controls.values())
     if play:
-        rows[list(controls).index(play)] = _add_play(controls[play], interval)
+        rows[list(controls).index(play)] = _add_play(controls[play])
     box = ipywidgets.VBox([*rows, status, picture], layout={"align_items": "flex-start"})
     box.add_class("mer-demo")
     display(box)
@@ -96,9 +96,9 @@ def _make_control(name, choice, width):
     return slider(value=value, min=low, max=high, step=step, **options)
 
 
-def _add_play(slider, interval):
+def _add_play(slider):
     """Return a row of a play button and the slider that it moves."""
     options = {name: getattr(slider, name) for name in ("value", "min", "max", "step")}
-    button = ipywidgets.Play(interval=interval, **options)
+    button = ipywidgets.Play(interval=300, **options)  # ms a step
     ipywidgets.jslink((button, "value"), (slider, "value"))
     return ipywidgets.HBox([button, slider])
