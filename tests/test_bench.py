@@ -1,6 +1,6 @@
 """The threshold bench: its numbers are those of the metrics, its pictures name what is chosen."""
 
-from mer_course.demos.bench import STEPS, Bench, count_answers, trace_f1
+from mer_course.demos.bench import STEPS, Bench
 from mer_utils import MerError
 from mer_utils.evaluation import label_f1, macro_uf1
 from mer_utils.plots import paint
@@ -16,23 +16,15 @@ CUTS = np.repeat([[0.4, 0.5, 0.6], [0.5, 0.52, np.inf], [0.6, 0.3, 0.61]], 10, 0
 BENCH = Bench(SCORES, TRUTH, CUTS, LABELS)
 
 
-def title_of(figure):
-    return figure.texts[0].get_text()
-
-
 def test_f1_and_macro_are_those_of_the_metrics():
     answers = SCORES >= CUTS
     answers[:, 1] = SCORES[:, 1] >= 0.45
-    f1, macro = BENCH.measure("Positive", 0.45)
+    f1, counts, macro = BENCH.measure("Positive", 0.45)
     assert f1 == label_f1(TRUTH, answers)[1] and macro == macro_uf1(TRUTH, answers)
-    traced = trace_f1(SCORES[:, 1], TRUTH[:, 1], STEPS)
-    assert traced[45] == f1 and len(traced) == len(STEPS)
-
-
-def test_the_table_counts_every_clip_once():
-    counts = count_answers(TRUTH[:, 0] > 0, SCORES[:, 0] >= 0.5)
-    assert counts.sum() == 30 and counts[1].sum() == TRUTH[:, 0].sum()
-    assert counts[1, 1] == ((SCORES[:, 0] >= 0.5) & (TRUTH[:, 0] == 1)).sum()
+    assert counts.sum() == 30 and counts[1].sum() == TRUTH[:, 1].sum()
+    assert counts[1, 1] == (answers[:, 1] & (TRUTH[:, 1] == 1)).sum()
+    curve = BENCH.draw("Positive", 0.45).axes[2].lines[0].get_ydata()
+    assert curve[45] == f1 and len(curve) == len(STEPS)
 
 
 def test_it_starts_at_the_tuned_threshold_and_a_label_brings_its_own():
@@ -45,16 +37,14 @@ def test_it_starts_at_the_tuned_threshold_and_a_label_brings_its_own():
     assert never.start_of("Negative") == 1 and never.draw("Negative")
 
 
-def test_the_title_names_label_threshold_and_both_scores():
-    f1, macro = BENCH.measure("Surprise", 0.3)
-    title = title_of(BENCH.draw("Surprise", 0.3))
-    assert title.startswith(f"Surprise at θ = 0.30: F1 {f1:.2f} · macro-UF1 {macro:.2f}")
-    assert title_of(BENCH.draw("Negative")).startswith("Negative at θ = 0.50")
-
-
-def test_draws_the_same_bytes_twice_and_others_for_another_threshold():
-    first = paint(BENCH.draw("Positive", 0.3))[0]
-    assert first == paint(BENCH.draw("Positive", 0.3))[0] != paint(BENCH.draw("Positive", 0.31))[0]
+def test_the_title_names_what_is_chosen_and_the_same_choice_draws_the_same_bytes():
+    f1, _, macro = BENCH.measure("Surprise", 0.3)
+    figure = BENCH.draw("Surprise", 0.3)
+    title = f"Surprise at θ = 0.30: F1 {f1:.2f} · macro-UF1 {macro:.2f}"
+    assert figure.texts[0].get_text().startswith(title)
+    assert BENCH.draw("Negative").texts[0].get_text().startswith("Negative at θ = 0.50")
+    other = BENCH.draw("Surprise", 0.31)
+    assert paint(figure)[0] == paint(BENCH.draw("Surprise", 0.3))[0] != paint(other)[0]
 
 
 def test_one_label_a_clip_has_no_threshold_to_move():

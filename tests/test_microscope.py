@@ -80,11 +80,8 @@ def test_every_choice_draws_and_the_title_says_what_is_off(scope):
     assert "a, Negative" in title and title.endswith("off: nothing")
     for off in controls["off"][1:]:
         title = scope.draw("b", "u", LAYERS[0], off).texts[0].get_text()
-        assert (
-            f"off: {off}" in title
-            and "logits move by up to" in title
-            and "Positive + Surprise" in title
-        )
+        for words in (f"off: {off}", "logits move by up to", "Positive + Surprise"):
+            assert words in title
     for stream in STREAMS:
         for layer in LAYERS:
             figure = scope.draw("d", stream, layer)

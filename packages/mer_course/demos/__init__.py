@@ -1,4 +1,1 @@
-"""Pictures, charts and sliders as pure functions.
-
-In: arrays. Out: matplotlib Figures in one style.
-"""
+"""The demos of the notebooks: each draws a Figure from the values of a few controls."""

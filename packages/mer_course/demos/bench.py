@@ -1,28 +1,14 @@
 """The threshold bench: what a threshold does to the answers for one label, for notebook 06."""
 
+from mer_course.demos.drawing import start_figure
 from mer_utils import MerError
-from mer_utils.evaluation import f1_of_counts, label_f1, macro_uf1
+from mer_utils.evaluation import confusion, label_f1, macro_uf1
 from mer_utils.plots import BLUE, GREY, ORANGE, RED
 
 import numpy as np
-from matplotlib.figure import Figure
 
 STEPS = np.linspace(0, 1, 101)  # thresholds of the F1 curve
 BINS = np.linspace(0, 1, 21)
-
-
-def trace_f1(scores, truth, thresholds):
-    """Return F1 (K,) of "yes where the score reaches the threshold" for thresholds (K,), from
-    scores and truth (N,).
-    """
-    answers = scores[:, None] >= thresholds
-    truth = np.asarray(truth, bool)
-    return f1_of_counts((answers & truth[:, None]).sum(0), truth.sum(), answers.sum(0))
-
-
-def count_answers(truth, answers):
-    """Return the counts (2, 2) of truth (rows: no, yes) against answers (N,) bool."""
-    return np.array([[(answers[truth == t] == a).sum() for a in (0, 1)] for t in (0, 1)])
 
 
 class Bench:
@@ -36,109 +22,93 @@ class Bench:
             raise MerError("one label a clip: the largest probability wins, without a threshold")
         self.scores, self.truth, self.labels = scores, np.asarray(truth, bool), list(labels)
         self.thresholds = thresholds
-        self.answers = scores >= thresholds
-        self.uf1 = label_f1(self.truth, self.answers)  # (L,)
-        traced = [trace_f1(scores[:, k], self.truth[:, k], STEPS) for k in range(len(self.labels))]
-        self.curves = dict(zip(self.labels, traced, strict=True))
 
     def start_of(self, label):
         """Return the median of the folds' thresholds of a label, to two decimals."""
-        middle = np.median(self.thresholds[:, self.labels.index(label)])
-        return round(min(1.0, float(middle)), 2)  # infinite: never answered
+        median = np.median(self.thresholds[:, self.labels.index(label)])
+        return round(min(1.0, float(median)), 2)  # infinite: never answered
 
     def measure(self, label, threshold):
-        """Return (F1 of the label at the threshold, macro-UF1 with it there and all other labels at
-        their tuned thresholds).
+        """Return the label's F1 and confusion (2, 2) at the threshold, and the macro-UF1 with all
+        other labels at their tuned thresholds.
         """
         k = self.labels.index(label)
-        answers = self.answers.copy()
+        answers = self.scores >= self.thresholds
         answers[:, k] = self.scores[:, k] >= threshold
-        return float(label_f1(self.truth, answers)[k]), macro_uf1(self.truth, answers)
-
-    def draw(self, label, threshold=None):
-        """Return the Figure of one label at a threshold (default: the tuned one)."""
-        k = self.labels.index(label)
-        threshold = self.start_of(label) if threshold is None else threshold
-        f1, macro = self.measure(label, threshold)
-        title = f"{label} at θ = {threshold:.2f}: F1 {f1:.2f} · macro-UF1 {macro:.2f} (all other "
-        title += "labels at their tuned thresholds)"
-        return draw_bench(
-            self.scores[:, k], self.truth[:, k], threshold, self.start_of(label),
-            np.unique(self.thresholds[:, k]), self.curves[label], f1, float(self.uf1[k]), title,
-        )  # fmt: skip
+        f1, counts = label_f1(self.truth, answers)[k], confusion(self.truth, answers)[k]
+        return f1, counts, macro_uf1(self.truth, answers)
 
     def controls(self):
-        """Return what ``explore`` wants to know of ``draw``: another label brings its own tuned
-        threshold.
-        """
+        """Return the choices of ``draw`` for ``explore``: a new label brings its own threshold."""
 
         def follow(values, moved):
-            return values | (
-                {"threshold": self.start_of(values["label"])} if moved == "label" else {}
-            )
+            if moved == "label":
+                values["threshold"] = self.start_of(values["label"])
+            return values
 
         start = self.start_of(self.labels[0])
         return {"label": self.labels, "threshold": (0.0, 1.0, 0.01, start), "clamp": follow}
 
+    def draw(self, label, threshold=None):
+        """Return the Figure of one label: probabilities by truth, confusion, F1 by threshold."""
+        k, tuned = self.labels.index(label), self.start_of(label)
+        threshold = tuned if threshold is None else threshold
+        f1, counts, macro = self.measure(label, threshold)
+        title = f"{label} at θ = {threshold:.2f}: F1 {f1:.2f} · macro-UF1 {macro:.2f} (all other "
+        title += "labels at their tuned thresholds)"
+        figure = start_figure(9, 2.9, title)
+        scores, truth = self.scores[:, k], self.truth[:, k]
+        left = figure.add_axes((0.06, 0.17, 0.36, 0.66))
+        _draw_histograms(left, scores, truth, threshold, tuned, counts)
+        _draw_counts(figure.add_axes((0.475, 0.26, 0.15, 0.5)), counts)
 
-def draw_bench(scores, truth, threshold, tuned, of_folds, curve, f1, honest, title):
-    """Show one label's probabilities (N,) by truth (N,), the confusion at ``threshold``, and F1
-    over all thresholds (``curve`` at STEPS) with ``tuned``, the folds' own (F,), the F1 at the
-    threshold, and ``honest``: F1 where each fold has its own.
-    """
-    figure = Figure(figsize=(9, 2.9))  # axes by hand: a layout would take longer than all the rest
-    figure.text(0.01, 0.94, title, fontsize=10, weight="bold", va="center")
-    counts = count_answers(truth, scores >= threshold)
-    _draw_piles(figure.add_axes((0.06, 0.17, 0.36, 0.66)), scores, truth, threshold, tuned, counts)
-    _draw_counts(figure.add_axes((0.475, 0.26, 0.15, 0.5)), counts)
-    axis = figure.add_axes((0.685, 0.17, 0.3, 0.66))
-    axis.plot(STEPS, curve, color=BLUE, linewidth=1.5)
-    axis.axhline(honest, color=GREY, linestyle=":", label=f"each fold its own θ: {honest:.2f}")
-    axis.axvline(tuned, color="black", linestyle="--", linewidth=1, label=f"tuned θ: {tuned:.2f}")
-    shown = of_folds[np.isfinite(of_folds)]
-    axis.plot(shown, np.zeros_like(shown), "|", color="black", markersize=9, clip_on=False)
-    axis.plot(threshold, f1, "o", color=RED, markersize=8, clip_on=False)
-    axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="θ (ticks: folds)", ylabel="F1")
-    place = {"loc": "lower left", "bbox_to_anchor": (-0.03, 0.98), "ncols": 2}
-    axis.legend(**place, fontsize=8, handlelength=1.4, columnspacing=1, borderpad=0)
-    return figure
+        axis = figure.add_axes((0.685, 0.17, 0.3, 0.66))
+        own = label_f1(self.truth, self.scores >= self.thresholds)[k]
+        curve = label_f1(np.tile(truth[:, None], len(STEPS)), scores[:, None] >= STEPS)
+        axis.plot(STEPS, curve, color=BLUE, linewidth=1.5)
+        axis.axhline(own, color=GREY, linestyle=":", label=f"each fold its own θ: {own:.2f}")
+        style = {"color": "black", "linestyle": "--", "linewidth": 1}
+        axis.axvline(tuned, label=f"tuned θ: {tuned:.2f}", **style)
+        folds = np.unique(self.thresholds[:, k])
+        folds = folds[np.isfinite(folds)]
+        axis.plot(folds, 0 * folds, "|", color="black", markersize=9, clip_on=False)
+        axis.plot(threshold, f1, "o", color=RED, markersize=8, clip_on=False)
+        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="θ (ticks: folds)", ylabel="F1")
+        style = {"loc": "lower left", "bbox_to_anchor": (-0.03, 0.98), "ncols": 2}
+        axis.legend(**style, fontsize=8, handlelength=1.4, columnspacing=1, borderpad=0)
+        return figure
 
 
-def _draw_piles(axis, scores, truth, threshold, tuned, counts):
-    """Draw how often each probability occurs: clips with the label upwards, those without it
-    downwards.
-    """
-    width = BINS[1] - BINS[0]
-    top = 1
-    for there, colour, sign in ((True, ORANGE, 1), (False, GREY, -1)):
-        piles = np.histogram(scores[truth == there], BINS)[0]
-        axis.bar(BINS[:-1], sign * piles, width, align="edge", color=colour, linewidth=0)
-        top = max(top, piles.max())
+def _draw_histograms(axis, scores, truth, threshold, tuned, counts):
+    """Draw how often each probability (N,) occurs: clips with the label upwards, others down."""
+    up, down = (np.histogram(scores[truth == there], BINS)[0] for there in (True, False))
+    style = {"width": BINS[1] - BINS[0], "align": "edge", "linewidth": 0}
+    axis.bar(BINS[:-1], up, color=ORANGE, **style)
+    axis.bar(BINS[:-1], -down, color=GREY, **style)
     axis.axhline(0, color="black", linewidth=0.8)
     axis.axvline(tuned, color="black", linestyle="--", linewidth=1)
     axis.axvline(threshold, color=RED, linewidth=2)
     axis.axvspan(threshold, 1, color=RED, alpha=0.07, linewidth=0)
-    limit = 1.45 * top
-    axis.set(xlim=(0, 1), ylim=(-limit, limit), xlabel="probability $p$", ylabel="clips")
-    ticks = [tick for tick in axis.get_yticks() if tick == round(tick) and abs(tick) <= limit]
+    top = 1.45 * max(1, *up, *down)
+    axis.set(xlim=(0, 1), ylim=(-top, top), xlabel="probability $p$", ylabel="clips")
+    ticks = [tick for tick in axis.get_yticks() if tick == round(tick) and abs(tick) <= top]
     axis.set_yticks(ticks, [f"{abs(tick):.0f}" for tick in ticks])
-    words = (
-        (1, counts[1], ("misses", "hits"), ORANGE),
-        (-1, counts[0], ("right", "false alarms"), "#5c5c5c"),
-    )
-    for sign, row, names, colour in words:
-        for x, count, name, side in zip((0.01, 0.99), row, names, ("left", "right"), strict=True):
-            text = f"{count} {name}"
-            axis.text(x, sign * 0.88 * limit, text, ha=side, va="center", color=colour)
+    (right, alarms), (misses, hits) = counts
+    for y, colour, low, high in (
+        (0.88 * top, ORANGE, f"{misses} misses", f"{hits} hits"),
+        (-0.88 * top, "#5c5c5c", f"{right} right", f"{alarms} false alarms"),
+    ):
+        axis.text(0.01, y, low, ha="left", va="center", color=colour)
+        axis.text(0.99, y, high, ha="right", va="center", color=colour)
     axis.set_title("with the label upwards, without it downwards", loc="left", fontsize=8.5)
 
 
 def _draw_counts(axis, counts):
     """Draw the table (2, 2) of truth against answer; shades are shares of a row."""
-    share = counts / counts.sum(1, keepdims=True).clip(1)
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
     for row, column in np.ndindex(2, 2):
-        text = f"{counts[row, column]}\n{share[row, column]:.0%}"
+        text = f"{counts[row, column]}\n{shares[row, column]:.0%}"
         axis.text(column, row, text, ha="center", va="center")
     axis.set_xticks((0, 1), ("no", "yes"))
     axis.set_yticks((0, 1), ("no", "yes"), rotation=90, va="center")

@@ -1,6 +1,4 @@
-"""The face puppet: one synthetic face holds one AU, seen by both cameras, with its true flow, for
-notebook 00.
-"""
+"""The face puppet: a synthetic face holds one AU before both cameras, for notebook 00."""
 
 import functools
 
@@ -8,15 +6,15 @@ from faces4d.cameras import cameras
 from faces4d.head import AUS
 from faces4d.motion import Motion
 from faces4d.rendering import find_head, render_frame, true_flow
+from mer_course.demos.drawing import add_picture, grey_to_rgb, place, start_figure, tile
 from mer_utils import MerError
-from mer_utils.plots import VIEW_NAMES, flow_to_rgb, lay_over
+from mer_utils.plots import VIEW_NAMES, add_wheel, lay_over
 from mer_utils.preprocessing import square_box
 
 import cv2
 import numpy as np
-from matplotlib.figure import Figure
 
-# after Ekman and Friesen's coding system; the number is the AU's
+# Ekman and Friesen's Facial Action Coding System: number and words of each AU
 AU_NAMES = {
     1: "inner brow up",
     2: "outer brow up",
@@ -33,18 +31,15 @@ AU_NAMES = {
     24: "lips pressed",
     45: "blink",
 }
-CROP = 128  # px, side of the crop whose px the flow is told in
+CROP = 128  # px, side of the crop in whose px the flow is measured
 SIZE = 224  # px, height of a view and side of the crops as they are drawn
-# px of the crop: the largest motion of a clip of the default set
-FULL = 2.0
-WHEEL = 120  # px, width of the wheel of directions
+GAP = 8  # px between two crops
+FULL = 2.0  # px of the crop: the largest motion of a clip of the default set
 MICRO = 0.1  # activation: a tenth of an everyday expression
 
 
 def hold(weights, face_seed=0):
-    """Return a Motion of two frames: a neutral face, then AU ``weights`` (A, 2) held; no head
-    motion, no noise.
-    """
+    """Return a Motion of a neutral frame and one of AU ``weights`` (A, 2); the head is still."""
     both = np.stack([np.zeros_like(weights), weights]).astype(np.float32)
     still = np.zeros((2, 3), np.float32)
     return Motion(face_seed, both, still, still, np.ones(2), 0, 0.0, 0, 1, 1, 60, ())
@@ -66,32 +61,25 @@ def choices():
 
 
 @functools.lru_cache(maxsize=32)
-def _look(face_seed, yaw):
-    """Return for both cameras at -/+ ``yaw`` degrees the box of the neutral face, px of the
-    view.
-    """
-    rest, boxes = hold(pull(12, 0), face_seed), []
-    for camera in cameras(SIZE, yaw):
-        boxes.append(square_box(*find_head(rest, camera), camera.width, camera.height))
-    return boxes
+def _find_boxes(face_seed, yaw):
+    """Return the box of the neutral face, px, in the views of both cameras at ±``yaw`` degrees."""
+    rest = hold(pull(12, 0), face_seed)
+    return [square_box(*find_head(rest, c), c.width, c.height) for c in cameras(SIZE, yaw)]
 
 
 def film_puppet(au, intensity, yaw, face_seed=0):
-    """Return pictures (V, SIZE, SIZE) uint8 of the face that holds an AU, and over which part of
-    them it moved how: true flow (V, 2, SIZE, SIZE) in px of a crop of CROP px from the neutral
-    face, NaN beside the face.
+    """Return pictures (V, SIZE, SIZE) uint8 of the face that holds an AU, and the true flow (V, 2,
+    SIZE, SIZE) from the neutral face, px of a crop of CROP px, NaN beside the face.
     """
     motion, both = hold(pull(au, intensity), face_seed), cameras(SIZE, yaw)
     pictures, flows = [], []
-    for view, (camera, (x0, y0, x1, y1)) in enumerate(
-        zip(both, _look(face_seed, yaw), strict=True)
-    ):
-        picture = render_frame(motion, camera, 1)[y0:y1, x0:x1].clip(0, 255).round()
+    for view, (x0, y0, x1, y1) in enumerate(_find_boxes(face_seed, yaw)):
+        picture = render_frame(motion, both[view], 1)[y0:y1, x0:x1].clip(0, 255).round()
         flow, visible = true_flow(motion, both, view, 0, 1)
         flow = np.where(visible, flow * (CROP / (x1 - x0)), np.nan)[:, y0:y1, x0:x1]
-        size = {"dsize": (SIZE, SIZE)}
-        pictures.append(cv2.resize(picture.astype(np.uint8), interpolation=cv2.INTER_CUBIC, **size))
-        flows.append([cv2.resize(plane, interpolation=cv2.INTER_NEAREST, **size) for plane in flow])
+        size = (SIZE, SIZE)
+        pictures.append(cv2.resize(picture.astype(np.uint8), size, interpolation=cv2.INTER_CUBIC))
+        flows.append([cv2.resize(part, size, interpolation=cv2.INTER_NEAREST) for part in flow])
     return np.stack(pictures), np.array(flows, np.float32)
 
 
@@ -102,41 +90,19 @@ def draw_puppet(au, intensity=MICRO, yaw=25, face_seed=0):
     """
     au = int(au.split()[0]) if isinstance(au, str) else au
     pictures, flows = film_puppet(au, intensity, yaw, face_seed)
-    most = [f"{np.nanmax(np.hypot(*flow)):.2f}" for flow in flows]
-    greys = [np.repeat(picture[..., None] / 255, 3, 2) for picture in pictures]
+    left, right = np.nanmax(np.hypot(flows[:, 0], flows[:, 1]), (1, 2))
+    title = f"AU{au} {AU_NAMES[au]} at {intensity:.2f}, cameras at ±{yaw:g}° · "
+    title += f"at most {left:.2f} px in the left view, {right:.2f} in the right"
+    faces = [grey_to_rgb(picture) for picture in pictures]
     colours = [lay_over(*pair, FULL) for pair in zip(pictures, flows, strict=True)]
-    names = [*VIEW_NAMES, *(f"true flow, {name}" for name in VIEW_NAMES)]
-    return _lay_out(
-        [*greys, *colours],
-        names,
-        f"AU{au} {AU_NAMES[au]} at {intensity:.2f}, cameras at ±{yaw:g}° · "
-        f"at most {most[0]} px in the left view, {most[1]} in the right",
-    )
+    row = tile(np.array([faces + colours]), GAP, 1.0)
 
-
-def _lay_out(pictures, names, title):
-    """Return a Figure of RGB pictures (SIZE, SIZE, 3) in a row with the wheel of directions."""
-    gap = np.ones((SIZE, 8, 3))
-    row = np.concatenate([each for picture in pictures for each in (picture, gap)] + [_wheel()], 1)
-    width = 8.2  # inches
-    high = width * SIZE / row.shape[1]
-    figure = Figure(figsize=(width, high + 0.55))
-    # one axis for all: five would take longer to draw than the faces
-    axis = figure.add_axes((0, 0, 1, high / (high + 0.55)))
-    axis.imshow(row, aspect="auto", interpolation="nearest")
-    axis.axis("off")
-    figure.text(0.005, 0.94, title, fontsize=10, weight="bold", va="center")
-    for k, name in enumerate(names):
-        axis.text((k + 0.5) * SIZE + 8 * k, -4, name, ha="center", va="bottom")
-    middle = row.shape[1] - WHEEL / 2
-    axis.text(middle, 50, "direction", fontsize=8, ha="center", va="bottom")
-    axis.text(middle, 163, f"full at\n{FULL:g} px", fontsize=8, ha="center", va="top")
+    side = 1.76  # inches
+    width = side * row.shape[1] / SIZE
+    figure = start_figure(width + 1, side + 0.55, title, 0.005)
+    axis = place(figure, 0, 0, width, side)  # one for all: four would be slower than the faces
+    add_picture(axis, row, aspect="auto")
+    for k, name in enumerate([*VIEW_NAMES, *(f"true flow, {name}" for name in VIEW_NAMES)]):
+        axis.text((k + 0.5) * SIZE + GAP * k, -4, name, ha="center", va="bottom")
+    add_wheel(place(figure, width + 0.1, 0.5, 0.8, 0.8), FULL)
     return figure
-
-
-@functools.cache
-def _wheel():
-    """Return what the flow's colours mean (SIZE, WHEEL, 3): a disc, full at its rim."""
-    y, x = (np.mgrid[:SIZE, :WHEEL] - np.array([105, WHEEL / 2])[:, None, None]) / 50
-    disc = flow_to_rgb(np.stack([x, y]), 1)
-    return np.where((np.hypot(x, y) <= 1)[..., None], disc, 1)

@@ -1,0 +1,42 @@
+"""What the pictures of all demos share.
+
+Their axes are placed by hand: a layout engine would take longer than all the rest of a picture.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def start_figure(width, height, title, x=0.01, y=0.94, fontsize=10):
+    """Return an empty Figure of ``width`` x ``height`` inches with its title at (``x``, ``y``)."""
+    figure = Figure(figsize=(width, height))
+    figure.text(x, y, title, fontsize=fontsize, weight="bold", va="center")
+    return figure
+
+
+def place(figure, left, bottom, width, height):
+    """Return new axes of a Figure at a place given in inches."""
+    wide, high = figure.get_size_inches()
+    return figure.add_axes((left / wide, bottom / high, width / wide, height / high))
+
+
+def tile(pictures, gap, fill):
+    """Return pictures (R, C, H, W, ...) as one of R rows and C columns, ``gap`` px of ``fill``
+    between them.
+    """
+    edges = [(0, 0), (0, 0), (0, gap), (0, gap)] + [(0, 0)] * (pictures.ndim - 4)
+    padded = np.pad(pictures, edges, constant_values=fill)
+    rows, columns, height, width, *colours = padded.shape
+    joined = padded.swapaxes(1, 2).reshape(rows * height, columns * width, *colours)
+    return joined[:-gap, :-gap]
+
+
+def add_picture(axis, picture, **style):
+    """Draw a picture into ``axis``, without ticks and frame; return matplotlib's image."""
+    axis.axis("off")
+    return axis.imshow(picture, **{"interpolation": "nearest"} | style)
+
+
+def grey_to_rgb(picture):
+    """Return a grey picture (H, W) uint8 as RGB (H, W, 3) in [0, 1]."""
+    return np.repeat(picture[..., None] / 255, 3, 2)
