@@ -230,7 +230,7 @@ def test_a_command_that_is_shown_runs(command, stand_in, mer, monkeypatch):
     elif name == "synth":
         made = open_dataset(root / words[1])
         assert (len(made.subjects), len(made)) == (1, 1) and list(made.root.rglob("*.obj"))
-    elif name == "gallery":
-        assert (root / "artifacts" / "gallery" / "index.html").is_file()
+    elif name == "book":
+        assert (root / "artifacts" / "book" / "docs" / "index.html").is_file()
     else:
         assert name in ("doctor", "boxes", "status", "alone") and out.count("\n") >= 1
