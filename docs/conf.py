@@ -42,6 +42,7 @@ html_title = "4D micro-expressions"
 html_static_path = [str(Path(jupyter_server_mathjax.__file__).parent / "static"), "book.css"]
 html_css_files = ["book.css"]
 html_copy_source = False
+html_show_search_summary = False  # it would fetch pages, which browsers refuse on a disk
 html_use_index = False
 html_context = {"default_mode": "auto"}
 html_sidebars = {"**": ["sbt-sidebar-nav.html"]}  # title and search stand in the header
