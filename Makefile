@@ -16,7 +16,7 @@ endif
 help:
 	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped; FORMAT=pdf or svg"
 	@echo "make test      run the tests"
-	@echo "make test-browser  run the notebooks and the gallery in JupyterLab and Chromium, which must be installed"
+	@echo "make test-browser  run the notebooks and the book in JupyterLab and Chromium, which must be installed"
 	@echo "make check     run all but the slow ones: 70 seconds"
 	@echo "make notebooks run the course profile and keep its outputs in notebooks/ (after editing one)"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"

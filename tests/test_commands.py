@@ -128,6 +128,7 @@ def stand_in(data, trained, tmp_path_factory):
         picture.parent.mkdir(parents=True)
         cv2.imwrite(str(picture), np.full((28, 28, 3), 9, np.uint8))
     mine = shutil.copytree(data.root, root / "data" / "mine")
+    shutil.copyfile(ROOT / "data" / "README.md", root / "data" / "README.md")
     table = [row.cells for row in read_table(mine / "manifest.csv")]
     for k, row in enumerate(table):
         row |= {label.lower(): (k + n) % 2 for n, label in enumerate(data.labels)}
@@ -230,7 +231,7 @@ def test_a_command_that_is_shown_runs(command, stand_in, mer, monkeypatch):
     elif name == "synth":
         made = open_dataset(root / words[1])
         assert (len(made.subjects), len(made)) == (1, 1) and list(made.root.rglob("*.obj"))
-    elif name == "gallery":
-        assert (root / "artifacts" / "gallery" / "index.html").is_file()
+    elif name == "book":
+        assert (root / "artifacts" / "book" / "docs" / "index.html").is_file()
     else:
         assert name in ("doctor", "boxes", "status", "alone") and out.count("\n") >= 1

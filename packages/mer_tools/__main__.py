@@ -152,19 +152,15 @@ def exercises():
 
 
 @commands.command()
-def gallery(
-    profile: Annotated[
-        str, typer.Option(help="Whose figures are shown: full (the committed ones) or course.")
-    ] = "full",
+def book(
     out: Annotated[
-        str,
-        typer.Option(metavar="DIR", help="A new folder, or an older gallery; artifacts/gallery."),
+        str, typer.Option(metavar="DIR", help="A new folder, or an older book; artifacts/book.")
     ] = "",
 ):
-    """Write a web site of all notebooks and figures that opens from disk, without a network."""
-    from mer_tools.gallery import write_gallery
+    """Write a web site of the notebooks and docs that opens from disk, without a network."""
+    from mer_tools.book import write_book
 
-    typer.echo(f"open {write_gallery(profile, out, echo=typer.echo)} in a browser")
+    typer.echo(f"open {write_book(out)} in a browser")
 
 
 @commands.command()

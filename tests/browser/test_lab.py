@@ -53,7 +53,7 @@ def test_the_committed_notebook_shows_still_pictures(notebook, browser, tmp_path
     cells = page.locator(".jp-Cell")
     shown = {n: cells.nth(n).evaluate(VISIBLE) for n in notebook.find_demos()}
     page.close()
-    watch.take()  # nbconvert's pages ask the web for MathJax; those of the gallery do not
+    watch.take()  # nbconvert's pages ask the web for MathJax; those of the book do not
     without = [n for n, widths in shown.items() if max(widths, default=0) <= 100]
     assert not without, f"cells without a picture: {without}"
 

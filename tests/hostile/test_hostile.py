@@ -332,7 +332,7 @@ SENTENCES = [
     "--face-model", "none"), ("import", "obj", "nowhere", "new"),
     ("import", "4dme-release", "nowhere", "new"), ("import", "4dme-challenge", "nowhere", "new"),
     ("import", "flow-images", "nowhere", "new"), ("import", "frames", "nowhere", "new", "--table",
-    "none.csv"), ("demo", "nowhere"), ("gallery",), ("status",), ("run",), ("keep",),
+    "none.csv"), ("demo", "nowhere"), ("book",), ("status",), ("run",), ("keep",),
     ("exercises",),
 ]  # fmt: skip
 
