@@ -37,7 +37,7 @@ MAKE = (ROOT / "Makefile").read_text()
 def _texts():
     """Yield (where, text) of all that people read."""
     pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md",
-             *ROOT.glob("binder/*"), ROOT / "notebooks" / "profiles.yml"]  # fmt: skip
+             *ROOT.glob(".binder/*"), ROOT / "notebooks" / "profiles.yml"]  # fmt: skip
     for path in pages:
         if path.is_file():
             yield path.name, path.read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def _texts():
         for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
             if cell["cell_type"] == "markdown":
                 yield f"{path.name} [{number}]", "".join(cell["source"])
-    for path in ROOT.glob("mer_utils/**/*.py"):
+    for path in [*ROOT.glob("mer_utils/*.py"), *ROOT.glob("packages/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield path.name, node.value
@@ -187,7 +187,7 @@ def test_a_command_that_is_shown_runs(command, stand_in, mer, monkeypatch):
     monkeypatch.setattr(papermill, "execute_notebook", execute)
     monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
     monkeypatch.setattr(cli, "check_cluster", started.append)
-    for name in (cli.DASK, cli.DEVICE):
+    for name in (cli.DASK,):
         monkeypatch.setenv(name, "")
     words = shlex.split(re.sub(r"[\[\]]", "", command))[1:]
     words = complete(words, root) if words else []
