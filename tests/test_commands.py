@@ -14,7 +14,7 @@ from pathlib import Path
 
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
-from mer_tools import __main__ as cli
+from mer_tools import commands as cli
 from mer_tools.importing.challenge import import_challenge
 from mer_tools.importing.tables import read_table, write_table
 from mer_tools.plan import plan_jobs
@@ -97,7 +97,7 @@ def stand_in(data, trained, tmp_path_factory):
     datasets with and without labels, a clip as folder and as film, a face model.
     """
     root = tmp_path_factory.mktemp("reader")
-    absent = (".git", ".venv", "artifacts", "data", "*cache*")
+    absent = (".git", ".venv", "artifacts", "data", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*absent), dirs_exist_ok=True)
     weights = root / "artifacts" / "course" / "05" / "weights.safetensors"
     weights.parent.mkdir(parents=True)

@@ -1,5 +1,6 @@
 """A clip of one's own, in no dataset: a folder of frames, a film or meshes, read and predicted."""
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -8,9 +9,16 @@ from mer_tools.boxes import FaceFinder
 from mer_tools.importing.films import VIDEO_TYPES, read_video
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils import MerError
-from mer_utils.dataset import Clip, check_name, find_datasets, iterate_frames, list_frames
+from mer_utils.dataset import (
+    Clip,
+    check_name,
+    check_outside,
+    find_datasets,
+    iterate_frames,
+    list_frames,
+)
 from mer_utils.features import FrontEnd
-from mer_utils.files import read_json
+from mer_utils.files import read_json, say
 from mer_utils.prediction import OwnClip, check_kind, predict_crops
 from mer_utils.preprocessing import load_crops, locate, split_views
 
@@ -135,3 +143,45 @@ def say_found(how, remedy):
         return f"the FALLBACK, as the background is not plain: look at the picture, {remedy}"
     words = {"manifest": "as given", "silhouette": "found by the head's outline"}
     return words.get(how, f"found by the {how}")
+
+
+def name_answers(source, out, overwrite):
+    """Return the paths of a clip's picture and JSON in ``out``; MerError if something else would be
+    overwritten, or a dataset or the clip itself would be written into.
+    """
+    source, out = Path(source).resolve(), Path(out)
+    name = source.name if source.is_dir() else source.stem
+    picture, text = out / f"{name}.png", out / f"{name}.json"
+    check_outside(out)
+    if out.resolve().is_relative_to(source):
+        raise MerError(out, "lies inside the clip itself; choose another --out")
+    if not overwrite and (text.exists() or picture.exists()):
+        with suppress(MerError, KeyError, TypeError):
+            overwrite = read_json(text)["source"] == str(source)
+        if not overwrite:
+            what = "another clip of this name, or something else, is kept in such a file"
+            raise MerError(out / name, f"{what}; choose another --out, or say --overwrite")
+    return picture, text
+
+
+def describe_prediction(source, result):
+    """Return lines about a Prediction: how the clip was read, and what the networks answer."""
+    views, (height, width) = len(result.first), result.first[0].shape
+    halves = views == 2 and not (source.is_dir() and holds_meshes(source))
+    if halves and look_like_one(result.first):
+        what = "its halves seem to be one picture. The weights want two cameras side by side"
+        say(f"{source}: LOOK: {what}; a film of one camera gets an answer that means nothing")
+    cut = " (frames cut at half their width)" if halves else ""
+    box = say_found(result.found, "give --box or --face-model")
+    lines = [
+        f"views: {views} of {width} x {height} px{cut}; crop box: {box}",
+        f"onset {result.onset}, apex found {result.apex}, offset {result.offset}",
+        f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer",
+    ]
+    for label, row in result.table().items():
+        limit = "never" if row["threshold"] is None else f"{row['threshold']:.2f}"
+        limit = "largest" if result.exclusive else limit
+        numbers = f"{row['probability']:>11.2f} {row['spread']:>8.2f} {limit:>10}"
+        lines.append(f"{label:12} {numbers}  {'yes' if row['answer'] else 'no'}")
+    weights = result.to_json()["attention"].items()
+    return [*lines, f"attention: {', '.join(f'{name} {value:.2f}' for name, value in weights)}"]
