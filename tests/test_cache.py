@@ -156,7 +156,7 @@ TINY, CONCAT = Recipe(width=2), Recipe(width=2, fusion="concat")
 FIXED = replace(TINY, thresholds="fixed")
 LEARNING = {
     "loss": (training, "focal_loss", halve, TINY),
-    "start of the gates": (model, "_small", lambda function: lambda layer: layer, TINY),
+    "start of the gates": (model, "start_small", lambda function: lambda layer: layer, TINY),
     "stopping": (training.Stopping, "done", lambda old: property(lambda s: s.waited > 3), TINY),
     "scale": (evaluation, "fit_scale", halve, TINY),
     "thresholds": (evaluation, "tune_thresholds", halve, TINY),
