@@ -12,6 +12,8 @@ import pytest
 from yunet import write_model
 
 resource = pytest.importorskip("resource", reason="file sizes cannot be limited on Windows")
+# the commands that write, with the bytes that a file may have on a disk that is full
+ROOM = {"import": 4_000, "import beside": 100, "synth": 1_000, "predict": 9_000, "submit": 20}
 
 
 @contextmanager
@@ -26,88 +28,67 @@ def full_disk(size):
 
 
 @pytest.fixture
-def commands(data, trained, tmp_path):
-    """Every command that writes, as (words, what it writes into), with input that is fine."""
-    challenge, bare = tmp_path / "challenge", tmp_path / "bare"
+def words(data, trained, tmp_path):
+    """Return a function of (command, the place it writes into): its words, with sound input."""
+    challenge, bare, wild = tmp_path / "challenge", tmp_path / "bare", tmp_path / "wild"
     for n, clip in enumerate(data.clips):
         shutil.copytree(clip.folder, challenge / f"seq{n}")
     import_challenge(challenge, bare)
-    wild = shutil.copytree(data.root, tmp_path / "wild")
+    shutil.copytree(data.root, wild)
     frame = np.random.default_rng(0).integers(0, 120, (224, 336)).astype(np.uint8)
     frame[96:128, 64:96] = frame[96:128, 200:232] = 255
     for path in (wild / "clips" / data.clips[0].name).iterdir():
         path.write_bytes(encode_png(frame))
-    model = write_model(tmp_path / "stand-in.onnx")
+    model, weights = write_model(tmp_path / "stand-in.onnx"), ("--weights", trained[0])
+    small = "--subjects 1 --clips 2 --size 64 --jobs 1".split()
 
-    def make(place):
-        weights = ("--weights", trained[0])
+    def list_words(name, place):
         return {
-            "import": (("import", "4dme-challenge", challenge, place / "set", "--copy"), 4_000),
-            "import beside": (("import", "4dme-challenge", challenge, place / "away"), 100),
-            "synth": (
-                (
-                    "synth",
-                    place / "faces",
-                    "--subjects",
-                    1,
-                    "--clips",
-                    2,
-                    "--size",
-                    64,
-                    "--jobs",
-                    1,
-                ),
-                1_000,
-            ),
-            "predict": (("predict", data.clips[0].folder, *weights, "--out", place / "out"), 9_000),
-            "submit": (("submit", bare, place / "out.csv", *weights, "--jobs", 1), 20),
-            "boxes": (("boxes", wild, "--face-model", model), 60),
-        }
+            "import": ("import", "4dme-challenge", challenge, place / "set", "--copy"),
+            "import beside": ("import", "4dme-challenge", challenge, place / "away"),
+            "synth": ("synth", place / "faces", *small),
+            "predict": ("predict", data.clips[0].folder, *weights, "--out", place / "out"),
+            "submit": ("submit", bare, place / "out.csv", *weights, "--jobs", 1),
+            "boxes": ("boxes", wild, "--face-model", model),
+        }[name]
 
-    return make
-
-
-NAMES = ["import", "import beside", "synth", "predict", "submit", "boxes"]
+    return list_words
 
 
 def list_all(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def check_refusal(code, err):
+def check_refusal(code, out, err):
     """Check that a command was refused in one sentence that says what cannot be written."""
     assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1, err
     assert "cannot be written" in err, err
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_full_disk_leaves_nothing_half_written(mer, commands, tmp_path, name):
-    words, room = commands(tmp_path)[name]
-    before, manifest = list_all(tmp_path), (tmp_path / "wild" / "manifest.csv").read_bytes()
+@pytest.mark.parametrize(("name", "room"), [*ROOM.items(), ("boxes", 60)])
+def test_a_full_disk_leaves_nothing_half_written(mer, words, tmp_path, name, room):
+    command, table = words(name, tmp_path), tmp_path / "wild" / "manifest.csv"
+    before, manifest = list_all(tmp_path), table.read_bytes()
     with full_disk(room):
-        code, _, err = mer(*words)
-    check_refusal(code, err)
+        check_refusal(*mer(*command))
     # an empty folder for answers may stay
-    after = [path for path in list_all(tmp_path) if path not in ("out",)]
-    assert after == before and (tmp_path / "wild" / "manifest.csv").read_bytes() == manifest
-    assert mer(*words)[0] == 0
+    after = [path for path in list_all(tmp_path) if path != "out"]
+    assert after == before and table.read_bytes() == manifest
+    assert mer(*command)[0] == 0
 
 
-@pytest.mark.parametrize("name", NAMES[:-1])
-def test_a_place_that_is_no_folder_is_one_sentence(mer, commands, tmp_path, name):
+@pytest.mark.parametrize("name", ROOM)
+def test_a_place_that_is_no_folder_is_one_sentence(mer, words, tmp_path, name):
     (tmp_path / "file").write_text("not a folder")
-    words, _ = commands(tmp_path / "file")[name]
     before = list_all(tmp_path)
-    code, _, err = mer(*words)
-    check_refusal(code, err)
+    check_refusal(*mer(*words(name, tmp_path / "file")))
     assert list_all(tmp_path) == before
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may write anywhere")
-@pytest.mark.parametrize("name", NAMES[:-1])
-def test_a_read_only_folder_is_one_sentence(mer, commands, tmp_path, name):
+@pytest.mark.parametrize("name", ROOM)
+def test_a_read_only_folder_is_one_sentence(mer, words, tmp_path, name):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    code, _, err = mer(*commands(locked)[name][0])
-    check_refusal(code, err)
+    check_refusal(*mer(*words(name, locked)))
     assert not list(locked.iterdir())
