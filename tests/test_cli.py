@@ -69,11 +69,6 @@ def test_outside_of_the_repository_it_says_where_to_go(mer, words):
     assert code == 1 and "go to the repository's folder first" in err
 
 
-def test_a_wrong_option_is_named(root, mer):
-    code, _, err = mer("run", "--nonsense")
-    assert code == 2 and "--nonsense" in err
-
-
 def test_a_dask_scheduler_that_is_not_there_is_one_sentence(root, mer, monkeypatch):
     monkeypatch.setattr("mer_utils.jobs.PATIENCE", 1)
     code, _, err = mer("run", "--dask", "tcp://127.0.0.1:9")
@@ -89,12 +84,6 @@ def test_synth_passes_its_options_on(mer, monkeypatch, tmp_path):
     code, out, _ = mer("synth", tmp_path / "new", *options)
     assert code == 0 and "mer run --data" in out
     assert calls == [(tmp_path / "new", 2, 3, 4, "bench-v1", 96, True, 5)]
-
-
-@pytest.mark.parametrize("words", [("--clips", 10**12), ("--subjects", 10**9)])
-def test_more_faces_than_anybody_wants_are_refused_at_once(mer, words, tmp_path):
-    code, _, err = mer("synth", tmp_path / "new", *words)
-    assert code == 2 and "100000" in err and not (tmp_path / "new").exists()
 
 
 UNKNOWN = "an error that nobody foresaw (ZeroDivisionError: by zero)"
