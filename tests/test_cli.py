@@ -151,14 +151,3 @@ def test_a_signal_ends_the_kernel_too(name, code, words, root, mer):
             os.kill(int(pid.read_text()), 0)
             time.sleep(0.1)
     assert "its last run did not finish" in mer("status")[1]
-
-
-@pytest.mark.slow
-def test_jupyter_executes_a_notebook_from_any_folder(root, tmp_path):
-    path = root / "notebooks" / "01_first.ipynb"
-    for folder, name in ((root, "notebooks/01_first.ipynb"), (tmp_path, str(path))):
-        words = [sys.executable, "-m", "jupyter", "execute", name]
-        subprocess.run(words, cwd=folder, capture_output=True, check=True)
-        record = root / "artifacts" / "course" / "01" / "headline.txt"
-        assert record.is_file()
-        record.unlink()

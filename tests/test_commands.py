@@ -16,7 +16,6 @@ from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools import commands
 from mer_tools.importing.challenge import import_challenge
-from mer_tools.importing.tables import read_table, write_table
 from mer_utils.files import write_bytes, write_json
 from mer_utils.study import read_suite
 
@@ -115,17 +114,10 @@ def stand_in(data, trained, tmp_path_factory):
         picture = root / "flow-images" / f"s{k}" / "u_test" / str(k % 2) / f"{k}.png"
         picture.parent.mkdir(parents=True)
         cv2.imwrite(str(picture), np.full((28, 28, 3), 9, np.uint8))
-    mine = shutil.copytree(data.root, root / "data" / "mine")
+    shutil.copytree(data.root, root / "data" / "mine")
     shutil.copyfile(ROOT / "data" / "README.md", root / "data" / "README.md")
-    table = [row.cells for row in read_table(mine / "manifest.csv")]
-    for k, row in enumerate(table):
-        row |= {label.lower(): (k + n) % 2 for n, label in enumerate(data.labels)}
-        row["subject"] = f"P{k % 4}"
-    write_table(mine / "manifest.csv", table)
     import_challenge(root / "TEST", root / "data" / "test")
     plant(data, root / "clip", 0)
-    for t in range(len(clip.frames), 45):  # at rest
-        shutil.copyfile(clip.frames[-1], root / "clip" / f"{t:04}.png")
     film = cv2.VideoWriter(str(root / "film.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 60, (336, 224))
     for path in clip.frames:
         film.write(cv2.imread(str(path)))
@@ -148,6 +140,7 @@ def complete(words, root):
     words = [known.get(word, word.replace(",...", ",label=Emotion")) for word in words]
     if "--clips" in words:  # as many take half a minute
         words = [{"4": "1", "20": "1"}.get(word, word) for word in words] + ["--size", "64"]
+    words = [{"40": "20"}.get(word, word) for word in words]  # the clip is short
     if words[0] == "import" and len(words) > 3:
         shutil.rmtree(root / words[3], ignore_errors=True)  # an import makes a new folder
         (root / "data").mkdir(exist_ok=True)
