@@ -181,8 +181,8 @@ def import_challenge(
 @imports.command("4dme-release")
 def import_release(
     source: Source, data: Target, copy: Copy = False, classes: Classes = None,
-    sheet: Annotated[Path | None, Option(metavar="FILE", help="If it is not in SOURCE.")] = None,
-    faults: Annotated[str | None, Option(metavar="TABLE", help="Its mends, or `none`.")] = None,
+    sheet: Annotated[Path | None, Option(help="The label sheet, if it is not in SOURCE.")] = None,
+    faults: Annotated[str | None, Option(help="A table of its mends, or `none`.")] = None,
     figures: Figures = False,
 ):  # fmt: skip
     """The release's spreadsheet and gray_micro/<sub_ID>/<fold_name>/ (one view)."""
