@@ -4,9 +4,7 @@ import io
 import json
 import os
 import shutil
-import struct
 import zipfile
-import zlib
 
 from mer_utils.dataset import encode_png
 
@@ -92,16 +90,6 @@ def png_transparent(folder):
     path.write_bytes(_save(np.stack([grey] * 3 + [grey // 2], -1), "PNG"))
 
 
-def png_bomb(folder):
-    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(9000))), (b"IEND", b""))
-    chunks = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in parts
-    )
-    frames_of(folder)[2].write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-
-
 def png_folder(folder):
     path = frames_of(folder)[2]
     path.unlink()
@@ -137,23 +125,10 @@ def frame_of_no_text(folder):
     frames_of(folder)[2].rename(os.fsdecode(os.fsencode(folder) + b"/77\xff.png"))
 
 
-def frame_linked_out(folder):
-    outside = folder.parents[1] / "outside.png"
-    frames_of(folder)[2].rename(outside)
-    (folder / "0002.png").unlink(missing_ok=True)
-    (folder / "0002.png").symlink_to(outside)
-
-
 def frame_linked_nowhere(folder):
     path = frames_of(folder)[2]
     path.unlink()
     path.symlink_to(path.with_name("0999.png"))
-
-
-def frame_linked_round(folder):
-    path = frames_of(folder)[2]
-    path.unlink()
-    path.symlink_to(path)
 
 
 def frames_two(folder):
@@ -182,9 +157,9 @@ def frames_thin(folder):
 
 FOLDERS = [
     jpeg_flipped, jpeg_cut, jpeg_of_one_scan_more, png_cut, png_flipped, png_empty, png_text,
-    png_gif, png_of_16_bits, png_transparent, png_bomb, png_folder, frame_smaller, frame_twice,
+    png_gif, png_of_16_bits, png_transparent, png_folder, frame_smaller, frame_twice,
     frame_twice_by_zeros, frame_of_two_cameras, frame_without_number, frame_of_no_text,
-    frame_linked_out, frame_linked_nowhere, frame_linked_round, frames_two, frames_none,
+    frame_linked_nowhere, frames_two, frames_none,
     frames_no_folder, frames_missing, frames_thin,
 ]  # fmt: skip
 
@@ -259,8 +234,6 @@ TABLES = {
     "no spreadsheet": (".xlsx", lambda text: text),
     "spreadsheet cut off": (".xlsx", lambda text: to_xlsx(text)[:-200]),
     "a formula": (".xlsx", lambda text: to_xlsx(text, _write("B2", "=1+1"))),
-    "a cell far down": (".xlsx", lambda text: to_xlsx(text, _write("A1048576", "x"))),
-    "a cell far right": (".xlsx", lambda text: to_xlsx(text, _write("XFD2", "x"))),
     "no sheet in it": (".xlsx", lambda text: to_xlsx(text, None, lambda data: b"<worksheet/>")),
 }
 

@@ -106,7 +106,7 @@ def test_a_spoilt_clip_gets_no_answer_sheet(spoilt, own, trained, mer):
 
 LISTED = [
     spoil.frame_twice, spoil.frame_twice_by_zeros, spoil.frame_of_two_cameras,
-    spoil.frame_without_number, spoil.frame_of_no_text, spoil.frame_linked_out,
+    spoil.frame_without_number, spoil.frame_of_no_text, 
     spoil.frames_two, spoil.frames_none, spoil.frames_no_folder, spoil.frames_missing,
 ]  # fmt: skip
 
