@@ -56,15 +56,13 @@ class Cells(BaseModel):
 
 
 def encode_png(image):
-    """Return a grey (H, W) or BGR (H, W, 3) uint8 image as PNG bytes (fast compression: noise
-    hardly compresses).
-    """
+    """Return a grey (H, W) or BGR (H, W, 3) uint8 image as PNG bytes, compressed fast."""
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 def number_key(path):
-    """Return what frames are sorted by: all integers of the file's stem, the first one first (the
-    challenge's order), then the name. MerError for a name without a number, or that is no text.
+    """Return what frames are sorted by: all integers of the file's stem, then its name. MerError
+    for a name without a number, or that is no text.
     """
     numbers = re.findall(r"\d+", Path(path).stem)
     if not numbers:
@@ -88,7 +86,8 @@ def find_inside(root, text, where):
 
 def read_size(path):
     """Return a picture's (width, height) px, read from its header."""
-    return _open_image(path, path).size
+    with _open_image(path, path) as image:
+        return image.size
 
 
 def read_image(path, colour=False, shrink=1):
@@ -253,9 +252,8 @@ def hash_frames(clip):
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 digest.update(f"{path.name}:{size}".encode() + file.read(1 << 16))
-                if size > 1 << 16:
-                    file.seek(max(1 << 16, size - (1 << 16)))
-                    digest.update(file.read())
+                file.seek(max(1 << 16, size - (1 << 16)))
+                digest.update(file.read())
         except OSError as error:
             raise MerError(path, f"cannot be read ({error.strerror})") from None
     return digest.hexdigest()
