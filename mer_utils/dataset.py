@@ -1,50 +1,68 @@
-"""Pictures as PNG bytes.
+"""The dataset on disk (the data contract): dataset.json, manifest.csv, and each clip's frames.
 
-Pictures and films of other people, found and read with care: no path leads out of its folder,
-and what a header shows is checked before anything is decoded.
-
-The dataset on disk: dataset.json, manifest.csv, frames in clips/<clip>/, and (synthetic only)
-truth/<clip>.npz.
+Whatever cannot be used is refused in one sentence that names the file or the row.
 """
 
+import csv
 import hashlib
 import io
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
 
-from mer_tools.importing.tables import need_columns, read_table
-from mer_utils import MerError
+from mer_utils import MerError, explain
 from mer_utils.files import read_json
 
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from annotated_types import Gt, Len, Lt
+from PIL import Image
+from pydantic import BaseModel, ValidationError
+
+FRAME_TYPES = {".png", ".jpg", ".jpeg"}
+UPRIGHT, ORIENTATION = (None, 1), 0x0112  # EXIF: how a camera was held
+SMALLEST = 16  # px, side of a face's box: half a pixel for each cell of its map
+Text = Annotated[str, Len(1)]
+
+
+class Info(BaseModel, strict=True):
+    """What dataset.json says of a set; other keys are allowed."""
+
+    name: Text
+    views: Literal[1, 2]
+    labels: Annotated[list[Text], Len(1)]
+    exclusive: bool  # whether each clip has exactly one label
+    synthetic: bool
+    frames: Text = "clips"  # the folder that holds the clips, from here or absolute
+    # of ready-made flow images: what red, green and blue hold
+    channels: Annotated[list[Text], Len(3, 3)] | None = None
+
+
+class Cells(BaseModel):
+    """The filled cells of a manifest's row that are no labels."""
+
+    clip: str
+    subject: str
+    onset: int | None = None
+    apex: int | None = None
+    offset: int | None = None
+    fps: Annotated[float, Gt(0), Lt(1e6)] | None = None
+    box: str = ""
+    frames: str = ""
 
 
 def encode_png(image):
-    """Return a grey (H, W) or BGR (H, W, 3) uint8 image as PNG bytes (fast compression: noise
-    hardly compresses).
-    """
+    """Return a grey (H, W) or BGR (H, W, 3) uint8 image as PNG bytes, compressed fast."""
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
-FRAME_TYPES = {".png", ".jpg", ".jpeg"}
-PIXELS = 50_000_000  # in one picture; 4DME's raw frames have 4 million
-BYTES = 256 << 20  # of one file
-UNREADABLE = "not readable as an image; replace the file or remove the clip from the manifest"
-# in no path: other systems' separators, control characters, no UTF-8
-UNSAFE = r"[\\:\0-\x1f\ud800-\udfff]"
-UPRIGHT, ORIENTATION = (None, 1), 0x0112  # EXIF: how a camera was held
-
-
 def number_key(path):
-    """Return what frames are sorted by: all integers of the file's stem, the first one first (the
-    challenge's order), then the name. MerError for a name without a number, or that is no text.
+    """Return what frames are sorted by: all integers of the file's stem, then its name. MerError
+    for a name without a number, or that is no text.
     """
     numbers = re.findall(r"\d+", Path(path).stem)
     if not numbers:
@@ -54,52 +72,22 @@ def number_key(path):
     return tuple(map(int, numbers)), Path(path).name
 
 
-def check_inside(path, root, where=""):
-    """Raise MerError if ``path``, links followed, is not there or does not lie in the folder
-    ``root``; ``where`` (default: ``path``) begins it.
-    """
-    try:
-        inside = path.resolve().is_relative_to(Path(root).resolve())
-    except (OSError, RuntimeError):  # links that lead round in a circle
-        inside = False
-    what = f"is a link that leads out of {root}" if not inside else "is a link to nothing"
-    if not inside or not path.exists():
-        raise MerError(path, f"{what}; put the files themselves there").seen_from(where)
-
-
-def check_name(path):
-    """Raise MerError for a path that no text file can hold."""
-    if re.search("[\0-\x1f\ud800-\udfff]", str(Path(path).resolve())):
-        raise MerError(
-            f"{str(path)!r}", "has letters in its path that are no UTF-8 text; rename the folder"
-        )
-
-
 def find_inside(root, text, where):
-    """Return root / text; MerError, begun by ``where``, if it is missing or leads out of the folder
+    """Return root / text; MerError, begun by ``where``, if it is missing or no path below
     ``root``.
     """
     parts = text.split("/")
-    if re.search(UNSAFE, text) or any(
-        part.strip() != part or part in ("", ".", "..") for part in parts
-    ):
+    if re.search(r"[\\:]", text) or any(part.strip() in ("", ".", "..") for part in parts):
         raise MerError(where, f"the path {text!r} must lead downwards from {root}")
-    found = Path(root) / text
-    try:
-        there = found.exists()
-    except OSError:  # a name too long for the disk
-        there = False
-    if not there:
-        raise MerError(where, f"{found} is missing; add it or remove the row")
-    check_inside(found, root, where)
-    return found
+    if not os.path.exists(path := Path(root) / text):
+        raise MerError(where, f"{path} is missing; add it or remove the row")
+    return path
 
 
 def read_size(path):
-    """Return (width, height) px from the header alone; MerError for what ``read_image`` would
-    refuse by it.
-    """
-    return _check_header(path, _read_bytes(path, 1 << 16), partial=True).size
+    """Return a picture's (width, height) px, read from its header."""
+    with _open_image(path, path) as image:
+        return image.size
 
 
 def read_image(path, colour=False, shrink=1):
@@ -107,32 +95,33 @@ def read_image(path, colour=False, shrink=1):
     that is ``shrink`` (1, 2, 4, 8) times smaller. A JPEG is made so while it is decoded, which
     saves a fifth of the time or more.
 
-    Raises MerError for what is no PNG or JPEG, is cut off, has 16 bits, transparent pixels, or is
-    too large to be a frame.
+    Raises MerError for what is no PNG or JPEG, is cut off, has 16 bits or transparent pixels.
     """
-    data = _read_bytes(path)
-    header = _check_header(path, data)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise MerError(path, f"cannot be read ({error.strerror})") from None
+    header = _open_image(path, io.BytesIO(data))
     if header.format == "JPEG" and header.mode in ("L", "RGB"):
-        image = _decode_jpeg(path, data, colour, header.size, shrink)
+        image = decode_jpeg(path, data, colour, header.size, shrink)
         if header.getexif().get(ORIENTATION) in UPRIGHT:
             return image
-    _check_whole(path, header, data)
+
     see_through = "A" in header.getbands() or "transparency" in header.info
     mode = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
     try:
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if see_through else mode
-        )
-    except cv2.error:
+        # OpenCV fills what is missing with grey. In a PNG each chunk has a checksum.
+        header.verify() if header.format == "PNG" else header.load()
+        flags = cv2.IMREAD_UNCHANGED if see_through else mode
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except Exception:  # PIL raises SyntaxError, OSError, struct.error; OpenCV its own
         image = None
     if image is None:
-        raise MerError(path, UNREADABLE)
+        raise MerError(path, "is damaged or cut off before its end; copy the file again")
     if see_through:
         if image.ndim < 3 or image.shape[2] < 4 or (image[..., 3] < 255).any():
-            raise MerError(
-                path,
-                "has transparent pixels; save it without transparency, on the background you want",
-            )
+            what = "has transparent pixels; save it without transparency on a plain background"
+            raise MerError(path, what)
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR if colour else cv2.COLOR_BGRA2GRAY)
     if shrink > 1:
         small = tuple(-(-side // shrink) for side in image.shape[1::-1])
@@ -140,81 +129,31 @@ def read_image(path, colour=False, shrink=1):
     return np.ascontiguousarray(image[..., ::-1]) if colour else image
 
 
-def _decode_jpeg(path, data, colour=False, size=(0, 0), shrink=1):
-    """Return a JPEG's picture (H, W) grey or (H, W, 3) RGB, ``shrink`` times smaller than its
-    ``size``. libjpeg goes on behind a damaged place with whatever comes out; here its warnings are
-    errors.
-    """
-    width, height = (-(-side // shrink) for side in size)
-    given = {} if shrink == 1 else {"min_height": height, "min_width": width}
+def _open_image(path, file):
+    """Return the PIL Image of a file's header (not decoded); MerError for no usable frame."""
     try:
-        image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY", **given)
-    except ValueError as error:
-        raise MerError(path, f"is damaged or cut off ({error}); copy the file again") from None
-    return image if colour else image[..., 0]
-
-
-def _read_bytes(path, limit=None):
-    try:
-        size = Path(path).stat().st_size
-        if size > BYTES:
-            raise MerError(
-                path, f"{size >> 20} MB; a frame of more than {BYTES >> 20} MB is not read"
-            )
-        with open(path, "rb") as file:
-            return file.read(limit)
-    except OSError as error:
-        raise MerError(path, f"cannot be read ({error.strerror})") from None
-
-
-def _check_header(path, data, partial=False):
-    """Return the PIL Image of a header (not decoded), or raise MerError for what is no usable
-    frame.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-    except Image.DecompressionBombError:
-        raise MerError(path, f"claims more than {PIXELS:,} pixels, too many for a frame") from None
-    except UnidentifiedImageError:
-        if partial and len(data) == 1 << 16:  # much text before the picture: read it all
-            return _check_header(path, _read_bytes(path))
-        raise MerError(path, UNREADABLE) from None
-    # a broken header: PIL raises struct.error, SyntaxError, ValueError, OSError
-    except Exception as error:
-        raise MerError(path, f"not readable as an image ({type(error).__name__})") from None
-    width, height = image.size
-    if width * height > PIXELS:
-        raise MerError(
-            path, f"{width} x {height} px, more than {PIXELS:,} pixels, too many for a frame"
-        )
-    if image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[24:25] == b"\x10"):
-        raise MerError(
-            path,
-            "has 16 bits per pixel; save it with 8, scaled as you want it (all frames of "
-            "a set alike)",
-        )
+        image = Image.open(file, formats=("PNG", "JPEG"))
+    except Exception as error:  # PIL raises struct.error, SyntaxError, ValueError, OSError
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise MerError(path, f"not readable as an image ({reason}); replace the file") from None
+    raw_modes = [tile[3] for tile in image.tile]
+    if image.mode.startswith(("I", "F")) or any("16" in str(mode) for mode in raw_modes):
+        what = "has 16 bits per pixel; save it with 8, all frames of a set scaled alike"
+        raise MerError(path, what)
     return image
 
 
-def _check_whole(path, image, data):
-    """Raise MerError if a part of a picture is missing or damaged, as far as its format tells:
-    OpenCV would fill it with grey.
+def decode_jpeg(path, data, colour=False, size=(0, 0), shrink=1):
+    """Return a JPEG's picture (H, W) grey or (H, W, 3) RGB, ``shrink`` times smaller than its
+    ``size``. libjpeg decodes on after a damaged place; here its warnings are errors.
     """
-    if image.format == "PNG":
-        try:
-            image.verify()  # each chunk has a check sum; IEND must be there
-            whole = b"IEND" in data
-        except Exception:  # PIL raises SyntaxError, OSError, struct.error
-            whole = False
-    else:  # the end mark stands after the last start of a scan
-        whole = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") >= 0
-    if not whole:
-        raise MerError(path, "is damaged or cut off before its end; copy the file again")
-
-
-SMALLEST = 16  # px, side of a face's box: half a pixel for each of its map's cells
+    width, height = (-(-side // shrink) for side in size)
+    limits = {} if shrink == 1 else {"min_height": height, "min_width": width}
+    try:
+        image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY", **limits)
+    except ValueError as error:
+        raise MerError(path, f"is damaged or cut off ({error}); copy the file again") from None
+    return image if colour else image[..., 0]
 
 
 @dataclass(frozen=True)
@@ -288,10 +227,8 @@ class Dataset:
         """Return the labels as (N, L) uint8; MerError if a clip has none."""
         for clip in self.clips:
             if clip.labels is None:
-                raise MerError(
-                    f"clip {clip.name}",
-                    "has no labels; training needs them (`mer submit` answers without)",
-                )
+                what = "has no labels; training needs them (`mer submit` answers without)"
+                raise MerError(f"clip {clip.name}", what)
         return np.array([clip.labels for clip in self.clips], np.uint8)
 
     @cached_property
@@ -315,40 +252,28 @@ def hash_frames(clip):
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 digest.update(f"{path.name}:{size}".encode() + file.read(1 << 16))
-                if size > 1 << 16:
-                    file.seek(max(1 << 16, size - (1 << 16)))
-                    digest.update(file.read())
+                file.seek(max(1 << 16, size - (1 << 16)))
+                digest.update(file.read())
         except OSError as error:
             raise MerError(path, f"cannot be read ({error.strerror})") from None
     return digest.hexdigest()
 
 
-def list_frames(folder, root=None):
-    """Return the image files of a folder, sorted by the integers in their names (first the first:
-    the challenge's order); hidden ones do not count. Raises MerError where there are none, where
-    two have the same integers, or where one is a link that leaves ``root`` (default: ``folder``).
+def list_frames(folder):
+    """Return the image files of a folder, sorted by the integers in their names (the challenge's
+    order); hidden ones do not count. MerError where there are none, or two have equal integers.
     """
     folder, frames = Path(folder), {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                path = Path(entry.path)
-                if path.suffix.lower() not in FRAME_TYPES or entry.name.startswith("."):
-                    continue
-                if entry.is_symlink():
-                    check_inside(path, root or folder)
-                numbers, name = number_key(path)
-                if numbers in frames:
-                    raise MerError(
-                        folder,
-                        f"{frames[numbers]} and {name} have the same numbers, by which frames are "
-                        "sorted; keep one of them, or rename",
-                    )
-                frames[numbers] = name
-    except (FileNotFoundError, NotADirectoryError):
-        raise MerError(folder, "no such folder of frames") from None
-    except OSError as error:
-        raise MerError(folder, f"cannot be read ({error.strerror})") from None
+    if not folder.is_dir():
+        raise MerError(folder, "no such folder of frames")
+    for name in sorted(os.listdir(folder)):
+        if Path(name).suffix.lower() not in FRAME_TYPES or name.startswith("."):
+            continue
+        numbers, _ = number_key(folder / name)
+        if numbers in frames:
+            what = f"{frames[numbers]} and {name} have the same numbers, by which frames are sorted"
+            raise MerError(folder, f"{what}; keep one of them, or rename")
+        frames[numbers] = name
     if not frames:
         raise MerError(folder, "holds no frames (.png, .jpg or .jpeg)")
     return tuple(folder / frames[numbers] for numbers in sorted(frames))
@@ -367,11 +292,9 @@ def iterate_frames(clip, shrink=1):
         size = image.shape[::-1] if shrink == 1 else read_size(path)
         first = size if first is None else first
         if size != first:
-            raise MerError(
-                path,
-                f"{size[0]} x {size[1]} px, but the clip's first frame is "
-                f"{first[0]} x {first[1]} px; all frames of a clip must have one size",
-            )
+            what = f"{size[0]} x {size[1]} px, but the clip's first frame is"
+            what += f" {first[0]} x {first[1]} px; all frames of a clip must have one size"
+            raise MerError(path, what)
         yield image
 
 
@@ -416,24 +339,19 @@ def survey(root):
     """
     root = Path(root)
     info, path = _read_info(root / "dataset.json"), root / "manifest.csv"
-    rows = read_table(path)
-    need_columns(path, rows, ["clip", "subject", *(label.lower() for label in info["labels"])])
+    rows = _read_manifest(path, ["clip", "subject", *map(str.lower, info["labels"])])
     frames = root / info.get("frames", "clips")
     if not frames.is_dir():
-        raise MerError(
-            frames, f"no such folder; {root / 'dataset.json'} says that the frames lie there"
-        )
-    clips, seen = [], {}
+        what = f"no such folder; {root / 'dataset.json'} says that the frames lie there"
+        raise MerError(frames, what)
+    clips, first_rows = [], {}
     for number, cells in rows:
+        where, name = f"{path}, row {number}", cells["clip"]
+        first = first_rows.setdefault(name, number)
         try:
-            name = cells["clip"]
-            if name in seen:
-                raise MerError(
-                    f"{path}, row {number}",
-                    f"the clip {name!r} is listed twice (first in row {seen[name]})",
-                )
-            seen[name] = number
-            clips.append(_read_row(f"{path}, row {number}", info, frames, cells))
+            if first != number:
+                raise MerError(where, f"the clip {name!r} is listed twice (first in row {first})")
+            clips.append(_read_row(where, info, frames, cells))
         except MerError as error:
             clips.append(error)
     return info, clips
@@ -442,72 +360,72 @@ def survey(root):
 def _read_info(path):
     """Read and check dataset.json."""
     info = read_json(path)
-    keys = ("name", "views", "labels", "exclusive", "synthetic")
-    missing = [key for key in keys if key not in info] if isinstance(info, dict) else keys
-    if missing:
-        raise MerError(path, f"lacks {', '.join(missing)}")
-    if info["views"] not in (1, 2):
-        raise MerError(path, f"views is {info['views']!r}, but must be 1 or 2")
-    labels, texts = info["labels"], [info["name"], info.get("frames", "clips")]
-    if (
-        not isinstance(labels, list)
-        or not labels
-        or not all(isinstance(text, str) and text for text in labels + texts)
-    ):
-        raise MerError(path, "labels must be a list of names, and name and frames texts")
-    if len({label.lower() for label in labels}) < len(labels):
-        raise MerError(path, "two labels have the same name")
-    if not isinstance(info["exclusive"], bool) or not isinstance(info["synthetic"], bool):
-        raise MerError(path, "exclusive and synthetic must be true or false")
-    if "channels" in info and (
-        not isinstance(info["channels"], list) or len(set(info["channels"])) != 3
-    ):
-        raise MerError(
-            path, "channels must name what red, green and blue hold, as in ['u', 'v', 'magnitude']"
-        )
+    try:
+        Info.model_validate(info)
+    except ValidationError as error:
+        raise MerError(path, explain(error)) from None
+    for key in ("labels", "channels"):
+        names = [name.lower() for name in info.get(key) or ()]
+        if len(set(names)) < len(names):
+            raise MerError(path, f"{key} holds the same name twice: {', '.join(names)}")
     return info
+
+
+def _read_manifest(path, columns):
+    """Return [(row number as a spreadsheet counts, {column: text})]; MerError for what is no CSV
+    with these ``columns``.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = list(enumerate(csv.reader(file, strict=True), 1))
+    except FileNotFoundError:
+        raise MerError(path, "no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise MerError(path, f"not readable as CSV in UTF-8 ({error})") from None
+    filled = [(number, [text.strip() for text in line]) for number, line in lines if any(line)]
+    if len(filled) < 2:
+        raise MerError(path, "has no rows below a header")
+    (_, header), *body = filled
+    for name in columns:
+        if header.count(name) != 1:
+            what = f"needs one column {name!r}; its header is {','.join(header)!r}"
+            raise MerError(path, what)
+    for number, line in body:
+        if len(line) > len(header):
+            what = f"has more cells than the header has names ({len(header)})"
+            raise MerError(f"{path}, row {number}", what)
+        line += [""] * (len(header) - len(line))
+    return [(number, dict(zip(header, line, strict=True))) for number, line in body]
 
 
 def _read_row(where, info, root, cells):
     """Return the Clip of one row of the manifest; ``root`` is the folder that its frames lie in."""
-    name, subject = cells["clip"], cells["subject"]
-    if not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
-        raise MerError(where, f"the clip name {name!r} must be a plain folder name")
-    if not subject:
-        raise MerError(where, "the subject is empty")
-    labels = _read_labels(where, info, cells)
-    if "channels" in info:
-        parts = cells.get("frames", "").split(";")
-        files = [find_inside(root, part.strip(), where) for part in parts]
-        names = tuple(file.relative_to(root).as_posix() for file in files)
-        return Clip(name, subject, labels, root, names, 0, None, 0)
-    folder = find_inside(root, cells.get("frames") or name, where)
     try:
-        names = tuple(path.name for path in list_frames(folder, root))
+        row = Cells.model_validate({key: text for key, text in cells.items() if text})
+    except ValidationError as error:
+        raise MerError(where, explain(error)) from None
+    if row.clip in (".", "..") or re.search(r"[/\\:\0]", row.clip):
+        raise MerError(where, f"the clip name {row.clip!r} must be a plain folder name")
+    labels = _read_labels(where, info, cells)
+    if info.get("channels"):
+        files = [find_inside(root, part.strip(), where) for part in row.frames.split(";")]
+        names = tuple(file.relative_to(root).as_posix() for file in files)
+        return Clip(row.clip, row.subject, labels, root, names, 0, None, 0)
+    folder = find_inside(root, row.frames or row.clip, where)
+    try:
+        names = tuple(path.name for path in list_frames(folder))
     except MerError as error:
         raise error.seen_from(where) from None
-    onset, apex, offset = (
-        _read_number(where, cells, key, int) for key in ("onset", "apex", "offset")
-    )
-    onset, offset = 0 if onset is None else onset, len(names) - 1 if offset is None else offset
-    if (
-        not 0 <= onset < offset - 1
-        or offset >= len(names)
-        or (apex is not None and not onset < apex < offset)
-    ):
-        raise MerError(
-            where,
-            f"onset {onset}, apex {apex if apex is not None else '(empty)'}, offset "
-            f"{offset} must satisfy "
-            f"0 <= onset < apex < offset < {len(names)} (the number of frames)",
-        )
-    boxes = read_boxes(where, cells.get("box", ""), info["views"])
-    fps = _read_number(where, cells, "fps", float)
-    if fps is not None and not 0 < fps < 1e6:
-        raise MerError(
-            where, f"fps is {fps}, but must be above 0 (leave it empty if it is not known)"
-        )
-    return Clip(name, subject, labels, folder, names, onset, apex, offset, fps, boxes)
+    last = len(names) - 1
+    onset, offset = row.onset or 0, last if row.offset is None else row.offset
+    apex = onset + 1 if row.apex is None else row.apex
+    if not 0 <= onset < apex < offset <= last:
+        keys = f"onset {onset}, apex {row.apex}, offset {offset}"
+        what = f"must satisfy 0 <= onset < apex < offset < {len(names)} (the number of frames)"
+        raise MerError(where, f"{keys} {what}")
+    boxes = read_boxes(where, row.box, info["views"])
+    keys = onset, row.apex, offset
+    return Clip(row.clip, row.subject, labels, folder, names, *keys, row.fps, boxes)
 
 
 def _read_labels(where, info, cells):
@@ -517,23 +435,11 @@ def _read_labels(where, info, cells):
         return None
     for label, text in zip(info["labels"], texts, strict=True):
         if text not in ("0", "1"):
-            raise MerError(
-                where, f"{label.lower()} is {text!r}, but must be 0 or 1 (all empty: not labelled)"
-            )
+            what = f"{label.lower()} is {text!r}, but must be 0 or 1 (all empty: not labelled)"
+            raise MerError(where, what)
     if info["exclusive"] and texts.count("1") != 1:
         raise MerError(where, "exactly one label must be 1 in a set of exclusive labels")
     return tuple(map(int, texts))
-
-
-def _read_number(where, cells, name, kind):
-    """Return a cell as a number, or None where it is empty."""
-    text = cells.get(name, "")
-    try:
-        return kind(text) if text else None
-    except ValueError:
-        raise MerError(
-            where, f"{name} is {text!r}, but must be a {'whole ' * (kind is int)}number"
-        ) from None
 
 
 def read_boxes(where, text, views):
@@ -544,21 +450,11 @@ def read_boxes(where, text, views):
         return None
     try:
         boxes = tuple(tuple(int(value) for value in part.split()) for part in text.split(";"))
-        if len(boxes) != views or any(
-            len(box) != 4 or box[0] >= box[2] or box[1] >= box[3] for box in boxes
-        ):
-            raise ValueError
+        sides = [min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
     except ValueError:
-        raise MerError(
-            where,
-            f"box is {text!r}, but must be 'x0 y0 x1 y1' for each of {views} views, "
-            "separated by ';'",
-        ) from None
-    for x0, y0, x1, y1 in boxes:
-        if min(x1 - x0, y1 - y0) < SMALLEST:
-            raise MerError(
-                where,
-                f"box is {text!r}, {x1 - x0} x {y1 - y0} px, but no face is smaller than "
-                f"{SMALLEST} px",
-            )
+        boxes = sides = ()
+    if len(boxes) != views or min(sides) < SMALLEST:
+        what = f"must be 'x0 y0 x1 y1' for each of {views} views, separated by ';'"
+        what += f", and no face is smaller than {SMALLEST} px"
+        raise MerError(where, f"box is {text!r}, but {what}")
     return boxes

@@ -1,7 +1,5 @@
-"""Where a face is: the square box around it, as crops and the manifest have it.
-
-From raw frames to face crops: separate the two views, find one box per sequence and view, crop
-every frame with it.
+"""From raw frames to face crops: separate the views, find one box per clip and view, crop every
+frame with it.
 """
 
 from itertools import chain
@@ -13,7 +11,17 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-FACE_CENTRE = 0.88  # how far below the top of the hair a face has its centre, in widths of the head
+FACE_CENTRE = 0.88  # the centre of a face below the top of the hair, in widths of the head
+# The challenge entry's fallback box (0, 400, 1200, 1600) in its 1200 x 1600 px views: a square as
+# wide as the view, its centre at these shares of width and height.
+FALLBACK = (0.5, 0.625)
+NECK = 0.5  # share of the head's width below which a silhouette ends in a chin, not in a neck
+CUT_OUT = 1.6  # at most this many widths of a face without neck does its box span
+# the oval of a face in its crop: centre x, centre y, half width, half height, shares of its side
+OVAL = (0.5, 0.47, 0.485, 0.625)
+STEPS = (8, 4, 2)  # times that a JPEG can be made smaller while it is decoded
+OUTLINE = 256  # px of a view's shorter side that are enough to see the head's outline
+FLAT = 0.3  # share of the median texture inside the oval below which there is nothing to follow
 
 
 def square_box(x, y, side, width, height):
@@ -27,9 +35,7 @@ def square_box(x, y, side, width, height):
 
 
 def format_boxes(boxes):
-    """Return boxes (x0, y0, x1, y1) px, one per view, as the manifest's column ``box`` holds
-    them.
-    """
+    """Return boxes (x0, y0, x1, y1) px, one per view, as the manifest's column ``box``."""
     return "; ".join(" ".join(str(int(value)) for value in box) for box in boxes)
 
 
@@ -44,27 +50,14 @@ def frame_head(mask):
     return (columns[0] + columns[-1] + 1) / 2, top + FACE_CENTRE * side, side
 
 
-# The challenge entry's fallback box (0, 400, 1200, 1600) in its 1200 x 1600 px views: a square as
-# wide as the view, its centre at these shares of width and height.
-FALLBACK = (0.5, 0.625)
-NECK = 0.5  # share of the head's width below which a silhouette ends in a chin, not in a neck
-CUT_OUT = 1.6  # at most this many widths of a face without neck does its box span
-# the oval of a face in its crop: centre x, centre y, half width, half height, shares of its side
-OVAL = (0.5, 0.47, 0.485, 0.625)
-STEPS = (8, 4, 2)  # times that a JPEG can be made smaller while it is decoded
-OUTLINE = 256  # px of a view's shorter side that are enough to see the head's outline
-FLAT = 0.3  # share of the median texture inside the oval below which there is nothing to follow
-
-
 def split_views(raw, views=2):
     """Cut raw frames (T, H, W) into views (V, T, H, W // V), which share their memory: left is
     [0, W // 2), right starts at W // 2; an odd last column is dropped.
     """
     width = raw.shape[-1] // views
     if width == 0:
-        raise MerError(
-            f"frames are {raw.shape[-1]} px wide and cannot hold {views} views side by side"
-        )
+        what = f"frames are {raw.shape[-1]} px wide and cannot hold {views} views side by side"
+        raise MerError(what)
     side_by_side = raw[..., : views * width].reshape(*raw.shape[:-1], views, width)
     return np.moveaxis(side_by_side, -2, 0)
 
@@ -91,30 +84,17 @@ def silhouette(frame, tolerance=24):
 
 
 def find_box(frame, enlarge=1.0):
-    """Find the face's square box (x0, y0, x1, y1) in px on one frame (H, W) of one view, by its
-    silhouette.
+    """Find the face's square box (x0, y0, x1, y1) px on one frame (H, W) of one view: as wide as
+    the head's silhouette times ``enlarge``, below the hair, inside the frame.
 
-    The head's width gives the scale: a square of that width times ``enlarge``, centred on the head,
-    which starts below the hair. Without a plain background or a plausible head the challenge's
-    fallback box is returned. A silhouette without a neck is a face cut out: its box
-    holds all of it. The box is moved, and if need be made smaller, until it lies inside the frame.
+    A face cut out, without a neck, is held whole. Without a plain background or a plausible head
+    the challenge's fallback box is returned.
     """
-    return _frame_head(_find_head(frame), frame.shape, enlarge)
-
-
-def _frame_head(head, shape, enlarge):
-    """Return the square box of a head (x, y, side), or the fallback box where there is None."""
-    height, width = shape
-    if head is None:
-        return square_box(FALLBACK[0] * width, FALLBACK[1] * height, width, width, height)
-    x, y, side = head
-    return square_box(x, y, side * enlarge, width, height)
+    return locate([frame], enlarge=enlarge)[0][0]
 
 
 def _find_head(frame):
-    """Return the centre and the width (x, y, side) px of the head before a plain background, or
-    None.
-    """
+    """Return a head's centre and width (x, y, side) px before a plain background, or None."""
     step = max(1, min(frame.shape) // OUTLINE)
     height, width = (side // step for side in frame.shape)
     if step > 1:
@@ -139,37 +119,29 @@ def crop(frames, box, size):
     """Cut ``box`` out of frames (..., H, W) and resize to (..., size, size) uint8; one box for all
     keeps motion comparable.
     """
-    x0, y0, x1, y1 = box
     _check_box(box, *frames.shape[-2:])
+    x0, y0, x1, y1 = box
     part = frames[..., y0:y1, x0:x1]
     mode = cv2.INTER_AREA if min(part.shape[-2:]) > size else cv2.INTER_CUBIC
-    flat = [
-        cv2.resize(frame, (size, size), interpolation=mode)
-        for frame in part.reshape(-1, *part.shape[-2:])
-    ]
-    return np.stack(flat).reshape(*frames.shape[:-2], size, size)
+    flat = part.reshape(-1, *part.shape[-2:])
+    small = [cv2.resize(frame, (size, size), interpolation=mode) for frame in flat]
+    return np.stack(small).reshape(*frames.shape[:-2], size, size)
 
 
 def _check_box(box, height, width):
     x0, y0, x1, y1 = box
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise MerError(
-            f"the crop box {tuple(box)} does not lie inside the {width} x {height} px view"
-        )
+        what = f"the crop box {tuple(box)} does not lie inside the {width} x {height} px view"
+        raise MerError(what)
 
 
 def crop_flow(flow, box, size):
-    """Bring a flow field (2, H, W) in px of the view into the crop: (2, size, size) in px of the
-    crop.
-    """
+    """Bring flow (2, H, W) in px of the view into the crop: (2, size, size) in px of the crop."""
     x0, y0, x1, y1 = box
-    part = [
-        cv2.resize(plane[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR)
-        for plane in flow
-    ]
-    return (
-        np.stack(part) * np.array([size / (x1 - x0), size / (y1 - y0)], np.float32)[:, None, None]
-    )
+    planes = flow[:, y0:y1, x0:x1]
+    small = [cv2.resize(plane, (size, size), interpolation=cv2.INTER_LINEAR) for plane in planes]
+    scale = np.array([size / (x1 - x0), size / (y1 - y0)], np.float32)
+    return np.stack(small) * scale[:, None, None]
 
 
 def locate(first, clip=None, enlarge=1.0):
@@ -179,10 +151,15 @@ def locate(first, clip=None, enlarge=1.0):
     if clip is not None and clip.boxes:
         return clip.boxes, "manifest"
     heads = [_find_head(view) for view in first]
-    boxes = tuple(
-        _frame_head(head, view.shape, enlarge) for head, view in zip(heads, first, strict=True)
-    )
-    return boxes, "fallback" if None in heads else "silhouette"
+    boxes = []
+    for head, view in zip(heads, first, strict=True):
+        height, width = view.shape
+        if head is None:
+            x, y, side = FALLBACK[0] * width, FALLBACK[1] * height, width
+        else:
+            x, y, side = head[0], head[1], head[2] * enlarge
+        boxes.append(square_box(x, y, side, width, height))
+    return tuple(boxes), "fallback" if None in heads else "silhouette"
 
 
 def find_boxes(views, clip=None, enlarge=1.0):
@@ -207,35 +184,34 @@ def crop_places(clip, views, places, frames=None):
     JPEGs much larger than a crop needs are made smaller while they are decoded. How much depends on
     the one place and the clip alone, so that what else is asked for changes no bit.
     """
-    given = frames is not None
-    if isinstance(frames, np.ndarray):
-        frames = np.moveaxis(frames, 1, 0)
-    elif not given:
+    on_disk = frames is None
+    if on_disk:
         frames = (split_views(raw, views) for raw in iterate_frames(clip))
+    elif isinstance(frames, np.ndarray):
+        frames = np.moveaxis(frames, 1, 0)
     crops = [[] for _ in places]
     try:
         first = next(frames := iter(frames))
-        boxes = [find_boxes(first[:, None], clip, enlarge) for _, enlarge in places]
-        wanted = [(size, box) for (size, _), box in zip(places, boxes, strict=True)]
-        steps = [1 if given else _choose_step(clip, first, *pair) for pair in wanted]
+        boxes = [locate(first, clip, enlarge)[0] for _, enlarge in places]
+        sizes = [size for size, _ in places]
+        wanted = list(zip(sizes, boxes, strict=True))
+        steps = [_choose_step(clip, first, *pair) if on_disk else 1 for pair in wanted]
         for step in sorted(set(steps)):
-            if step == 1:
-                film = chain([first], frames)
-            else:
+            film = chain([first], frames)
+            if step > 1:
                 film = (split_views(raw, views) for raw in iterate_frames(clip, step))
-            for pair in film:
-                for (size, box), one, kept in zip(wanted, steps, crops, strict=True):
-                    if one == step:
-                        kept.append(_crop_views(pair, box, size, step))
+            for frame in film:
+                for k, (size, box) in enumerate(wanted):
+                    if steps[k] == step:
+                        crops[k].append(_crop_views(frame, box, size, step))
     except MerError as error:
         raise error.seen_from(f"clip {clip.name}") from None
-    return [(np.stack(kept, 1), box) for kept, box in zip(crops, boxes, strict=True)]
+    return [(np.stack(views, 1), box) for views, box in zip(crops, boxes, strict=True)]
 
 
 def _choose_step(clip, first, size, boxes):
     """Return how many times smaller (1, 2, 4, 8) a clip of JPEGs may be decoded, so that the boxes,
     found on its first frame (V, H, W), still have ``size`` px and the views part where they should.
-    The boxes are rounded then: a crop moves by half a pixel at most, always by the same.
     """
     for box in boxes:
         _check_box(box, *first.shape[1:])
@@ -247,22 +223,20 @@ def _choose_step(clip, first, size, boxes):
 
 
 def _crop_views(frame, boxes, size, step):
-    """Crop the views (V, H, W) of one frame, which is ``step`` times smaller than its boxes say."""
-    return [
-        crop(view, tuple(round(side / step) for side in box), size)
-        for view, box in zip(frame, boxes, strict=True)
-    ]
+    """Crop the views (V, H, W) of one frame, which is ``step`` times smaller than its boxes say:
+    rounded, a crop moves by half a pixel at most, always by the same.
+    """
+    boxes = [tuple(round(side / step) for side in box) for box in boxes]
+    return [crop(view, box, size) for view, box in zip(frame, boxes, strict=True)]
 
 
 def face_mask(crops):
     """Return where in crops (V, T, S, S) of a film flow can be believed, a bool mask (V, S, S): an
     oval that cuts the corners off, less what has no texture.
 
-    Flow guesses where a patch looks alike in all directions, and a plain background is such a
-    patch. Texture is the smaller eigenvalue of the structure tensor (Shi and Tomasi 1994) of the
-    film's mean frame, Gaussian of S / 43; it has to reach FLAT times its median inside the oval.
-    Before a background with texture the oval alone is left. Our choice, measured on development
-    sets (notebook 03 shows what it does).
+    Texture is the smaller eigenvalue of the structure tensor (Shi and Tomasi 1994) of the film's
+    mean frame, Gaussian of S / 43; it has to reach FLAT times its median inside the oval. Our
+    choice, measured on development sets (notebook 03 shows what it does).
     """
     side = crops.shape[-1]
     y, x = (np.mgrid[:side, :side] + 0.5) / side

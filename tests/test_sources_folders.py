@@ -1,5 +1,3 @@
-import os
-
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools.importing.challenge import import_challenge
@@ -208,10 +206,6 @@ def test_bad_flow_images_are_named(flow, tmp_path):
         refuse(f"006_1_3.png: .*{message}", *rest)
     path.write_text("not a picture")
     refuse("006_1_3.png: not readable as an image", *rest)
-    path.unlink()
-    draw(tmp_path / "else.png", 9)
-    os.symlink(tmp_path / "else.png", path)
-    refuse("006_1_3.png: is a link that leads out", *rest)
     path.unlink()
     draw(path.with_name("a;b.png"), 9)
     refuse("a;b.png: a flow image's path cannot hold ';'", *rest)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mer_tools.importing.tables import PUBLISHED, need_columns, read_table, write_table
 from mer_utils import LABELS, MerError
-from mer_utils.dataset import UNSAFE, check_name, find_inside, list_frames, read_size
+from mer_utils.dataset import find_inside, list_frames, read_size
 from mer_utils.files import new_folder, write_json
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import format_boxes
@@ -24,6 +24,16 @@ KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
 COLUMNS = ("clip", "subject", *KEYS, "fps", "aus", "box", "frames")
 MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
+
+# in no name: other systems' separators, control characters, what is no UTF-8
+UNSAFE = r"[\\:\0-\x1f\ud800-\udfff]"
+
+
+def check_name(path):
+    """Raise MerError for a path that no text file can hold."""
+    if re.search("[\0-\x1f\ud800-\udfff]", str(Path(path).resolve())):
+        what = "has letters in its path that are no UTF-8 text; rename the folder"
+        raise MerError(f"{str(path)!r}", what)
 
 
 @dataclass(frozen=True)
@@ -161,7 +171,7 @@ def _look_up(source, info, entry):
 def list_entry(source, entry):
     """Return the files of an Entry's frames, in order; MerError names its row or folder."""
     try:
-        return list_frames(source / entry.path, source)
+        return list_frames(source / entry.path)
     except MerError as error:
         raise error.seen_from(entry.where) from None
 
