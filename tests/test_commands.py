@@ -17,7 +17,7 @@ from faces4d.rendering import write_obj
 from mer_tools import __main__ as cli
 from mer_tools.importing.challenge import import_challenge
 from mer_tools.importing.tables import read_table, write_table
-from mer_tools.plan import plan_jobs
+from mer_tools.runner import plan_jobs
 from mer_utils.dataset import open_dataset
 from mer_utils.files import read_json, write_json
 from mer_utils.study import read_suite
