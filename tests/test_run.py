@@ -10,6 +10,7 @@ import mer_utils
 from mer_tools import runner
 from mer_tools.runner import default_out, keep_outputs, read_status, run_suite
 from mer_utils import KERNELS, MerError, cache, files
+from mer_utils.study import read_suite
 
 import cv2
 import nbformat
@@ -443,10 +444,10 @@ def test_pictures_of_given_data_stay_out_of_the_committed_folder_and_apart(tmp_p
     (tmp_path / "e").mkdir()
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "profiles.yml").write_text(yaml.safe_dump(PROFILES))
-    names = []
+    suite, names = read_suite(tmp_path), []
     for profile, data in (("full", ""), ("course", ""), ("full", "d"), ("paper", "d"),
                           ("paper", "e/d"), ("paper", "e/../d")):  # fmt: skip
-        out = default_out(tmp_path, profile, data and str(tmp_path / data))
+        out = default_out(tmp_path, suite, profile, data and str(tmp_path / data))
         names.append(str(out.relative_to(tmp_path)))
     assert names[:2] == ["figures", "artifacts/course/figures"]
     assert names[2].startswith("artifacts/full-d-") and names[3].startswith("artifacts/paper-d-")

@@ -180,8 +180,9 @@ def synth(
 ):
     """Make a dataset of synthetic 4D faces."""
     from faces4d.generate import write_synthetic
+    from mer_tools.runner import count_workers
 
-    write_synthetic(folder, subjects, clips, seed, preset, size, meshes, jobs)
+    write_synthetic(folder, subjects, clips, seed, preset, size, meshes, count_workers(jobs))
     typer.echo(
         f"{folder}: {clips} clips of {subjects} subjects; use it with `mer run --data {folder}`"
     )

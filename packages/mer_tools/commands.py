@@ -159,8 +159,9 @@ def import_obj(
 ):
     """One folder per clip of OBJ or PLY meshes, one per frame: filmed from two sides into DATA."""
     from mer_tools.importing.scans import import_obj
+    from mer_tools.runner import count_workers
 
-    _finish(import_obj(source, data, labels, size, yaw, fov, jobs), data, figures)
+    _finish(import_obj(source, data, labels, size, yaw, fov, count_workers(jobs)), data, figures)
 
 
 @imports.command("frames")
@@ -209,10 +210,11 @@ def import_frames(
 ):
     """Frames in folders, or films (mp4, avi): CASME II, SAMM, SMIC, your own."""
     from mer_tools.importing.recordings import import_frames
+    from mer_tools.runner import count_workers
 
     chosen = _read_pairs(columns, "--columns")
     rest = {"views": views, "numbers": numbers, "copy": copy, "exclusive": not several, "fps": fps}
-    rest |= {"cropped": cropped, "header_row": header_row, "jobs": jobs}
+    rest |= {"cropped": cropped, "header_row": header_row, "jobs": count_workers(jobs)}
     _finish(
         import_frames(source, data, table, folder, chosen, classes or None, **rest), data, figures
     )
@@ -268,8 +270,9 @@ def doctor(
     a look.
     """
     from mer_tools.doctor import examine
+    from mer_tools.runner import count_workers
 
-    report = examine(data, jobs)
+    report = examine(data, count_workers(jobs))
     typer.echo(
         json.dumps(report.to_json(), indent=2, ensure_ascii=False) if as_json else report.table()
     )
@@ -447,6 +450,7 @@ def submit(
     jobs: Jobs = 0,
 ):
     """Answer a dataset's unlabelled clips as the challenge wants it: Id and 0 or 1 per label."""
+    from mer_tools.runner import count_workers
     from mer_tools.submission import answer_clips, write_answers
     from mer_utils.dataset import check_outside, open_dataset
     from mer_utils.prediction import find_weights, load_ensemble
@@ -460,7 +464,7 @@ def submit(
         cache = find_root() / "artifacts" / "cache"
     except MerError:  # outside of the repository: nothing is kept
         cache = None
-    rows = answer_clips(open_dataset(data), ensemble, exclude, cache, jobs)
+    rows = answer_clips(open_dataset(data), ensemble, exclude, cache, count_workers(jobs))
     write_answers(out, rows)
     typer.echo(
         f"weights: {weights}: {len(ensemble.members)} networks, trained on {ensemble.trained_on}"

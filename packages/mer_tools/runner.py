@@ -20,12 +20,13 @@ from mer_utils.files import read_json, sha256, write_bytes, write_json, write_te
 from mer_utils.kernels import PINNED
 from mer_utils.study import (
     FORMATS,
+    OUTPUTS,
     clear_outputs,
     find_place,
     find_root,
-    list_outputs,
+    list_pictures_and_numbers,
     merge,
-    read_outputs,
+    pick_profile,
     read_suite,
 )
 
@@ -33,48 +34,11 @@ import joblib
 import nbformat
 import psutil
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import ConfigDict, ValidationError, create_model
 
 PACKAGES = ("mer_utils", "faces4d", "mer_tools", "mer_course")
 # parameters that `mer run` sets itself
 BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}
-
-
-class Entry(BaseModel, extra="forbid"):
-    """What profiles.yml says of a notebook (see its first lines)."""
-
-    file: str
-    figures: list[str]
-    reads: list[str] = []
-    light: bool = False
-    frames: bool = True
-
-
-class Profile(BaseModel, extra="forbid"):
-    """What profiles.yml says of a profile."""
-
-    out: str | None = None
-    needs_data: bool = False
-    parameters: dict[str, dict] = {}
-
-
-class Suite(BaseModel, extra="forbid"):
-    """notebooks/profiles.yml."""
-
-    notebooks: dict[str, Entry]
-    profiles: dict[str, Profile]
-
-    def pick_profile(self, name):
-        if name not in self.profiles:
-            raise MerError(f"there is no profile {name!r}; choose from {', '.join(self.profiles)}")
-        return self.profiles[name]
-
-    def pick_number(self, text):
-        """Return the number of a notebook given as "05" or "05_training"."""
-        for number, entry in self.notebooks.items():
-            if text in (number, entry.file):
-                return number
-        raise MerError(f"there is no notebook {text!r}; choose from {', '.join(self.notebooks)}")
 
 
 @dataclass(frozen=True)
@@ -83,7 +47,7 @@ class Job:
 
     number: str
     source: Path
-    entry: Entry
+    entry: dict  # what profiles.yml says of it
     parameters: dict  # the whole set, as the notebook will see it
     changed: dict  # those that differ from the notebook's own defaults
     data: str  # fingerprint of the dataset
@@ -99,12 +63,17 @@ class Job:
         return read_json(path) if path.is_file() else {}
 
 
-def load_suite(root):
-    """Return notebooks/profiles.yml as a Suite; MerError says what is wrong in it."""
-    try:
-        return Suite.model_validate(read_suite(root))
-    except ValidationError as error:
-        raise MerError("notebooks/profiles.yml", explain(error)) from None
+def pick_number(suite, text):
+    """Return the number of a notebook given as "05" or "05_training"."""
+    for number, entry in suite["notebooks"].items():
+        if text in (number, entry["file"]):
+            return number
+    raise MerError(f"there is no notebook {text!r}; choose from {', '.join(suite['notebooks'])}")
+
+
+def count_workers(jobs):
+    """Return the number of worker processes that ``--jobs`` means: 0 is one per core."""
+    return jobs or joblib.cpu_count()
 
 
 def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
@@ -114,18 +83,18 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "07.seeds=3"
     or "all.seed=1", ``workers`` the number of processes (0: one a core).
     """
-    root, suite = Path(root), load_suite(root)
-    settings = suite.pick_profile(profile)
-    if settings.needs_data and not data:
+    root, suite = Path(root), read_suite(root)
+    settings = pick_profile(suite, profile)
+    if settings["needs_data"] and not data:
         raise MerError(
             f"the profile {profile} needs --data and the folder of a licensed dataset (see "
             "data/README.md)"
         )
     data = str(Path(data).resolve()) if data else ""
-    paths = {n: root / "notebooks" / f"{e.file}.ipynb" for n, e in suite.notebooks.items()}
+    paths = {n: root / "notebooks" / f"{e['file']}.ipynb" for n, e in suite["notebooks"].items()}
     defaults = {number: _read_defaults(path) for number, path in paths.items()}
     values = {number: {} for number in paths}
-    for target, table in settings.parameters.items():
+    for target, table in settings["parameters"].items():
         for name, value in table.items():
             for number in _find_targets(target, name, defaults, "notebooks/profiles.yml"):
                 values[number][name] = value
@@ -135,7 +104,7 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
         meant = {number: defaults[number] for number in numbers}
         for number in _find_targets(target, name, meant, f"-p {text}"):
             values[number][name] = _parse(value, defaults[number][name])
-    fixed = {"profile": profile, "jobs": workers or joblib.cpu_count()}
+    fixed = {"profile": profile, "jobs": count_workers(workers)}
     fixed |= {"data": data} if data else {}
     jobs, fingerprints = [], {"": "synthetic"}  # synthetic faces follow from the parameters
     for number in numbers:
@@ -148,7 +117,7 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
             from mer_utils.dataset import open_dataset  # OpenCV: `mer status` starts faster so
 
             fingerprints[place] = open_dataset(root / place).fingerprint
-        entry, folder = suite.notebooks[number], find_place(root, profile, place) / number
+        entry, folder = suite["notebooks"][number], find_place(root, profile, place) / number
         job = Job(number, paths[number], entry, parameters, changed, fingerprints[place], folder)
         jobs.append(job)
     return jobs
@@ -158,10 +127,10 @@ def _choose(suite, select, data):
     """Return the numbers of the notebooks to run; on a set of flow images those that can do without
     frames.
     """
-    numbers = list(suite.notebooks) if select is None else select
+    numbers = list(suite["notebooks"]) if select is None else select
     if not data or "channels" not in read_json(Path(data) / "dataset.json"):
         return numbers
-    able = [number for number in numbers if not suite.notebooks[number].frames]
+    able = [number for number in numbers if not suite["notebooks"][number]["frames"]]
     if select is not None and able != numbers:
         needy = next(number for number in numbers if number not in able)
         what = f"notebook {needy} needs frames, and {data} holds flow images"
@@ -224,7 +193,7 @@ def _split_override(text, suite):
     target, name, value = match.groups()
     if name in BY_OPTION:
         raise MerError(f"-p {text}", f"use {BY_OPTION[name]} instead")
-    return target if target == "all" else suite.pick_number(target), name, value
+    return target if target == "all" else pick_number(suite, target), name, value
 
 
 def _parse(text, default):
@@ -254,22 +223,21 @@ def _check_types(notebook, defaults, values):
 
 
 def read_inputs(job):
-    """Return all that a notebook's outputs depend on, as {kind: {name: JSON value}}: code without
-    comments, parameters, data, committed files, versions; no workers or paths.
+    """Return all that a notebook's outputs depend on, as JSON values: code without comments,
+    parameters, data, committed files, versions; no workers or paths.
     """
     root, cells = job.source.parents[1], _read_cells(job.source)
     text = "\n".join(cell.source for cell, _ in cells)
     packages = [name for name in PACKAGES if name in ("mer_utils", "faces4d") or name in text]
-    files = {name: root / name for name in job.entry.reads}
-    process = describe_process()
+    files = {name: root / name for name in job.entry["reads"]}
     return {
-        "cells": {f"notebooks/{job.source.name}": key_of([ast.dump(tree) for _, tree in cells])},
-        "figures": {"the list of its figures": job.entry.figures},
+        "notebook": key_of([[cell.id, ast.dump(tree)] for cell, tree in cells]),
+        "figures": job.entry["figures"],
         "files": {n: sha256(p) if p.is_file() else "missing" for n, p in files.items()},
-        "data": {"the data": job.data},
-        "code": {name: hash_code(name) for name in packages},
         "parameters": {n: v for n, v in job.parameters.items() if n not in BY_OPTION},
-        "versions": {"kernels": process["kernels"], **process["packages"]},
+        "data": job.data,
+        "code": {name: hash_code(name) for name in packages},
+        **describe_process(),
     }
 
 
@@ -282,7 +250,12 @@ def hash_code(package):
 @functools.cache
 def _hash_code(folder, sources):
     files = sorted(folder.rglob("*.py"))
-    return key_of([[path.name, ast.dump(ast.parse(path.read_text("utf-8")))] for path in files])
+    return key_of(
+        [
+            [p.relative_to(folder).as_posix(), ast.dump(ast.parse(p.read_text("utf-8")))]
+            for p in files
+        ]
+    )
 
 
 def find_reasons(job, out=None):
@@ -295,13 +268,25 @@ def find_reasons(job, out=None):
     old, new, reasons = record.get("inputs", {}), read_inputs(job), []
     if old.keys() != new.keys():  # no run, or one of an older version
         return ["never run"]
-    for kind, values in new.items():
-        for name in sorted(old[kind].keys() | values.keys()):
-            before, after = old[kind].get(name), values.get(name)
-            change = f"{before} → {after}" if kind in ("parameters", "versions") else ""
+    words = {
+        "notebook": f"notebooks/{job.source.name} changed",
+        "figures": "its figures in notebooks/profiles.yml changed",
+        "kernels": "kernels: {before} → {after}",
+        "parameters": "parameter {name}: {before} → {after}",
+        "packages": "{name}: {before} → {after}",
+        "code": "{name} changed",
+        "files": "{name} changed",
+        "data": "the data changed",
+    }
+    for kind, sentence in words.items():
+        befores, afters = (
+            inputs[kind] if isinstance(inputs[kind], dict) else {"": inputs[kind]}
+            for inputs in (old, new)
+        )
+        for name in sorted(befores.keys() | afters.keys()):
+            before, after = befores.get(name), afters.get(name)
             if before != after:
-                word = f"parameter {name}" if kind == "parameters" else name
-                reasons.append(f"{word}: {change}" if change else f"{word} changed")
+                reasons.append(sentence.format(name=name, before=before, after=after))
     for name, digest in record["outputs"].items():
         places = [job.folder / name]
         places += [Path(out) / Path(name).name] if out and name.endswith(".png") else []
@@ -316,16 +301,16 @@ def find_reasons(job, out=None):
 def read_status(profile="course", data="", root=None):
     """Yield (notebook, reasons) for each notebook of a profile; no reasons means fresh."""
     root = Path(root or find_root())
-    out = default_out(root, profile, data)
+    out = default_out(root, read_suite(root), profile, data)
     for job in plan_jobs(root, profile, data):
         yield job.name, find_reasons(job, out)
 
 
-def default_out(root, profile, data="", overrides=()):
+def default_out(root, suite, profile, data="", overrides=()):
     """Return where figures go: the profile's ``out`` (committed), but pictures of given data or of
     changed parameters stay in artifacts/.
     """
-    committed = load_suite(root).pick_profile(profile).out
+    committed = pick_profile(suite, profile)["out"]
     place = find_place(root, profile, data and str(Path(data).resolve()))
     if overrides:
         return place / f"figures-{key_of(sorted(overrides))[:8]}"
@@ -355,7 +340,7 @@ def run_suite(
     all made before stays.
     """
     root = Path(root or find_root())
-    suite = load_suite(root)
+    suite = read_suite(root)
     if kind not in FORMATS:
         raise MerError(f"there is no format {kind!r}; choose from {', '.join(FORMATS)}")
     if out:
@@ -364,7 +349,7 @@ def run_suite(
         check_outside(out)
     select = _select(suite, only, start)
     planned = plan_jobs(root, profile, data, overrides, select, jobs)
-    out = Path(out).resolve() if out else default_out(root, profile, data, overrides)
+    out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
     with _one_run(root, profile, data):
         if (kernels := describe_process()["kernels"]) != PINNED:
             made = f"last digits differ from those of {PINNED}, which made the committed figures"
@@ -375,7 +360,7 @@ def run_suite(
         for job in done:
             echo(f"{job.name}: fresh")
             publish(job, out, kind)
-        echo(f"{len(stale)} of {len(planned)} notebooks to run{_estimate(stale)}")
+        echo(f"{len(stale)} of {len(planned)} notebooks to run")
         if done:
             collect(suite, done, out, whole=select is None and not stale)
         for job in _execute_all(stale, reasons, echo):
@@ -386,7 +371,7 @@ def run_suite(
     return [
         {
             "notebook": job.name,
-            "figures": len(job.entry.figures),
+            "figures": len(job.entry["figures"]),
             "fresh": job not in stale,
             **{key: job.record()[key] for key in ("seconds", "headline")},
         }
@@ -397,9 +382,9 @@ def run_suite(
 def _select(suite, only, start):
     if not only and not start:
         return None
-    wanted = {suite.pick_number(text) for text in only} or set(suite.notebooks)
-    first = suite.pick_number(start) if start else ""
-    chosen = [number for number in suite.notebooks if number in wanted and number >= first]
+    wanted = {pick_number(suite, text) for text in only} or set(suite["notebooks"])
+    first = pick_number(suite, start) if start else ""
+    chosen = [number for number in suite["notebooks"] if number in wanted and number >= first]
     if not chosen:
         after = f"{start} comes after {', '.join(sorted(wanted))}"
         raise MerError(f"--only and --from leave no notebook to run: {after}")
@@ -421,17 +406,6 @@ def _one_run(root, profile, data):
     except OSError as error:
         what = f"cannot be written ({error.strerror}); choose a checkout you may write to"
         raise MerError(path, what) from None
-
-
-def _estimate(jobs):
-    """Return the time left as text, from the seconds of earlier runs (their mean where there was
-    none).
-    """
-    known = [seconds for job in jobs if (seconds := job.record().get("seconds"))]
-    left = sum(known) / len(known) * len(jobs) if known else 0
-    if not known:
-        return ""
-    return f" (about {left:.0f} s left)" if left < 90 else f" (about {left / 60:.0f} min left)"
 
 
 def _execute_all(jobs, reasons, echo):
@@ -466,7 +440,7 @@ def _find_lane(job):
     """Return a key that is the same for neighbours that run in one batch: light notebooks, unless
     the user wants one process.
     """
-    several = job.entry.light and job.parameters.get("jobs", 1) > 1
+    several = job.entry["light"] and job.parameters.get("jobs", 1) > 1
     return ("" if several else job.number), several
 
 
@@ -509,20 +483,28 @@ def _execute(job, changed, echo):
         what = "failed: its kernel died, perhaps for want of memory (try --jobs 1)"
         raise MerError(f"{job.name} {what}; {where}") from None
     seconds = round(time.perf_counter() - began, 1)
-    figures, results, headline = read_outputs(job.folder)
-    missing = ", ".join(name for name in job.entry.figures if name not in figures)
+    figures, results, headline = _read_outputs(job.folder)
+    missing = ", ".join(name for name in job.entry["figures"] if name not in figures)
     if missing:
         what = f"ran, but did not make {missing} listed in notebooks/profiles.yml"
         raise MerError(f"{job.name} {what}; {where}")
     for line in _read_notices(executed):
         echo(f"{job.name}: {line}")
-    outputs = {p.relative_to(job.folder).as_posix(): sha256(p) for p in list_outputs(job.folder)}
+    paths = [*list_pictures_and_numbers(job.folder), *sorted(job.folder.glob("*.safetensors"))]
+    outputs = {p.relative_to(job.folder).as_posix(): sha256(p) for p in paths}
     record = {"inputs": inputs, "outputs": outputs, "seconds": seconds, "headline": headline}
     if read_inputs(job) != inputs:
         echo(f"{job.name}: its code was edited while it ran: it will run again")
         record["unfinished"] = True
     write_json(path, {**record, "figures": figures, "results": results})
     echo(f"{job.name}: done in {seconds:.1f} s")
+
+
+def _read_outputs(folder):
+    """Return what a notebook left: (figures {name: {caption, alt}}, results dict, headline)."""
+    figures, results, headline = (folder / name for name in OUTPUTS)
+    text = headline.read_text(encoding="utf-8").strip() if headline.is_file() else ""
+    return *(read_json(path) if path.is_file() else {} for path in (figures, results)), text
 
 
 def _read_notices(executed):
@@ -540,7 +522,7 @@ def _escape(path):
 
 def publish(job, out, kind="png"):
     """Copy a notebook's figures to ``out``, leaving alone those that are the same already."""
-    for name in (f"{name}.{end}" for name in job.entry.figures for end in {"png", kind}):
+    for name in (f"{name}.{end}" for name in job.entry["figures"] for end in {"png", kind}):
         target, source = Path(out) / name, job.folder / "figures" / name
         if not target.is_file() or sha256(target) != sha256(source):
             write_bytes(target, source.read_bytes())
@@ -566,7 +548,7 @@ def collect(suite, jobs, out, whole):
                 "notebook": job.source.name,
                 "parameters": inputs["parameters"],
                 "data": dataset and {key: dataset[key] for key in ("name", "fingerprint")},
-                "kernels": inputs["versions"]["kernels"],
+                "kernels": inputs["kernels"],
                 "sha256": record["outputs"][f"figures/{name}.png"],
             }
     paths = [Path(out) / f"{name}.json" for name in ("figures", "results")]
@@ -581,7 +563,7 @@ def collect(suite, jobs, out, whole):
     if datasets:
         results.pop("data", None)
         results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
-    names = [name for entry in suite.notebooks.values() for name in entry.figures]
+    names = [name for entry in suite["notebooks"].values() for name in entry["figures"]]
     figures = {name: figures[name] for name in names if name in figures}
     write_json(paths[0], figures)
     write_json(paths[1], results)
