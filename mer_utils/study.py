@@ -7,11 +7,12 @@ import math
 from functools import cached_property
 from pathlib import Path
 
-from mer_utils import MerError
+from mer_utils import MerError, explain
 from mer_utils.cache import key_of
-from mer_utils.files import read_json, write_bytes, write_json, write_text
+from mer_utils.files import write_bytes, write_json, write_text
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 DPI = 150
 FORMATS = ("png", "pdf", "svg")  # each figure is kept in all of them
@@ -33,27 +34,50 @@ def find_root(start=None):
     )
 
 
-def read_suite(root):
-    """Read notebooks/profiles.yml: ``notebooks`` {"03": {file, figures}} and ``profiles`` {"full":
-    {parameters}}.
+class Entry(BaseModel, extra="forbid"):
+    """What profiles.yml says of a notebook (see its first lines)."""
+
+    file: str
+    figures: list[str]
+    reads: list[str] = []
+    light: bool = False
+    frames: bool = True
+
+
+class Profile(BaseModel, extra="forbid"):
+    """What profiles.yml says of a profile: ``parameters`` {"03" or "all": {name: value}},
+    and ``out``, where its figures are committed.
     """
+
+    out: str | None = None
+    needs_data: bool = False
+    parameters: dict[str, dict] = {}
+
+
+class Suite(BaseModel, extra="forbid"):
+    """notebooks/profiles.yml, its numbers quoted."""
+
+    notebooks: dict[str, Entry]
+    profiles: dict[str, Profile]
+
+
+def read_suite(root):
+    """Read notebooks/profiles.yml as the dict of a Suite; MerError says what is wrong in it."""
     path = Path(root) / "notebooks" / "profiles.yml"
     try:
-        suite = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).model_dump()
+    except ValidationError as error:
+        raise MerError(path, explain(error)) from None
     except (OSError, yaml.YAMLError) as error:
         raise MerError(path, f"not readable as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(suite, dict) or not all(
-        isinstance(suite.get(key), dict) for key in ("notebooks", "profiles")
-    ):
-        raise MerError(path, "needs the mappings 'notebooks' and 'profiles'")
-    for number, entry in suite["notebooks"].items():
-        if (
-            not isinstance(number, str)
-            or not isinstance(entry, dict)
-            or not {"file", "figures"} <= set(entry)
-        ):
-            raise MerError(path, f"notebook {number!r} needs a quoted number, 'file' and 'figures'")
-    return suite
+
+
+def pick_profile(suite, name):
+    """Return a profile's settings from profiles.yml, or raise MerError with the names there are."""
+    if name not in suite["profiles"]:
+        names = ", ".join(suite["profiles"])
+        raise MerError(f"there is no profile {name!r}; choose from {names}")
+    return suite["profiles"][name]
 
 
 def find_place(root, profile, data=""):
@@ -78,10 +102,7 @@ def open_study(notebook, params):
     and results of this notebook and profile are forgotten, so that what stands there afterwards
     comes from this run. Raises MerError for an unknown notebook or profile.
     """
-    from mer_utils.plots import (
-        set_style,
-        show_figures_so,  # Matplotlib: `mer` reads this file too
-    )
+    from mer_utils.plots import set_style, show_figures_so  # `mer` needs no Matplotlib
 
     study = Study(notebook, {key: params[key] for key in DEFAULTS if key in params})
     clear_outputs(study.dir)
@@ -99,18 +120,13 @@ class Study:
     def __init__(self, notebook, params):
         self.root = find_root()
         self.params = DEFAULTS | params
-        self.profile, self.seed, self.jobs = (
-            self.params[key] for key in ("profile", "seed", "jobs")
-        )
+        self.profile, self.seed, self.jobs = map(self.params.get, ("profile", "seed", "jobs"))
         suite = read_suite(self.root)
+        pick_profile(suite, self.profile)
         if notebook not in suite["notebooks"]:
+            known = ", ".join(suite["notebooks"])
             raise MerError(
-                f"notebooks/profiles.yml lists no notebook {notebook!r}; it knows "
-                f"{', '.join(suite['notebooks'])}"
-            )
-        if self.profile not in suite["profiles"]:
-            raise MerError(
-                f"there is no profile {self.profile!r}; choose from {', '.join(suite['profiles'])}"
+                f"notebooks/profiles.yml lists no notebook {notebook!r}; it knows {known}"
             )
         self.notebook = notebook
         self.figure_names = suite["notebooks"][notebook]["figures"]
@@ -144,19 +160,11 @@ class Study:
         fingerprint = (
             key_of(data.info) if data.synthetic and not self.params["data"] else data.fingerprint
         )
-        counts = {"clips": len(data), "subjects": len(data.subjects)}
-        about = {
-            "name": data.name,
-            "synthetic": data.synthetic,
-            "given": bool(self.params["data"]),
-            **counts,
-        }
-        self.result(data={**about, "fingerprint": fingerprint})
-        parts = [
-            f"profile {self.profile}",
-            f"seed {self.seed}",
-            f"{data.name}: {len(data)} clips, {len(data.subjects)} subjects",
-        ]
+        about = {"name": data.name, "synthetic": data.synthetic, "given": bool(self.params["data"])}
+        about |= {"clips": len(data), "subjects": len(data.subjects), "fingerprint": fingerprint}
+        self.result(data=about)
+        counts = f"{data.name}: {len(data)} clips, {len(data.subjects)} subjects"
+        parts = [f"profile {self.profile}", f"seed {self.seed}", counts]
         return " · ".join(parts + [SYNTHETIC_LINE] * data.synthetic)
 
     def path(self, name):
@@ -183,10 +191,8 @@ class Study:
         for kind in FORMATS:
             write_bytes(self.dir / "figures" / f"{name}.{kind}", draw_bytes(fig, kind, DPI))
         self._figures[name] = {"caption": caption, "alt": alt}
-        write_json(
-            self.dir / "figures.json",
-            {key: self._figures[key] for key in self.figure_names if key in self._figures},
-        )
+        shown = {key: self._figures[key] for key in self.figure_names if key in self._figures}
+        write_json(self.dir / "figures.json", shown)
         show(fig, caption, alt)
 
     def result(self, **values):
@@ -203,34 +209,18 @@ class Study:
         write_text(self.dir / "headline.txt", text + "\n")
 
 
-def list_outputs(folder):
-    """Return the files that a notebook made in its folder by the helpers of Study, and trained
-    weights.
-    """
-    folder = Path(folder)
-    return [*_list_pictures_and_numbers(folder), *sorted(folder.glob("*.safetensors"))]
-
-
 def clear_outputs(folder):
     """Forget a notebook's earlier figures and numbers; weights stay until there are better ones."""
-    for path in _list_pictures_and_numbers(Path(folder)):
+    for path in list_pictures_and_numbers(folder):
         path.unlink()
 
 
-def _list_pictures_and_numbers(folder):
+def list_pictures_and_numbers(folder):
+    """Return the files that the helpers of Study made in a notebook's folder."""
     return [
         *sorted(path for kind in FORMATS for path in folder.glob(f"figures/*.{kind}")),
         *(folder / name for name in OUTPUTS if (folder / name).is_file()),
     ]
-
-
-def read_outputs(folder):
-    """Return what a notebook left in its folder: (figures {name: {caption, alt}}, results dict,
-    headline text).
-    """
-    figures, results, headline = (Path(folder) / name for name in OUTPUTS)
-    text = headline.read_text(encoding="utf-8").strip() if headline.is_file() else ""
-    return *(read_json(path) if path.is_file() else {} for path in (figures, results)), text
 
 
 def draw_bytes(fig, kind="png", dpi=DPI):
@@ -239,21 +229,11 @@ def draw_bytes(fig, kind="png", dpi=DPI):
     """
     from matplotlib import rc_context
 
-    absent = {
-        "png": ("Software",),
-        "pdf": ("Creator", "Producer", "CreationDate"),
-        "svg": ("Date",),
-    }
+    absent = {"png": ["Software"], "pdf": ["Creator", "Producer", "CreationDate"], "svg": ["Date"]}
+    options = {"metadata": dict.fromkeys(absent[kind]), "facecolor": "white", "bbox_inches": None}
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "mer"}):
-        fig.savefig(
-            buffer,
-            format=kind,
-            dpi=dpi,
-            metadata=dict.fromkeys(absent[kind]),
-            facecolor="white",
-            bbox_inches=None,
-        )
+        fig.savefig(buffer, format=kind, dpi=dpi, **options)
     return buffer.getvalue()
 
 

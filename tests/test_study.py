@@ -3,14 +3,14 @@
 import json
 
 from faces4d import generate
-from mer_utils import MerError, study
+from mer_utils import MerError
 from mer_utils.files import sha256
 from mer_utils.study import SYNTHETIC_LINE, find_root, open_study, read_suite
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from test_run import PROFILES, make_suite
+from test_run import make_suite
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def test_the_banner_says_what_is_measured_and_warns_of_synthetic_faces(root, cap
     info.write_text(info.read_text().replace('"synthetic": false', '"synthetic": true'))
     calls = []
     monkeypatch.setattr(
-        generate, "ensure_synthetic", lambda *args: calls.append(args) or root / "data" / "tiny"
+        generate,
+        "ensure_synthetic",
+        lambda *args, **_: calls.append(args) or root / "data" / "tiny",
     )
     open_study("01", {"subjects": 4, "clips": 9, "jobs": 2})
     assert capsys.readouterr().out.endswith(f"2 subjects · {SYNTHETIC_LINE}\n")
@@ -64,31 +66,30 @@ def test_results_merge_and_are_rounded(root):
 def test_a_figure_is_saved_with_its_texts_in_bytes_that_depend_on_it_alone(root):
     opened = open_tiny()
     opened.figure(draw([1, 2]), "fig01_b", "caption b", "alt b")
-    fig = draw([2, 1])
-    opened.figure(fig, "fig01_a", "caption a", "alt a")
+    digests = []
+    for _ in range(2):
+        opened.figure(draw([2, 1]), "fig01_a", "caption a", "alt a")
+        paths = sorted((opened.dir / "figures").glob("fig01_a.*"))
+        digests.append({path.suffix: sha256(path) for path in paths})
+    assert digests[0] == digests[1] and list(digests[0]) == [".pdf", ".png", ".svg"]
+    pdf, png, svg = (path.read_bytes() for path in paths)
+    assert pdf.startswith(b"%PDF") and b"Software" not in png and b"<svg" in svg
     assert list(json.loads((opened.dir / "figures.json").read_text())) == ["fig01_a", "fig01_b"]
-    path = opened.dir / "figures" / "fig01_a.png"
-    before = sha256(path)
-    opened.figure(draw([2, 1]), "fig01_a", "caption a", "alt a")
-    assert sha256(path) == before and b"Software" not in path.read_bytes()
     with pytest.raises(MerError, match="declares no figure 'fig02_a'"):
-        opened.figure(fig, "fig02_a", "caption", "alt")
+        opened.figure(draw([1]), "fig02_a", "caption", "alt")
     with pytest.raises(MerError, match="needs a caption and a text alternative"):
-        opened.figure(fig, "fig01_a", "caption", " ")
+        opened.figure(draw([1]), "fig01_a", "caption", " ")
 
 
 def test_opening_again_forgets_earlier_outputs(root):
     opened = open_tiny()
     opened.figure(draw([1]), "fig01_a", "caption", "alt")
     opened.headline("text")
-    assert study.read_outputs(opened.dir)[2] == "text"
+    assert (opened.dir / "headline.txt").read_text() == "text\n"
     again = open_tiny()
-    figures, results, headline = study.read_outputs(again.dir)
-    assert (
-        (figures, headline) == ({}, "")
-        and list(results) == ["data"]
-        and not list(again.dir.glob("figures/*"))
-    )
+    names = [path.name for path in again.dir.rglob("*") if path.is_file()]
+    assert names == ["results.json"]
+    assert list(json.loads((again.dir / "results.json").read_text())) == ["data"]
 
 
 def test_unknown_names_are_one_sentence(root, tmp_path):
@@ -99,18 +100,5 @@ def test_unknown_names_are_one_sentence(root, tmp_path):
     with pytest.raises(MerError, match=r"no notebooks/profiles\.yml here or above"):
         find_root(tmp_path)
     (root / "notebooks" / "profiles.yml").write_text("notebooks: {01: {file: x}}\nprofiles: {}")
-    with pytest.raises(MerError, match="notebook 1 needs a quoted number"):
+    with pytest.raises(MerError, match=r"notebooks\.1.*: Input should be a valid string"):
         read_suite(root)
-    assert set(PROFILES["profiles"]) == {"course", "full", "paper"}
-
-
-def test_a_figure_is_kept_as_pdf_and_svg_in_bytes_that_depend_on_it_alone(root):
-    opened = open_tiny()
-    digests = []
-    for _ in range(2):
-        opened.figure(draw([2, 1]), "fig01_a", "caption a", "alt a")
-        folder = opened.dir / "figures"
-        digests.append({kind: sha256(folder / f"fig01_a.{kind}") for kind in ("pdf", "svg")})
-    assert digests[0] == digests[1]
-    assert (folder / "fig01_a.pdf").read_bytes().startswith(b"%PDF")
-    assert b"<svg" in (folder / "fig01_a.svg").read_bytes()
