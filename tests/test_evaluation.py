@@ -236,7 +236,7 @@ run_loso(make_toy(clips=96, size=24, subjects=8), LONG, Path(sys.argv[1]), 2)
 """
 
 
-LONG = Recipe(epochs=30, patience=30, inner=2)
+LONG = Recipe(epochs=20, patience=20, inner=2)
 
 
 @pytest.mark.slow

@@ -30,5 +30,5 @@ def test_check_2():
         first += 1
     assert first > 1
     accept(exercises.check_2, first, 0, weights, sigma, figures=1)
-    reject(exercises.check_2, [0, first - 1, first + 1, "two", None], 0, weights, sigma)
+    reject(exercises.check_2, [0, first - 1, first + 1], 0, weights, sigma)
     assert skips(exercises.check_2, 1, 0, np.zeros((len(AUS), 2)), sigma)
