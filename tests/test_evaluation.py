@@ -75,7 +75,8 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
 def test_a_visible_label_is_learned(network, exclusive):
     data = make_toy(clips=60, size=16, exclusive=exclusive)
     rate = 1e-3 if "Apex" in network else 1e-2
-    recipe = Recipe(network=network, epochs=40, inner=2, width=4, dropout=0.2, rate=rate)
+    epochs = 15 if "Apex" in network else 30
+    recipe = Recipe(network=network, epochs=epochs, inner=2, width=4, dropout=0.2, rate=rate)
     # a guess by prevalence scores about 0.4-0.57, one class for all 0.17
     assert run_loso(data, recipe).uf1(data.y)["macro"] > 0.8
 
