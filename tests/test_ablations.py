@@ -3,7 +3,6 @@ the benchmark over several sets on tiny ones.
 """
 
 import ast
-import importlib.util
 import json
 from dataclasses import replace
 from itertools import product
@@ -39,7 +38,7 @@ import nbformat
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
-from toys import make_toy
+from toys import load_benchmark, make_toy
 
 
 def simulate(rng, subjects=16, clips=10, seeds=2, skill=0.7, same=True, labels=3):
@@ -384,11 +383,8 @@ TINY = ("--preset", "bench-v1", "--subjects", "4", "--clips", "8", "--seeds", "2
 @pytest.fixture(scope="session")
 def benchmark():
     """The script as a module, with small frames and training cut short."""
-    spec = importlib.util.spec_from_file_location(
-        "benchmark_replicates", ROOT / "benchmarks" / "replicates.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_benchmark("replicates")
+    module.describe_makers = lambda: {"code": {"generator": "a toy"}}
     module.BASE = replace(module.BASE, epochs=2, inner=2, width=2)
 
     def make_small(parent, subjects, clips, seed, jobs, preset):

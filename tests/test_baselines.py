@@ -1,6 +1,5 @@
 """The peers and plain models, and the benchmark that tunes them."""
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,7 @@ from mer_utils.training import NETWORKS, PlainMember, Recipe, build_network, fli
 import numpy as np
 import pytest
 import torch
-from toys import make_toy, maps
+from toys import load_benchmark, make_toy, maps
 
 ROOT = Path(__file__).parents[1]
 
@@ -194,15 +193,9 @@ def test_plain_models_learn_a_visible_label_from_mirrored_samples_too(name):
         assert run_loso(data, Recipe(network=name, inner=2)).uf1(data.y)["macro"] > 0.8
 
 
-PATH = Path(__file__).parents[1] / "benchmarks" / "tuning.py"
-
-
 @pytest.fixture(scope="module")
 def tuning():
-    spec = importlib.util.spec_from_file_location("benchmark_tuning", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("tuning")
 
 
 def test_draws_lie_in_the_space_and_more_of_them_begin_with_the_same(tuning):
