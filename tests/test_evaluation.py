@@ -262,25 +262,24 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert kept.items() <= times.items()  # not made again
 
 
-PATCHES = {
-    "network": (model, "describe_maps", lambda old: lambda x: 1.01 * old(x)),
-    "loss": (training, "focal_loss", lambda old: lambda *a, **k: 1.01 * old(*a, **k)),
-    "mirroring": (training, "flip", lambda old: lambda x: -old(x)),
-    "rate": (training, "slow_down", lambda old: lambda *a: 1.01 * old(*a)),
-    "stopping": (training, "rate_epoch", lambda old: lambda r, loss, *a: (loss,)),
-    "scale": (evaluation, "fit_scale", lambda old: lambda x: 1.01 * old(x)),
-    "thresholds": (evaluation, "tune_thresholds", lambda old: lambda *a: 1.01 * old(*a)),
-    "answers": (evaluation, "decide", lambda old: lambda *a: 1 - old(*a)),
-    "parts": (evaluation, "split_subjects", lambda old: lambda *a: 1 - old(*a)),
-}
-
-
-@pytest.mark.parametrize("name", PATCHES)
-def test_the_probe_of_folds_notices_a_changed_number(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "name", "change"),
+    [
+        (model, "describe_maps", lambda old: lambda x: 1.01 * old(x)),
+        (training, "focal_loss", lambda old: lambda *a, **k: 1.01 * old(*a, **k)),
+        (training, "flip", lambda old: lambda x: -old(x)),
+        (training, "slow_down", lambda old: lambda *a: 1.01 * old(*a)),
+        (training, "rate_epoch", lambda old: lambda r, loss, *a: (loss,)),
+        (evaluation, "fit_scale", lambda old: lambda x: 1.01 * old(x)),
+        (evaluation, "tune_thresholds", lambda old: lambda *a: 1.01 * old(*a)),
+        (evaluation, "decide", lambda old: lambda *a: 1 - old(*a)),
+        (evaluation, "split_subjects", lambda old: lambda *a: 1 - old(*a)),
+    ],
+)
+def test_the_probe_of_folds_notices_a_changed_number(module, name, change, monkeypatch):
     before = digest_arrays(probe_fold(QUICK))
     assert digest_arrays(probe_fold(QUICK)) == before
-    module, function, change = PATCHES[name]
-    monkeypatch.setattr(module, function, change(getattr(module, function)))
+    monkeypatch.setattr(module, name, change(getattr(module, name)))
     assert digest_arrays(probe_fold(QUICK)) != before
 
 
