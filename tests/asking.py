@@ -24,11 +24,13 @@ def accept(check, *answer, figures=0, says=""):
 
 
 def reject(check, wrong, *rest):
-    """Assert that a check has a hint, and shows nothing, for each wrong answer. A tuple holds all
-    that is answered, anything else is the only answer.
+    """Assert that a check has a hint, and shows nothing, for each wrong answer and for what is no
+    answer at all. A tuple holds all that is answered, anything else is the only answer.
     """
-    for answer in wrong:
-        text, shown = ask(check, *(answer if isinstance(answer, tuple) else (answer,)), *rest)
+    wrong = [answer if isinstance(answer, tuple) else (answer,) for answer in wrong]
+    width = len(wrong[0])
+    for answer in [*wrong, (None,) * width, ("words",) * width]:
+        text, shown = ask(check, *answer, *rest)
         assert text.startswith("Not yet: ") and not shown, (answer, text)
 
 

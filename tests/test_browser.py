@@ -38,10 +38,6 @@ def browser(data, features):
     return Browser(data, features, make_outcome(features), FRONT)
 
 
-def title_of(figure):
-    return figure.texts[0].get_text()
-
-
 def test_hits_misses_and_false_alarms_are_what_they_say(browser, features):
     for k, label in enumerate(features.labels):
         hits, misses, alarms = (browser.select(EVERYBODY, label, each) for each in ANSWERS)
@@ -71,34 +67,23 @@ def test_a_clip_is_read_once_and_only_when_it_is_looked_at(browser, monkeypatch)
     assert titles[0].startswith("onset") and len(titles) == 4
 
 
-def test_the_title_names_label_clip_probability_and_threshold(browser):
-    subject, label, answer = find_some(browser)
-    rows = browser.select(subject, label, answer)
-    title = title_of(browser.draw(subject, label, answer, clip=99))  # beyond the last: the last
+def test_the_title_names_label_clip_probability_and_threshold(browser, data, features):
+    _, label, answer = choice = find_some(browser)
+    rows = browser.select(*choice)
+    values = dict(zip(("subject", "label", "answer"), choice, strict=True)) | {"clip": 99}
+    controls = browser.controls()  # they stay inside what there is
+    assert controls["clamp"](values, "clip")["clip"] == len(rows)
+    assert controls["clamp"](values, "label")["clip"] == 1
+    title = browser.draw(*choice, clip=99).texts[0].get_text()  # beyond the last: the last
     p = browser.outcome.scores[rows[-1], browser.labels.index(label)]
     assert f"{label}, all people: {answer} {len(rows)} of {len(rows)}" in title
     assert browser.features.clips[rows[-1]] in title and f"{p:.2f} against θ = 0.50" in title
-
-
-def test_an_empty_selection_says_so(browser):
     browser.outcome.answers[:] = 0
-    title = title_of(browser.draw(EVERYBODY, browser.labels[0], "hits"))
-    assert title == f"{browser.labels[0]}, all people: no hits"
-    controls = browser.controls()
-    assert controls["clip"][:2] == (1, max(2, *browser.features.y.sum(0)))
-
-
-def test_controls_stay_inside_what_there_is(browser):
-    controls = browser.controls()
-    clamp, (subject, label, answer) = controls["clamp"], find_some(browser)
-    values = {"subject": subject, "label": label, "answer": answer, "clip": 99}
-    last = len(browser.select(subject, label, answer))
-    assert clamp(values, "clip")["clip"] == last and clamp(values, "label")["clip"] == 1
-
-
-def test_exclusive_labels_have_no_thresholds(data, features):
-    browser = Browser(data, features, make_outcome(features, True), FRONT)
-    assert "against" not in title_of(browser.draw(*find_some(browser)))
+    assert browser.controls()["clip"][:2] == (1, max(2, *features.y.sum(0)))
+    title = browser.draw(EVERYBODY, label, "hits").texts[0].get_text()
+    assert title == f"{label}, all people: no hits"
+    exclusive = Browser(data, features, make_outcome(features, True), FRONT)
+    assert "against" not in exclusive.draw(*find_some(exclusive)).texts[0].get_text()
 
 
 def test_flow_images_show_their_maps(features):

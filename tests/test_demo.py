@@ -1,11 +1,10 @@
 """`mer demo` and the clip player that it opens."""
 
-import functools
 import os
 import shutil
 
 from mer_course.demos.player import Player, magnify_motion, push_ends
-from mer_tools.clips import known_views, read_clip
+from mer_tools.clips import read_clip
 from mer_tools.demo import write_demo
 from mer_utils import MerError
 from mer_utils.features import measure_crops
@@ -20,19 +19,33 @@ from nbclient import NotebookClient
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
-    """A repository with nothing in it, as the current folder."""
+def root(tmp_path):
+    """A repository with nothing in it."""
     (tmp_path / "root" / "notebooks").mkdir(parents=True)
     (tmp_path / "root" / "notebooks" / "profiles.yml").write_text("notebooks: {}\nprofiles: {}\n")
-    monkeypatch.chdir(tmp_path / "root")
     return tmp_path / "root"
 
 
-@pytest.fixture
-def call(mer, root, monkeypatch):
-    """Run `mer demo` in the repository."""
+def test_it_writes_a_notebook_that_names_the_clip_and_opens_it(mer, root, data, monkeypatch):
+    clip, started = data.clips[0], []
+    monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
+    monkeypatch.chdir(root.parent)
+    code, _, err = mer("demo", clip.folder)
+    assert code == 1 and "go to the repository's folder first" in err
     monkeypatch.chdir(root)
-    return functools.partial(mer, "demo")
+    code, out, err = mer("demo", clip.folder, "--onset", 1, "--no-open")
+    assert (code, err) == (0, "")
+    path = root / "artifacts" / "demo" / f"{clip.name}.ipynb"
+    first, last = out.splitlines()
+    assert last == f"notebook: {path}"
+    assert first.startswith(f"2 views of 168 x 224 px, {len(clip.names)} frames; crop box: found")
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    player = f"play_clip({str(clip.folder)!r}, onset=1, offset=None, views=2)"
+    assert player in notebook.cells[1].source
+    mer("demo", clip.folder)
+    lab = ["-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(path)]
+    assert [words for _, *words in started] == [lab]
 
 
 @pytest.fixture(scope="module")
@@ -42,45 +55,12 @@ def player(data):
     return Player(clip.name, crops, clip.onset, clip.offset)
 
 
-def read_code(path):
-    return nbformat.read(path, as_version=4).cells[1].source
-
-
-def test_it_writes_a_notebook_that_names_the_clip(call, root, data):
-    clip = data.clips[0]
-    code, out, err = call(clip.folder, "--onset", 1, "--no-open")
-    assert (code, err) == (0, "")
-    path = root / "artifacts" / "demo" / f"{clip.name}.ipynb"
-    first, last = out.splitlines()
-    assert last == f"notebook: {path}"
-    assert first.startswith(f"2 views of 168 x 224 px, {len(clip.names)} frames; crop box: found")
-    nbformat.validate(nbformat.read(path, as_version=4))
-    assert f"play_clip({str(clip.folder)!r}, onset=1, offset=None, views=2)" in read_code(path)
-
-
-def test_it_opens_jupyterlab_in_the_repository(call, root, data, monkeypatch):
-    started = []
-    monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
-    call(data.clips[0].folder)
-    ((_, *words),) = started
-    path = root / "artifacts" / "demo" / f"{data.clips[0].name}.ipynb"
-    assert words == ["-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(path)]
-
-
 def test_clips_of_one_name_keep_their_own_notebooks(root, data, tmp_path):
     clip = data.clips[0]
     other = shutil.copytree(clip.folder, tmp_path / "other" / clip.name)
     paths = [write_demo(root, folder) for folder in (clip.folder, other, clip.folder, other)]
     assert paths[0] == paths[2] != paths[1] == paths[3]
-    assert str(other) in read_code(paths[1]) and len(list(paths[0].parent.iterdir())) == 2
-
-
-def test_views_are_known_for_clips_of_a_dataset_and_meshes(data, tmp_path):
-    assert known_views(data.clips[0].folder) == 2
-    assert known_views(shutil.copytree(data.clips[0].folder, tmp_path / "clip")) is None
-    (tmp_path / "meshes").mkdir()
-    (tmp_path / "meshes" / "1.obj").write_text("v 0 0 0\n")
-    assert known_views(tmp_path / "meshes") == 2
+    assert str(other) in paths[1].read_text() and len(list(paths[0].parent.iterdir())) == 2
 
 
 @pytest.mark.slow
@@ -107,21 +87,15 @@ def test_the_notebook_runs_headless_and_keeps_a_picture(root, data, tmp_path):
         (5, ("--face-model", "none.onnx"), "no such model file"),
     ],
 )
-def test_what_cannot_be_played_is_one_sentence(call, root, frames, options, sentence):
-    folder = root / "clip"
+def test_what_cannot_be_played_is_one_sentence(mer, root, monkeypatch, frames, options, sentence):
+    monkeypatch.chdir(root)
+    if frames is not None:
+        (root / "clip").mkdir()
     for t in range(frames or 0):
-        folder.mkdir(exist_ok=True)
-        cv2.imwrite(str(folder / f"{t}.png"), np.full((64, 48), 50 + t, np.uint8))
-    if frames == 0:
-        folder.mkdir()
-    code, out, err = call(folder, *options, "--no-open")
+        cv2.imwrite(f"clip/{t}.png", np.full((64, 48), 50 + t, np.uint8))
+    code, out, err = mer("demo", root / "clip", *options, "--no-open")
     assert (code, out) == (1, "") and err.startswith("mer: ") and err.count("\n") == 1
     assert sentence in err and not (root / "artifacts").exists()
-
-
-def test_outside_of_the_repository_it_says_where_to_go(mer, data):
-    code, _, err = mer("demo", data.clips[0].folder, "--no-open")
-    assert code == 1 and "go to the repository's folder first" in err
 
 
 def test_a_clip_of_ones_own_is_the_clip_it_was(data):
@@ -148,6 +122,12 @@ def test_every_control_of_the_player_changes_the_picture(player):
     pictures = [paint(player.draw(**{"frame": apex} | change))[0] for change in changes]
     assert len(set(pictures)) == len(pictures)
     assert paint(player.draw(apex))[0] == pictures[0], "the same values, the same bytes"
+    last = player.crops.shape[1] - 1
+    values = {"frame": 3, "onset": 4, "offset": last}
+    assert push_ends(values | {"offset": 2}, "offset")["onset"] == 0
+    assert push_ends(values | {"onset": last - 2, "offset": 5}, "onset")["offset"] == last
+    with pytest.raises(MerError, match="no apex can lie between"):
+        player.draw(3, onset=4, offset=5)
 
 
 def test_the_player_names_what_it_shows_and_keeps_one_scale(player):
@@ -164,16 +144,6 @@ def test_the_player_names_what_it_shows_and_keeps_one_scale(player):
     assert "as filmed" in read(frame=apex, flip_to_onset=True, magnify=5), "the onset is no drawing"
     scales = {text for t in range(last + 1) for text in read(frame=t) if text.startswith("full at")}
     assert len(scales) == 1
-
-
-def test_onset_and_offset_push_one_another(player):
-    last = player.crops.shape[1] - 1
-    values = {"frame": 3, "onset": 4, "offset": last}
-    assert push_ends(values | {"offset": 2}, "offset")["onset"] == 0
-    assert push_ends(values | {"onset": last - 2, "offset": 5}, "onset")["offset"] == last
-    assert push_ends(values, "frame") == values
-    with pytest.raises(MerError, match="no apex can lie between"):
-        player.draw(3, onset=4, offset=5)
 
 
 def test_magnified_motion_goes_where_the_flow_goes():

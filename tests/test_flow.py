@@ -46,14 +46,6 @@ def test_a_known_shift_is_found_with_its_signs(backend):
     np.testing.assert_allclose(inner, (0.8, -0.5), atol=0.2)
 
 
-def test_unknown_backend_and_unequal_frames_are_refused():
-    image = texture().astype(np.uint8)
-    with pytest.raises(MerError, match="dis, dis-half, farneback, tvl1"):
-        compute_flow(image, image, "raft")
-    with pytest.raises(MerError, match="one size"):
-        compute_flow(image, image[:64])
-
-
 @pytest.mark.parametrize("method", ["similarity", "rigid"])
 def test_a_fit_takes_out_head_motion_and_leaves_the_expression(method):
     y, x = np.mgrid[:128, :128].astype(np.float32)
@@ -83,23 +75,6 @@ def test_a_rigid_head_may_turn_out_of_the_picture():
                 for method in ("none", "similarity", "rigid")
             }
             assert left["rigid"] < 0.8 * left["similarity"] < 0.2 * left["none"], left
-
-
-def test_too_little_to_fit_is_no_head_motion():
-    flow = np.full((2, 32, 32), 0.7, np.float32)
-    few = np.zeros((32, 32), bool)
-    few[:3, :5] = True
-    for mask in (few, np.zeros_like(few)):
-        assert not head_motion(flow, "rigid", mask).any()
-    few[:4, :4] = True
-    np.testing.assert_allclose(head_motion(flow, "similarity", few), flow, atol=1e-6)
-
-
-def test_median_removes_a_shift_and_unknown_methods_are_refused():
-    flow = np.full((2, 32, 32), 0.7, np.float32)
-    assert np.abs(compensate(flow, "median")).max() == 0
-    with pytest.raises(MerError, match="unknown"):
-        compensate(flow, "affine")
 
 
 def test_strain_is_what_the_field_does_to_shapes():
@@ -133,3 +108,24 @@ def test_phases_run_onset_apex_and_back():
     assert phase_flow(frames, 0, 1, 2, phases=1).shape == (1, 2, 128, 128)
     length = np.sqrt(flow[:, 0] ** 2 + flow[:, 1] ** 2)
     np.testing.assert_allclose(magnitude(flow), length, rtol=1e-5)
+
+
+def test_too_little_to_fit_is_no_head_motion_and_a_median_removes_a_shift():
+    flow = np.full((2, 32, 32), 0.7, np.float32)
+    few = np.zeros((32, 32), bool)
+    few[:3, :5] = True
+    for mask in (few, np.zeros_like(few)):
+        assert not head_motion(flow, "rigid", mask).any()
+    few[:4, :4] = True
+    np.testing.assert_allclose(head_motion(flow, "similarity", few), flow, atol=1e-6)
+    assert np.abs(compensate(flow, "median")).max() == 0
+
+
+def test_unknown_names_and_unequal_frames_are_refused():
+    image = texture().astype(np.uint8)
+    with pytest.raises(MerError, match="dis, dis-half, farneback, tvl1"):
+        compute_flow(image, image, "raft")
+    with pytest.raises(MerError, match="one size"):
+        compute_flow(image, image[:64])
+    with pytest.raises(MerError, match="unknown"):
+        compensate(np.zeros((2, 32, 32), np.float32), "affine")

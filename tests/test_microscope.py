@@ -82,21 +82,16 @@ def test_every_choice_draws_and_the_title_says_what_is_off(scope):
         title = scope.draw("b", "u", LAYERS[0], off).texts[0].get_text()
         for words in (f"off: {off}", "logits move by up to", "Positive + Surprise"):
             assert words in title
-    for stream in STREAMS:
-        for layer in LAYERS:
-            figure = scope.draw("d", stream, layer)
-            assert "no label" in figure.texts[0].get_text()
-    assert paint(figure)[0] == paint(scope.draw("d", STREAMS[-1], LAYERS[-1]))[0]
+    for stream, layer in zip(STREAMS * 2, LAYERS, strict=False):
+        figure = scope.draw("d", stream, layer)
+        assert "no label" in figure.texts[0].get_text()
+    assert paint(figure)[0] == paint(scope.draw("d", stream, layer))[0]
 
 
-def test_one_view_and_phase_offer_no_view_and_phase_to_switch_off():
+def test_one_view_and_phase_offer_none_to_switch_off_and_a_network_needs_gates():
     parts = make(1, 1).controls()["off"]
     assert not {*VIEW_NAMES, "onset-apex"} & set(parts) and "stream u" in parts
     assert make(1, 1).draw("a", layer=LAYERS[0]).axes
-
-
-def test_a_network_without_gates_is_refused():
     for switches in ({"fusion": "concat"}, {"se": "none"}):
-        network = MicroAttNet(2, 2, 3, 12, **switches)
         with pytest.raises(MerError, match="fusion attention and SE"):
-            Microscope(network, torch.zeros(1, 2, 2, 3, 12, 12), [[0, 0, 1]], "a", LABELS)
+            make(**switches)

@@ -1,4 +1,7 @@
-"""Features small enough to learn in a second, and random maps for a network."""
+"""Features small enough to learn in a second, random maps for a network, and benchmarks to call."""
+
+import importlib.util
+from pathlib import Path
 
 from mer_utils.features import Features
 
@@ -32,3 +35,12 @@ def make_toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0,
 
 def maps(n=4, views=2, phases=2, size=28):
     return torch.randn(n, views, phases, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def load_benchmark(name):
+    """Return a script of ``benchmarks/`` as a module."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

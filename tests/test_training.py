@@ -36,6 +36,20 @@ def test_focal_loss_by_hand():
     torch.testing.assert_close(focal_loss(logits, target, 0.0), plain)
 
 
+@pytest.fixture(scope="module")
+def toy():
+    """Maps and labels to learn from, and other maps to stop on."""
+    data = make_toy()
+    return data.x[:24], data.y[:24], data.x[24:], data.y[24:]
+
+
+def fit(recipe, x, y, x_stop, y_stop):
+    """Return a trained network, its curve, and its scores for the maps it stopped on."""
+    member = NetworkMember(recipe, x.shape[1:], 3, 0)
+    curve = member.fit(x, y, x_stop, y_stop)
+    return member, curve, member.score(x_stop)[0]
+
+
 def test_a_cosine_rate_falls_from_all_to_nearly_nothing():
     recipe = Recipe(schedule="cosine", epochs=4)
     found = [slow_down(recipe, epoch) for epoch in range(4)]
@@ -93,61 +107,45 @@ def test_scale_is_the_root_mean_square_of_each_map():
 
 
 @pytest.mark.parametrize("monitor", ["loss", "precision"])
-def test_the_best_epoch_is_kept_and_waiting_ends(monitor):
-    data = make_toy()
+def test_the_best_epoch_is_kept_and_waiting_ends(monitor, toy):
+    x, y, x_stop, right = toy
     recipe = replace(QUICK, epochs=40, patience=3, rate=5e-2, monitor=monitor)
-    member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
-    # wrong answers: stopping must set in
-    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])
+    member, curve, scores = fit(recipe, x, y, x_stop, 1 - right)  # wrong: stopping must set in
     ran = np.isfinite(curve[:, 1]).sum()
     best = max(range(ran), key=lambda epoch: rate_epoch(recipe, *curve[epoch, 1:]))
     assert ran < 40 and ran - 1 - best == 3
-    assert mean_precision(1 - data.y[24:], member.score(data.x[24:])[0]) == pytest.approx(
-        curve[best, 2], abs=1e-6
-    )
-    reloaded = NetworkMember(member.recipe, data.x.shape[1:], 3, 7).load(member.state())
-    np.testing.assert_array_equal(member.score(data.x)[0], reloaded.score(data.x)[0])
-
-
-def test_the_last_epoch_can_be_kept_instead():
-    data = make_toy()
-    recipe = replace(QUICK, epochs=30, patience=3, rate=5e-2, stop="last")
-    member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
-    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], 1 - data.y[24:])
+    assert mean_precision(1 - right, scores) == pytest.approx(curve[best, 2], abs=1e-6)
+    reloaded = NetworkMember(recipe, x.shape[1:], 3, 7).load(member.state())
+    np.testing.assert_array_equal(scores, reloaded.score(x_stop)[0])
+    # or the last one
+    _, curve, scores = fit(replace(recipe, epochs=20, stop="last"), x, y, x_stop, 1 - right)
     assert np.isfinite(curve).all() and curve[-1, 2] < curve[:, 2].max()
-    last = mean_precision(1 - data.y[24:], member.score(data.x[24:])[0])
-    assert last == pytest.approx(curve[-1, 2], abs=1e-6)
+    assert mean_precision(1 - right, scores) == pytest.approx(curve[-1, 2], abs=1e-6)
 
 
-def test_peeking_keeps_the_epoch_with_the_most_right_answers_of_all():
-    data = make_toy()
+def test_peeking_keeps_the_epoch_with_the_most_right_answers_of_all(toy):
     recipe = replace(QUICK, epochs=12, patience=1, stop="test")
-    member = NetworkMember(recipe, data.x.shape[1:], 3, 0)
-    curve = member.fit(data.x[:24], data.y[:24], data.x[24:], data.y[24:])
+    _, curve, scores = fit(recipe, *toy)
     assert np.isfinite(curve).all()  # no patience
-    right = ((member.score(data.x[24:])[0] >= 0.5) == data.y[24:]).mean()
+    right = ((scores >= 0.5) == toy[3]).mean()
     for epochs in range(1, 13):  # no epoch would have been better
-        other = NetworkMember(replace(recipe, epochs=epochs, stop="last"), data.x.shape[1:], 3, 0)
-        other.fit(data.x[:24], data.y[:24], data.x[24:], data.y[24:])
-        assert ((other.score(data.x[24:])[0] >= 0.5) == data.y[24:]).mean() <= right
+        _, _, other = fit(replace(recipe, epochs=epochs, stop="last"), *toy)
+        assert ((other >= 0.5) == toy[3]).mean() <= right
     answer = torch.tensor([[2.0, -1.0], [0.5, 1.0]])
-    assert (
-        share_right(answer, torch.eye(2)) == 0.75 and share_right(answer, torch.eye(2), True) == 1.0
-    )
+    assert share_right(answer, torch.eye(2)) == 0.75
+    assert share_right(answer, torch.eye(2), True) == 1.0
 
 
-def test_a_loss_that_is_no_number_is_an_error():
-    data = make_toy()
-    member = NetworkMember(QUICK, data.x.shape[1:], 3, 0)
+def test_a_loss_that_is_no_number_is_an_error(toy):
+    x, y, *_ = toy
     with pytest.raises(MerError, match="diverged"):
-        member.fit(data.x, data.y, np.full_like(data.x, np.nan), data.y)
+        fit(QUICK, x, y, np.full_like(x, np.nan), y)
 
 
-WRONG = {"loss": "focl", "network": "ResNet", "views": "both", "fusion": "sum", "monitor": "f1"}
-WRONG |= {"epochs": 0, "inner": 1, "members": 4, "rate": 0.0, "seed": -1}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_a_value_that_is_not_allowed_is_refused_when_it_is_given(name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("loss", "focl"), ("network", "ResNet"), ("epochs", 0), ("members", 4), ("rate", 0.0)],
+)
+def test_a_value_that_is_not_allowed_is_refused_when_it_is_given(name, value):
     with pytest.raises(MerError, match=name):
-        Recipe(**{name: WRONG[name]})
+        Recipe(**{name: value})

@@ -1,0 +1,516 @@
+"""The statistics against slow versions of themselves, swaps by hand and chance; gates that act; and
+the benchmark over several sets on tiny ones.
+"""
+
+import ast
+import json
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+from faces4d.generate import write_synthetic
+from mer_utils import MerError
+from mer_utils import ablations as reader
+from mer_utils.ablations import (
+    KINDS,
+    answer_with_gates,
+    bootstrap,
+    compare,
+    compare_sets,
+    detectable_difference,
+    draw_weights,
+    equivalence_test,
+    holm,
+    load_replicates,
+    permutation_test,
+    read_gates,
+    sign_flip_test,
+    split_spread,
+    spoil_views,
+    t_interval,
+)
+from mer_utils.baselines import NATIVE, recipe_of
+from mer_utils.evaluation import macro_uf1, run_loso
+from mer_utils.features import FrontEnd
+from mer_utils.training import NETWORKS, Recipe
+
+import nbformat
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+from toys import load_benchmark, make_toy
+
+
+def simulate(rng, subjects=16, clips=10, seeds=2, skill=0.7, same=True, labels=3):
+    """Return truth (N, L), two sets of answers (K, N, L) of equal or unequal skill, and subjects
+    (N,).
+    """
+    count = subjects * clips
+    truth = (rng.random((count, labels)) < 0.4).astype(np.uint8)
+
+    def answer(right):
+        return np.where(rng.random((seeds, count, labels)) < right, truth, 1 - truth)
+
+    other = skill if same else skill + 0.2
+    return truth, answer(skill), answer(other), np.repeat(np.arange(subjects), clips)
+
+
+def test_bootstrap_is_the_loop_over_draws():
+    truth, answers, _, subjects = simulate(np.random.default_rng(0), subjects=5, seeds=3)
+    fast = bootstrap(truth, answers, subjects, draws=20, seed=4)
+    rng = np.random.default_rng(4)
+    people, seeds = draw_weights(5, 20, rng).astype(int), draw_weights(3, 20, rng).astype(int)
+    assert (people.sum(1) == 5).all() and (seeds.sum(1) == 3).all()
+    for value, times, picks in zip(fast, people, seeds, strict=True):
+        drawn = np.repeat(np.arange(5), times)
+        rows = np.concatenate([np.flatnonzero(subjects == s) for s in drawn])
+        scores = [macro_uf1(truth[rows], answers[k][rows]) for k in np.repeat(np.arange(3), picks)]
+        assert value == pytest.approx(np.mean(scores))
+    # perfect answers stay perfect whoever is drawn: a label that nobody drawn shows is left out
+    truth = np.array([[1, 0], [1, 0], [1, 1]])
+    assert (bootstrap(truth, truth, np.arange(3), draws=50) == 1).all()
+
+
+def test_permutation_test_is_all_swaps_by_hand():
+    truth, first, second, subjects = simulate(
+        np.random.default_rng(1), subjects=4, clips=5, same=False
+    )
+
+    def difference(swap):
+        taken = np.array(swap)[subjects].astype(bool)[:, None]
+        mixed = np.where(taken, second, first), np.where(taken, first, second)
+        return np.mean(
+            [macro_uf1(truth, a) - macro_uf1(truth, b) for a, b in zip(*mixed, strict=True)]
+        )
+
+    observed = abs(difference((0, 0, 0, 0)))
+    swaps = product((0, 1), repeat=4)
+    by_hand = np.mean([abs(difference(swap)) >= observed - 1e-12 for swap in swaps])
+    assert permutation_test(truth, first, second, subjects) == pytest.approx(by_hand)
+
+
+def test_equal_methods_are_rarely_called_different_and_unequal_ones_are():
+    rng = np.random.default_rng(2)
+    chance = [permutation_test(*simulate(rng), draws=400) for _ in range(200)]
+    # 5 % of 200 is 10, give or take 2 * 3.1
+    assert 0.01 <= np.mean(np.array(chance) < 0.05) <= 0.10
+    assert 0.4 < np.mean(chance) < 0.6
+    unequal = [permutation_test(*simulate(rng, same=False), draws=400) for _ in range(20)]
+    assert max(unequal) < 0.05
+
+
+def test_holm_on_a_known_example():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]).tolist() == [1.0, 1.0] and holm([]).tolist() == []
+
+
+def test_compare_reports_what_its_parts_find():
+    truth, first, second, subjects = simulate(np.random.default_rng(3), same=False)
+    third = first.copy()
+    third[0, 0] = 1 - third[0, 0]
+    variants = {"default": first, "better": second, "nearly": third}
+    base, better, nearly = compare(truth, variants, "default", subjects, draws=500).values()
+    assert base.difference == base.difference_low == base.difference_high == 0
+    assert base.p == base.p_corrected == 1
+    assert base.macro == pytest.approx(np.mean([macro_uf1(truth, run) for run in first]))
+    assert better.verdict == "better" and better.difference_low > 0
+    assert better.low < better.macro < better.high
+    assert better.p_corrected == pytest.approx(min(1, 2 * better.p))
+    assert nearly.verdict == "within noise" and nearly.p_corrected >= nearly.p
+    assert nearly.difference_low <= nearly.difference <= nearly.difference_high
+    worse = compare(truth, {"default": second, "first": first}, "default", subjects, draws=500)
+    assert worse["first"].verdict == "worse"
+    assert worse["first"].difference == pytest.approx(-better.difference)
+
+
+def test_what_cannot_be_compared_is_refused():
+    truth, first, second, subjects = simulate(np.random.default_rng(4))
+    with pytest.raises(MerError, match="no variant"):
+        compare(truth, {"a": first}, "b", subjects)
+    with pytest.raises(MerError, match="do not fit"):
+        bootstrap(truth, first[:, :-1], subjects)
+    with pytest.raises(MerError, match="paired"):
+        permutation_test(truth, first, second[:1], subjects)
+
+
+def draw_tables(rng, count, sets=8, seeds=3, sd_sets=0.03, sd_seeds=0.02, mean=0.7):
+    """Return scores (count, D, K): sets of unequal difficulty, each trained from several seeds."""
+    hard = sd_sets * rng.standard_normal((count, sets, 1))
+    return mean + hard + sd_seeds * rng.standard_normal((count, sets, seeds))
+
+
+def test_the_t_interval_over_sets_holds_95_percent_and_its_rivals_do_not():
+    rng = np.random.default_rng(5)
+    tables, people = draw_tables(rng, 2000), rng.integers(8, size=(400, 8))
+
+    def cover(intervals):
+        return np.mean([low <= 0.7 <= high for low, high in intervals])
+
+    # 2 standard errors of a share of 95 % among 2,000 are 1 %
+    assert abs(cover([t_interval(table.mean(1)) for table in tables]) - 0.95) < 0.01
+    # 24 trainings on 8 sets are not 24 sets
+    assert cover([t_interval(table.ravel()) for table in tables]) < 0.85
+    drawn = [np.percentile(table.mean(1)[people].mean(1), [2.5, 97.5]) for table in tables]
+    assert 0.85 < cover(drawn) < 0.91
+
+
+def test_sign_flips_by_hand():
+    # the 8 sums of 1, 2 and 3 with signs: 6, 4, 2, 0, 0, -2, -4, -6
+    assert sign_flip_test([0.01, 0.02, 0.03]) == 2 / 8
+    assert sign_flip_test([-0.01, 0.02, 0.03]) == 4 / 8
+    assert sign_flip_test([-0.01, -0.02, 0.03]) == 1
+    assert sign_flip_test([0.0, 0.0]) == 1
+    gaps = np.random.default_rng(6).normal(size=6)
+    ways = [abs(np.dot(gaps, signs)) for signs in product((1, -1), repeat=6)]
+    assert sign_flip_test(gaps) == np.mean(np.array(ways) >= ways[0] - 1e-12)
+    assert sign_flip_test(np.full(8, 0.01)) == 2 / 2**8
+
+
+@pytest.mark.parametrize("sets", [3, 8, 12])
+def test_the_detectable_difference_is_found_in_four_of_five_simulations(sets):
+    rng, sd = np.random.default_rng(7), 0.02
+    gaps = detectable_difference(sd, sets) + sd * rng.standard_normal((4000, sets))
+    # 3 standard errors of a share of 80 % among 4,000 are 2 %
+    assert abs(np.mean(ttest_1samp(gaps, 0, axis=1).pvalue < 0.05) - 0.8) < 0.02
+    if sets == 8:  # the test that decides has nearly this power
+        assert 0.72 < np.mean([sign_flip_test(row) < 0.05 for row in gaps[:1000]]) < 0.82
+
+
+def test_equivalence_is_two_one_sided_tests_and_the_90_percent_interval():
+    rng = np.random.default_rng(9)
+    seen = []
+    for gaps in rng.normal(0.01, 0.03, (200, 8)):
+        one = ttest_1samp(gaps, -0.036, alternative="greater").pvalue
+        other = ttest_1samp(gaps, 0.036, alternative="less").pvalue
+        p = equivalence_test(gaps, 0.036)
+        assert p == pytest.approx(max(one, other))
+        low, high = t_interval(gaps, 0.9)
+        assert (p < 0.05) == (-0.036 < low and high < 0.036)
+        seen.append(p < 0.05)
+    assert 20 < sum(seen) < 180  # both kinds were met
+    assert equivalence_test(np.zeros(4)) == 0 and equivalence_test(np.full(4, 0.036)) == 1
+
+
+def test_the_spread_is_split_into_that_of_sets_and_that_of_seeds():
+    tables = draw_tables(np.random.default_rng(10), 2000)
+    found = np.array([split_spread(table) for table in tables])
+    assert np.sqrt((found**2).mean(0)) == pytest.approx([0.03, 0.02], rel=0.05)
+    single = tables[0][:, :1]
+    assert split_spread(single) == (pytest.approx(single.std(ddof=1)), None)
+
+
+STEPS = np.array([-0.01, 0.01, -0.008, 0.008, -0.006, 0.006, -0.004, 0.004])[:, None]
+
+
+def make_tables(**shifts):
+    """Return tables (8, 3) that differ from the first, the default, by the shifts (8, 1) or one
+    number.
+    """
+    default = draw_tables(np.random.default_rng(11), 1)[0]
+    return {"default": default} | {name: default + shift for name, shift in shifts.items()}
+
+
+def test_verdicts_of_constructed_cases_and_their_words():
+    tables = make_tables(up=0.05 + STEPS, down=-0.02 + STEPS, same=STEPS, wild=0.01 + 10 * STEPS)
+    rows = compare_sets(tables, "default", ("same",))
+    verdicts = [rows[name].verdict for name in tables]
+    assert verdicts == ["reference", "better", "worse", "equivalent", "undecided"]
+    assert rows["up"].words == "better by 0.050" and rows["down"].words == "worse by 0.020"
+    reach = t_interval(STEPS.ravel())[1]
+    none = "no difference could be detected; smaller than"
+    assert rows["same"].words == f"{none} {reach:.3f}: equivalent within the margin of 0.036"
+    assert rows["wild"].words == f"{none} {0.01 + 10 * reach:.3f}"
+    # the lower end is the larger one here
+    wild = compare_sets(make_tables(wild=-0.01 + 10 * STEPS), "default")["wild"]
+    assert wild.words == rows["wild"].words
+    # 7 times the smallest p of 8 sets is above 0.05: not one of 7 rows can be called better
+    many = compare_sets(make_tables(**{f"v{k}": 0.05 + STEPS for k in range(7)}), "default")
+    assert {many[f"v{k}"].verdict for k in range(7)} == {"undecided"}
+    assert many["v0"].p < 0.05 < many["v0"].p_corrected == many["v0"].p_least
+    low, high = t_interval(0.05 + STEPS.ravel())
+    few = "too few sets to tell among so many variants; between"
+    assert many["v0"].words == f"{few} {low:+.3f} and {high:+.3f}"
+    # claims nothing beyond these sets
+    copy = compare_sets(make_tables(copy=0.0), "default")["copy"]
+    assert copy.words == "the same score on every set" and copy.verdict == "equivalent"
+    assert compare_sets(tables, "default", ("same",), margin=0.004)["same"].verdict == "undecided"
+
+
+@pytest.mark.slow
+def test_every_score_is_kept_and_a_notebook_reads_the_tables(measured):
+    record = read_record(measured)
+    kept = load_replicates(measured, "bench-v1")
+    assert list(record["sets"]) == ["1", "2"] and list(record["tables"]) == ["ablations"]
+    entry = record["tables"]["ablations"]["no SE"]
+    assert entry["recipe"] == {"se": "none"} and entry["front"] == {}
+    assert sum(record["sets"]["1"]["clips_per_label"]) >= 8
+    assert not list((measured / "data").glob("synthetic-*"))  # the frames are not kept
+    assert list((measured / "artifacts" / "cache" / "folds").glob("*"))
+    table = kept.tables["ablations"]
+    assert (kept.subjects, kept.clips, kept.seeds, table.sets) == (4, 8, 2, (1, 2))
+    assert set(table.floors) == {"all_ones", "all_zeros", "majority"}
+    for name, macro in table.macro.items():
+        assert macro.shape == (2, 2) and table.f1[name].shape == (2, len(kept.labels)) == (2, 5)
+        # both are means over training seeds
+        assert macro.mean(1) == pytest.approx(table.f1[name].mean(1), abs=1e-3)
+    assert table.found == compare_sets(table.macro, "default", ("no fusion attention", "no SE"))
+    assert table.found["neither"].family == "exploratory"
+    for name, row in table.found.items():
+        assert record["comparisons"]["ablations"][name]["words"] == row.words
+        assert name == "default" or table.gaps[name].mean() == pytest.approx(row.difference)
+
+
+def test_families_are_corrected_apart():
+    tables = make_tables(a=0.02 + STEPS, b=0.003 + STEPS, c=0.01 + STEPS, d=STEPS, e=2 * STEPS)
+    found = compare_sets(tables, "default", ("a", "b"))
+    for family, names in {"primary": "ab", "exploratory": "cde"}.items():
+        rows = [found[name] for name in names]
+        assert {row.family for row in rows} == {family}
+        assert [row.p_corrected for row in rows] == holm([row.p for row in rows]).tolist()
+        raw = [equivalence_test((tables[n] - tables["default"]).mean(1)) for n in names]
+        assert [row.p_equivalent for row in rows] == pytest.approx(holm(raw))
+        assert {row.p_least for row in rows} == {len(names) * 2 / 2**8}
+    alone = compare_sets(tables, "default")["a"]
+    assert alone.p_corrected == 5 * found["a"].p and alone.p == found["a"].p
+
+
+def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
+    tables = make_tables(a=0.01 + STEPS)
+    once = {name: table[:, :1] for name, table in tables.items()}
+    copies = {name: np.repeat(table, 5, 1) for name, table in once.items()}
+    found, again = compare_sets(once, "default"), compare_sets(copies, "default")
+    kept = ("low", "high", "difference_low", "difference_high", "p", "p_equivalent", "detectable")
+    for name in tables:
+        numbers = [[getattr(one[name], key) for key in kept] for one in (found, again)]
+        assert numbers[0] == pytest.approx(numbers[1])
+        assert found[name].sd_seeds is None and again[name].sd_seeds == pytest.approx(0)
+        assert found[name].sd_sets == pytest.approx(again[name].sd_sets)
+    row = compare_sets(tables, "default")["a"]
+    assert row.difference == pytest.approx(0.01) and row.mean == pytest.approx(tables["a"].mean())
+    assert (row.low, row.high) == t_interval(tables["a"].mean(1))
+    base = compare_sets(tables, "default")["default"]
+    assert base.difference == base.difference_low == base.difference_high == base.detectable == 0
+
+
+def test_tables_that_cannot_be_compared_are_refused():
+    tables = make_tables(a=0.01)
+    for wrong, names, message in (
+        (tables, ("b", ()), "there is no variant 'b'; there are default, a"),
+        (tables, ("default", ("b",)), "there is no variant 'b'"),
+        (tables | {"a": tables["a"][:, :2]}, ("default",), "a has not as many scores as default"),
+        (tables | {"a": tables["a"] * np.nan}, ("default",), "some are no numbers"),
+        ({n: table[:1] for n, table in tables.items()}, ("default",), r"1 set\(s\)"),
+        ({n: np.zeros((21, 1)) for n in tables}, ("default",), "needs 2 to 20"),
+    ):
+        with pytest.raises(MerError, match=message):
+            compare_sets(wrong, *names)
+
+
+RECIPE = Recipe(epochs=25, patience=25, members=1)
+
+
+def log_loss(truth, scores):
+    return -(truth * np.log(scores) + (1 - truth) * np.log(1 - scores)).mean()
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A toy in which one view of every third clip shows noise instead of the labels."""
+    toy = make_toy(clips=48)
+    x, rng = toy.x.copy(), np.random.default_rng(1)
+    for row in range(0, len(x), 3):
+        x[row, row % 2] = rng.standard_normal(x.shape[2:])
+    features = replace(toy, x=x)
+    return features, run_loso(features, RECIPE)
+
+
+def test_trained_gates_differ_from_clip_to_clip(run):
+    """Coupled weight decay on gates that start at zero had made them constants, which a linear head
+    absorbs: nothing was left to compare.
+    """
+    features, outcome = run
+    weights, excitation = read_gates(outcome, features, RECIPE)
+    np.testing.assert_allclose(weights.sum((1, 2, 3)), 1, rtol=1e-5)
+    np.testing.assert_allclose(weights.transpose(0, 2, 3, 1), outcome.attention, atol=1e-6)
+    by_fold = [features.subjects == name for name in outcome.subjects]
+    for gate in (weights * weights[0].size, excitation[:, 2]):
+        inside = np.mean([gate[rows].std(0).mean() for rows in by_fold])
+        assert inside > 1e-3  # within a fold: other networks' gates would differ anyway
+    assert (excitation[:, :2] == 1).all()  # SE is on the magnitude alone
+
+
+def test_own_gates_give_the_runs_own_answers_and_others_do_not(run):
+    features, outcome = run
+    scores, answers = answer_with_gates(outcome, features, RECIPE)
+    np.testing.assert_allclose(scores, outcome.scores, atol=1e-5)
+    np.testing.assert_array_equal(answers, outcome.answers)
+    seen = {kind: answer_with_gates(outcome, features, RECIPE, kind) for kind in KINDS[1:]}
+    for kind, (others, _) in seen.items():
+        assert np.abs(others - scores).max() > 1e-4, kind
+    own = np.clip(scores, 1e-6, 1 - 1e-6)
+    oracle = seen["oracle"][0]
+    assert log_loss(features.y, oracle) <= log_loss(features.y, own)  # own are among its choices
+
+
+def test_a_spoiled_view_keeps_its_values_and_costs_points(run):
+    features, outcome = run
+    maps, views = spoil_views(features.x, seed=3)
+    assert set(views) == {0, 1}
+    rows = np.arange(len(maps))
+    assert np.array_equal(maps[rows, 1 - views], features.x[rows, 1 - views])
+    assert not np.array_equal(maps[rows, views], features.x[rows, views])
+    assert maps.shape == features.x.shape
+    np.testing.assert_allclose(maps.mean((-2, -1)), features.x.mean((-2, -1)), atol=1e-6)
+    _, answers = answer_with_gates(outcome, features, RECIPE, maps=maps)
+    assert macro_uf1(features.y, answers) < macro_uf1(features.y, outcome.answers)
+
+
+def test_other_kinds_and_other_networks_are_refused(run):
+    features, outcome = run
+    with pytest.raises(MerError, match="own, frozen, borrowed, oracle"):
+        answer_with_gates(outcome, features, RECIPE, "open")
+    with pytest.raises(MerError, match="gates are those of MicroAttNet"):
+        read_gates(outcome, features, replace(RECIPE, network="STSTNet"))
+    bare = replace(RECIPE, fusion="concat", se="none", epochs=2)
+    weights, excitation = read_gates(run_loso(features, bare), features, bare)
+    assert weights is None and excitation is None
+
+
+ROOT = Path(__file__).parents[1]
+TINY = ("--preset", "bench-v1", "--subjects", "4", "--clips", "8", "--seeds", "2", "--jobs", "1")
+
+
+@pytest.fixture(scope="session")
+def benchmark():
+    """The script as a module, with small frames and training cut short."""
+    module = load_benchmark("replicates")
+    module.describe_makers = lambda: {"code": {"generator": "a toy"}}
+    module.BASE = replace(module.BASE, epochs=2, inner=2, width=2)
+
+    def make_small(parent, subjects, clips, seed, jobs, preset):
+        root = parent / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
+        return write_synthetic(root, subjects, clips, seed, preset, size=64, jobs=jobs)
+
+    module.ensure_synthetic = make_small
+    return module
+
+
+@pytest.fixture(scope="session")
+def measured(benchmark, tmp_path_factory):
+    """A folder in which two tiny sets were measured, the second one with the first one's file."""
+    root = tmp_path_factory.mktemp("root")
+    for sets in (["1"], ["1", "2"]):
+        benchmark.main([*TINY, "--groups", "primary", "--sets", *sets], root)
+    return root
+
+
+def read_record(root):
+    return json.loads(reader.find_record(root, "bench-v1").read_text())
+
+
+@pytest.mark.slow
+def test_what_was_measured_is_not_measured_again(measured, benchmark, monkeypatch, capsys):
+    path = reader.find_record(measured, "bench-v1")
+    before = path.read_bytes()
+
+    def refuse(*options):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(benchmark, "ensure_synthetic", refuse)
+    primary = [*TINY, "--groups", "primary", "--sets", "1"]
+    benchmark.main([*primary, "2"], measured)
+    first = capsys.readouterr().out
+    benchmark.main(["--preset", "bench-v1", "--report"], measured)
+    assert capsys.readouterr().out == first and "2 sets x 2 training seeds" in first
+    # 2 hypotheses, and no p below 2 / 2**2
+    assert "2 sets can give: primary 1.0000, exploratory 0.5000" in first
+    with pytest.raises(AssertionError, match="made again"):  # another set is not there yet
+        benchmark.main([*primary, "3"], measured)
+    with pytest.raises(MerError, match="was made with another seeds: move it away"):
+        benchmark.main([*primary, "--seeds", "1"], measured)
+    monkeypatch.setattr(benchmark, "describe_makers", lambda: {"code": {}})
+    with pytest.raises(MerError, match="was made with another provenance"):
+        benchmark.main(primary, measured)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
+    measured, benchmark, monkeypatch, tmp_path
+):
+    path = reader.find_record(tmp_path, "bench-v1")
+    record = read_record(measured)
+    for kind in ("macro", "f1"):  # as if it had been added later, and stopped after the first set
+        del record["tables"]["ablations"]["neither"][kind]["2"]
+    path.parent.mkdir()
+    path.write_text(json.dumps(record))
+    assert load_replicates(tmp_path, "bench-v1").tables["ablations"].sets == (1,)
+    made = []
+    grid = benchmark.run_grid
+    monkeypatch.setattr(benchmark, "run_grid", lambda *args: made.append(args) or grid(*args))
+    (tmp_path / "artifacts").symlink_to(measured / "artifacts")
+    words = [*TINY, "--groups", "primary", "--sets", "1", "2", "--keep-data"]
+    benchmark.main(words, tmp_path)
+    ((tasks, _, _),) = made  # one variant on one set
+    assert [(recipe.seed, recipe.se) for _, recipe in tasks] == [(0, "none"), (1, "none")]
+    assert list((tmp_path / "data").glob("synthetic-bench-v1-4x8-seed2"))
+    again, first = read_record(tmp_path), read_record(measured)
+    assert again["tables"] == first["tables"] and again["comparisons"] == first["comparisons"]
+
+
+def test_missing_and_damaged_files_are_one_sentence(tmp_path):
+    with pytest.raises(MerError, match="no such file; make it: benchmarks/replicates"):
+        load_replicates(tmp_path, "bench-v2")
+    path = reader.find_record(tmp_path, "bench-v2")
+    path.parent.mkdir()
+    path.write_text("{")
+    with pytest.raises(MerError, match="not readable as JSON"):
+        load_replicates(tmp_path, "bench-v2")
+    good = json.loads((ROOT / "benchmarks" / path.name).read_text())
+    for change in ({"seeds": 99}, {"sets": None}, {"tables": {"other": {}}}):
+        path.write_text(json.dumps(good | change))
+        with pytest.raises(MerError, match=r"replicates-bench-v2\.json: damaged"):
+            load_replicates(tmp_path, "bench-v2")
+    good["tables"]["ablations"]["no SE"]["macro"]["1"][0] = None
+    path.write_text(json.dumps(good))
+    with pytest.raises(MerError, match=r"replicates-bench-v2\.json: damaged"):
+        load_replicates(tmp_path, "bench-v2")
+
+
+def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
+    for words, message in (
+        (["--sets", "1", "1001"], "set 1001 is no evidence"),
+        (["--sets", "0"], "set 0 is no evidence: 0 is the notebooks'"),
+        (["--sets", "3", "3"], "each set can be named once"),
+        (["--preset", "bench-v0"], "there is no preset 'bench-v0'"),
+    ):
+        with pytest.raises(MerError, match=message):
+            benchmark.main(["--preset", "bench-v1", *words], tmp_path)
+
+
+def test_the_grid_is_that_of_notebook_07(benchmark):
+    notebook = nbformat.read(ROOT / "notebooks" / "07_ablations.ipynb", as_version=4)
+    (cell,) = [c.source for c in notebook.cells if c.source.startswith("grid = {")]
+    grid = ast.literal_eval(ast.parse(cell).body[0].value)
+    # another camera: the benchmark films every set again
+    assert grid == {name: row for name, row in benchmark.GRID.items() if name != benchmark.FRONT}
+    assert list(benchmark.GRID)[:4] == list(benchmark.PRIMARY)
+
+
+def test_groups_hold_what_their_names_say(benchmark):
+    def names(table, *groups):
+        return [name for kind, name in benchmark.list_variants(groups) if kind == table]
+
+    assert names("ablations", "primary") == list(benchmark.PRIMARY)
+    assert names("ablations", *benchmark.GROUPS) == list(benchmark.GRID)
+    few = benchmark.choose_variants(benchmark.GROUPS, ["BCE loss", "PCA+SVM"])
+    assert [name for _, name in few] == ["default", "BCE loss", "MicroAttNet", "PCA+SVM"]
+    with pytest.raises(MerError, match="no variant 'SVM'"):
+        benchmark.choose_variants(benchmark.GROUPS, ["SVM"])
+    for table, (reference, primary) in reader.TABLES.items():
+        assert {reference, *primary} <= set(names(table, *benchmark.GROUPS))
+    peers = benchmark.list_variants(("peers",))
+    assert [name for _, name in peers] == [*NETWORKS, "PCA+SVM, threshold 0"]
+    for network in NETWORKS:
+        front = replace(FrontEnd(), **NATIVE[network])
+        assert peers["peers", network] == (front, recipe_of(network, members=1))
