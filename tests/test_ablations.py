@@ -237,10 +237,11 @@ def test_verdicts_of_constructed_cases_and_their_words():
 
 
 @pytest.mark.slow
-def test_every_score_is_kept_and_a_notebook_reads_the_tables(measured):
+def test_every_score_is_kept_and_a_notebook_reads_the_tables(measured, benchmark):
     record = read_record(measured)
     kept = load_replicates(measured, "bench-v1")
     assert list(record["sets"]) == ["1", "2"] and list(record["tables"]) == ["ablations"]
+    assert list(record["tables"]["ablations"]) == list(benchmark.PRIMARY)
     entry = record["tables"]["ablations"]["no SE"]
     assert entry["recipe"] == {"se": "none"} and entry["front"] == {}
     assert sum(record["sets"]["1"]["clips_per_label"]) >= 8

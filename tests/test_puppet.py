@@ -43,6 +43,7 @@ def test_the_figure_names_what_it_shows_and_draws_the_same_bytes_twice():
     figure = draw_puppet("4 brows lowered", 0.3, 40)
     assert "AU4 brows lowered at 0.30, cameras at ±40°" in figure.texts[0].get_text()
     assert paint(figure)[0] == paint(draw_puppet(4, 0.3, 40))[0]
-    assert choices()[0] == "12 lip corners up" and len(choices()) == len(AUS) == len(AU_NAMES)
+    assert choices()[0] == "12 lip corners up" and len(choices()) == len(AUS)
+    assert set(AU_NAMES) == set(AUS)
     with pytest.raises(MerError, match="AU 3 does not move here"):
         pull(3, 0.1)
