@@ -10,14 +10,11 @@ from mer_utils.dataset import open_dataset
 from mer_utils.files import digest_arrays
 
 import pytest
+from foreign import contents
 
 
-def contents(root):
-    return {
-        path.relative_to(root): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
+def fail(*_, **__):
+    raise OSError(28, "No space left on device")
 
 
 @pytest.mark.slow
@@ -48,10 +45,6 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(data, tmp_path, monk
         write_synthetic(tmp_path / "small", 1, 1, size=10)
     with pytest.raises(MerError):
         write_synthetic(tmp_path / "few", 5, 2)
-
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(generate, "write_npz", fail)
     with pytest.raises(
         MerError, match=r"half: cannot be written \(No space left on device\); nothing was kept"
@@ -113,10 +106,6 @@ def test_the_old_set_goes_only_when_the_new_one_is_whole(tmp_path, monkeypatch):
     root = ensure_synthetic(tmp_path, 1, 1, 0)
     before, real = contents(root), generate.write_npz
     fingerprint = open_dataset(root).fingerprint
-
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(generate, "name_result", lambda *_, **__: "newer")
     monkeypatch.setattr(generate, "write_npz", fail)
     with pytest.raises(MerError, match="nothing was kept"):
