@@ -31,9 +31,8 @@ def test_another_seed_is_another_dataset(data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["bench-v1", "bench-v2"])
-def test_meshes_are_written_on_request(tmp_path, preset):
-    root = write_synthetic(tmp_path / "meshes", 1, 1, preset=preset, size=96, meshes=True)
+def test_meshes_are_written_on_request(tmp_path):
+    root = write_synthetic(tmp_path / "meshes", 1, 1, size=96, meshes=True)
     clip = open_dataset(root).clips[0]
     assert len(list((root / "meshes" / clip.name).glob("*.obj"))) == len(clip.frames)
 
