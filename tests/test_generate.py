@@ -10,14 +10,11 @@ from mer_utils.dataset import open_dataset
 from mer_utils.files import digest_arrays
 
 import pytest
+from foreign import contents
 
 
-def contents(root):
-    return {
-        path.relative_to(root): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
+def fail(*_, **__):
+    raise OSError(28, "No space left on device")
 
 
 @pytest.mark.slow
@@ -34,9 +31,8 @@ def test_another_seed_is_another_dataset(data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["bench-v1", "bench-v2"])
-def test_meshes_are_written_on_request(tmp_path, preset):
-    root = write_synthetic(tmp_path / "meshes", 1, 1, preset=preset, size=96, meshes=True)
+def test_meshes_are_written_on_request(tmp_path):
+    root = write_synthetic(tmp_path / "meshes", 1, 1, size=96, meshes=True)
     clip = open_dataset(root).clips[0]
     assert len(list((root / "meshes" / clip.name).glob("*.obj"))) == len(clip.frames)
 
@@ -48,10 +44,6 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(data, tmp_path, monk
         write_synthetic(tmp_path / "small", 1, 1, size=10)
     with pytest.raises(MerError):
         write_synthetic(tmp_path / "few", 5, 2)
-
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(generate, "write_npz", fail)
     with pytest.raises(
         MerError, match=r"half: cannot be written \(No space left on device\); nothing was kept"
@@ -113,10 +105,6 @@ def test_the_old_set_goes_only_when_the_new_one_is_whole(tmp_path, monkeypatch):
     root = ensure_synthetic(tmp_path, 1, 1, 0)
     before, real = contents(root), generate.write_npz
     fingerprint = open_dataset(root).fingerprint
-
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(generate, "name_result", lambda *_, **__: "newer")
     monkeypatch.setattr(generate, "write_npz", fail)
     with pytest.raises(MerError, match="nothing was kept"):

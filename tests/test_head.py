@@ -28,6 +28,21 @@ def near(face, x, y, radius=0.06):
     return face.front & (np.hypot(face.vertices[:, 0] - x, face.vertices[:, 1] - y) < radius)
 
 
+def find_border(face):
+    """Return the skin's vertices at edges of one triangle only."""
+    last = np.flatnonzero(face.front).max()
+    skin = face.triangles[(face.triangles <= last).all(1)]
+    edges = np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    edges, uses = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(edges[uses == 1])
+
+
+def find_ball(face):
+    """Return the vertices (M, 3) of the eyeball at x > 0: what has uv in its disc."""
+    disc = np.hypot(face.uv[:, 0] - 0.075, face.uv[:, 1] - 0.925) < 0.0705
+    return face.vertices[disc & (face.vertices[:, 0] > 0)]
+
+
 def test_arrays_have_the_promised_shapes(face):
     count = len(face.vertices)
     # the brief: enough for a smooth face, few enough for 8 ms a picture
@@ -44,13 +59,7 @@ def test_skin_is_a_closed_sheet_with_two_slits(face):
     """Edges of one triangle only are the sheet's border; inside the face these are the rims of the
     two eyes.
     """
-    skin = face.triangles[(face.triangles < np.flatnonzero(face.front).max() + 1).all(1)]
-    edges, uses = np.unique(
-        np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1),
-        axis=0,
-        return_counts=True,
-    )
-    rim = np.unique(edges[uses == 1])
+    rim = find_border(face)
     rim = rim[face.front[rim] & (face.vertices[rim, 1] > -0.5)]
     assert len(rim) > 40  # the eyes are open
     eyes = np.abs(np.abs(face.vertices[rim, 0]) - anatomy.EYE_X) < 0.2
@@ -59,10 +68,8 @@ def test_skin_is_a_closed_sheet_with_two_slits(face):
 
 def test_same_seed_same_face_other_seed_other_face(face):
     again, other = make_face.__wrapped__(1), make_face(2)
-    assert np.array_equal(again.vertices, face.vertices) and np.array_equal(
-        again.texture, face.texture
-    )
-    assert np.array_equal(again.fields, face.fields)
+    for name in ("vertices", "texture", "fields"):
+        assert np.array_equal(getattr(again, name), getattr(face, name))
     assert np.abs(other.vertices - face.vertices).max() > 0.02  # 2 mm: another person
     assert np.abs(other.texture.astype(int) - face.texture).mean() > 3
 
@@ -120,20 +127,10 @@ def lid_gap(face, *aus):
 
 
 def eyeball(face):
-    """Centre and lid rims of the eye at x > 0, found from the mesh: the half sphere is what has uv
-    in its disc.
-    """
-    disc = np.hypot(face.uv[:, 0] - 0.075, face.uv[:, 1] - 0.925) < 0.0705
-    ball = face.vertices[disc & (face.vertices[:, 0] > 0)]
+    """Centre, front and lid rims of the eye at x > 0, found from the mesh."""
+    ball = find_ball(face)
     centre = (ball[:, :2].max(0) + ball[:, :2].min(0)) / 2
-    last = np.flatnonzero(face.front).max()
-    skin = face.triangles[(face.triangles <= last).all(1)]
-    edges, uses = np.unique(
-        np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1),
-        axis=0,
-        return_counts=True,
-    )
-    rim = np.unique(edges[uses == 1])
+    rim = find_border(face)
     rim = rim[np.hypot(*(face.vertices[rim, :2] - centre).T) < 0.2]
     return {"centre": centre, "rim": rim, "front": ball[:, 2].max()}
 
@@ -150,8 +147,9 @@ def test_blink_shuts_the_eye_and_lids_do_their_part(face):
 def test_lids_stay_in_front_of_the_eyeball(seed, depth):
     """All the way through a blink no skin of the lids dips into the ball, whose radius is known."""
     face = make_face(seed)
-    centre, front = eyeball(face)["centre"], eyeball(face)["front"]
-    ball = np.array([*centre, front - anatomy.BALL])
+    eye = eyeball(face)
+    centre = eye["centre"]
+    ball = np.array([*centre, eye["front"] - anatomy.BALL])
     moved = face.vertices + depth * act(face, 45)
     lids = face.front & (np.hypot(*(moved[:, :2] - centre).T) < 0.1)
     assert lids.sum() > 100
@@ -161,6 +159,5 @@ def test_lids_stay_in_front_of_the_eyeball(seed, depth):
 
 def face_height(face):
     """How much a subject's face is stretched in height: eyeballs are stretched with it."""
-    disc = np.hypot(face.uv[:, 0] - 0.075, face.uv[:, 1] - 0.925) < 0.0705
-    ball = face.vertices[disc & (face.vertices[:, 0] > 0)]
+    ball = find_ball(face)
     return np.ptp(ball[:, 1]) / np.ptp(ball[:, 0])

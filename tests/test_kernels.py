@@ -4,6 +4,7 @@ recorded elsewhere.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,16 +90,9 @@ def test_a_notebook_in_a_plain_kernel_is_pinned_too(monkeypatch):
     "path", sorted((ROOT / "notebooks").rglob("[0-9]*.ipynb")), ids=lambda path: path.stem
 )
 def test_every_notebook_imports_the_package_before_any_other_library(path):
-    if ".ipynb_checkpoints" in path.parts:
-        pytest.skip("not ours")
-    code = "\n".join(
-        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
-    )
-    first = [
-        line.split()[1].split(".")[0]
-        for line in code.splitlines()
-        if line.startswith(("import ", "from "))
-    ]
+    cells = nbformat.read(path, as_version=4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    first = re.findall(r"^(?:import|from) (\w+)", code, re.M)
     other = next(name for name in first if name not in sys.stdlib_module_names)
     assert other in ("mer_utils", "faces4d", "mer_course", "mer_tools")  # all import it first
 
@@ -141,14 +135,12 @@ def test_other_processors_are_named_and_left_alone(monkeypatch):
     for name in PINS:
         os.environ.pop(name, None)
     monkeypatch.setattr(kernels.platform, "machine", lambda: "arm64")
-    monkeypatch.setattr(
-        kernels, "_read_cpuinfo", lambda: {"CPU implementer": "0x41", "CPU part": "0xd0c"}
-    )
+    info = {"CPU implementer": "0x41", "CPU part": "0xd0c"}
+    monkeypatch.setattr(kernels, "_read_cpuinfo", lambda: info)
     assert kernels.pin() == "arm64 native, 0x41 0xd0c" and not PINS.keys() & os.environ.keys()
     monkeypatch.setattr(kernels.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(
-        kernels, "_read_cpuinfo", lambda: {"flags": "sse2 avx", "model name": "Old One"}
-    )
+    info = {"flags": "sse2 avx", "model name": "Old One"}
+    monkeypatch.setattr(kernels, "_read_cpuinfo", lambda: info)
     monkeypatch.setattr(kernels, "LIBRARIES", ())
     assert kernels.pin() == "x86-64 native, Old One avx" and not PINS.keys() & os.environ.keys()
 
@@ -156,16 +148,13 @@ def test_other_processors_are_named_and_left_alone(monkeypatch):
 @pytest.mark.slow
 @pinned
 def test_each_step_gives_the_bits_that_were_recorded(tmp_path):
-    """On another machine than this repository's: the hashes of rendering, front end and training,
-    made anew here.
-    """
+    """The hashes of rendering, front end and training, made anew on this machine."""
     script, out = ROOT / "benchmarks" / "processors.py", tmp_path / "steps.json"
     command = [sys.executable, str(script), "--hashes", str(out)]
     ended = subprocess.run(command, env=clean(), capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert (
-        json.loads(out.read_text()) == json.loads(script.with_suffix(".json").read_text())["hashes"]
-    )
+    recorded = json.loads(script.with_suffix(".json").read_text())["hashes"]
+    assert json.loads(out.read_text()) == recorded
 
 
 def test_emulated_processors_gave_equal_bits_and_pins_were_needed():

@@ -8,6 +8,8 @@ the tolerances stated here.
 import json
 import re
 import subprocess
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 from mer_tools.report import write_report
@@ -28,10 +30,8 @@ BEFORE_TRAINING, SCORES = 0.01, 0.09
 
 def read_made():
     """Return this checkout's figures.json and results.json."""
-    return [
-        json.loads((ROOT / "figures" / f"{name}.json").read_text())
-        for name in ("figures", "results")
-    ]
+    paths = (ROOT / "figures" / f"{name}.json" for name in ("figures", "results"))
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def read_record(figures, results, show):
@@ -54,27 +54,26 @@ def compare_with_record(made, record):
     """Return what differs beyond the tolerances, as sentences: numbers before training, and
     macro-UF1.
     """
+    tolerances = {
+        ("apex", "median_abs_error_frames"): BEFORE_TRAINING,
+        ("apex", "within_2_frames"): BEFORE_TRAINING,
+        ("uf1", "MicroAttNet", "macro"): SCORES,
+    }
+    tolerances |= {("uf1", name): 0.0 for name in ("all_ones", "all_zeros", "majority")}
+    for errors in ("flow_epe_px", "expression_epe_px"):
+        tolerances |= {(errors, name): BEFORE_TRAINING for name in record[errors]}
+    for table in ("ablations", "peers"):
+        tolerances |= {(table, name, "macro"): SCORES for name in record[table]}
     wrong = []
-    for keys, tolerance in [
-        *(
-            (("apex", name), BEFORE_TRAINING)
-            for name in ("median_abs_error_frames", "within_2_frames")
-        ),
-        *((("flow_epe_px", name), BEFORE_TRAINING) for name in record["flow_epe_px"]),
-        *((("expression_epe_px", name), BEFORE_TRAINING) for name in record["expression_epe_px"]),
-        *((("uf1", name), 0.0) for name in ("all_ones", "all_zeros", "majority")),
-        (("uf1", "MicroAttNet", "macro"), SCORES),
-        *((("ablations", name, "macro"), SCORES) for name in record["ablations"]),
-        *((("peers", name, "macro"), SCORES) for name in record["peers"]),
-    ]:
-        one, other = made, record
-        for key in keys:
-            one, other = one[key], other[key]
-        if not abs(one - other) <= tolerance:
-            wrong.append(
-                f"{'.'.join(keys)}: {one} here, {other} in the record (tolerance {tolerance})"
-            )
+    for keys, tolerance in tolerances.items():
+        here, there = look_up(made, keys), look_up(record, keys)
+        if not abs(here - there) <= tolerance:
+            wrong.append(f"{'.'.join(keys)}: {here}, recorded {there} (tolerance {tolerance})")
     return wrong
+
+
+def look_up(values, keys):
+    return reduce(getitem, keys, values)
 
 
 MADE_FIGURES, MADE = read_made()
@@ -124,17 +123,13 @@ def test_the_readme_is_held_to_the_record_wherever_the_figures_were_made():
     assert compare_with_record(made, RESULTS) == []
     made["uf1"]["MicroAttNet"]["macro"] += 0.06
     made["flow_epe_px"]["dis"] += 0.02
-    assert [line.split(":")[0] for line in compare_with_record(made, RESULTS)] == [
-        "flow_epe_px.dis",
-        "uf1.MicroAttNet.macro",
-    ]
+    wrong = {line.split(":")[0] for line in compare_with_record(made, RESULTS)}
+    assert wrong == {"flow_epe_px.dis", "uf1.MicroAttNet.macro"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_quoted_number_is_the_measured_one(name):
-    value = RESULTS
-    for key in NAMES[name]:
-        value = value[key]
+    value = look_up(RESULTS, NAMES[name])
     rows = re.findall(rf"^\| {re.escape(name)} \| ([^|]+) \|", TEXT, re.M)
     assert rows
     for row in rows:
@@ -148,25 +143,15 @@ def test_the_rows_of_the_readme_are_the_measured_ones():
     table = [row for row in table if "left out" not in row]  # of many sets: tested below
     quoted = [[number(n) for n in re.findall(r"[+−]?\d+\.\d+", row)] for row in table]
     apex, flow, scores = RESULTS["apex"], RESULTS["expression_epe_px"], RESULTS["uf1"]
-    leak = RESULTS["leakage"]
-    assert quoted == [
-        [round(n, 3) for n in measured]
-        for measured in (
-            (
-                scores["MicroAttNet"]["macro"],
-                scores["all_ones"],
-                scores["microattnet_single"],
-                scores["pca_svm"],
-            ),
-            (leak["test"]["difference"], leak["test"]["macro"] - leak["last"]["macro"]),
-            (
-                apex["within_2_frames"],
-                apex["middle_frame"]["within_2_frames"],
-                apex["best_constant_share"]["within_2_frames"],
-            ),
-            (flow["rigid"], flow["no_motion"]),
-        )
+    leak, network = RESULTS["leakage"], scores["MicroAttNet"]["macro"]
+    middle, share = apex["middle_frame"], apex["best_constant_share"]
+    measured = [
+        (network, scores["all_ones"], scores["microattnet_single"], scores["pca_svm"]),
+        (leak["test"]["difference"], leak["test"]["macro"] - leak["last"]["macro"]),
+        (apex["within_2_frames"], middle["within_2_frames"], share["within_2_frames"]),
+        (flow["rigid"], flow["no_motion"]),
     ]
+    assert quoted == [[round(n, 3) for n in row] for row in measured]
     assert page.count("\n") < 100  # one screen and a half
 
 
@@ -253,21 +238,14 @@ def test_the_readme_says_of_the_two_hypotheses_what_many_sets_say():
 def test_the_steps_of_the_front_end_are_the_measured_ones():
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     record = json.loads((ROOT / "benchmarks" / "front_end.json").read_text())
-    wanted = [
-        [
-            preset,
-            step,
-            f"{row['flow_px']:.3f}",
-            f"{row['no_flow_px']:.3f}",
-            f"{row['within_2_frames']:.2f}",
-            f"{row['late']:g}, {row['early']:g}",
-            f"{row['share_of_length']:.3f}",
-            f"{row['retained']:.2f}",
-            f"{row['pca_svm']:.3f}",
-        ]
-        for preset, steps in record["presets"].items()
-        for step, row in steps.items()
-    ]
+    wanted = []
+    for preset, steps in record["presets"].items():
+        for step, row in steps.items():
+            shifts = f"{row['late']:g}, {row['early']:g}"
+            flows = [f"{row['flow_px']:.3f}", f"{row['no_flow_px']:.3f}"]
+            apex = [f"{row['within_2_frames']:.2f}", shifts, f"{row['share_of_length']:.3f}"]
+            rest = [f"{row['retained']:.2f}", f"{row['pca_svm']:.3f}"]
+            wanted.append([preset, step, *flows, *apex, *rest])
     assert read_rows(page, "preset") == wanted
     for steps in record["presets"].values():
         assert steps["+ first frame near the peak"]["flow_px"] < steps["plain"]["flow_px"]
@@ -324,18 +302,14 @@ def test_no_fault_lost_or_changed_a_result():
 
 
 def test_the_results_are_of_the_full_synthetic_set():
-    assert (
-        RESULTS["data"]["clips"] == 267
-        and RESULTS["data"]["subjects"] == 24
-        and RESULTS["data"]["synthetic"]
-    )
+    data = RESULTS["data"]
+    assert (data["clips"], data["subjects"]) == (267, 24) and data["synthetic"]
 
 
 def test_every_committed_figure_leads_to_its_notebook():
     figures = json.loads((ROOT / "figures" / "figures.json").read_text())
-    declared = [
-        name for entry in read_suite(ROOT)["notebooks"].values() for name in entry["figures"]
-    ]
+    notebooks = read_suite(ROOT)["notebooks"].values()
+    declared = [name for entry in notebooks for name in entry["figures"]]
     assert list(figures) == declared
     assert {path.stem for path in (ROOT / "figures").glob("*.png")} == set(declared)
 

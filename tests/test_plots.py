@@ -1,0 +1,122 @@
+"""Every draw_ function of mer_utils.plots draws, deterministically, for two views and for one."""
+
+from types import SimpleNamespace
+
+from mer_utils import plots
+from mer_utils.flow import magnitude
+from mer_utils.study import draw_bytes
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 255, (40, 30)).astype(np.uint8)
+LABELS = ("Negative", "Positive", "Surprise")
+MATRIX = np.eye(3, dtype=np.uint8).repeat(3, 0)
+FLOW = RNG.normal(size=(2, 32, 32)).astype(np.float32)
+CURVE = np.abs(RNG.normal(size=(2, 9)))
+
+
+def maps(views=2, phases=2):
+    return np.abs(RNG.normal(size=(views, phases, 3, 12, 12))).astype(np.float32)
+
+
+def draw_prediction(views, phases):
+    scores, thresholds = RNG.random((6, 3)), np.array([0.2, 0.5, 0.7])
+    prediction = SimpleNamespace(
+        onset=1, apex=4, offset=8, curve=CURVE[:views], joint=CURVE[0], maps=maps(views, phases),
+        labels=LABELS,
+        scores=scores, thresholds=thresholds, answers=scores.mean(0) >= thresholds,
+        attention=np.array([0.3, 0.3, 0.4]),
+        first=(GREY,) * views, crops=np.stack([[GREY[:30]] * 9] * views),
+        boxes=((2, 3, 20, 21),) * views,
+    )  # fmt: skip
+    return plots.draw_prediction(prediction)
+
+
+CALLS = {
+    "draw_images": lambda: plots.draw_images(
+        [GREY, GREY], ["a", "b"], boxes=[(1, 2, 9, 9), None], heading="h"
+    ),
+    "draw_flow": lambda: plots.draw_flow(GREY, [FLOW, FLOW], ["one", "two"]),
+    "draw_maps": lambda: plots.draw_maps(maps(), "heading"),
+    "draw_motion_curve": lambda: plots.draw_motion_curve(
+        np.ones((2, 9)), np.arange(9.0), 1, 5, 8, np.arange(9.0), 4, 60
+    ),
+    "draw_counts": lambda: plots.draw_counts({"a": [0, 1, 1, 4], "b": [2, 2]}, "t", "x"),
+    "draw_spread": lambda: plots.draw_spread({"a": np.arange(4.0), "b": np.ones(3)}, "t", "y"),
+    "draw_bars": lambda: plots.draw_bars(
+        {"a": 0.2, "b": 0.5}, "t", "x", ["a"], 0.3, {"a": (0.1, 0.3)}
+    ),
+    "draw_differences": lambda: plots.draw_differences(
+        {"a": 0.02, "b": -0.05}, "t", "x", {"b": (-0.1, 0.1)}, ["a"]
+    ),
+    "draw_sets": lambda: plots.draw_sets(
+        {"a": RNG.normal(size=8), "b": RNG.normal(size=8)},
+        {"a": (-0.5, 0.5), "b": (-0.6, 0.6)},
+        "t",
+        "x",
+        0.3,
+        ["b"],
+        {"b": 0.1},
+    ),
+    "draw_lines": lambda: plots.draw_lines(
+        np.arange(3), {"a": np.ones(3)}, "t", "x", "y", [(1, "here"), (2, "there")]
+    ),
+    "draw_table": lambda: plots.draw_table(np.eye(3), LABELS, LABELS, "t"),
+    "draw_prediction": lambda: draw_prediction(2, 2),
+}
+ONE_VIEW = {
+    "draw_maps": lambda: plots.draw_maps(maps(1, 1)),
+    "draw_motion_curve": lambda: plots.draw_motion_curve(CURVE[:1], CURVE[0], 1, 5, 8),
+    "draw_prediction": lambda: draw_prediction(1, 1),
+}
+
+
+def test_every_draw_function_is_tried_here():
+    names = {name for name in vars(plots) if name.startswith("draw_")}
+    assert names == {*CALLS, "draw_heat"}  # which draws into an axis, for draw_table
+
+
+@pytest.mark.parametrize(
+    "call", [*CALLS.values(), *ONE_VIEW.values()], ids=[*CALLS, *(f"{n}-one" for n in ONE_VIEW)]
+)
+def test_draws_something_and_the_same_thing_twice(call):
+    state = RNG.bit_generator.state
+    first = call()
+    RNG.bit_generator.state = state
+    second = call()
+    assert isinstance(first, Figure)
+    picture = draw_bytes(first, dpi=60)
+    assert picture == draw_bytes(second, dpi=60)
+    blank = Figure(figsize=first.get_size_inches())
+    assert len(picture) > 1.5 * len(draw_bytes(blank, dpi=60))
+
+
+def test_primary_rows_stand_apart_and_the_own_run_is_marked_where_there_is_one():
+    gaps = {name: np.linspace(-0.1, 0.3, 5) for name in "abc"}
+    ends = {name: (0.0, 0.2) for name in "abc"}
+    figure = plots.draw_sets(gaps, ends, "t", "x", 0.036, ["b"], {"c": -0.2})
+    rows = [[text.get_text() for text in axis.get_yticklabels()] for axis in figure.axes]
+    assert rows == [["b"], ["a", "c"]]
+    assert [axis.get_title("left") for axis in figure.axes] == ["primary", "exploratory"]
+    (mark,) = [
+        dots.get_offsets().tolist()
+        for axis in figure.axes
+        for dots in axis.collections
+        if dots.get_label() == "your run, one set"
+    ]
+    assert mark == [[-0.2, 1]]  # in the row of c
+    assert len(plots.draw_sets(gaps, ends, "t", "x", 0.036).axes) == 1
+
+
+def test_flow_colours_tell_direction_and_speed():
+    still, right, left = (
+        plots.flow_to_rgb(np.full((2, 1, 1), 0.0) + np.array([[[u]], [[0.0]]]), 1)[0, 0]
+        for u in (0, 1, -1)
+    )
+    # white: no motion; red: to the right
+    assert still.tolist() == [1, 1, 1] and right.tolist() == [1, 0, 0]
+    assert left.tolist() == [0, 1, 1]  # the opposite hue
+    assert magnitude(np.array([[[3.0]], [[4.0]]]))[0, 0] == 5
