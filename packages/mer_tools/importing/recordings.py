@@ -51,7 +51,7 @@ def import_frames(
     entries, spelling = [], {}
     for number, cells in rows:
         where = f"{table}, row {number}"
-        path = _fill_in(folder, cells)
+        path = _fill_in(where, folder, cells)
         labels = split_labels(where, cells[columns["label"]], missing) if "label" in columns else ()
         labels = labels and tuple(spelling.setdefault(label.lower(), label) for label in labels)
         entry = Entry(
@@ -109,7 +109,7 @@ def _map_columns(table, rows, columns):
     return columns
 
 
-def _fill_in(folder, cells):
+def _fill_in(where, folder, cells):
     """Return the path that a template such as "sub{Subject:0>2}/{Filename}" makes of a row."""
     try:
         return folder.format_map(cells)
@@ -117,7 +117,7 @@ def _fill_in(folder, cells):
         what = f"names the column {error}, but the table has {', '.join(cells)}"
     except (ValueError, AttributeError, IndexError) as error:
         what = f"cannot be read ({error}); write as sub{{Subject:0>2}}/{{Filename}}"
-    raise MerError(f"the folder {folder!r} {what}")
+    raise MerError(where, f"the folder {folder!r} {what}")
 
 
 def _make_frames(source, entry, target):
