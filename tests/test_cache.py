@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mer_utils
+from faces4d.generate import describe_makers
 from mer_utils import (
     MerError,
     apex,
@@ -23,10 +24,12 @@ from mer_utils import (
 from mer_utils.cache import find_behaviour, key_of, name_result, remember_sources
 from mer_utils.evaluation import probe_fold, run_loso
 from mer_utils.features import FrontEnd, extract, probe_front_end
+from mer_utils.files import read_json
 from mer_utils.training import Recipe
 
 import numpy as np
 import pytest
+from test_kernels import pinned
 from toys import make_toy
 
 SMALL = FrontEnd(crop=64, size=12)
@@ -279,3 +282,11 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(data, tmp_path):
     (tmp_path / "cache").write_text("a file, no folder")
     with pytest.raises(MerError, match="cannot be written"):
         extract(data, SMALL, tmp_path / "cache")
+
+
+@pytest.mark.slow
+@pinned
+@pytest.mark.parametrize("name", ["replicates-bench-v2", "sensitivity"])
+def test_committed_benchmarks_are_of_code_that_behaves_as_the_present_one(name):
+    record = read_json(ROOT / "benchmarks" / f"{name}.json")
+    assert record["provenance"] == describe_makers()
