@@ -17,7 +17,7 @@ help:
 	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped; FORMAT=pdf or svg"
 	@echo "make test      run the tests"
 	@echo "make test-browser  run the notebooks and the book in JupyterLab and Chromium, which must be installed"
-	@echo "make check     run all but the slow ones: 70 seconds"
+	@echo "make check     run all but the slow ones: two minutes"
 	@echo "make notebooks run the course profile and keep its outputs in notebooks/ (after editing one)"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"
 	@echo "These build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
