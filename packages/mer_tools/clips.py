@@ -10,7 +10,7 @@ from mer_tools.importing.common import check_name
 from mer_tools.importing.films import VIDEO_TYPES, read_video
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils import MerError
-from mer_utils.dataset import Clip, check_outside, find_datasets, iterate_frames, list_frames
+from mer_utils.dataset import Clip, find_datasets, iterate_frames, list_frames, survey
 from mer_utils.features import FrontEnd
 from mer_utils.files import read_json, say
 from mer_utils.prediction import OwnClip, check_kind, predict_crops
@@ -139,6 +139,17 @@ def say_found(how, remedy):
     return words.get(how, f"found by the {how}")
 
 
+def check_apart(out):
+    """Raise MerError if the folder ``out``, which is to be written into, lies among the frames of a
+    dataset: a picture there would become a frame.
+    """
+    out = Path(out).resolve()
+    for root in find_datasets(out):
+        clips = (clip for clip in survey(root)[1] if isinstance(clip, Clip))
+        if any(out.is_relative_to(clip.folder.resolve()) for clip in clips):
+            raise MerError(out, f"lies inside the dataset {root}; write somewhere else")
+
+
 def name_answers(source, out, overwrite):
     """Return the paths of a clip's picture and JSON in ``out``; MerError if something else would be
     overwritten, or a dataset or the clip itself would be written into.
@@ -146,7 +157,7 @@ def name_answers(source, out, overwrite):
     source, out = Path(source).resolve(), Path(out)
     name = source.name if source.is_dir() else source.stem
     picture, text = out / f"{name}.png", out / f"{name}.json"
-    check_outside(out)
+    check_apart(out)
     if out.resolve().is_relative_to(source):
         raise MerError(out, "lies inside the clip itself; choose another --out")
     if not overwrite and (text.exists() or picture.exists()):

@@ -5,6 +5,7 @@ for every figure where it came from.
 import ast
 import functools
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -35,6 +36,8 @@ import nbformat
 import psutil
 from filelock import FileLock, Timeout
 from pydantic import ConfigDict, ValidationError, create_model
+
+PARSING = threading.Lock()
 
 PACKAGES = ("mer_utils", "faces4d", "mer_tools", "mer_course")
 # parameters that `mer run` sets itself
@@ -138,6 +141,12 @@ def _choose(suite, select, data):
     return able
 
 
+def parse_code(code):
+    """Return the syntax tree of Python code. Threads take turns: CPython 3.11 fails otherwise."""
+    with PARSING:
+        return ast.parse(code)
+
+
 def _read_cells(path):
     """Return the code cells of a notebook as pairs (cell, Python syntax tree)."""
     where = f"notebooks/{path.name}"
@@ -148,7 +157,7 @@ def _read_cells(path):
         raise MerError(where, what) from None
     try:  # lines for Jupyter alone begin with % or !
         return [
-            (cell, ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", cell.source)))
+            (cell, parse_code(re.sub(r"(?m)^\s*[%!].*$", "", cell.source)))
             for cell in cells
             if cell.cell_type == "code"
         ]
@@ -252,7 +261,7 @@ def _hash_code(folder, sources):
     files = sorted(folder.rglob("*.py"))
     return key_of(
         [
-            [p.relative_to(folder).as_posix(), ast.dump(ast.parse(p.read_text("utf-8")))]
+            [p.relative_to(folder).as_posix(), ast.dump(parse_code(p.read_text("utf-8")))]
             for p in files
         ]
     )
