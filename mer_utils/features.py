@@ -99,15 +99,6 @@ def masks_of(crops, options=FrontEnd()):
     return face_mask(crops) if options.mask else np.ones((len(crops), *crops.shape[2:]), bool)
 
 
-def flow_maps(crops, onset, apex, offset, options=FrontEnd(), masks=None):
-    """Return the maps (V, P, 3, S, S) float32 of one clip's crops (V, T, H, W): u, v, magnitude in
-    px of the crop for each phase, 0 outside ``masks`` (V, H, W; if None, those of ``masks_of``).
-    The third map (magnitude or strain) is taken before the maps are made smaller.
-    """
-    masks = masks_of(crops, options) if masks is None else masks
-    return make_maps(follow_phases(crops, onset, apex, offset, options, masks), options, masks)
-
-
 def follow_phases(crops, onset, apex, offset, options, masks):
     """Return the flow (V, P, 2, H, W) px of each view and phase of crops (V, T, H, W)."""
     choices = options.backend, options.compensation, options.phases
@@ -120,7 +111,10 @@ def follow_phases(crops, onset, apex, offset, options, masks):
 
 
 def make_maps(flow, options, masks):
-    """Return the maps (V, P, 3, S, S) of a flow (V, P, 2, H, W) inside ``masks`` (V, H, W)."""
+    """Return the maps (V, P, 3, S, S) float32 of a flow (V, P, 2, H, W): u, v and the third map in
+    px of the crop, 0 outside ``masks`` (V, H, W). The third map (magnitude or strain) is taken
+    before the maps are made smaller.
+    """
     third = THIRDS[options.third](flow)[:, :, None]
     maps = np.concatenate([flow, third], 2) * masks[:, None, None]
     return _shrink(normalise(maps, options.normalisation), options.size)

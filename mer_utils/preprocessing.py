@@ -162,13 +162,6 @@ def locate(first, clip=None, enlarge=1.0):
     return tuple(boxes), "fallback" if None in heads else "silhouette"
 
 
-def find_boxes(views, clip=None, enlarge=1.0):
-    """Return one box a view for frames (V, T, H, W): the manifest's if ``clip`` has them, else
-    found on each view's first frame.
-    """
-    return locate([view[0] for view in views], clip, enlarge)[0]
-
-
 def load_crops(clip, views=2, size=128, enlarge=1.0, frames=None):
     """Read a clip and return its face crops (V, T, size, size) uint8 and the boxes used (x0, y0,
     x1, y1) px, one per view; ``frames``, (V, T, H, W) or T times (V, H, W), stand in for those on

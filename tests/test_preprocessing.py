@@ -16,7 +16,6 @@ from mer_utils.preprocessing import (
     crop_places,
     face_mask,
     find_box,
-    find_boxes,
     load_crops,
     locate,
     silhouette,
@@ -72,12 +71,14 @@ def test_the_box_follows_the_head_and_falls_back_without_one():
 def test_a_box_of_the_manifest_wins(data):
     clip = data.clips[0]
     views = split_views(read_frames(clip))
-    assert find_boxes(views, clip) == tuple(find_box(view[0]) for view in views)
+    assert locate([view[0] for view in views], clip)[0] == tuple(
+        find_box(view[0]) for view in views
+    )
 
     class Boxed:
         boxes = ((1, 2, 101, 102), (3, 4, 103, 104))
 
-    assert find_boxes(views, Boxed) == Boxed.boxes
+    assert locate([view[0] for view in views], Boxed)[0] == Boxed.boxes
 
 
 def test_one_box_a_view_holds_the_face_in_every_clip(data):
@@ -111,7 +112,7 @@ def test_flow_is_scaled_with_the_crop():
 def test_it_is_said_how_a_box_was_found(data):
     clip = data.clips[0]
     first = split_views(read_frames(clip.frames[:1]))[:, 0]
-    assert locate(first, clip) == (find_boxes(first[:, None], clip), "silhouette")
+    assert locate(first, clip) == (tuple(find_box(view) for view in first), "silhouette")
     busy = np.random.default_rng(0).integers(0, 255, first.shape).astype(np.uint8)
     assert locate(busy) == (((0, 56, 168, 224),) * 2, "fallback")
     # one view without a head is enough to say so
@@ -140,7 +141,9 @@ def test_large_jpegs_are_decoded_smaller_and_give_the_same_crops(photographed, m
     assert set(asked) == {1, 2, 8}
     whole = split_views(read_frames(photographed))
     for (crops, boxes), place, step in zip(together, places, (8, 2, 1, 8), strict=True):
-        assert boxes == find_boxes(whole, enlarge=place[1])  # in px of the whole frames
+        assert (
+            boxes == locate([view[0] for view in whole], enlarge=place[1])[0]
+        )  # in px of the whole frames
         near = [[step * round(side / step) for side in box] for box in boxes]
         pairs = zip(whole, near, strict=True)
         expected = np.stack([crop(view, box, place[0]) for view, box in pairs])

@@ -115,6 +115,7 @@ def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1", c
     Another process that asks for the same set waits. ``cache`` keeps the generator's behaviour.
     """
     root = Path(parent) / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
+    maker = name_result("faces", probe_generator, preset, cache=cache)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(root.with_name(f".lock-{root.name}")).acquire()
@@ -122,7 +123,6 @@ def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1", c
         raise MerError(
             root, f"cannot be written ({error.strerror}); choose a folder you may write to"
         ) from None
-    maker = name_result("faces", probe_generator, preset, cache=cache)
     with lock:
         mark = root / ".made-by"  # no part of the data: equal frames are an equal set
         if not mark.is_file() or mark.read_text(encoding="utf-8") != maker:
