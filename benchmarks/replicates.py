@@ -27,7 +27,7 @@ from faces4d.film_again import film_front
 from faces4d.generate import describe_makers, ensure_synthetic
 from faces4d.scenario import get_preset
 from mer_utils import MerError
-from mer_utils.ablations import TABLES, find_record, read_replicates
+from mer_utils.ablations import TABLES, find_record, read_tables
 from mer_utils.baselines import native_front_end, recipe_of
 from mer_utils.dataset import open_dataset
 from mer_utils.evaluation import constant_answers, macro_uf1, run_grid
@@ -229,35 +229,32 @@ def write_record(path, record):
     for table, entries in record["tables"].items():
         record["tables"][table] = {name: entries[name] for name in order if name in entries}
     record = to_plain(record)
-    kept = read_replicates(record, path)
     record["comparisons"] = to_plain(
         {
-            table: {
-                name: asdict(row) | {"verdict": row.verdict, "words": row.words}
-                for name, row in given.found.items()
+            name: {
+                variant: asdict(row) | {"verdict": row.verdict, "words": row.words}
+                for variant, row in table.rows.items()
             }
-            for table, given in kept.tables.items()
-            if len(given.sets) > 1
+            for name, table in read_tables(record).items()
+            if len(table.sets) > 1
         }
     )
     write_json(path, record)
 
 
-def print_report(record, path):
+def print_report(record):
     """Print the tables of a record: each variant with its intervals over sets and its verdict."""
-    kept = read_replicates(record, path)
-    print(f"{kept.preset}, {kept.subjects} subjects, {kept.clips} clips")
-    for name, table in kept.tables.items():
+    for name, table in read_tables(record).items():
         count = len(table.sets)
-        print(f"\n{name}: {count} sets x {kept.seeds} training seeds, against {table.reference}")
+        print(f"\n{name}, against {table.reference}: {table.about}")
         if count < 2:
             print("a comparison over sets needs at least 2 on which every variant was trained")
             continue
         print(f"{'':22} {'macro-UF1':>23}   {'sd sets, seeds':14} {'difference':>27}", end="")
         print("      p  corrected  detectable  verdict")
-        for variant, row in table.found.items():
+        for variant, row in table.rows.items():
             seeds = "    -" if row.sd_seeds is None else f"{row.sd_seeds:.3f}"
-            score = f"{row.mean:.3f} ({row.low:.3f} to {row.high:.3f})"
+            score = f"{row.macro:.3f} ({row.low:.3f} to {row.high:.3f})"
             line = f"{variant:22} {score:>23}   {row.sd_sets:.3f}, {seeds:>5} "
             if row.family != "reference":
                 ends = f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
@@ -265,7 +262,7 @@ def print_report(record, path):
                 line += f"  {span:>27} {row.p:6.3f} {row.p_corrected:10.3f} {row.detectable:11.3f}"
                 line += f"  {row.family}: {row.words}"
             print(line)
-        least = {row.family: row.p_least for row in table.found.values()}
+        least = {row.family: row.p_least for row in table.rows.values()}
         said = [f"{family} {least[family]:.4f}" for family in FAMILIES if family in least]
         print(f"smallest corrected p that {count} sets can give: {', '.join(said)}")
 
@@ -304,7 +301,7 @@ def main(words=None, root=None):
     if args.report:
         record = read_json(path)
         write_record(path, record)
-        print_report(record, path)
+        print_report(record)
         return
     variants = choose_variants(args.groups, args.variants)
     record = start_record(args, variants, path)
@@ -314,7 +311,7 @@ def main(words=None, root=None):
         if names:
             measure_set(args, root, seed, record, {key: variants[key] for key in names}, tell)
             write_record(path, record)
-    print_report(read_json(path), path)
+    print_report(read_json(path))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Is a difference more than chance? Within one set, over several sets; and what the gates do.
+"""Is a difference more than chance? Within one set, and over several sets; and what the gates say.
 
 Within one set (``compare``) the subject is the unit of chance, because the clips of one person
 resemble each other. Over several sets (``compare_sets``) the set is the unit, because everything
@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.evaluation import decide, f1_of_counts, mean_over_labels, plan_folds
+from mer_utils.evaluation import f1_of_counts, mean_over_labels, plan_folds
 from mer_utils.files import read_json
 from mer_utils.training import choose_maps, load_members
 
@@ -22,16 +22,14 @@ DRAWS = 2000
 # that is surely smaller is called equivalent [ours]
 MARGIN = 0.036
 POWER = 0.8  # the chance of seeing a difference that a design is said to detect [convention]
+ALL_SWAPS = 12  # with at most so many subjects all 2^12 swaps are tried
 MOST_SETS = 20  # all 2^20 sign flips take a second
-
-
-# Within one set: the subject is the unit
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A variant beside a reference on the same clips: macro-UF1 and the difference (variant minus
-    reference), both with 95 % intervals; p-value, and p-value corrected for all comparisons.
+    """A variant beside a reference: macro-UF1 and the difference (variant minus reference), both
+    with 95 % intervals; p-value, and p-value corrected for all comparisons.
     """
 
     macro: float
@@ -42,6 +40,7 @@ class Comparison:
     difference_high: float
     p: float
     p_corrected: float
+    p_least: float  # the smallest p_corrected that so few subjects or sets can give
 
     @property
     def verdict(self):
@@ -49,6 +48,23 @@ class Comparison:
         if self.p_corrected >= 0.05:
             return "within noise"
         return "better" if self.difference > 0 else "worse"
+
+    @property
+    def words(self):
+        """The verdict as a sentence; "no difference" comes with the size that could be missed."""
+        if self.verdict in ("better", "worse"):
+            return f"{self.verdict} by {abs(self.difference):.3f}"
+        size = max(abs(self.difference_low), abs(self.difference_high))
+        size = np.ceil(1000 * size) / 1000  # rounded up: the sentence must hold
+        if self.verdict == "equivalent":
+            return f"equivalent: at most {size:.3f} apart"
+        if self.p_least >= 0.05:  # nothing could be detected
+            ends = f"{self.difference_low:+.3f} and {self.difference_high:+.3f}"
+            return f"too few to tell; the difference lies between {ends}"
+        return f"no difference could be detected; smaller than {size:.3f}"
+
+
+# Within one set: the subject is the unit
 
 
 def count_answers(truth, answers, subjects):
@@ -94,14 +110,14 @@ def permutation_test(truth, answers, reference, subjects, draws=DRAWS, seed=0):
     """Return the two-sided p-value of "variant and reference differ by chance alone": the share of
     swaps of whole subjects' answers that give at least the observed difference in macro-UF1.
 
-    With at most 12 subjects all swaps are tried, else ``draws`` at random, the first as observed.
+    With at most ALL_SWAPS subjects all are tried, else ``draws`` at random, the first as observed.
     """
     hits, positives, answered = count_answers(truth, answers, subjects)
     other_hits, _, other_answered = count_answers(truth, reference, subjects)
     if hits.shape != other_hits.shape:
         raise MerError(f"{len(hits)} and {len(other_hits)} training seeds cannot be paired")
     count = len(positives)
-    if count <= 12:
+    if count <= ALL_SWAPS:
         swaps = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
     else:
         swaps = np.random.default_rng(seed).integers(2, size=(draws, count))
@@ -135,7 +151,8 @@ def compare(truth, variants, reference, subjects, draws=DRAWS, seed=0):
     """
     if reference not in variants:
         raise MerError(f"no variant is called {reference!r}; there are {', '.join(variants)}")
-    everyone = np.ones((1, len(np.unique(subjects))))
+    people = len(np.unique(subjects))
+    everyone = np.ones((1, people))
     macro, drawn, p = {}, {}, {}
     for name, answers in variants.items():
         macro[name] = score_draws(count_answers(truth, answers, subjects), everyone).item()
@@ -143,11 +160,12 @@ def compare(truth, variants, reference, subjects, draws=DRAWS, seed=0):
         if name != reference:
             p[name] = permutation_test(truth, answers, variants[reference], subjects, draws, seed)
     corrected = dict(zip(p, holm(list(p.values())), strict=True))
+    least = min(1.0, len(p) * (2 / 2**people if people <= ALL_SWAPS else 1 / draws))
     result = {}
     for name, scores in drawn.items():
         ends = np.nanpercentile(scores, [2.5, 97.5])
         gap_ends = np.nanpercentile(scores - drawn[reference], [2.5, 97.5])
-        p_values = (p.get(name, 1.0), corrected.get(name, 1.0))
+        p_values = (p.get(name, 1.0), corrected.get(name, 1.0), least)
         numbers = (macro[name], *ends, macro[name] - macro[reference], *gap_ends, *p_values)
         result[name] = Comparison(*map(float, numbers))
     return result
@@ -157,26 +175,16 @@ def compare(truth, variants, reference, subjects, draws=DRAWS, seed=0):
 
 
 @dataclass(frozen=True)
-class SetComparison:
-    """A variant beside a reference over D data sets with K training seeds each: macro-UF1, 95 % t
-    intervals over sets, p-values corrected (Holm) within the family.
+class SetComparison(Comparison):
+    """A variant beside a reference over D data sets with K training seeds each: t intervals over
+    sets, p-values of ``sign_flip_test`` corrected (Holm) within the family.
     """
 
     family: str  # primary, exploratory, or reference
-    mean: float
-    low: float
-    high: float
-    sd_sets: float  # standard deviation between sets, and between the seeds of one set
-    sd_seeds: float | None  # None: one seed, and sd_sets holds both
-    difference: float
-    difference_low: float
-    difference_high: float
-    p: float  # of sign_flip_test
-    p_corrected: float
-    p_least: float  # the smallest p_corrected that so few sets can give in so large a family
     p_equivalent: float  # of equivalence_test, corrected like p
     detectable: float  # the difference that a t test over so many sets finds in 80 % of cases
-    margin: float
+    sd_sets: float  # standard deviation between sets, and between the seeds of one set
+    sd_seeds: float | None  # None: one seed, and sd_sets holds both
 
     @property
     def verdict(self):
@@ -184,27 +192,8 @@ class SetComparison:
         if self.family == "reference":
             return "reference"
         if self.p_corrected < 0.05:
-            return "better" if self.difference > 0 else "worse"
+            return super().verdict
         return "equivalent" if self.p_equivalent < 0.05 else "undecided"
-
-    @property
-    def words(self):
-        """The verdict as a sentence; "no difference" comes with the size that could be missed."""
-        if self.verdict == "reference":
-            return "the reference"
-        if self.verdict in ("better", "worse"):
-            return f"{self.verdict} by {abs(self.difference):.3f}"
-        size = max(abs(self.difference_low), abs(self.difference_high))
-        if size == 0:
-            return "the same score on every set"
-        if self.verdict == "undecided" and self.p_least >= 0.05:  # nothing could be detected
-            ends = f"{self.difference_low:+.3f} and {self.difference_high:+.3f}"
-            return f"too few sets to tell among so many variants; between {ends}"
-        size = np.ceil(1000 * size) / 1000  # rounded up: the sentence must hold
-        text = f"no difference could be detected; smaller than {size:.3f}"
-        if self.verdict == "equivalent":
-            text += f": equivalent within the margin of {self.margin:g}"
-        return text
 
 
 def standard_error(values):
@@ -233,25 +222,25 @@ def sign_flip_test(differences):
     return float((np.abs(sums) >= np.abs(sums[0]) - 1e-12).mean())  # the first: as observed
 
 
-def detectable_difference(sd, sets, power=POWER, level=0.05):
-    """Return the difference that a two-sided paired t test at ``level`` over ``sets`` sets finds
-    with the chance ``power``, if differences have the standard deviation ``sd`` (noncentral t).
+def detectable_difference(sd, sets):
+    """Return the difference that a two-sided paired t test at 0.05 over ``sets`` sets finds
+    with the chance POWER, if differences have the standard deviation ``sd`` (noncentral t).
     """
     from scipy.special import nctdtrinc
     from scipy.stats import t
 
-    border = t.ppf(1 - level / 2, sets - 1)
-    return float(nctdtrinc(sets - 1, 1 - power, border) * sd / np.sqrt(sets))
+    border = t.ppf(0.975, sets - 1)
+    return float(nctdtrinc(sets - 1, 1 - POWER, border) * sd / np.sqrt(sets))
 
 
-def equivalence_test(differences, margin=MARGIN):
-    """Return the p-value of "the mean difference is at least ``margin`` in size": two one-sided t
+def equivalence_test(differences):
+    """Return the p-value of "the mean difference is at least MARGIN in size": two one-sided t
     tests (Schuirmann 1987) on ``differences`` (D,), one per set.
     """
     from scipy.stats import t
 
     differences = np.asarray(differences, float)
-    room, error = margin - abs(differences.mean()), standard_error(differences)
+    room, error = MARGIN - abs(differences.mean()), standard_error(differences)
     return float(t.sf(room / error, len(differences) - 1)) if error > 0 else float(room <= 0)
 
 
@@ -267,7 +256,7 @@ def split_spread(scores):
     return float(np.sqrt(max(0.0, total - within / seeds))), float(np.sqrt(within))
 
 
-def compare_sets(scores, reference, primary=(), margin=MARGIN):
+def compare_sets(scores, reference, primary=()):
     """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with the one named
     ``reference``. Seeds are averaged within a set, and variants are paired by set.
 
@@ -288,28 +277,29 @@ def compare_sets(scores, reference, primary=(), margin=MARGIN):
 
     gaps = {name: table.mean(1) - tables[reference].mean(1) for name, table in tables.items()}
     others = [name for name in tables if name not in (reference, *primary)]
-    tests = {reference: ("reference", 1.0, 1.0, 1.0, 1.0)}
-    for family, names in (("primary", list(primary)), ("exploratory", others)):
-        p = [sign_flip_test(gaps[name]) for name in names]
-        equivalent = holm([equivalence_test(gaps[name], margin) for name in names])
-        least = min(1.0, len(names) * 2 / 2**sets)
-        for k, corrected in enumerate(holm(p)):
-            tests[names[k]] = family, p[k], float(corrected), least, float(equivalent[k])
     result = {}
-    for name, table in tables.items():
-        family, *p_values = tests[name]
-        result[name] = SetComparison(
-            family,
-            float(table.mean(1).mean()),
-            *t_interval(table.mean(1)),
-            *split_spread(table),
-            float(gaps[name].mean()),
-            *t_interval(gaps[name]),
-            *p_values,
-            detectable_difference(gaps[name].std(ddof=1), sets),
-            margin,
-        )
-    return result
+    families = {"reference": [reference], "primary": list(primary), "exploratory": others}
+    for family, names in families.items():
+        p = [sign_flip_test(gaps[name]) for name in names]
+        corrected = holm(p)
+        equivalent = holm([equivalence_test(gaps[name]) for name in names])
+        least = min(1.0, len(names) * 2 / 2**sets)
+        for k, name in enumerate(names):
+            means = tables[name].mean(1)
+            result[name] = SetComparison(
+                float(means.mean()),
+                *t_interval(means),
+                float(gaps[name].mean()),
+                *t_interval(gaps[name]),
+                p[k],
+                float(corrected[k]),
+                least,
+                family,
+                float(equivalent[k]),
+                detectable_difference(gaps[name].std(ddof=1), sets),
+                *split_spread(tables[name]),
+            )
+    return {name: result[name] for name in tables}
 
 
 # What was measured over several sets: benchmarks/replicates.py writes it, notebooks read it
@@ -320,17 +310,18 @@ TABLES = {"ablations": ("default", ("no fusion attention", "no SE")), "peers": (
 
 @dataclass(frozen=True)
 class SetTable:
-    """Scores of the variants of one table over D sets with K training seeds."""
+    """Scores of the variants of one table over D sets with K training seeds, and ``about``: in one
+    sentence what they rest on.
+    """
 
     reference: str
     primary: tuple[str, ...]
     sets: tuple[int, ...]
     macro: dict  # {variant: (D, K)}
-    f1: dict  # {variant: (D, L)}, means over seeds
-    floors: dict  # {constant answer: (D,)}
+    about: str
 
     @cached_property
-    def found(self):
+    def rows(self):
         """{variant: SetComparison} with the reference (see ``compare_sets``)."""
         return compare_sets(self.macro, self.reference, self.primary)
 
@@ -342,106 +333,37 @@ class SetTable:
         return {name: mean - base for name, mean in means.items()}
 
 
-@dataclass(frozen=True)
-class Replicates:
-    """What the benchmark found: its settings, and its tables by name."""
-
-    preset: str
-    subjects: int
-    clips: int
-    seeds: int
-    labels: tuple[str, ...]
-    tables: dict
-
-
 def find_record(root, preset):
     """Return the path of the benchmark's file below the repository's folder ``root``."""
     return Path(root) / "benchmarks" / f"replicates-{preset}.json"
 
 
 def load_replicates(root, preset):
-    """Return the Replicates of a generator ``preset``; MerError for a missing or damaged file."""
-    path = find_record(root, preset)
-    if not path.is_file():
-        raise MerError(path, f"no such file; make it: benchmarks/replicates.py --preset {preset}")
-    return read_replicates(read_json(path), path)
+    """Return {table: SetTable} of a generator ``preset``; MerError for a missing file."""
+    return read_tables(read_json(find_record(root, preset)))
 
 
-def read_replicates(record, path):
-    """Return the Replicates of the JSON value ``record`` of the file ``path``."""
-    try:
-        settings = [record[key] for key in ("preset", "subjects", "clips", "seeds")]
-        tables = {name: _read_table(record, name) for name in record["tables"]}
-        return Replicates(*settings, tuple(record["labels"]), tables)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        fault = f"damaged ({type(error).__name__}: {error}); take it from git or make it again"
-        raise MerError(path, fault) from None
+def read_tables(record):
+    """Return {table: SetTable} of the benchmark's ``record``; of a run that was stopped, the sets
+    on which every variant of the table was trained.
+    """
+    tables = {}
+    for name, variants in record["tables"].items():
+        sets = [key for key in record["sets"] if all(key in v["macro"] for v in variants.values())]
+        about = (
+            f"{len(sets)} synthetic sets (preset {record['preset']}) of {record['clips']} clips "
+            f"and {record['subjects']} people, {record['seeds']} training seeds each; loaded from "
+            f"benchmarks/replicates-{record['preset']}.json"
+        )
+        macro = {
+            variant: np.array([entry["macro"][key] for key in sets], float)
+            for variant, entry in variants.items()
+        }
+        tables[name] = SetTable(*TABLES[name], tuple(map(int, sets)), macro, about)
+    return tables
 
 
-def _read_table(record, name):
-    """Return one SetTable; ValueError if a score is missing or not a number."""
-    variants = record["tables"][name]
-    # a run that was stopped has trained some variants on more sets than others
-    sets = [key for key in record["sets"] if all(key in v["macro"] for v in variants.values())]
-    shapes = {"macro": (len(sets), record["seeds"]), "f1": (len(sets), len(record["labels"]))}
-    scores = {"macro": {}, "f1": {}}
-    for kind, shape in shapes.items():
-        for variant, entry in variants.items():
-            table = np.array([entry[kind][key] for key in sets], float).reshape(shape)
-            if not np.isfinite(table).all():
-                raise ValueError(f"a score of {variant} is not a number")
-            scores[kind][variant] = table
-    floors = [record["sets"][key]["floors"] for key in sets]
-    floors = {k: np.array([row[k] for row in floors], float) for k in (floors or [{}])[0]}
-    return SetTable(*TABLES[name], tuple(map(int, sets)), **scores, floors=floors)
-
-
-def tell_sets(known, table):
-    """Return in one sentence what the numbers of a SetTable of Replicates rest on."""
-    return (
-        f"{len(table.sets)} synthetic sets (preset {known.preset}) of {known.clips} clips and "
-        f"{known.subjects} people, {known.seeds} training seeds each; loaded from "
-        f"benchmarks/replicates-{known.preset}.json"
-    )
-
-
-def list_rows(table):
-    """Return {variant: its numbers} of a SetTable, as results.json keeps them."""
-    numbers = ("low", "high", "difference", "difference_low", "difference_high", "p")
-    numbers += ("p_corrected", "detectable", "verdict")
-    return {
-        name: {"macro": row.mean} | {key: getattr(row, key) for key in numbers}
-        for name, row in table.found.items()
-    }
-
-
-# What the gates do: networks are asked only about people they never saw
-
-KINDS = ("own", "frozen", "borrowed", "oracle")
-
-
-def _each_fold(outcome, features, recipe, maps):
-    """Yield each fold's networks, test rows, and maps of its training and test clips."""
-    if recipe.network != "MicroAttNet" or recipe.views == "samples":
-        raise MerError("gates are those of MicroAttNet that sees all views of a clip at once")
-    x = choose_maps(features.x, recipe)[0]
-    asked = x if maps is None else choose_maps(maps, recipe)[0]
-    count = len(outcome.subjects)
-    alone = count == len(np.unique(features.subjects))
-    folds = plan_folds(features.subjects, 0 if alone else count)
-    for subject, state in zip(outcome.subjects, outcome.members, strict=True):
-        train, test = folds[subject]
-        shape, labels = x.shape[1:], features.y.shape[1]
-        members = load_members(state, recipe, shape, labels, features.exclusive)
-        for member in members:
-            member.network.eval()
-        yield members, test, x[train], asked[test]
-
-
-def _gates_of(network, x):
-    """Return (weights, excitation) of a network for prepared maps, None for a part it lacks."""
-    weights = network.weigh(x)
-    return weights, network.excite(network.extract(x, weights))
+# What the gates say: networks are asked only about people they never saw
 
 
 @torch.no_grad()
@@ -449,75 +371,23 @@ def read_gates(outcome, features, recipe):
     """Return the gates of each clip by networks that never saw its subject, means over a fold's
     networks: attention weights (N, K, V, P) and SE's factors (N, K, C), None for a missing part.
     """
-    gates = [None, None]
-    for members, test, _, x in _each_fold(outcome, features, recipe, None):
-        for member in members:
-            for part, values in enumerate(_gates_of(member.network, member.prepare(x))):
-                if values is None:
-                    continue
-                if gates[part] is None:
-                    shape = (len(features.y), *values.shape[1:])
-                    gates[part] = np.zeros(shape, np.float32)
-                gates[part][test] += values.numpy() / len(members)
-    return tuple(gates)
-
-
-@torch.no_grad()
-def answer_with_gates(outcome, features, recipe, kind="own", maps=None, seed=0):
-    """Return scores (N, L) and answers (N, L) to each clip (or to ``maps`` (N, V, P, 3, S, S) in
-    its place) with other gates; thresholds stay. The ``kind`` of gates is:
-
-    own; frozen: their mean over the training clips; borrowed: those of random training clips;
-    oracle: attention to all maps alike, one view or one stream, whichever makes the truth most
-    likely. The oracle looks at the labels: it is a bound for such a choice, not a score.
-    """
-    if kind not in KINDS:
-        raise MerError(f"gates {kind!r} are unknown; choose one of {', '.join(KINDS)}")
-    scores, rng = np.zeros(features.y.shape), np.random.default_rng(seed)
-
-    def ask(member, x_train, x_test):
-        """Return logits (choices, clips, L)."""
-        network, x = member.network, member.prepare(x_test)
-        if kind == "own":
-            return network(x)[None]
-        if kind == "oracle":
-            return torch.stack([network(x, weights) for weights in (None, *_offer_weights(x))])
-        gates = _gates_of(network, member.prepare(x_train))
-        rows = torch.as_tensor(rng.integers(len(x_train), size=len(x)))
-        if kind == "frozen":
-            return network(x, *(g if g is None else g.mean(0, keepdim=True) for g in gates))[None]
-        return network(x, *(g if g is None else g[rows] for g in gates))[None]
-
-    for members, test, x_train, x_test in _each_fold(outcome, features, recipe, maps):
-        truth = torch.as_tensor(features.y[test], dtype=torch.float32)
-        logits = torch.stack([ask(member, x_train, x_test) for member in members])
-        scored = torch.softmax(logits, -1) if features.exclusive else torch.sigmoid(logits)
-        scored = scored.mean(0).clamp(1e-6, 1 - 1e-6)  # (choices, clips, L)
-        likely = (truth * torch.log(scored) + (1 - truth) * torch.log(1 - scored)).sum(-1)
-        scores[test] = scored[likely.argmax(0), torch.arange(len(test))].numpy()
-    return scores, decide(scores, outcome.thresholds, features.exclusive)
-
-
-def _offer_weights(x):
-    """Return attention weights (1, K, V, P) for maps x: all alike, one view alone, one stream."""
-    shape = (1, x.shape[3], *x.shape[1:3])
-    offered = [torch.ones(shape)]
-    for axis in (1, 2):
-        for k in range(shape[axis] if shape[axis] > 1 else 0):
-            alone = torch.zeros(shape)
-            alone.select(axis, k)[:] = 1
-            offered.append(alone)
-    return [weights / weights.sum() for weights in offered]
-
-
-def spoil_views(x, seed=0):
-    """Return maps (N, V, P, 3, S, S) with the cells of one random view of each clip in random order
-    (how much moved stays, where is lost), and that view (N,).
-    """
-    rng = np.random.default_rng(seed)
-    spoiled, views = np.array(x), rng.integers(x.shape[1], size=len(x))
-    for row, view in enumerate(views):
-        flat = spoiled[row, view].reshape(*x.shape[2:4], -1)
-        order = rng.permutation(flat.shape[-1])
-        spoiled[row, view] = flat[..., order].reshape(x.shape[2:])
-    return spoiled, views
+    if recipe.network != "MicroAttNet" or recipe.views == "samples":
+        raise MerError("gates are those of MicroAttNet that sees all views of a clip at once")
+    x = choose_maps(features.x, recipe)[0]
+    shape, labels = x.shape[1:], features.y.shape[1]
+    groups = len(outcome.subjects)  # fewer than people: they were left out in groups
+    alone = groups == len(np.unique(features.subjects))
+    folds = plan_folds(features.subjects, 0 if alone else groups)
+    gates = [[None] * len(x), [None] * len(x)]
+    for name, state in zip(outcome.subjects, outcome.members, strict=True):
+        test = folds[name][1]
+        read = []  # of each network
+        for member in load_members(state, recipe, shape, labels, features.exclusive):
+            network, maps = member.network.eval(), member.prepare(x[test])
+            weights = network.weigh(maps)
+            read.append((weights, network.excite(network.extract(maps, weights))))
+        for part, values in enumerate(zip(*read, strict=True)):
+            if values[0] is not None:
+                for row, gate in zip(test, torch.stack(values).mean(0).numpy(), strict=True):
+                    gates[part][row] = gate
+    return tuple(None if part[0] is None else np.stack(part) for part in gates)

@@ -103,10 +103,6 @@ def show_figures_so():
         )
 
 
-# of (low, value, high): the value, and both ends
-ENDS = {"estimator": "median", "errorbar": ("pi", 100)}
-
-
 def draw_counts(groups, title, xlabel):
     """Show how often each whole number occurs in named groups {name: (N,)}, side by side, with
     their medians.
@@ -161,80 +157,38 @@ def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=Non
     return figure
 
 
-def _list_ends(values, intervals):
-    """Return (names, numbers) with three numbers per name: low end, value, high end."""
-    ends = {name: (intervals or {}).get(name, (number, number)) for name, number in values.items()}
-    points = [(low, values[name], high) for name, (low, high) in ends.items()]
-    return np.repeat(list(values), 3), np.ravel(points)
-
-
-def draw_differences(values, title, xlabel, intervals=None, sure=()):
+def draw_differences(values, title, xlabel, intervals, sure=(), dots=None, margin=0.0, own=None):
     """Show {name: difference} as points with their ``intervals`` {name: (low, high)} around zero;
     those in ``sure`` stand out (blue gains, orange losses), the others are grey.
+
+    ``dots`` {name: (D,)} are the differences of single data sets, ``margin`` is the half width of a
+    band around zero, and ``own`` {name: difference} marks what another run found.
     """
-    figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + 0.27 * len(values))
-    names, points = _list_ends(values, intervals)
-    colours = {n: GREY if n not in sure else BLUE if v > 0 else ORANGE for n, v in values.items()}
-    style = {"hue": names, "palette": colours, "linestyle": "none", "legend": False}
-    marks = {"markersize": 5, "err_kws": {"linewidth": 2}}
-    seaborn.pointplot(x=points, y=names, ax=axis, orient="h", **style, **marks, **ENDS)
-    for k, number in enumerate(values.values()):
-        axis.text(1.01, k, f"{number:+.3f}", va="center", transform=axis.get_yaxis_transform())
+    figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + (0.4 if dots else 0.27) * len(values))
+    colours = [GREY if n not in sure else BLUE if v > 0 else ORANGE for n, v in values.items()]
+    rows = np.arange(len(values))
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.set(title=title, xlabel=xlabel, ylabel="")
+    axis.hlines(rows, *np.array([intervals[name] for name in values]).T, colours, linewidth=2.5)
+    axis.scatter(list(values.values()), rows, s=30, c=colours, zorder=3)
+    if margin:
+        axis.axvspan(
+            -margin, margin, color=GREEN, alpha=0.12, linewidth=0, label=f"margin of ±{margin:g}"
+        )
+    if dots:
+        below = np.repeat(rows + 0.25, [len(dots[name]) for name in values])
+        style = {"s": 14, "color": GREY, "alpha": 0.7, "linewidths": 0, "label": "one data set"}
+        axis.scatter(np.concatenate([dots[name] for name in values]), below, **style)
+    marks = {row: own[name] for row, name in enumerate(values) if name in (own or {})}
+    if marks:
+        style = {"s": 38, "facecolors": "none", "edgecolors": RED, "marker": "D", "zorder": 5}
+        axis.scatter(list(marks.values()), list(marks), label="your run, one set", **style)
+    for row, number in enumerate(values.values()):
+        axis.text(1.01, row, f"{number:+.3f}", va="center", transform=axis.get_yaxis_transform())
+    axis.set_yticks(rows, list(values))
+    axis.set(title=title, xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
+    if dots:
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
-
-
-def draw_sets(gaps, intervals, title, xlabel, margin, primary=(), own=None):
-    """Show differences to a reference over D data sets, {name: (D,)}: each set as a dot, their mean
-    with its interval {name: (low, high)}, and a band of +- ``margin`` around zero.
-
-    Those named in ``primary`` stand apart, above the others. ``own`` {name: difference} marks what
-    another run found, where it has one.
-    """
-    primary = [name for name in gaps if name in primary]
-    others = [name for name in gaps if name not in primary]
-    parts = {"primary": primary, "exploratory": others}
-    parts = {part: names for part, names in parts.items() if names}
-    sizes = [len(names) for names in parts.values()]
-    figure, axes = grid(
-        len(parts), 1, 7.5, 1.5 + 0.33 * sum(sizes), sharex=True, height_ratios=sizes
-    )
-    for axis, (part, names) in zip(axes[:, 0], parts.items(), strict=True):
-        _draw_set_rows(axis, {name: np.asarray(gaps[name]) for name in names}, intervals, margin)
-        marks = {name: own[name] for name in names if name in (own or {})}
-        if marks:
-            style = {"facecolors": "none", "edgecolors": RED, "marker": "D", "zorder": 5}
-            places = [names.index(name) for name in marks]
-            axis.scatter(list(marks.values()), places, s=38, label="your run, one set", **style)
-        axis.set_title(part, loc="left", style="italic")
-    figure.suptitle(title, fontsize=9)
-    axes[-1, 0].set_xlabel(xlabel)
-    entries = {}
-    for axis in axes[:, 0]:
-        entries |= dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True))
-    style = {"loc": "outside lower center", "frameon": False, "fontsize": 8}
-    figure.legend(entries.values(), entries, ncols=len(entries), **style)
-    return figure
-
-
-def _draw_set_rows(axis, gaps, intervals, margin):
-    """Draw the rows of one family into ``axis``: band, sets, mean with interval and as a number."""
-    means = {name: values.mean() for name, values in gaps.items()}
-    band = f"margin of ±{margin:g}"
-    axis.axvspan(-margin, margin, color=GREEN, alpha=0.12, linewidth=0, label=band)
-    axis.axvline(0, color="black", linewidth=0.8)
-    lower = [row + 0.25 for row, values in enumerate(gaps.values()) for _ in values]
-    dots = {"s": 14, "color": GREY, "alpha": 0.7, "linewidths": 0, "label": "one data set"}
-    axis.scatter(np.concatenate(list(gaps.values())), lower, **dots)
-    ends = np.array([intervals[name] for name in gaps]).T
-    centres = np.array(list(means.values()))
-    style = {"color": BLUE, "markersize": 5, "linewidth": 2, "label": "mean, 95 % interval"}
-    axis.errorbar(centres, np.arange(len(gaps)), xerr=np.abs(ends - centres), fmt="o", **style)
-    for row, mean in enumerate(means.values()):
-        axis.text(1.01, row, f"{mean:+.3f}", va="center", transform=axis.get_yaxis_transform())
-    axis.set_yticks(range(len(gaps)), list(gaps))
-    axis.set_ylim(len(gaps) - 0.5, -0.5)
 
 
 def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
@@ -245,9 +199,8 @@ def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
     for name, values in curves.items():
         axis.plot(x, values, label=name)
     for k, (place, text) in enumerate(marks):
-        axis.axvline(
-            place, color=(RED, GREY, GREEN, ORANGE)[k % 4], linestyle="--", linewidth=1, label=text
-        )
+        colour = (RED, GREY, GREEN, ORANGE)[k % 4]
+        axis.axvline(place, color=colour, linestyle="--", linewidth=1, label=text)
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
@@ -280,9 +233,8 @@ def draw_images(images, titles, columns=None, boxes=None, size=1.9, heading=""):
     columns = columns or len(images)
     rows = -(-len(images) // columns)
     aspect = images[0].shape[0] / images[0].shape[1]
-    figure, axes = grid(
-        rows, columns, size * columns, rows * (size * aspect + 0.3) + (0.3 if heading else 0)
-    )
+    height = rows * (size * aspect + 0.3) + (0.3 if heading else 0)
+    figure, axes = grid(rows, columns, size * columns, height)
     for k, axis in enumerate(axes.flat):
         axis.axis("off")
         if k < len(images):
@@ -290,11 +242,8 @@ def draw_images(images, titles, columns=None, boxes=None, size=1.9, heading=""):
             axis.set_title(titles[k])
             if boxes is not None and boxes[k] is not None:
                 x0, y0, x1, y1 = boxes[k]
-                axis.add_patch(
-                    Rectangle(
-                        (x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=1.5
-                    )
-                )
+                style = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.5}
+                axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
     if heading:
         figure.suptitle(heading, fontsize=10)
     return figure
@@ -306,9 +255,8 @@ def flow_to_rgb(flow, maximum):
     """
     u, v = flow
     hue = (np.arctan2(v, u) / (2 * np.pi)) % 1
-    return hsv_to_rgb(
-        np.stack([hue, np.clip(np.hypot(u, v) / maximum, 0, 1), np.ones_like(hue)], -1)
-    )
+    saturation = np.clip(np.hypot(u, v) / maximum, 0, 1)
+    return hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], -1))
 
 
 def lay_over(frame, flow, maximum):
@@ -396,13 +344,8 @@ def draw_maps(maps, heading="", faces=None):
         left = 0.3 + column * (side + 0.06)
         for k, (colours, low) in enumerate(looks):
             axis = place(left, 2 - k, side, side)
-            given = {
-                "cmap": colormaps[colours].resampled(25),
-                "vmin": low,
-                "vmax": limit,
-                "interpolation": smooth,
-            }
-            shown[k] = axis.imshow(maps[view, phase, k], **given)
+            scale = {"cmap": colormaps[colours].resampled(25), "vmin": low, "vmax": limit}
+            shown[k] = axis.imshow(maps[view, phase, k], interpolation=smooth, **scale)
             axis.set(xticks=[], yticks=[], facecolor="0.9")
             axis.set_ylabel(STREAMS[k] if column == 0 else "")
             axis.spines[:].set_visible(False)
@@ -440,36 +383,19 @@ def draw_motion_curve(
         axis.plot(frames, curve[k], ".-", color=colour, linewidth=0.9, markersize=4, label=name)
     axis.plot(frames, joint, color="black", linewidth=2, label="joint")
     if truth is not None:
-        axis.fill_between(
-            frames,
-            truth * (joint.max() / truth.max()),
-            color=ORANGE,
-            alpha=0.25,
-            label="true AU motion (scaled)",
-        )
+        scaled = truth * (joint.max() / truth.max())
+        label = "true AU motion (scaled)"
+        axis.fill_between(frames, scaled, color=ORANGE, alpha=0.25, label=label)
     for frame, name in ((onset, "onset"), (offset, "offset")):
         axis.axvline(frame, color=GREY, linestyle=":")
-        axis.annotate(
-            name,
-            (frame, 1),
-            xycoords=("data", "axes fraction"),
-            ha="center",
-            va="bottom",
-            fontsize=8,
-        )
+        place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
+        axis.annotate(name, (frame, 1), fontsize=8, **place)
     axis.axvline(apex, color=RED, label=f"apex found: frame {apex}")
     if true_apex is not None:
-        axis.axvline(
-            true_apex,
-            color=ORANGE,
-            linestyle="--",
-            linewidth=2,
-            label=f"true apex: frame {true_apex}",
-        )
-    axis.set(
-        xlabel="frame" if fps is None else f"frame ({fps:g} a second)",
-        ylabel="motion from onset, px",
-    )
+        style = {"color": ORANGE, "linestyle": "--", "linewidth": 2}
+        axis.axvline(true_apex, label=f"true apex: frame {true_apex}", **style)
+    xlabel = "frame" if fps is None else f"frame ({fps:g} a second)"
+    axis.set(xlabel=xlabel, ylabel="motion from onset, px")
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
@@ -508,9 +434,8 @@ def draw_prediction(prediction):
             axis.set(xticks=[], yticks=[], title="" if k else title)
             axis.spines[:].set_visible(False)
         x0, y0, x1, y1 = p.boxes[k]
-        axes[0].add_patch(
-            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=ORANGE, linewidth=2)
-        )
+        style = {"fill": False, "edgecolor": ORANGE, "linewidth": 2}
+        axes[0].add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
         axes[0].set_ylabel(name_views(views)[k])
         axes[-1].axis("off")
         if k == 0:

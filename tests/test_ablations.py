@@ -12,8 +12,6 @@ from faces4d.generate import write_synthetic
 from mer_utils import MerError
 from mer_utils import ablations as reader
 from mer_utils.ablations import (
-    KINDS,
-    answer_with_gates,
     bootstrap,
     compare,
     compare_sets,
@@ -26,7 +24,6 @@ from mer_utils.ablations import (
     read_gates,
     sign_flip_test,
     split_spread,
-    spoil_views,
     t_interval,
 )
 from mer_utils.baselines import NATIVE, recipe_of
@@ -182,7 +179,7 @@ def test_equivalence_is_two_one_sided_tests_and_the_90_percent_interval():
     for gaps in rng.normal(0.01, 0.03, (200, 8)):
         one = ttest_1samp(gaps, -0.036, alternative="greater").pvalue
         other = ttest_1samp(gaps, 0.036, alternative="less").pvalue
-        p = equivalence_test(gaps, 0.036)
+        p = equivalence_test(gaps)
         assert p == pytest.approx(max(one, other))
         low, high = t_interval(gaps, 0.9)
         assert (p < 0.05) == (-0.036 < low and high < 0.036)
@@ -217,8 +214,8 @@ def test_verdicts_of_constructed_cases_and_their_words():
     assert verdicts == ["reference", "better", "worse", "equivalent", "undecided"]
     assert rows["up"].words == "better by 0.050" and rows["down"].words == "worse by 0.020"
     reach = t_interval(STEPS.ravel())[1]
+    assert rows["same"].words == f"equivalent: at most {reach:.3f} apart"
     none = "no difference could be detected; smaller than"
-    assert rows["same"].words == f"{none} {reach:.3f}: equivalent within the margin of 0.036"
     assert rows["wild"].words == f"{none} {0.01 + 10 * reach:.3f}"
     # the lower end is the larger one here
     wild = compare_sets(make_tables(wild=-0.01 + 10 * STEPS), "default")["wild"]
@@ -228,12 +225,8 @@ def test_verdicts_of_constructed_cases_and_their_words():
     assert {many[f"v{k}"].verdict for k in range(7)} == {"undecided"}
     assert many["v0"].p < 0.05 < many["v0"].p_corrected == many["v0"].p_least
     low, high = t_interval(0.05 + STEPS.ravel())
-    few = "too few sets to tell among so many variants; between"
+    few = "too few to tell; the difference lies between"
     assert many["v0"].words == f"{few} {low:+.3f} and {high:+.3f}"
-    # claims nothing beyond these sets
-    copy = compare_sets(make_tables(copy=0.0), "default")["copy"]
-    assert copy.words == "the same score on every set" and copy.verdict == "equivalent"
-    assert compare_sets(tables, "default", ("same",), margin=0.004)["same"].verdict == "undecided"
 
 
 @pytest.mark.slow
@@ -247,16 +240,17 @@ def test_every_score_is_kept_and_a_notebook_reads_the_tables(measured, benchmark
     assert sum(record["sets"]["1"]["clips_per_label"]) >= 8
     assert not list((measured / "data").glob("synthetic-*"))  # the frames are not kept
     assert list((measured / "artifacts" / "cache" / "folds").glob("*"))
-    table = kept.tables["ablations"]
-    assert (kept.subjects, kept.clips, kept.seeds, table.sets) == (4, 8, 2, (1, 2))
-    assert set(table.floors) == {"all_ones", "all_zeros", "majority"}
+    table = kept["ablations"]
+    assert table.sets == (1, 2) and "8 clips and 4 people, 2 training seeds each" in table.about
+    assert set(record["sets"]["1"]["floors"]) == {"all_ones", "all_zeros", "majority"}
     for name, macro in table.macro.items():
-        assert macro.shape == (2, 2) and table.f1[name].shape == (2, len(kept.labels)) == (2, 5)
+        assert macro.shape == (2, 2)
+        f1 = [record["tables"]["ablations"][name]["f1"][key] for key in "12"]
         # both are means over training seeds
-        assert macro.mean(1) == pytest.approx(table.f1[name].mean(1), abs=1e-3)
-    assert table.found == compare_sets(table.macro, "default", ("no fusion attention", "no SE"))
-    assert table.found["neither"].family == "exploratory"
-    for name, row in table.found.items():
+        assert macro.mean(1) == pytest.approx(np.mean(f1, 1), abs=1e-3)
+    assert table.rows == compare_sets(table.macro, "default", ("no fusion attention", "no SE"))
+    assert table.rows["neither"].family == "exploratory"
+    for name, row in table.rows.items():
         assert record["comparisons"]["ablations"][name]["words"] == row.words
         assert name == "default" or table.gaps[name].mean() == pytest.approx(row.difference)
 
@@ -287,7 +281,7 @@ def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
         assert found[name].sd_seeds is None and again[name].sd_seeds == pytest.approx(0)
         assert found[name].sd_sets == pytest.approx(again[name].sd_sets)
     row = compare_sets(tables, "default")["a"]
-    assert row.difference == pytest.approx(0.01) and row.mean == pytest.approx(tables["a"].mean())
+    assert row.difference == pytest.approx(0.01) and row.macro == pytest.approx(tables["a"].mean())
     assert (row.low, row.high) == t_interval(tables["a"].mean(1))
     base = compare_sets(tables, "default")["default"]
     assert base.difference == base.difference_low == base.difference_high == base.detectable == 0
@@ -308,10 +302,6 @@ def test_tables_that_cannot_be_compared_are_refused():
 
 
 RECIPE = Recipe(epochs=25, patience=25, members=1)
-
-
-def log_loss(truth, scores):
-    return -(truth * np.log(scores) + (1 - truth) * np.log(1 - scores)).mean()
 
 
 @pytest.fixture(scope="module")
@@ -340,36 +330,8 @@ def test_trained_gates_differ_from_clip_to_clip(run):
     assert (excitation[:, :2] == 1).all()  # SE is on the magnitude alone
 
 
-def test_own_gates_give_the_runs_own_answers_and_others_do_not(run):
+def test_gates_of_other_networks_are_refused_and_missing_parts_are_none(run):
     features, outcome = run
-    scores, answers = answer_with_gates(outcome, features, RECIPE)
-    np.testing.assert_allclose(scores, outcome.scores, atol=1e-5)
-    np.testing.assert_array_equal(answers, outcome.answers)
-    seen = {kind: answer_with_gates(outcome, features, RECIPE, kind) for kind in KINDS[1:]}
-    for kind, (others, _) in seen.items():
-        assert np.abs(others - scores).max() > 1e-4, kind
-    own = np.clip(scores, 1e-6, 1 - 1e-6)
-    oracle = seen["oracle"][0]
-    assert log_loss(features.y, oracle) <= log_loss(features.y, own)  # own are among its choices
-
-
-def test_a_spoiled_view_keeps_its_values_and_costs_points(run):
-    features, outcome = run
-    maps, views = spoil_views(features.x, seed=3)
-    assert set(views) == {0, 1}
-    rows = np.arange(len(maps))
-    assert np.array_equal(maps[rows, 1 - views], features.x[rows, 1 - views])
-    assert not np.array_equal(maps[rows, views], features.x[rows, views])
-    assert maps.shape == features.x.shape
-    np.testing.assert_allclose(maps.mean((-2, -1)), features.x.mean((-2, -1)), atol=1e-6)
-    _, answers = answer_with_gates(outcome, features, RECIPE, maps=maps)
-    assert macro_uf1(features.y, answers) < macro_uf1(features.y, outcome.answers)
-
-
-def test_other_kinds_and_other_networks_are_refused(run):
-    features, outcome = run
-    with pytest.raises(MerError, match="own, frozen, borrowed, oracle"):
-        answer_with_gates(outcome, features, RECIPE, "open")
     with pytest.raises(MerError, match="gates are those of MicroAttNet"):
         read_gates(outcome, features, replace(RECIPE, network="STSTNet"))
     bare = replace(RECIPE, fusion="concat", se="none", epochs=2)
@@ -445,7 +407,7 @@ def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
         del record["tables"]["ablations"]["neither"][kind]["2"]
     path.parent.mkdir()
     path.write_text(json.dumps(record))
-    assert load_replicates(tmp_path, "bench-v1").tables["ablations"].sets == (1,)
+    assert load_replicates(tmp_path, "bench-v1")["ablations"].sets == (1,)
     made = []
     grid = benchmark.run_grid
     monkeypatch.setattr(benchmark, "run_grid", lambda *args: made.append(args) or grid(*args))
@@ -457,25 +419,6 @@ def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
     assert list((tmp_path / "data").glob("synthetic-bench-v1-4x8-seed2"))
     again, first = read_record(tmp_path), read_record(measured)
     assert again["tables"] == first["tables"] and again["comparisons"] == first["comparisons"]
-
-
-def test_missing_and_damaged_files_are_one_sentence(tmp_path):
-    with pytest.raises(MerError, match="no such file; make it: benchmarks/replicates"):
-        load_replicates(tmp_path, "bench-v2")
-    path = reader.find_record(tmp_path, "bench-v2")
-    path.parent.mkdir()
-    path.write_text("{")
-    with pytest.raises(MerError, match="not readable as JSON"):
-        load_replicates(tmp_path, "bench-v2")
-    good = json.loads((ROOT / "benchmarks" / path.name).read_text())
-    for change in ({"seeds": 99}, {"sets": None}, {"tables": {"other": {}}}):
-        path.write_text(json.dumps(good | change))
-        with pytest.raises(MerError, match=r"replicates-bench-v2\.json: damaged"):
-            load_replicates(tmp_path, "bench-v2")
-    good["tables"]["ablations"]["no SE"]["macro"]["1"][0] = None
-    path.write_text(json.dumps(good))
-    with pytest.raises(MerError, match=r"replicates-bench-v2\.json: damaged"):
-        load_replicates(tmp_path, "bench-v2")
 
 
 def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):

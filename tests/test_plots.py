@@ -50,16 +50,7 @@ CALLS = {
         {"a": 0.2, "b": 0.5}, "t", "x", ["a"], 0.3, {"a": (0.1, 0.3)}
     ),
     "draw_differences": lambda: plots.draw_differences(
-        {"a": 0.02, "b": -0.05}, "t", "x", {"b": (-0.1, 0.1)}, ["a"]
-    ),
-    "draw_sets": lambda: plots.draw_sets(
-        {"a": RNG.normal(size=8), "b": RNG.normal(size=8)},
-        {"a": (-0.5, 0.5), "b": (-0.6, 0.6)},
-        "t",
-        "x",
-        0.3,
-        ["b"],
-        {"b": 0.1},
+        {"a": 0.02, "b": -0.05}, "t", "x", {"a": (0, 0.04), "b": (-0.1, 0.1)}, ["a"]
     ),
     "draw_lines": lambda: plots.draw_lines(
         np.arange(3), {"a": np.ones(3)}, "t", "x", "y", [(1, "here"), (2, "there")]
@@ -94,21 +85,17 @@ def test_draws_something_and_the_same_thing_twice(call):
     assert len(picture) > 1.5 * len(draw_bytes(blank, dpi=60))
 
 
-def test_primary_rows_stand_apart_and_the_own_run_is_marked_where_there_is_one():
-    gaps = {name: np.linspace(-0.1, 0.3, 5) for name in "abc"}
-    ends = {name: (0.0, 0.2) for name in "abc"}
-    figure = plots.draw_sets(gaps, ends, "t", "x", 0.036, ["b"], {"c": -0.2})
-    rows = [[text.get_text() for text in axis.get_yticklabels()] for axis in figure.axes]
-    assert rows == [["b"], ["a", "c"]]
-    assert [axis.get_title("left") for axis in figure.axes] == ["primary", "exploratory"]
-    (mark,) = [
-        dots.get_offsets().tolist()
-        for axis in figure.axes
-        for dots in axis.collections
-        if dots.get_label() == "your run, one set"
-    ]
-    assert mark == [[-0.2, 1]]  # in the row of c
-    assert len(plots.draw_sets(gaps, ends, "t", "x", 0.036).axes) == 1
+def test_a_difference_shows_its_sets_below_and_the_own_run_where_there_is_one():
+    values = dict.fromkeys("abc", 0.1)
+    ends = dict.fromkeys("abc", (0.0, 0.2))
+    dots = {name: np.linspace(-0.1, 0.3, 5) for name in "abc"}
+    figure = plots.draw_differences(values, "t", "x", ends, "a", dots, 0.036, {"c": -0.2})
+    (axis,) = figure.axes
+    drawn = {each.get_label(): each.get_offsets().tolist() for each in axis.collections}
+    assert drawn["your run, one set"] == [[-0.2, 2]]  # in the row of c
+    assert len(drawn["one data set"]) == 15
+    (legend,) = figure.legends
+    assert "margin of ±0.036" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_flow_colours_tell_direction_and_speed():

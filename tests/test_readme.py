@@ -207,28 +207,27 @@ def say_met(row):
 def write_cells(name, row):
     """Return the cells in which docs/benchmarks.md tells of a variant on many sets."""
     if row.verdict == "reference":
-        return [name, f"{row.mean:.3f}", "", "", "", "", row.words]
+        return [name, f"{row.macro:.3f}", "", "", "", "", row.words]
     ends = f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
     rest = [f"{row.p_corrected:.3f}", f"{row.detectable:.3f}", row.words]
-    return [name, f"{row.mean:.3f}", f"{row.difference:+.3f}", ends, *rest]
+    return [name, f"{row.macro:.3f}", f"{row.difference:+.3f}", ends, *rest]
 
 
 @pytest.mark.parametrize(("table", "first"), [("ablations", "variant"), ("peers", "model")])
 def test_what_many_sets_say_is_what_was_measured(table, first):
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    known = load_replicates(ROOT, "bench-v2")
-    found = known.tables[table].found
-    wanted = [write_cells(name, row) for name, row in found.items()]
+    known = load_replicates(ROOT, "bench-v2")[table]
+    wanted = [write_cells(name, row) for name, row in known.rows.items()]
     assert read_rows(page.replace("−", "-"), first) == wanted
-    assert f"{len(known.tables[table].sets)} sets" in page and known.seeds == 3
-    assert len(known.tables[table].sets) >= 8
+    assert f"{len(known.sets)} sets" in page and len(known.sets) >= 8
+    assert {scores.shape[1] for scores in known.macro.values()} == {3}
 
 
 def test_the_readme_says_of_the_two_hypotheses_what_many_sets_say():
-    known = load_replicates(ROOT, "bench-v2").tables["ablations"]
+    known = load_replicates(ROOT, "bench-v2")["ablations"]
     page = PAGES[0].read_text(encoding="utf-8")
     for name, part in (("no fusion attention", "fusion attention"), ("no SE", "SE")):
-        row = known.found[name]
+        row = known.rows[name]
         (told,) = re.findall(
             rf"^\| {part} left out, [^|]*\| ([^|]+) macro-UF1 \| (.+) \|$", page, re.M
         )
