@@ -52,6 +52,8 @@ class Comparison:
     @property
     def words(self):
         """The verdict as a sentence; "no difference" comes with the size that could be missed."""
+        if self.verdict == "reference":
+            return "the reference"
         if self.verdict in ("better", "worse"):
             return f"{self.verdict} by {abs(self.difference):.3f}"
         size = max(abs(self.difference_low), abs(self.difference_high))

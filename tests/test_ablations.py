@@ -384,7 +384,7 @@ def test_what_was_measured_is_not_measured_again(measured, benchmark, monkeypatc
     benchmark.main([*primary, "2"], measured)
     first = capsys.readouterr().out
     benchmark.main(["--preset", "bench-v1", "--report"], measured)
-    assert capsys.readouterr().out == first and "2 sets x 2 training seeds" in first
+    assert capsys.readouterr().out == first and "2 training seeds each" in first
     # 2 hypotheses, and no p below 2 / 2**2
     assert "2 sets can give: primary 1.0000, exploratory 0.5000" in first
     with pytest.raises(AssertionError, match="made again"):  # another set is not there yet
