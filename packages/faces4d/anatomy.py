@@ -217,7 +217,7 @@ def make_relief(s, theta, base):
 
 
 def almond_edges(s, x, m):
-    """Return the opening of eye ``m`` (-1 or 1) along x: about 1 in the middle, 0 at the corners."""
+    """Return the opening of eye ``m`` (-1 or 1) along x: 1 in the middle, 0 at the corners."""
     e = (x / s["width"] - m * EYE_X) / EYE_HALF
     return np.clip(1 - e**2, 0, 1) ** 0.8 * (1 - 0.15 * m * e)  # the inner half is the rounder one
 
