@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """One clip's ground truth, T frames, and what else its preset lets people and clips differ in."""
+    """One clip's ground truth, T frames, and in what else its person and filming differ."""
 
     face_seed: int
     weights: np.ndarray  # (T, A, 2) float32; A as in AUS, sides x < 0 and x > 0; with blinks
