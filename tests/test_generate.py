@@ -40,7 +40,7 @@ def test_meshes_are_written_on_request(tmp_path):
 def test_nothing_is_overwritten_and_nothing_half_made_stays(data, tmp_path, monkeypatch):
     with pytest.raises(MerError, match="exists already"):
         write_synthetic(data.root, 1, 1)
-    with pytest.raises(MerError, match="at least 64 px"):
+    with pytest.raises(MerError, match="size is 64 to 2048"):
         write_synthetic(tmp_path / "small", 1, 1, size=10)
     with pytest.raises(MerError):
         write_synthetic(tmp_path / "few", 5, 2)

@@ -62,8 +62,8 @@ class Camera:
 
 def cameras(size=224, yaw=25.0):
     """Return the cameras at -yaw and +yaw degrees: ``size`` px high and 3/4 of that wide."""
-    if not 32 <= size <= 2048 or not 0 <= yaw <= 60:
-        limits = "size is 32 to 2048, yaw 0 to 60"
+    if not 64 <= size <= 2048 or not 0 <= yaw <= 60:
+        limits = "size is 64 to 2048, yaw 0 to 60"
         raise MerError(f"size {size} px at yaw {yaw} degrees cannot be filmed; {limits}")
     width = 2 * round(size * 3 / 8)
     return Camera(-float(yaw), int(size), width), Camera(float(yaw), int(size), width)

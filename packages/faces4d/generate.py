@@ -31,8 +31,6 @@ def write_synthetic(
     depends on the arguments before ``jobs`` alone. Raises MerError if ``root`` exists and is not
     empty; with ``replace`` the old set stays until the new one is whole.
     """
-    if size < 64:
-        raise MerError(f"size is {size} px, but a view needs at least 64 px to show a face")
     plans = plan_clips(subjects, clips, seed, preset)
     with new_folder(root, replace) as part:
         (part / "truth").mkdir()

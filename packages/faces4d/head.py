@@ -162,7 +162,9 @@ class _Skin:
             inner[:, 2] = np.minimum(depth, outer[:, 2] - 0.01)
             vertices += [outer, inner]
             # upper edges face down, lower up
-            triangles.append(_triangulate_grid(2, n)[:, :: 1 - 2 * (k % 2)] + start)
+            triangles.append(
+                _triangulate(np.arange(2 * n).reshape(2, n))[:, :: 1 - 2 * (k % 2)] + start
+            )
             start += 2 * n
         uv = self.uv[self.edge]
         # the colour of the lower lid's rim, not that of lashes
@@ -171,13 +173,9 @@ class _Skin:
 
 
 def _triangulate(index):
-    """Return the triangles (K, 3) of a grid of vertices, given by their numbers (rows, columns)."""
+    """Return the triangles (K, 3) of a grid of vertices with these numbers (rows, columns)."""
     a, b, c, d = index[:-1, :-1], index[1:, :-1], index[:-1, 1:], index[1:, 1:]
     return np.stack([np.stack([a, b, c], -1), np.stack([b, d, c], -1)], 2).reshape(-1, 3)
-
-
-def _triangulate_grid(rows, columns):
-    return _triangulate(np.arange(rows * columns).reshape(rows, columns))
 
 
 def _eyeballs(balls):
@@ -186,7 +184,7 @@ def _eyeballs(balls):
     polar, turn = np.meshgrid(*angles, indexing="ij")
     unit = np.stack([np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)], -1)
     uv = (np.array([0.075, 0.925]) + 0.07 * unit[..., :2] * [1, -1]).reshape(-1, 2)
-    triangles = _triangulate_grid(18, 37)
+    triangles = _triangulate(np.arange(18 * 37).reshape(18, 37))
     return [(ball + BALL * unit.reshape(-1, 3), triangles, uv) for ball in balls]
 
 
@@ -200,10 +198,11 @@ def _ears(s):
     x = 0.715 * s["width"] + out - 0.3 * s["long"]
     y, z = -0.02 + 0.26 * up - 0.05 * back, -0.10 - 0.15 * back * (1 + 0.25 * up)
     uv = np.stack([0.25 + 0.06 * back, 0.925 - 0.06 * up], -1).reshape(-1, 2)
+    triangles = _triangulate(np.arange(14 * 33).reshape(14, 33))
     parts = []
     for m in (-1, 1):
         xyz = np.stack([m * x, y, z], -1).reshape(-1, 3)
-        parts.append((xyz, _triangulate_grid(14, 33)[:, ::m], uv))
+        parts.append((xyz, triangles[:, ::m], uv))
     return parts
 
 

@@ -109,7 +109,7 @@ def simulate(plan):
     weights[:, AUS.index(45)] += _blink(rng, levels, frames)[:, None]
     tails = _tails(plan.clip_seed, levels)
     rotation, translation = _head(rng, levels, frames, _style(plan.face_seed, levels)[4], tails)
-    size = _sizes(expression, plan.face_seed, levels.variation, np.mean)
+    size = _sizes(expression, plan.face_seed, levels.variation).mean(-1)
     apex = onset + 1 + int(np.argmax(size[onset + 1 : offset]))
     quality = _quality(plan.clip_seed, levels, frames)
     flicker = 1 + levels.flicker * rng.standard_normal(frames)
@@ -242,12 +242,12 @@ def _expression(rng, plan, levels, frames, onset, offset):
     return weights
 
 
-def _sizes(weights, face_seed, variation, summary):
-    """Return ``summary`` over the face's front of how far AUs move it (units), per frame (T,)."""
+def _sizes(weights, face_seed, variation):
+    """Return how far AUs move points of the face's front, in units: (T, points)."""
     face = make_face(face_seed, variation)
     fields = face.fields[:, :, face.front][:, :, ::5]
     moved = np.einsum("tas,asmk->tmk", weights, fields, optimize=True)
-    return summary(np.linalg.norm(moved, axis=-1), axis=-1)
+    return np.linalg.norm(moved, axis=-1)
 
 
 def true_motion(motion):
@@ -257,7 +257,7 @@ def true_motion(motion):
     """
     weights = motion.weights.copy()
     weights[:, AUS.index(45)] = 0
-    return _sizes(weights, motion.face_seed, motion.variation, np.mean)
+    return _sizes(weights, motion.face_seed, motion.variation).mean(-1)
 
 
 def scale_head(motion, factor, frame=0):
@@ -280,8 +280,8 @@ def _scale(rng, weights, plan, levels):
     place = place / 3 if plan.reason == "weak" else place
     low, high = np.log(levels.motion_px)
     wanted = np.exp(low + place * (high - low)) * levels.crop_units / levels.crop_px
-    summary = functools.partial(np.percentile, q=99)
-    size = _sizes(weights, plan.face_seed, levels.variation, summary).max()
+    sizes = _sizes(weights, plan.face_seed, levels.variation)
+    size = np.percentile(sizes, 99, axis=-1).max()
     return weights * min(wanted / size, levels.most / weights.max())
 
 

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from faces4d.cameras import AIM, AMBIENT, BACKGROUND, BRIGHTEST, FAR, LIGHTS, OVERSAMPLE, rasterise
-from faces4d.head import FURROW_SIZE, STEADY, deform, make_face
+from faces4d.head import FURROW_SIZE, deform, make_face
 from faces4d.surroundings import compress, cover_frames, defocus, make_backdrop
 from mer_utils import MerError
 from mer_utils.files import write_bytes, write_text
@@ -46,26 +46,16 @@ def _shading_parts(face_seed, variation):
     return gather, cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
-def _shade(face_seed, vertices, variation=STEADY, key=1.0):
-    """Return the light (M,) on each vertex: Lambert, from lights fixed in the world.
-
-    The first of them, the key light, shines with ``key`` times its strength.
-    """
-    triangles = make_face(face_seed, variation).triangles
-    a, b, c = (np.take(vertices, triangles[:, i], axis=0) for i in range(3))
-    normals = _shading_parts(face_seed, variation)[0] @ np.cross(b - a, c - a)
+def shade(motion, frame, vertices):
+    """Return the light (M,) on each vertex at ``frame``: Lambert, lights fixed in the world."""
+    a, b, c = (np.take(vertices, corner, axis=0) for corner in face_of(motion).triangles.T)
+    normals = _shading_parts(motion.face_seed, motion.variation)[0] @ np.cross(b - a, c - a)
     normals /= np.sqrt(np.einsum("mk,mk->m", normals, normals))[:, None] + 1e-12
     towards = np.array([d for d, _ in LIGHTS], np.float32)
     towards /= np.linalg.norm(towards, axis=1, keepdims=True)
     strength = np.array([strength for _, strength in LIGHTS], np.float32)
-    strength[0] *= key
+    strength[0] *= 1.0 if motion.key is None else motion.key[frame]
     return AMBIENT + np.maximum(normals @ towards.T, 0) @ strength
-
-
-def _light(motion, frame, vertices):
-    """Return the light (M,) on the head's vertices at ``frame``."""
-    key = 1.0 if motion.key is None else motion.key[frame]
-    return _shade(motion.face_seed, vertices, motion.variation, key)
 
 
 def shade_furrows(motion, frame):
@@ -98,7 +88,7 @@ def render_frame(motion, camera, frame, vertices=None, light=None, texture=None)
     """
     face = face_of(motion)
     vertices = place(motion, frame) if vertices is None else vertices
-    light = _light(motion, frame, vertices) if light is None else light
+    light = shade(motion, frame, vertices) if light is None else light
     texture = _furrow(motion, frame) if texture is None else texture
     values = np.column_stack([face.uv, light / BRIGHTEST])
     surface, depth = rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
@@ -143,7 +133,7 @@ def expose_clip(motion, cameras):
     frames = np.empty(shape, np.float32)
     for t in range(shape[1]):
         vertices = place(motion, t)
-        light, texture = _light(motion, t, vertices), _furrow(motion, t)
+        light, texture = shade(motion, t, vertices), _furrow(motion, t)
         for v, camera in enumerate(cameras):
             frames[v, t] = render_frame(motion, camera, t, vertices, light, texture)
     if motion.cover_seed:

@@ -46,45 +46,34 @@ class Preset:
     crop_units: float = 2.3  # units: what that crop spans
     length: tuple = (12, 30)  # frames from onset to offset = 0.2-0.5 s: what counts as "micro"
     margin: tuple = (2, 4)  # frames before onset and after offset: annotators cut clips tightly
-    # px, log-evenly: 99th percentile of AU motion at apex; seen, yet hard to see
-    motion_px: tuple = (0.3, 2.0)
-    # no AU goes beyond this activation, 1 = macro-expression: lids alone cannot move 2 px
-    most: float = 1.0
-    # share of the length from onset to apex: faces rise faster than they relax
-    rise: tuple = (0.30, 0.48)
-    # share of the length by which AUs start later or end earlier: they are not synchronous
-    au_delay: float = 0.12
+    motion_px: tuple = (0.3, 2.0)  # px, log-evenly: 99th percentile of AU motion; hard to see
+    most: float = 1.0  # no activation above a macro-expression's: lids alone cannot move 2 px
+    rise: tuple = (0.30, 0.48)  # share of the length to the apex: faces rise faster than they relax
+    au_delay: float = 0.12  # share of the length that AUs start later, end earlier: no synchrony
     au_apex: float = 0.06  # share of the length, +-: nor are their peaks
     residue: tuple = (0.0, 0.15)  # share of the peak that stays at offset: faces relax incompletely
     subject_gain: float = 0.25  # sd of log gain of each AU per subject: muscles differ in strength
     clip_gain: float = 0.20  # sd of log gain of each AU per clip: nobody repeats a face exactly
-    # sd of left-right imbalance per subject and AU (0.15 = 15 % more on one side): habitual
-    subject_side: float = 0.15
+    subject_side: float = 0.15  # sd of relative left-right imbalance per subject and AU: habitual
     clip_side: float = 0.07  # sd of the same per clip
-    # +- shift of a subject's place in the log range of motion_px: some people show more
-    intensity: float = 0.2
-    # share of clips in which a subject's two habit AUs come along: personal mannerism
-    habit_share: float = 0.4
+    intensity: float = 0.2  # +- a subject's shift in the log range of motion_px: some show more
+    habit_share: float = 0.4  # share of clips with a subject's two habit AUs: personal mannerism
     habit_level: tuple = (0.08, 0.2)  # their gain, relative to labelled AUs: too weak to be coded
     pose_deg: float = 3.0  # degrees, sd per axis and subject: nobody sits quite straight
     clip_pose_deg: float = 1.0  # degrees, sd per axis and clip
     place: float = 0.035  # units (2 px), sd per axis and clip: where the head is held
-    # degrees/s, sd per axis: slow turning of a still-sitting person, ~0.3 px over a clip
-    drift_deg: float = 0.8
+    drift_deg: float = 0.8  # degrees/s, sd per axis: slow turning of a sitting person, ~0.3 px
     drift: float = 0.02  # units/s (2 mm/s), sd per axis: slow sway, ~0.4 px over a clip
     tremor_deg: float = 0.02  # degrees, sd per axis: physiological tremor
     tremor: float = 0.0008  # units (0.1 mm, 0.04 px), sd per axis: pulse and tremor
     tremor_hz: tuple = (4.0, 10.0)  # Hz: the band of physiological tremor
-    # share of clips with a blink: 17 blinks per minute, clips of about half a second
-    blink_share: float = 0.15
+    blink_share: float = 0.15  # share of clips: 17 blinks per minute, clips of half a second
     blink: tuple = (9, 16)  # frames, 0.15-0.27 s: a spontaneous blink
     blink_depth: tuple = (0.85, 1.0)  # activation of AU45 at its peak: most blinks close the eye
     noise: tuple = (1.5, 2.0)  # grey levels, sd per pixel: a machine-vision camera indoors
     flicker: float = 0.005  # sd of relative exposure per frame: mains light, shutter jitter
-    # sd of log clips per subject: some people leak more often (about 4-20 of 267/24)
-    clips_spread: float = 0.35
-    # sd of log liking of each label set per subject: people differ in what they show
-    label_spread: float = 0.5
+    clips_spread: float = 0.35  # sd of log clips per subject: some leak more often (4-20 of 267)
+    label_spread: float = 0.5  # sd of log liking of label sets per subject: people differ
     # -- what follows is off in bench-v1; its draws come from generators of their own --
     # mean and sd of the share of the length from onset to apex, a Beta distribution; empty: rise
     apex_share: tuple = ()
