@@ -4,7 +4,7 @@ harder in bench-v2.
 
 from dataclasses import fields, replace
 
-from faces4d.head import AUS, STEADY, make_face
+from faces4d.head import AUS, make_face
 from faces4d.motion import Motion, read_npz, simulate, true_motion
 from faces4d.scenario import PRESETS, Plan, plan_clips
 from mer_utils import MerError
@@ -34,7 +34,7 @@ def a_plan(*aus, clip_seed=0, face_seed=1):
 
 
 def sizes(motion, summary):
-    """Return AU motion without blinks, px of the crop, per frame, from every vertex's field."""
+    """Return AU motion without blinks, px of the crop, per frame, of every vertex."""
     weights = motion.weights.copy()
     weights[:, AUS.index(45)] = 0
     face = make_face(motion.face_seed, motion.variation)
@@ -105,13 +105,6 @@ def test_subjects_have_a_style_of_their_own():
     assert abs(tilts[0] - tilts[1]) > 4 * EASY.clip_side / np.sqrt(20)
 
 
-def test_same_plan_same_motion_other_seed_other_motion():
-    first, again, other = (simulate(a_plan(4, clip_seed=seed)).arrays() for seed in (5, 5, 6))
-    assert all(np.array_equal(first[name], again[name]) for name in first)
-    assert first["noise_seed"] != other["noise_seed"]
-    assert not np.array_equal(first["translation"][0], other["translation"][0])
-
-
 def test_motion_survives_the_disk(hard, tmp_path):
     covered = next(motion for _, motion in hard if motion.cover_seed and not motion.coded)
     coded = next(motion for _, motion in hard if motion.coded)
@@ -142,7 +135,7 @@ def test_weak_and_one_sided_clips_are_what_they_say(hard):
 
 
 def test_the_apex_lies_anywhere_and_is_the_true_peak(hard):
-    shares = []
+    shares, off = [], []
     for _, motion in hard:
         curve = true_motion(motion)
         assert motion.apex == np.argmax(curve[motion.onset : motion.offset + 1]) + motion.onset
@@ -150,12 +143,10 @@ def test_the_apex_lies_anywhere_and_is_the_true_peak(hard):
         first, last = motion.marked
         assert 0 <= first < motion.apex < last < len(motion.weights)
         shares.append((motion.apex - first) / (last - first))
+        off.append((first - motion.onset, last - motion.offset))
+    # key frames are annotated up to three frames early or late
+    assert np.abs(off).max() == 3 and all(len(set(column)) == 7 for column in np.transpose(off))
     assert 0.3 <= np.mean(shares) <= 0.45 and 0.14 <= np.std(shares) <= 0.19
-
-
-def test_annotated_key_frames_are_off_by_a_few_frames(hard):
-    off = np.array([np.subtract(m.marked, (m.onset, m.offset)) for _, m in hard])
-    assert np.abs(off).max() == 3 and all(len(set(column)) == 7 for column in off.T.tolist())
 
 
 def test_some_peaks_are_held_and_some_come_again(hard):
@@ -197,9 +188,3 @@ def test_heads_move_with_heavy_tails_and_stay_in_the_picture(hard):
     easy = [simulate(replace(plan, preset="bench-v1")) for plan, _ in hard[:120]]
     assert tail(clips) > 1.15 * tail(easy)
     assert max(np.abs(motion.translation).max() for motion in clips) < 0.35  # of 0.9 units
-
-
-def test_true_motion_is_that_of_the_persons_own_face(hard):
-    motion = hard[0][1]
-    plain = true_motion(replace(motion, variation=STEADY))
-    assert not np.allclose(true_motion(motion), plain, rtol=1e-3)

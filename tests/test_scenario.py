@@ -3,8 +3,7 @@
 from collections import Counter
 from dataclasses import FrozenInstanceError
 
-from faces4d.head import AUS
-from faces4d.scenario import AMBIGUOUS, NEIGHBOURS, PRESETS, label_of, plan_clips
+from faces4d.scenario import AMBIGUOUS, PRESETS, label_of, plan_clips
 from mer_utils import LABELS, MerError
 
 import numpy as np
@@ -44,8 +43,8 @@ def test_default_plan_has_the_label_sets_and_aus_of_4dme(plans):
     }  # fmt: skip
     wanted = {4: 102, 7: 89, 2: 54, 12: 53, 1: 46, 6: 25, 17: 11, 5: 8, 15: 6, 14: 4, 10: 2, 9: 1}
     counts = Counter(au for plan in plans for au in plan.aus)
-    assert all(abs(counts[au] - n) <= 12 for au, n in wanted.items())
-    assert sum(abs(counts[au] - n) for au, n in wanted.items()) <= 25
+    off = [abs(counts[au] - n) for au, n in wanted.items()]
+    assert max(off) <= 12 and sum(off) <= 25
 
 
 @pytest.mark.parametrize("subjects, clips", [(1, 1), (1, 5), (4, 24), (24, 267), (30, 400)])
@@ -101,7 +100,6 @@ def test_a_share_of_the_clips_is_coded_wrongly_by_one_neighbour(hard):
     assert all(len(moved - coded) <= 1 and len(coded - moved) <= 1 for moved, coded in wrong)
     # invented, confused, overlooked
     assert {len(moved) - len(coded) for moved, coded in wrong} == {-1, 0, 1}
-    assert set(NEIGHBOURS) == set(AUS) - {45}
 
 
 def test_others_is_a_mixture_that_says_why(hard):
