@@ -21,10 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from faces4d.cameras import cameras
-from faces4d.motion import simulate
+from faces4d.motion import read_npz, simulate
 from faces4d.rendering import render_clip, true_flow
 from faces4d.scenario import plan_clips
-from faces4d.truth import read_npz, write_npz
 from mer_utils import KERNELS
 from mer_utils.ablations import compare
 from mer_utils.baselines import NATIVE
@@ -175,7 +174,7 @@ def main():
     parser.add_argument("--hashes", metavar="FILE", help="the same, but write their hashes (JSON)")
     args = parser.parse_args()
     if args.steps:
-        return write_npz(args.steps, **take_steps())
+        return np.savez_compressed(args.steps, **take_steps())
     if args.hashes:
         return write_json(args.hashes, hash_steps(take_steps()))
     if args.machines and not shutil.which("qemu-x86_64"):

@@ -6,15 +6,15 @@ from faces4d.film_again import (
     _move_boxes,
     answer_again,
     change_motion,
-    drop_cameras,
     film_again,
     film_front,
     measure_motion,
 )
+from faces4d.generate import write_synthetic
 from faces4d.motion import read_truth, simulate, true_motion
 from faces4d.rendering import find_head, render_clip
 from faces4d.scenario import plan_clips
-from mer_utils.evaluation import run_loso
+from mer_utils.dataset import open_dataset
 from mer_utils.features import FrontEnd, extract
 from mer_utils.preprocessing import square_box
 from mer_utils.training import Recipe
@@ -22,116 +22,93 @@ from mer_utils.training import Recipe
 import numpy as np
 import pytest
 
-SMALL = FrontEnd(crop=64, size=12)
+FRONT = FrontEnd(crop=64, size=12)
 
 
-@pytest.mark.slow
-def test_filming_again_as_it_was_gives_the_same_maps(data, tmp_path, capsys):
-    features = extract(data, SMALL)
-    rows = np.array([1, 4])
-    conditions = [Condition(), Condition(motion=2.0)]
-    (maps, apex), (doubled, _) = film_again(data, rows, conditions, SMALL, tmp_path, jobs=2)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Four clips and their features."""
+    dataset = open_dataset(write_synthetic(tmp_path_factory.mktemp("film") / "a", 2, 4, 3, size=96))
+    return dataset, extract(dataset, FRONT)
+
+
+def test_films_are_those_of_the_set_and_are_kept(small, tmp_path, capsys):
+    dataset, features = small
+    rows, conditions = np.array([1, 3]), [Condition(), Condition(motion=2.0)]
+    (maps, apex), (doubled, _) = film_again(dataset, rows, conditions, FRONT, tmp_path, jobs=2)
     np.testing.assert_array_equal(maps, features.x[rows])
     np.testing.assert_array_equal(apex, features.apex[rows])
     # more motion is seen
     assert (doubled[:, :, 0, 2].mean((1, 2, 3)) > maps[:, :, 0, 2].mean((1, 2, 3))).all()
     files = list(tmp_path.glob("filmed/*.safetensors"))
-    assert len(files) == 2
-    before = [path.stat().st_mtime_ns for path in files]
-    again = film_again(data, rows, conditions, SMALL, tmp_path)
+    whole = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    again = film_again(dataset, rows, conditions, FRONT, tmp_path)
     np.testing.assert_array_equal(again[1][0], doubled)
-    assert [path.stat().st_mtime_ns for path in files] == before
-    whole = [path.read_bytes() for path in files]
-    files[0].write_bytes(whole[0][: len(whole[0]) // 2])
-    files[1].write_bytes(whole[1][:-1] + bytes([whole[1][-1] ^ 1]))
-    np.testing.assert_array_equal(
-        film_again(data, rows, conditions, SMALL, tmp_path)[1][0], doubled
-    )
-    assert [path.read_bytes() for path in files] == whole and capsys.readouterr().err.count(
-        "made again"
-    ) == 2
+    assert [path.stat().st_mtime_ns for path in files] == [time for _, time in whole.values()]
+    files[0].write_bytes(whole[files[0]][0][:-9])
+    again = film_again(dataset, rows, conditions, FRONT, tmp_path)
+    np.testing.assert_array_equal(again[1][0], doubled)
+    assert [path.read_bytes() for path in files] == [data for data, _ in whole.values()]
+    assert capsys.readouterr().err.count("made again") == 1
 
 
-def test_each_condition_changes_one_thing(data):
-    motion = read_truth(data, data.clips[0])
-    small = change_motion(motion, Condition(motion=0.5))
-    np.testing.assert_allclose(true_motion(small), true_motion(motion) / 2, rtol=1e-5)
+def test_each_condition_changes_one_thing(small):
+    dataset, _ = small
+    motion = read_truth(dataset, dataset.clips[0])
+    halved = change_motion(motion, Condition(motion=0.5))
+    np.testing.assert_allclose(true_motion(halved), true_motion(motion) / 2, rtol=1e-5)
     still = change_motion(motion, Condition(head=0.0))
-    assert (
-        np.ptp(still.rotation, axis=0).max() == 0
-        and (still.rotation[0] == motion.rotation[0]).all()
-    )
+    assert (still.rotation == motion.rotation[0]).all()
     np.testing.assert_array_equal(still.weights, motion.weights)
-    views = cameras(data.info["size"])
-    clean, noisy = (
-        render_clip(change_motion(motion, Condition(noise=n)), views)[0, 0] for n in (0.0, 6.0)
-    )
+    clips = [change_motion(motion, Condition(noise=noise)) for noise in (0.0, 6.0)]
+    clean, noisy = (render_clip(clip, cameras(96))[0, 0].astype(float) for clip in clips)
     # what is cut off at white is little
-    assert (clean.astype(float) - noisy).std() == pytest.approx(6.0, rel=0.1)
-    assert change_motion(motion, Condition()).noise_sigma == motion.noise_sigma
+    assert (clean - noisy).std() == pytest.approx(6.0, rel=0.1)
+    sizes = measure_motion(dataset, range(4))
+    assert sizes.shape == (4,) and (0.005 < sizes).all() and (sizes < 2).all()  # px
 
 
-def test_motion_is_measured_in_px_of_the_crop(data):
-    sizes = measure_motion(data, range(len(data)))
-    assert sizes.shape == (6,) and (0.005 < sizes).all() and (sizes < 2).all()
-
-
-def test_answers_come_from_the_fold_that_left_the_subject_out(data):
-    features = extract(data, SMALL)
-    features = replace(features, subjects=np.array([f"P{n % 4}" for n in range(6)]))
-    recipe = Recipe(epochs=2, inner=2, width=4)
-    features.y[0] = 1  # every label occurs
-    outcome = run_loso(features, recipe)
-    rows = np.arange(6)
-    np.testing.assert_array_equal(
-        answer_again(outcome, features, recipe, rows, features.x), outcome.answers
-    )
-    np.testing.assert_array_equal(
-        answer_again(outcome, features, recipe, rows[3:], features.x[3:]), outcome.answers[3:]
-    )
+def test_answers_come_from_the_fold_that_left_the_subject_out(trained):
+    _, features, outcome = trained
+    recipe, rows = Recipe(epochs=2, inner=2, width=4), np.arange(len(features.y))
+    for some in (rows, rows[3:]):
+        answers = answer_again(outcome, features, recipe, some, features.x[some])
+        np.testing.assert_array_equal(answers, outcome.answers[some])
 
 
 def test_boxes_go_where_other_cameras_see_the_face():
     motion = simulate(plan_clips(3, 3, seed=1002, preset="bench-v2")[0])
     sides, front = cameras(), cameras(yaw=0.0)
-    off = 6  # px beside and 4 above where the face is
     boxes = []
-    for camera in sides:
+    for camera in sides:  # 6 px beside and 4 above where the face is
         x, y, side = find_head(motion, camera)
-        boxes.append(square_box(x + off, y - 4, side, camera.width, camera.height))
+        boxes.append(square_box(x + 6, y - 4, side, camera.width, camera.height))
     assert _move_boxes(boxes, motion, sides, sides) == tuple(boxes)
-    for (x0, y0, x1, y1), camera in zip(_move_boxes(boxes, motion, sides, front), front,
-                                        strict=True):  # fmt: skip
-        x, y, side = find_head(motion, camera)
-        assert (x0 + x1) / 2 - x == pytest.approx(off, abs=2) and x1 - x0 == y1 - y0
-        assert (y0 + y1) / 2 - y == pytest.approx(-4, abs=2)
-        assert x1 - x0 == pytest.approx(side, abs=2)
+    x0, y0, x1, y1 = np.transpose(_move_boxes(boxes, motion, sides, front))
+    x, y, side = np.transpose([find_head(motion, camera) for camera in front])
+    np.testing.assert_allclose([(x0 + x1) / 2 - x, (y0 + y1) / 2 - y], [[6, 6], [-4, -4]], atol=2)
+    np.testing.assert_allclose(x1 - x0, side, atol=2)
     assert _move_boxes(None, motion, sides, front) is None
 
 
-@pytest.mark.slow
-def test_a_camera_in_front_is_one_view_of_the_same_clips(data, tmp_path):
-    features = extract(data, SMALL)
-    front = film_front(data, features, SMALL, tmp_path, jobs=2)
+def test_a_camera_in_front_is_one_view_of_the_same_clips(small, tmp_path):
+    dataset, features = small
+    front = film_front(dataset, features, FRONT, tmp_path)
     count, _, *shape = features.x.shape
     assert front.x.shape == (count, 1, *shape)
     assert (front.clips == features.clips).all() and (front.y == features.y).all()
-    again, apex = film_again(data, [1], [Condition(yaw=0.0, views=1)], SMALL)[0]
-    np.testing.assert_array_equal(front.x[1], again[0])
-    assert front.apex[1] == apex[0]
     assert np.abs(front.x - features.x[:, :1]).max() > 0.1  # px: another picture
 
 
 def test_one_camera_alone_films_what_it_films_beside_another():
     """The left one's noise, light and cover; what stands before the right one is not there."""
-    plans = plan_clips(8, 40, seed=1002, preset="bench-v2")
-    motions = [m for m in map(simulate, plans) if m.cover_seed]
-    sides = cameras(size=96)
-    for side in (0, 1):
-        motion = next(m for m in motions if m.degraded == side)
-        motion = replace(motion, weights=motion.weights[:3], rotation=motion.rotation[:3],
-                         translation=motion.translation[:3], gain=motion.gain[:3])  # fmt: skip
-        alone = drop_cameras(motion, 1)
-        both, left = render_clip(motion, sides), render_clip(alone, sides[:1])
+    motions = map(simulate, plan_clips(8, 40, seed=1002, preset="bench-v2"))
+    covered = {motion.degraded: motion for motion in motions if motion.cover_seed}
+    for side, motion in covered.items():
+        courses = ("weights", "rotation", "translation", "gain", "key")
+        short = replace(motion, **{name: getattr(motion, name)[:3] for name in courses})
+        alone = change_motion(short, Condition(views=1))
+        both, left = (render_clip(m, cameras(96)[:n]) for m, n in ((short, 2), (alone, 1)))
         np.testing.assert_array_equal(left[0], both[0])
         assert (alone.cover_seed == 0) == (side == 1)
+    assert set(covered) == {0, 1}

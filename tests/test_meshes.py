@@ -140,7 +140,7 @@ def test_light_shades_a_scan_without_its_texture_and_says_so(scan, tmp_path):
             shutil.copyfile(path, tmp_path / path.name)
     lit = next(film_meshes(list_meshes(tmp_path), SIZE, notes=notes))
     assert len(notes) == 1 and "face.png is missing" in notes[0] and "painted by light" in notes[0]
-    light = rendering._shade(FACE, fitted(0))
+    light = rendering.shade(a_motion(), 0, fitted(0))
     for k, camera in enumerate(VIEWS):
         seen, depth = rendering.rasterise(
             camera, fitted(0), face.triangles, np.repeat(light[:, None], 3, 1) / 2

@@ -12,13 +12,11 @@ COLUMNS, ROWS, SIZE = 138, 150, 1024  # grid of the skin; side of the texture in
 SKIN_PART = 0.85
 # eye centre, half width of the opening, radius of the eyeball
 EYE_X, EYE_Y, EYE_HALF, BALL = 0.31, 0.15, 0.140, 0.168
-# a lid is this thick: it keeps the lid in front of the eyeball halfway through a (straight-line)
-# blink
-LID = 0.02
+LID = 0.02  # thickness that keeps lids in front of the eyeball halfway through a straight blink
 MOUTH_Y = -0.56
 
-# Skull and neck from crown down: y in front, y and z at the side, depth to front, half width, depth
-# to back, roundness
+# Skull and neck from crown down: y in front, y and z at the side, depth to front, half width,
+# depth to back, roundness
 PROFILE = np.array([
     [1.22, 1.22, -0.08, 0.00, 0.000, 0.00, 1.00], [1.177, 1.177, -0.08, 0.27, 0.232, 0.29, 1.00],
     [1.05, 1.05, -0.08, 0.53, 0.440, 0.54, 1.00], [0.86, 0.86, -0.08, 0.73, 0.605, 0.74, 0.96],
@@ -31,8 +29,7 @@ PROFILE = np.array([
     [-1.80, -1.80, -0.26, 0.42, 0.440, 0.38, 1.00],
 ])  # fmt: skip
 
-# Each AU as smooth lobes at x > 0, mirrored to the other side: centre x, y; widths x, y; motion x,
-# y, z at activation 1
+# Each AU as smooth lobes at x > 0, mirrored: centre x, y; widths x, y; motion x, y, z at 1
 LOBES = {
     1: [(0.13, 0.38, 0.14, 0.13, 0, 0.10, 0.01), (0.12, 0.60, 0.20, 0.15, 0, 0.04, 0)],
     2: [(0.43, 0.38, 0.14, 0.13, 0, 0.11, 0.01), (0.43, 0.60, 0.18, 0.15, 0, 0.04, 0)],
@@ -84,25 +81,22 @@ FURROWS = {
 
 
 def draw_shape(rng):
-    """Draw one subject's measures: around 1 (relative) or in units; ranges set by eye, so that all
-    look human.
-    """
-    spread = {"width": 0.08, "jaw": 0.13, "nose_w": 0.20, "nose_h": 0.20, "mouth_w": 0.12,
-        "lips": 0.30, "brow_w": 0.35,
-              "cheek": 0.6, "ridge": 0.6, "opening": 0.15, "chin": 0.5}  # fmt: skip
+    """Draw one subject's measures, relative (around 1) or in units; the ranges were set by eye."""
+    spread = {
+        "width": 0.08, "jaw": 0.13, "nose_w": 0.20, "nose_h": 0.20, "mouth_w": 0.12, "lips": 0.30,
+        "brow_w": 0.35, "cheek": 0.6, "ridge": 0.6, "opening": 0.15, "chin": 0.5,
+    }  # fmt: skip
     s = {name: float(rng.uniform(1 - d, 1 + d)) for name, d in spread.items()}
-    s |= {"nose_y": rng.uniform(-0.03, 0.03), "brow_y": rng.uniform(-0.02, 0.03),
-        "brow_arch": rng.uniform(0.01, 0.055),
-          "tilt": rng.uniform(-0.015, 0.02), "hairline": rng.uniform(0.72, 0.92),
-          "long": float(rng.random() < 0.35),
-          "hump": rng.uniform(-0.02, 0.03), "parting": rng.uniform(-0.1, 0.1),
-          "oval": rng.uniform(2.2, 4),
-          "tall": rng.uniform(0.96, 1.03), "square": rng.uniform(2, 3)}  # fmt: skip
+    s |= {
+        "nose_y": rng.uniform(-0.03, 0.03), "brow_y": rng.uniform(-0.02, 0.03),
+        "brow_arch": rng.uniform(0.01, 0.055), "tilt": rng.uniform(-0.015, 0.02),
+        "hairline": rng.uniform(0.72, 0.92), "long": float(rng.random() < 0.35),
+        "hump": rng.uniform(-0.02, 0.03), "parting": rng.uniform(-0.1, 0.1),
+        "oval": rng.uniform(2.2, 4), "tall": rng.uniform(0.96, 1.03), "square": rng.uniform(2, 3),
+    }  # fmt: skip
     tones = [(0.86, 0.68, 0.58), (0.80, 0.60, 0.48), (0.68, 0.48, 0.36), (0.52, 0.36, 0.27)]
     tone = rng.uniform(0, 3)
-    s["tone"] = np.array(
-        [np.interp(tone, range(4), channel) for channel in zip(*tones, strict=True)]
-    )
+    s["tone"] = np.array([np.interp(tone, range(4), channel) for channel in np.transpose(tones)])
     hairs = [(0.09, 0.075, 0.07), (0.16, 0.11, 0.08), (0.28, 0.18, 0.11), (0.45, 0.34, 0.20)]
     s["hair"] = np.array(hairs[rng.choice(4, p=[0.4, 0.3, 0.2, 0.1])])
     irises = [(0.30, 0.18, 0.09), (0.22, 0.13, 0.07), (0.32, 0.45, 0.58), (0.34, 0.42, 0.26)]
@@ -123,16 +117,14 @@ def ramp(x, width):
 
 
 def make_skull(s):
-    """Return angle (ROWS+1, COLUMNS), skull points (ROWS+1, COLUMNS, 3) and the index of the slit's
-    upper row.
+    """Return angle (ROWS+1, COLUMNS), skull points (ROWS+1, COLUMNS, 3), index of the slit's row.
 
     Row ``slit`` (upper lid's edge) and ``slit + 1`` (lower lid's edge) are the same row twice. Rows
     and columns crowd near eyes and mouth, where small shapes must move smoothly.
     """
     profile = PROFILE.copy()
-    profile[:, 4] *= s["width"] * (
-        1 + (s["jaw"] - 1) * ramp(-profile[:, 0] - 0.45, 0.35) * (profile[:, 0] > -1.1)
-    )
+    jaw = ramp(-profile[:, 0] - 0.45, 0.35) * (profile[:, 0] > -1.1)
+    profile[:, 4] *= s["width"] * (1 + (s["jaw"] - 1) * jaw)
     # past the pole, so that the crown is smooth
     mirror = profile[3:0:-1] * [1, 1, 1, -1, -1, -1, 1]
     table = np.concatenate([mirror, profile])
@@ -140,9 +132,8 @@ def make_skull(s):
     curve = CubicSpline(along, table)
     fine = np.linspace(along[3], along[-1], 2000)
     y = curve(fine)[:, 0]
-    density = (
-        1 + 2.5 * np.exp(-(((y - 0.2) / 0.22) ** 2)) + 1.5 * np.exp(-(((y + 0.5) / 0.28) ** 2))
-    )
+    eyes, mouth = np.exp(-(((y - 0.2) / 0.22) ** 2)), np.exp(-(((y + 0.5) / 0.28) ** 2))
+    density = 1 + 2.5 * eyes + 1.5 * mouth
     rows = np.interp(np.linspace(0, 1, ROWS), np.cumsum(density) / density.sum(), fine)
     rows[0] = along[3]
     slit = int(np.argmin(np.abs(curve(rows)[:, 0] - EYE_Y)))
@@ -157,36 +148,24 @@ def make_skull(s):
 
 
 def lip_shape(s, x, y):
-    """Return height within the upper and the lower lip (0..1), above the mouth line, and 1 - (x /
-    half)^2.
-    """
+    """Return height in the upper and lower lip (0..1), above the mouth line, and 1 - (x/half)^2."""
     half = 0.245 * s["mouth_w"]
     e = np.clip(1 - (x / half) ** 2, 0, 1)
-    line = (
-        MOUTH_Y
-        + s["tilt"] * (x / half) ** 2
-        - 0.008 * np.exp(-((x / 0.05) ** 2))
-        + 0.006 * np.exp(-((x / 0.14) ** 2))
-    )
-    bow = (
-        1
-        + 0.16 * (bump(x, 0, 0.07, 0, 0.05, 1) + bump(x, 0, -0.07, 0, 0.05, 1))
-        - 0.12 * bump(x, 0, 0, 0, 0.03, 1)
-    )
+    line = MOUTH_Y + s["tilt"] * (x / half) ** 2
+    line = line - 0.008 * np.exp(-((x / 0.05) ** 2)) + 0.006 * np.exp(-((x / 0.14) ** 2))
+    peaks = bump(x, 0, 0.07, 0, 0.05, 1) + bump(x, 0, -0.07, 0, 0.05, 1)
+    bow = 1 + 0.16 * peaks - 0.12 * bump(x, 0, 0, 0, 0.03, 1)
     upper = (y - line) / (0.066 * s["lips"] * e**0.75 * bow + 1e-4)
     lower = (line - y) / (0.082 * s["lips"] * e**0.6 + 1e-4)
     return upper, lower, (y - line), e
 
 
 def under_hair(s, theta, y):
-    """Return how far (units; negative: outside) a point at an angle and height lies within the
-    hair.
-    """
+    """Return how deep (units; negative: outside) a point at an angle and height lies under hair."""
     turn = np.abs(theta)
     side, top = 1.22 - 0.1 * s["long"], s["hairline"] - 0.1 + s["parting"] * theta
-    oval = ((turn / side) ** s["oval"] + (np.clip(y - 0.1, 0, None) / top) ** s["oval"]) ** (
-        1 / s["oval"]
-    )  # the bare face
+    high = np.clip(y - 0.1, 0, None) / top
+    oval = ((turn / side) ** s["oval"] + high ** s["oval"]) ** (1 / s["oval"])  # the bare face
     if s["long"]:
         return (oval - 1) * 0.8
     # sideburn, ear, nape
@@ -195,9 +174,7 @@ def under_hair(s, theta, y):
 
 
 def make_relief(s, theta, base):
-    """Return the skull with features, lids shut (rows, columns, 3): bumps pushed outwards, mostly
-    forwards.
-    """
+    """Return the skull with features pushed outwards, lids shut (rows, columns, 3)."""
     x, y = base[..., 0] / s["width"], base[..., 1]
     ny = y - s["nose_y"]
     d = np.zeros_like(x)
@@ -212,56 +189,41 @@ def make_relief(s, theta, base):
         d += 0.075 * s["nose_w"] * bump(x, ny, m * 0.118 * s["nose_w"], -0.285, 0.05, 0.05)
         d += 0.02 * bump(x, y, m * 0.3, 0.60, 0.25, 0.2)  # forehead
         d -= 0.02 * bump(x, y, m * 0.265, MOUTH_Y, 0.04, 0.05)  # corner of the mouth
+    levels = [-1.9, -0.39, -0.355, -0.30, -0.25, -0.19, -0.05, 0.08, 0.20, 0.34, 0.48, 1.3]
     heights = [0, 0, 0.06, 0.22, 0.26, 0.235, 0.17 + s["hump"], 0.12 + s["hump"], 0.08, 0.05, 0, 0]
-    ridge = PchipInterpolator(
-        [-1.9, -0.39, -0.355, -0.30, -0.25, -0.19, -0.05, 0.08, 0.20, 0.34, 0.48, 1.3], heights
-    )(ny)
-    breadth = np.interp(
-        ny,
-        [-0.36, -0.30, -0.24, -0.12, 0.0, 0.2, 0.4],
-        [0.06, 0.085, 0.095, 0.075, 0.07, 0.065, 0.13],
-    )
+    ridge = PchipInterpolator(levels, heights)(ny)
+    levels = [-0.36, -0.30, -0.24, -0.12, 0.0, 0.2, 0.4]
+    breadth = np.interp(ny, levels, [0.06, 0.085, 0.095, 0.075, 0.07, 0.065, 0.13])
     d += ridge * s["nose_h"] * np.exp(-(np.abs(x / (breadth * (0.5 + 0.5 * s["nose_w"]))) ** 1.8))
     upper, lower, above, e = lip_shape(s, x, y)
     d += 0.04 * bump(x, y, 0, -0.55, 0.24, 0.16)  # the teeth carry the mouth forwards
     bulge = lambda q: np.sin(np.pi * np.clip(q, 0, 1) ** 0.8) ** 0.8  # noqa: E731
-    d += (
-        0.045
-        * s["lips"] ** 0.5
-        * e**0.6
-        * (bulge(upper * 0.85) * (upper > 0) + 1.25 * bulge(lower * 0.85) * (lower > 0))
-    )
+    full = bulge(upper * 0.85) * (upper > 0) + 1.25 * bulge(lower * 0.85) * (lower > 0)
+    d += 0.045 * s["lips"] ** 0.5 * e**0.6 * full
     d -= 0.022 * np.exp(-((above / 0.016) ** 2)) * np.exp(-((x / 0.25) ** 6))
     d -= 0.022 * bump(x, y, 0, -0.435, 0.03, 0.05)  # groove under the nose
     d -= 0.045 * bump(x, y, 0, -0.735, 0.18, 0.045)  # groove under the lip
     d += 0.075 * s["chin"] * bump(x, y, 0, -0.91, 0.17, 0.11)
     d *= np.cos(theta) > 0
-    hair = ramp(under_hair(s, theta, y) - 0.05, 0.11)
     side = np.stack([0.6 * np.sin(theta), 0 * theta, np.cos(theta)], -1)
+    push = d[..., None] * side / np.linalg.norm(side, axis=-1, keepdims=True)
+
+    hair = ramp(under_hair(s, theta, y) - 0.05, 0.11)
+    locks = s["long"] * (0.06 + 0.19 * ramp(-0.5 - y, 0.55)) * ramp(np.abs(theta) - 1.2, 0.4)
     out = base - [0, 0.25, -0.08]  # from the middle of the skull
     out[..., 1] = np.clip(out[..., 1], 0, None)
     out /= np.linalg.norm(out, axis=-1, keepdims=True)
-    thick = hair * (
-        0.06 + s["long"] * (0.06 + 0.19 * ramp(-0.5 - y, 0.55)) * ramp(np.abs(theta) - 1.2, 0.4)
-    )
-    return (
-        base
-        + d[..., None] * side / np.linalg.norm(side, axis=-1, keepdims=True)
-        + thick[..., None] * out
-    )
+    return base + push + (hair * (0.06 + locks))[..., None] * out
 
 
 def almond_edges(s, x, m):
-    """Return the opening of eye ``m`` (-1 or 1) along x: about 1 in the middle, 0 at and beyond the
-    corners.
-    """
+    """Return the opening of eye ``m`` (-1 or 1) along x: 1 in the middle, 0 at the corners."""
     e = (x / s["width"] - m * EYE_X) / EYE_HALF
     return np.clip(1 - e**2, 0, 1) ** 0.8 * (1 - 0.15 * m * e)  # the inner half is the rounder one
 
 
 def place_lids(s, base, slit, closed, upper=1.0, lower=1.0):
-    """Open the slit: lids go up and down by their share of the neutral opening and bulge over the
-    eyeballs.
+    """Open the slit: lids go up and down by their share of the neutral opening over the eyeballs.
 
     Returns the moved points (rows, columns, 3) and the eyeballs' centres (2, 3).
     """
@@ -274,13 +236,9 @@ def place_lids(s, base, slit, closed, upper=1.0, lower=1.0):
     for m in (-1, 1):
         xyz[..., 1] += s["opening"] * almond_edges(s, x, m) * np.where(above, rise, -fall)
         opening = closed[slit, (almond_edges(s, x[slit], m) > 0) & (base[slit, :, 2] > 0.3)]
-        balls.append(
-            [
-                (opening[0, 0] + opening[-1, 0]) / 2,
-                opening[:, 1].mean() + 0.01,
-                opening[:, 2].max() + 0.02 - BALL,
-            ]
-        )
+        middle = (opening[0, 0] + opening[-1, 0]) / 2
+        depth = opening[:, 2].max() + 0.02 - BALL
+        balls.append([middle, opening[:, 1].mean() + 0.01, depth])
     for ball in balls:
         inside = (BALL + LID) ** 2 - ((xyz[..., :2] - ball[:2]) ** 2).sum(-1)
         gap = xyz[..., 2] - ball[2] - np.sqrt(np.clip(inside, 0, None))
@@ -290,8 +248,8 @@ def place_lids(s, base, slit, closed, upper=1.0, lower=1.0):
 
 
 def draw_variation(rng, count, variation):
-    """Draw how ``count`` AU fields differ from LOBES in one subject: (count, 5) shift x and y
-    (units), factors of the widths x and y, angle (rad); ``variation`` as in ``head.make_face``.
+    """Draw how the fields of ``count`` AUs differ from LOBES in one subject, (count, 5): shifts
+    (units), factors of the widths, angle (rad). ``variation`` is that of ``head.make_face``.
     """
     shift, scale, turn = variation
     z = np.clip(rng.standard_normal((count, 5)), -2, 2)
@@ -299,9 +257,7 @@ def draw_variation(rng, count, variation):
 
 
 def vary_lobe(lobe, shift_x, shift_y, wide, tall, angle):
-    """Return a lobe elsewhere, of another extent, pulling in another direction of the frontal
-    plane (see ``draw_variation``).
-    """
+    """Return a lobe moved, widened and turned in the frontal plane (see ``draw_variation``)."""
     cx, cy, sx, sy, dx, dy, dz = lobe
     c, sine = np.cos(angle), np.sin(angle)
     turned = c * dx - sine * dy, sine * dx + c * dy
@@ -317,13 +273,11 @@ def make_au_field(s, lobes, lids, theta, base, slit, closed, neutral):
     move = np.zeros_like(neutral)
     for cx, cy, sx, sy, *step in lobes:
         for m in (-1, 1):
-            move += bump(x, y, m * cx * s["width"], cy, sx, sy)[..., None] * (
-                np.array(step) * [m, 1, 1]
-            )
+            lobe = bump(x, y, m * cx * s["width"], cy, sx, sy)
+            move += lobe[..., None] * (np.array(step) * [m, 1, 1])
     for m in (-1, 1):  # lids ride on the eyeball: only their own muscle moves them much
-        lid = np.exp(
-            -(((x / s["width"] - m * EYE_X) / 0.17) ** 4) - ((y - EYE_Y - 0.01) / 0.1) ** 4
-        )
+        across = (x / s["width"] - m * EYE_X) / 0.17
+        lid = np.exp(-(across**4) - ((y - EYE_Y - 0.01) / 0.1) ** 4)
         move *= (1 - 0.9 * lid)[..., None]
     slope = np.cross(np.gradient(base, axis=0), np.gradient(base, axis=1))
     slope /= np.linalg.norm(slope, axis=-1, keepdims=True) + 1e-9

@@ -1,5 +1,4 @@
-"""Cameras and light: where a point in space comes to lie in a picture, and how a mesh is painted
-into it.
+"""Cameras and light: where a point in space lies in a picture, and how a mesh is painted into it.
 
 Camera frame (that of OpenCV's rasteriser): x right, y up, the view along -z. Image coordinates in
 px are whole numbers at pixel centres; the rasteriser samples exactly there, so that what is
@@ -18,8 +17,7 @@ AIM = np.array([0.0, 0.07, 0.0], np.float32)
 NEAR, FAR = 1.0, 20.0
 # grey level: brighter than lit skin (220 at most) and far from hair, hence a silhouette
 BACKGROUND = 240.0
-# World lights: direction towards the light, strength; key light from the upper left, fill from the
-# right, sky
+# direction towards the light, strength: key light from the upper left, fill from the right, sky
 LIGHTS = (((-0.45, 0.55, 0.75), 0.62), ((0.75, 0.10, 0.60), 0.22), ((0.0, 0.9, 0.1), 0.08))
 AMBIENT = 0.40
 BRIGHTEST = AMBIENT + sum(strength for _, strength in LIGHTS)
@@ -28,9 +26,7 @@ OVERSAMPLE = 2  # rendered at twice the size and averaged: no stepped edges
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera on a circle round the head at ``yaw`` degrees (positive: towards x > 0), looking at
-    its middle.
-    """
+    """A camera on a circle round the head at ``yaw`` degrees (positive: towards x > 0)."""
 
     yaw: float
     height: int  # px
@@ -45,9 +41,7 @@ class Camera:
 
     @property
     def px_per_unit(self):
-        """Image px of one unit at the depth of the head's centre (skin nearer the camera: up to
-        1.15 times this).
-        """
+        """Image px of one unit at the depth of the head's centre; of near skin up to 1.15 times."""
         return self.focal / self.distance
 
     @property
@@ -60,35 +54,26 @@ class Camera:
         return matrix
 
     def project(self, points):
-        """Return image coordinates (..., 2) in px (pixel centres at whole numbers) of world points
-        (..., 3).
-        """
-        seen = points @ self.pose[:3, :3].T + self.pose[:3, 3]
-        at = self.focal * seen[..., :2] / -seen[..., 2:] * [1, -1]
-        return at + np.array([self.width - 1, self.height - 1]) / 2
+        """Return image coordinates (..., 2) in px of world points (..., 3)."""
+        turned = points @ self.pose[:3, :3].T + self.pose[:3, 3]
+        place = self.focal * turned[..., :2] / -turned[..., 2:] * [1, -1]
+        return place + np.array([self.width - 1, self.height - 1]) / 2
 
 
 def cameras(size=224, yaw=25.0):
-    """Return the (left, right) cameras of a dual view: ``size`` px high, 3/4 of that wide, at -yaw
-    and +yaw degrees.
-    """
-    if not 32 <= size <= 2048 or not 0 <= yaw <= 60:
-        raise MerError(
-            f"size {size} px at yaw {yaw} degrees cannot be filmed; size is 32 to 2048, yaw 0 to 60"
-        )
+    """Return the cameras at -yaw and +yaw degrees: ``size`` px high and 3/4 of that wide."""
+    if not 64 <= size <= 2048 or not 0 <= yaw <= 60:
+        limits = "size is 64 to 2048, yaw 0 to 60"
+        raise MerError(f"size {size} px at yaw {yaw} degrees cannot be filmed; {limits}")
     width = 2 * round(size * 3 / 8)
     return Camera(-float(yaw), int(size), width), Camera(float(yaw), int(size), width)
 
 
 def rasterise(camera, vertices, triangles, values, scale=1):
-    """Return ``values`` (M, 3, in 0..1) interpolated at each pixel (H, W, 3) and depth (H, W; FAR
-    where nothing is).
-    """
+    """Return ``values`` (M, 3, in 0..1) at each pixel (H, W, 3), and depth (H, W; FAR: nothing)."""
     shape = camera.height * scale, camera.width * scale
-    settings = cv2.TriangleRasterizeSettings()
-    settings = settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED).setCullingMode(
-        cv2.RASTERIZE_CULLING_CW
-    )
+    settings = cv2.TriangleRasterizeSettings().setShadingType(cv2.RASTERIZE_SHADING_SHADED)
+    settings = settings.setCullingMode(cv2.RASTERIZE_CULLING_CW)
     return cv2.triangleRasterize(
         np.ascontiguousarray(vertices, np.float32), triangles,
         np.ascontiguousarray(values, np.float32),

@@ -1,8 +1,6 @@
-"""What only known truth allows: the same clips filmed again with one thing changed, and what is
-left of apex and score.
+"""The same clips filmed again with one thing changed, which only known truth allows.
 
-The networks are those of a finished run: trained on the clips as they are, each asked only about
-people it never saw.
+The networks that judge them are those of a finished run, each asked only about people it never saw.
 """
 
 from dataclasses import replace
@@ -35,8 +33,7 @@ class Condition:
 
     motion: Annotated[float, Ge(0)] = 1.0  # factor on the expression's motion; blinks stay
     noise: float = -1.0  # grey levels, sd of the camera's noise; below 0: the clip's own
-    # factor on the head's motion during the clip; the pose at its start stays
-    head: Annotated[float, Ge(0)] = 1.0
+    head: Annotated[float, Ge(0)] = 1.0  # factor on the head's motion from its first pose
     yaw: Annotated[float, Ge(0), Le(60)] = 25.0  # degrees, each camera's angle off the middle
     views: Literal[1, 2] = 2  # cameras that film; 1: the left one alone
 
@@ -47,18 +44,13 @@ def change_motion(motion, condition):
     weights[:, AUS.index(45)] = motion.weights[:, AUS.index(45)]
     noise = motion.noise_sigma if condition.noise < 0 else condition.noise
     moved = scale_head(motion, condition.head)
+    if motion.degraded >= condition.views:  # a cover stands before a camera that does not film
+        moved = replace(moved, degraded=-1, cover_seed=0)
     return replace(moved, weights=weights, noise_sigma=noise)
 
 
-def drop_cameras(motion, count):
-    """Return a clip's Motion as ``count`` cameras see it: what stands before another is gone."""
-    return replace(motion, degraded=-1, cover_seed=0) if motion.degraded >= count else motion
-
-
 def measure_motion(dataset, rows):
-    """Return how far the face moves at the apex of the clips ``rows``, (R,) px of a 128 px crop:
-    mean over its front, expression alone.
-    """
+    """Return the mean motion (R,) of the clips' faces at the apex, in px of a 128 px crop."""
     levels = get_preset(dataset.info["preset"])
     scale = levels.crop_px / levels.crop_units
     truths = [read_truth(dataset, dataset.clips[row]) for row in rows]
@@ -66,37 +58,35 @@ def measure_motion(dataset, rows):
 
 
 def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1):
-    """Film the clips ``rows`` of a synthetic Dataset under each Condition and run the front end;
-    return for each condition the maps (R, V, P, 3, S, S) and the apex found (R,). Finished
+    """Film the clips ``rows`` of a synthetic Dataset under each Condition and run the front end.
+
+    Returns for each condition the maps (R, V, P, 3, S, S) and the apex found (R,). Finished
     conditions are kept in ``cache``.
     """
-    found, paths = [None] * len(conditions), []
-    if cache is not None:
-        data = dataset.fingerprint, [int(row) for row in rows]
-        for condition in conditions:
-            name = name_result("filmed", probe_filming, condition, options, cache=cache)
-            paths.append(cache / "filmed" / f"{key_of(name, *data)}.safetensors")
-        found = [recall(path) for path in paths]
-    missing = [k for k, arrays in enumerate(found) if arrays is None]
-    wanted = [conditions[k] for k in missing]
-    size, work = dataset.info["size"], []
-    for row in rows if missing else ():
-        clip = dataset.clips[row]
-        work.append((clip, read_truth(dataset, clip), size, wanted, options))
-    made = run_jobs(_film_clip, work, jobs)
-    for n, k in enumerate(missing):
-        maps, apex = zip(*(clip[n] for clip in made), strict=True)
-        found[k] = {"maps": np.stack(maps), "apex": np.array(apex)}
-        if paths:
-            write_arrays(paths[k], found[k])
-    return [(arrays["maps"], arrays["apex"]) for arrays in found]
+    rows, size = [int(row) for row in rows], dataset.info["size"]
+    paths, films = {}, {}
+    for condition in conditions if cache else ():
+        name = name_result("filmed", probe_filming, condition, options, cache=cache)
+        key = key_of(name, dataset.fingerprint, rows)
+        paths[condition] = cache / "filmed" / f"{key}.safetensors"
+        films[condition] = recall(paths[condition])
+    missing = [condition for condition in conditions if films.get(condition) is None]
+    clips = [dataset.clips[row] for row in rows] if missing else []
+    work = [(clip, read_truth(dataset, clip), size, missing, options) for clip in clips]
+    results = run_jobs(_film_clip, work, jobs)
+    for condition, answers in zip(missing, zip(*results, strict=True), strict=True):
+        maps, apex = zip(*answers, strict=True)
+        films[condition] = {"maps": np.stack(maps), "apex": np.array(apex)}
+        if cache:
+            write_arrays(paths[condition], films[condition])
+    return [(films[condition]["maps"], films[condition]["apex"]) for condition in conditions]
 
 
 def _film_clip(clip, truth, size, conditions, options):
     """Return (maps, apex) of a clip under each Condition."""
     exposed, result = {}, []
     for condition in conditions:
-        motion = drop_cameras(change_motion(truth, condition), condition.views)
+        motion = change_motion(truth, condition)
         views = cameras(size, condition.yaw)[: condition.views]
         geometry = replace(condition, noise=0.0)
         if geometry not in exposed:
@@ -110,9 +100,7 @@ def _film_clip(clip, truth, size, conditions, options):
 
 
 def probe_filming(condition, options):
-    """Return by name what a Condition makes of a small clip with a box. It is the probe of films
-    that are kept.
-    """
+    """Return by name what a Condition makes of a small clip with a box: the probe of films."""
     truth = simulate(plan_clips(3, 30, 5)[1])
     boxes = ((10, 10, 60, 60), (12, 8, 62, 58))
     clip = Clip("", "", None, Path(), (), truth.onset, truth.apex, truth.offset, None, boxes)
@@ -121,9 +109,7 @@ def probe_filming(condition, options):
 
 
 def _move_boxes(boxes, motion, before, after):
-    """Return the manifest's boxes, if there are any, where cameras ``after`` see the face: as far
-    off as they were before the cameras ``before``, one after the other.
-    """
+    """Return the manifest's boxes, if any, as far off the face as before, for cameras ``after``."""
     moved = []
     for (x0, y0, x1, y1), old, new in zip(boxes or (), before, after, strict=False):
         (x, y, side), (to_x, to_y, to_side) = find_head(motion, old), find_head(motion, new)
@@ -134,9 +120,9 @@ def _move_boxes(boxes, motion, before, after):
 
 
 def film_front(dataset, features, options=FrontEnd(), cache=None, jobs=1):
-    """Return the Features that one camera straight before the face gives of the same clips, with
-    the front end ``options``: the control for what two views bring. Noise, light and what stands
-    before a view are those of the left camera; the apex is found in this one view.
+    """Return the Features of the same clips by one camera in front: a control for two views.
+
+    Noise, light and covers are those of the left camera; the apex is found in this one view.
     """
     rows = np.arange(len(dataset))
     front = Condition(yaw=0.0, views=1)
@@ -145,19 +131,18 @@ def film_front(dataset, features, options=FrontEnd(), cache=None, jobs=1):
 
 
 def answer_again(outcome, features, recipe, rows, maps):
-    """Return the answers (R, L) to the maps (R, V, P, 3, S, S) of the clips ``rows``, each by the
-    networks and thresholds of the fold in which its subject was left out.
+    """Return the answers (R, L) to the maps (R, V, P, 3, S, S) of the clips ``rows``.
+
+    Each comes from the networks and thresholds of the fold that left its subject out.
     """
-    answers = np.zeros((len(rows), features.y.shape[1]), np.uint8)
+    count = features.y.shape[1]
+    answers = np.zeros((len(rows), count), np.uint8)
     for state, subject in zip(outcome.members, outcome.subjects, strict=True):
         own = np.flatnonzero(features.subjects[rows] == subject)
         if len(own):
-            x, count = choose_maps(maps[own], recipe)
-            members = load_members(
-                state, recipe, x.shape[1:], features.y.shape[1], features.exclusive
-            )
-            scores = np.mean(
-                [merge_views(member.score(x)[0], count, recipe.merge) for member in members], 0
-            )
-            answers[own] = decide(scores, outcome.thresholds[rows[own]], features.exclusive)
+            x, views = choose_maps(maps[own], recipe)
+            members = load_members(state, recipe, x.shape[1:], count, features.exclusive)
+            merged = [merge_views(member.score(x)[0], views, recipe.merge) for member in members]
+            thresholds = outcome.thresholds[rows[own]]
+            answers[own] = decide(np.mean(merged, 0), thresholds, features.exclusive)
     return answers

@@ -1,12 +1,12 @@
 """Synthetic 4D faces filmed to disk as a dataset: frames, manifest, truth."""
 
+from itertools import groupby
 from pathlib import Path
 
 from faces4d.cameras import cameras
 from faces4d.motion import simulate
 from faces4d.rendering import find_head, render_clip, true_flow, write_obj
 from faces4d.scenario import get_preset, plan_clips
-from faces4d.truth import write_npz
 from mer_utils import LABELS, MerError
 from mer_utils.cache import describe_process, find_behaviour, name_result
 from mer_utils.dataset import encode_png
@@ -27,17 +27,15 @@ def write_synthetic(
     """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it, or nothing if
     anything fails.
 
-    ``size`` is the height of one view in px; with ``meshes`` each frame's textured OBJ is written
-    too (meshes/<clip>/). The result depends on the arguments before ``jobs`` alone. Raises MerError
-    if ``root`` exists and is not empty; with ``replace`` it stays until the new set is whole.
+    ``size`` is the height of one view in px; ``meshes`` adds each frame's textured OBJ. The result
+    depends on the arguments before ``jobs`` alone. Raises MerError if ``root`` exists and is not
+    empty; with ``replace`` the old set stays until the new one is whole.
     """
-    if size < 64:
-        raise MerError(f"size is {size} px, but a view needs at least 64 px to show a face")
     plans = plan_clips(subjects, clips, seed, preset)
     with new_folder(root, replace) as part:
+        (part / "truth").mkdir()
         # a worker takes all clips of one subject in turn: its face is built once
-        people = dict.fromkeys(plan.subject for plan in plans)
-        groups = [[plan for plan in plans if plan.subject == name] for name in people]
+        groups = [list(group) for _, group in groupby(plans, lambda plan: plan.subject)]
         rows = run_jobs(_write_clips, [(part, group, size, meshes) for group in groups], jobs)
         columns = ["clip", "subject", *map(str.lower, LABELS), "onset", "apex", "offset", "fps"]
         columns += ["box"] if get_preset(preset).background else []
@@ -51,15 +49,20 @@ def write_synthetic(
             "exclusive": False,
             "synthetic": True,
             "licence": "made by mer_utils; no person is shown; free to use",
+            "preset": preset,
+            "subjects": subjects,
+            "clips": clips,
+            "seed": seed,
+            "size": size,
         }
-        recipe = {"preset": preset, "subjects": subjects, "clips": clips, "seed": seed}
-        write_json(part / "dataset.json", about | recipe | {"size": size})
+        write_json(part / "dataset.json", about)
     return Path(root)
 
 
 def probe_generator(preset):
-    """Return by name what a preset makes of two clips, one with something before a view where the
-    preset has that: true motion, and a few small frames. It is the probe of generated sets.
+    """Return by name what a preset makes of two clips, if possible one with a covered view.
+
+    This is the probe of generated sets: true motion, a few small frames, true flow.
     """
     motions = [simulate(plan) for plan in plan_clips(3, 30, 5, preset)]
     covered = next((motion for motion in motions if motion.cover_seed), motions[0])
@@ -73,6 +76,7 @@ def probe_generator(preset):
 
 
 def _write_clips(root, plans, size, meshes):
+    """Write frames, truth and meshes of some clips; return their rows of the manifest."""
     views = cameras(size)
     rows = []
     for plan in plans:
@@ -84,19 +88,15 @@ def _write_clips(root, plans, size, meshes):
             (folder / f"{t:04d}.png").write_bytes(picture)  # root is renamed when whole
             if meshes:
                 write_obj(root / "meshes" / plan.clip, motion, t)
-        write_npz(root / "truth" / f"{plan.clip}.npz", **motion.arrays())
+        np.savez_compressed(root / "truth" / f"{plan.clip}.npz", **motion.arrays())
         onset, offset = motion.marked or (motion.onset, motion.offset)
         row = [plan.clip, plan.subject, *plan.labels, onset, motion.apex, offset, motion.fps]
-        if motion.background:
-            row.append(_detect(plan, motion, views))
-        rows.append(row)
+        rows.append(row + ([_detect(plan, motion, views)] if motion.background else []))
     return rows
 
 
 def _detect(plan, motion, views):
-    """Return the boxes that a face detector would have found on a clip's first frame, as the
-    manifest's column ``box`` has them: square, inside the view, a little off.
-    """
+    """Return a clip's entry in the column ``box``: squares a little off the face on frame 0."""
     rng = np.random.default_rng([plan.clip_seed, 41])
     error = get_preset(plan.preset).box_error
     boxes = []
@@ -109,10 +109,10 @@ def _detect(plan, motion, views):
 
 
 def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1", cache=None):
-    """Return the folder of a synthetic dataset under ``parent``. It is made now if it is missing or
-    if what made it behaved otherwise; the old one goes when the new one is whole.
+    """Return the folder of a synthetic dataset under ``parent``, made now if it is missing or if
+    the generator behaves otherwise by now. ``cache`` keeps the generator's behaviour.
 
-    Another process that asks for the same set waits. ``cache`` keeps the generator's behaviour.
+    Another process that asks for the same set waits; an old set stays until the new one is whole.
     """
     root = Path(parent) / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
     maker = name_result("faces", probe_generator, preset, cache=cache)
@@ -120,9 +120,8 @@ def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1", c
         root.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(root.with_name(f".lock-{root.name}")).acquire()
     except OSError as error:
-        raise MerError(
-            root, f"cannot be written ({error.strerror}); choose a folder you may write to"
-        ) from None
+        what = f"cannot be written ({error.strerror}); choose a folder you may write to"
+        raise MerError(root, what) from None
     with lock:
         mark = root / ".made-by"  # no part of the data: equal frames are an equal set
         if not mark.is_file() or mark.read_text(encoding="utf-8") != maker:
@@ -132,13 +131,13 @@ def ensure_synthetic(parent, subjects, clips, seed, jobs=1, preset="bench-v1", c
 
 
 def describe_makers(cache=None):
-    """Return what a benchmark's numbers were made with, as JSON values: how the generator, the
-    front end and a fold behave by default, and the packages and kernels.
+    """Return what made a benchmark's numbers, as JSON values: default behaviour of generator, front
+    end and fold, packages, kernels.
     """
     probes = {
         "faces": (probe_generator, "bench-v2"),
         "features": (probe_front_end, FrontEnd(), None),
         "folds": (probe_fold, Recipe(), False),
     }
-    found = {name: find_behaviour(*probe, cache=cache) for name, probe in probes.items()}
-    return {"behaviour": found, **describe_process()}
+    behaviour = {name: find_behaviour(*probe, cache=cache) for name, probe in probes.items()}
+    return {"behaviour": behaviour, **describe_process()}

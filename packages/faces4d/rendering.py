@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from faces4d.cameras import AIM, AMBIENT, BACKGROUND, BRIGHTEST, FAR, LIGHTS, OVERSAMPLE, rasterise
-from faces4d.head import FURROW_SIZE, STEADY, deform, make_face
+from faces4d.head import FURROW_SIZE, deform, make_face
 from faces4d.surroundings import compress, cover_frames, defocus, make_backdrop
 from mer_utils import MerError
 from mer_utils.files import write_bytes, write_text
@@ -27,9 +27,8 @@ def face_of(motion):
 def place(motion, frame):
     """Return the head's vertices (M, 3) in the world at ``frame``."""
     if not 0 <= frame < len(motion.weights):
-        raise MerError(
-            f"the clip has no frame {frame}; it has frames 0 to {len(motion.weights) - 1}"
-        )
+        last = len(motion.weights) - 1
+        raise MerError(f"the clip has no frame {frame}; it has frames 0 to {last}")
     moved = deform(face_of(motion), motion.weights[frame])
     turn = cv2.Rodrigues(motion.rotation[frame].astype(np.float64))[0].astype(np.float32)
     return (moved - PIVOT) @ turn.T + (PIVOT + motion.translation[frame])
@@ -37,95 +36,63 @@ def place(motion, frame):
 
 @functools.lru_cache(maxsize=4)
 def _shading_parts(face_seed, variation):
-    """Return the matrix (M, K) that sums triangle normals at vertices, and the grey texture at half
-    size.
-    """
+    """Return the matrix (M, K) that sums triangle normals at vertices, and the grey texture."""
     face = make_face(face_seed, variation)
     k = len(face.triangles)
     rows, columns = face.triangles.ravel(), np.repeat(np.arange(k), 3)
     gather = csr_array((np.ones(3 * k, np.float32), (rows, columns)), shape=(len(face.vertices), k))
     grey = cv2.cvtColor(face.texture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    # a texel is then about a pixel
+    # at half size, where a texel is about a pixel
     return gather, cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
-def _shade(face_seed, vertices, variation=STEADY, key=1.0):
-    """Return the light (M,) on each vertex: Lambert, from lights fixed in the world, the first of
-    which, the key light, shines with ``key`` times its strength.
-    """
-    triangles = make_face(face_seed, variation).triangles
-    a, b, c = (np.take(vertices, triangles[:, i], axis=0) for i in range(3))
-    normals = _shading_parts(face_seed, variation)[0] @ np.cross(b - a, c - a)
+def shade(motion, frame, vertices):
+    """Return the light (M,) on each vertex at ``frame``: Lambert, lights fixed in the world."""
+    a, b, c = (np.take(vertices, corner, axis=0) for corner in face_of(motion).triangles.T)
+    normals = _shading_parts(motion.face_seed, motion.variation)[0] @ np.cross(b - a, c - a)
     normals /= np.sqrt(np.einsum("mk,mk->m", normals, normals))[:, None] + 1e-12
     towards = np.array([d for d, _ in LIGHTS], np.float32)
     towards /= np.linalg.norm(towards, axis=1, keepdims=True)
     strength = np.array([strength for _, strength in LIGHTS], np.float32)
-    strength[0] *= key
+    strength[0] *= 1.0 if motion.key is None else motion.key[frame]
     return AMBIENT + np.maximum(normals @ towards.T, 0) @ strength
 
 
-def _light(motion, frame, vertices):
-    """Return the light (M,) on the head's vertices at ``frame``."""
-    key = 1.0 if motion.key is None else motion.key[frame]
-    return _shade(motion.face_seed, vertices, motion.variation, key)
-
-
 def shade_furrows(motion, frame):
-    """Return the share of its light (FURROW_SIZE, FURROW_SIZE) that each texel of the skin keeps in
-    the furrows of ``frame``, or None where nothing furrows.
+    """Return the share of its light that each texel of the skin keeps in the furrows of ``frame``,
+    (FURROW_SIZE, FURROW_SIZE): 1 where there is none.
 
     A furrow takes the depth ``motion.furrows[0]``, spread between people and AUs, times the AU's
     activation.
     """
     depth, spread = motion.furrows
     weights = motion.weights[frame]
-    if depth == 0 or not weights.any():
-        return None
     dark = np.zeros((FURROW_SIZE, FURROW_SIZE), np.float32)
-    for furrow in face_of(motion).furrows:
+    for furrow in face_of(motion).furrows if depth else ():
         deep = depth * np.exp(spread * furrow.depth) * weights[furrow.au, furrow.side]
         if deep > 0:
             dark[furrow.rows, furrow.columns] += np.float32(deep) * furrow.patch
     return 1 - np.minimum(dark, 0.6)
 
 
-def render_frame(motion, camera, frame, vertices=None, light=None, texture=None):
-    """Return one frame (H, W) float32 in grey levels, before exposure and noise."""
-    vertices = place(motion, frame) if vertices is None else vertices
-    light = _light(motion, frame, vertices) if light is None else light
-    texture = _furrow(motion, frame) if texture is None else texture
-    return _paint(motion, camera, vertices, light, texture)
-
-
 def _furrow(motion, frame):
     """Return the grey texture (FURROW_SIZE, FURROW_SIZE) of ``frame``."""
-    texture, kept = (
-        _shading_parts(motion.face_seed, motion.variation)[1],
-        shade_furrows(motion, frame),
-    )
-    return texture if kept is None else texture * kept
+    return _shading_parts(motion.face_seed, motion.variation)[1] * shade_furrows(motion, frame)
 
 
-def render_rgb(motion, camera, frame=0):
-    """Return one frame in colour (H, W, 3) uint8 RGB, without exposure and noise: for people to
-    look at.
-    """
-    vertices, texture = place(motion, frame), face_of(motion).texture.astype(np.float32)
-    kept = shade_furrows(motion, frame)
-    if kept is not None:
-        texture *= cv2.resize(kept, texture.shape[1::-1])[..., None]
-    picture = _paint(motion, camera, vertices, _light(motion, frame, vertices), texture)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+def render_frame(motion, camera, frame, vertices=None, light=None, texture=None):
+    """Return one frame in grey levels, before exposure and noise: (H, W) float32.
 
-
-def _paint(motion, camera, vertices, light, texture):
-    """Return texture times light (H, W) or (H, W, 3) float32 as ``camera`` sees the head on the
-    background.
+    Vertices, light and texture are those of ``frame`` unless given; a texture (S, S, 3) makes a
+    frame (H, W, 3).
     """
     face = face_of(motion)
+    vertices = place(motion, frame) if vertices is None else vertices
+    light = shade(motion, frame, vertices) if light is None else light
+    texture = _furrow(motion, frame) if texture is None else texture
     values = np.column_stack([face.uv, light / BRIGHTEST])
-    seen, depth = rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
-    u, v, lit = cv2.split(seen)
+    surface, depth = rasterise(camera, vertices, face.triangles, values, OVERSAMPLE)
+    u, v, lit = cv2.split(surface)
     u = cv2.addWeighted(u, texture.shape[1], u, 0, -0.5)
     v = cv2.addWeighted(v, texture.shape[0], v, 0, -0.5)
     lit = lit if texture.ndim == 2 else cv2.merge([lit] * 3)
@@ -139,32 +106,34 @@ def _paint(motion, camera, vertices, light, texture):
     return cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
 
 
+def render_rgb(motion, camera, frame=0):
+    """Return one frame in colour for people to look at: (H, W, 3) uint8 RGB, without noise."""
+    texture = face_of(motion).texture.astype(np.float32)
+    texture *= cv2.resize(shade_furrows(motion, frame), texture.shape[1::-1])[..., None]
+    picture = render_frame(motion, camera, frame, texture=texture)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
 def find_head(motion, camera, frame=0):
-    """Return the square (x, y, side) px that frames the face at ``frame`` (see ``frame_head``):
-    what preprocessing finds by the silhouette before a plain background.
-    """
+    """Return the square (x, y, side) px that frames the face at ``frame``: see ``frame_head``."""
     vertices = place(motion, frame)
     blank = np.zeros_like(vertices)
     return frame_head(rasterise(camera, vertices, face_of(motion).triangles, blank)[1] < FAR)
 
 
 def render_clip(motion, cameras):
-    """Return the clip as filmed: frames (V, T, H, W) uint8 grey, with exposure, blur, camera noise
-    and compression.
-    """
+    """Return the clip as filmed, with noise and compression: frames (V, T, H, W) uint8 grey."""
     noisy = add_noise(expose_clip(motion, cameras), motion.noise_seed, motion.noise_sigma)
     return compress(noisy, motion.jpeg)
 
 
 def expose_clip(motion, cameras):
-    """Return the clip's frames (V, T, H, W) float32 in grey levels with exposure, what stands
-    before a view, and the lenses' blur; without noise.
-    """
+    """Return the clip before noise, with exposure, covers and blur: (V, T, H, W) float32 grey."""
     shape = len(cameras), len(motion.weights), cameras[0].height, cameras[0].width
     frames = np.empty(shape, np.float32)
     for t in range(shape[1]):
         vertices = place(motion, t)
-        light, texture = _light(motion, t, vertices), _furrow(motion, t)
+        light, texture = shade(motion, t, vertices), _furrow(motion, t)
         for v, camera in enumerate(cameras):
             frames[v, t] = render_frame(motion, camera, t, vertices, light, texture)
     if motion.cover_seed:
@@ -183,12 +152,10 @@ def add_noise(frames, seed, sigma):
 
 
 def true_flow(motion, cameras, view, i, j):
-    """Return the true flow (2, H, W) float32 px from frame i to j (u right, v down) and where it is
-    visible (H, W).
+    """Return the true flow (2, H, W) float32 px from frame i to j and where it is visible (H, W).
 
     At each pixel of frame i the rasteriser gives the skin point's place at frames i and j; both are
-    projected. Visible: a point is there, lands inside frame j, and nothing in frame j stands before
-    it.
+    projected (u right, v down). A point is visible if it lands inside frame j unoccluded.
     """
     camera = cameras[view]
     start, end = place(motion, i), place(motion, j)
@@ -213,11 +180,8 @@ def true_flow(motion, cameras, view, i, j):
 
 
 def write_obj(folder, motion, frame):
-    """Write ``frame`` as a textured OBJ into ``folder`` (frame_0000.obj, face.mtl, face.png once);
-    return its path.
-    """
-    face, vertices = face_of(motion), place(motion, frame)
-    folder = Path(folder)
+    """Write ``frame`` as a textured OBJ into ``folder``, with its material; return its path."""
+    face, vertices, folder = face_of(motion), place(motion, frame), Path(folder)
     if not (folder / "face.png").exists():
         write_bytes(folder / "face.png", cv2.imencode(".png", face.texture[..., ::-1])[1].tobytes())
         write_text(folder / "face.mtl", "newmtl face\nKa 1 1 1\nKd 1 1 1\nmap_Kd face.png\n")

@@ -1,5 +1,4 @@
-"""Who shows what in a synthetic dataset: the levels of everything (presets), AU sets, labels, clips
-over subjects.
+"""Who shows what in a synthetic dataset: levels (presets), AU sets, labels, clips over subjects.
 
 Every level stands in one frozen Preset, chosen for being plausible of a filmed seated person, never
 for what a classifier makes of it.
@@ -26,8 +25,7 @@ RECIPES = {
     (1, 2): 28, (1, 2, 5): 2, (17,): 2, (14,): 2, (24,): 2,
     # Positive+Surprise 13, Negative+Surprise 8, Positive+Repression 8
     (1, 2, 12): 12, (1, 2, 5, 12): 1, (1, 2, 4): 5, (1, 2, 7): 2, (1, 2, 4, 7): 1, (12, 24): 4,
-    (12, 17): 2,
-    (12, 14): 1, (6, 12, 24): 1,
+    (12, 17): 2, (12, 14): 1, (6, 12, 24): 1,
     # Negative+Repression 7, Repression+Surprise 3
     (4, 17): 3, (7, 17): 2, (4, 14): 1, (4, 7, 17): 1, (1, 2, 24): 2, (1, 2, 17): 1,
 }  # fmt: skip
@@ -35,8 +33,7 @@ RECIPES = {
 
 @checked
 class Preset:
-    """All levels of a generator. Ranges are (low, high), drawn evenly unless said; sd is a standard
-    deviation.
+    """All levels of a generator. Ranges are (low, high), drawn evenly unless said.
 
     Lengths are in units (half a face height, about 11 cm on a grown-up); px are those of a face
     crop of crop_px rows that spans crop_units from chin to crown (128 px / 2.3 units = 55.7 px a
@@ -49,45 +46,34 @@ class Preset:
     crop_units: float = 2.3  # units: what that crop spans
     length: tuple = (12, 30)  # frames from onset to offset = 0.2-0.5 s: what counts as "micro"
     margin: tuple = (2, 4)  # frames before onset and after offset: annotators cut clips tightly
-    # px, log-evenly: 99th percentile of AU motion at apex; seen, yet hard to see
-    motion_px: tuple = (0.3, 2.0)
-    # no AU goes beyond this activation, 1 = macro-expression: lids alone cannot move 2 px
-    most: float = 1.0
-    # share of the length from onset to apex: faces rise faster than they relax
-    rise: tuple = (0.30, 0.48)
-    # share of the length by which AUs start later or end earlier: they are not synchronous
-    au_delay: float = 0.12
+    motion_px: tuple = (0.3, 2.0)  # px, log-evenly: 99th percentile of AU motion; hard to see
+    most: float = 1.0  # no activation above a macro-expression's: lids alone cannot move 2 px
+    rise: tuple = (0.30, 0.48)  # share of the length to the apex: faces rise faster than they relax
+    au_delay: float = 0.12  # share of the length that AUs start later, end earlier: no synchrony
     au_apex: float = 0.06  # share of the length, +-: nor are their peaks
     residue: tuple = (0.0, 0.15)  # share of the peak that stays at offset: faces relax incompletely
     subject_gain: float = 0.25  # sd of log gain of each AU per subject: muscles differ in strength
     clip_gain: float = 0.20  # sd of log gain of each AU per clip: nobody repeats a face exactly
-    # sd of left-right imbalance per subject and AU (0.15 = 15 % more on one side): habitual
-    subject_side: float = 0.15
+    subject_side: float = 0.15  # sd of relative left-right imbalance per subject and AU: habitual
     clip_side: float = 0.07  # sd of the same per clip
-    # +- shift of a subject's place in the log range of motion_px: some people show more
-    intensity: float = 0.2
-    # share of clips in which a subject's two habit AUs come along: personal mannerism
-    habit_share: float = 0.4
+    intensity: float = 0.2  # +- a subject's shift in the log range of motion_px: some show more
+    habit_share: float = 0.4  # share of clips with a subject's two habit AUs: personal mannerism
     habit_level: tuple = (0.08, 0.2)  # their gain, relative to labelled AUs: too weak to be coded
     pose_deg: float = 3.0  # degrees, sd per axis and subject: nobody sits quite straight
     clip_pose_deg: float = 1.0  # degrees, sd per axis and clip
     place: float = 0.035  # units (2 px), sd per axis and clip: where the head is held
-    # degrees/s, sd per axis: slow turning of a still-sitting person, ~0.3 px over a clip
-    drift_deg: float = 0.8
+    drift_deg: float = 0.8  # degrees/s, sd per axis: slow turning of a sitting person, ~0.3 px
     drift: float = 0.02  # units/s (2 mm/s), sd per axis: slow sway, ~0.4 px over a clip
     tremor_deg: float = 0.02  # degrees, sd per axis: physiological tremor
     tremor: float = 0.0008  # units (0.1 mm, 0.04 px), sd per axis: pulse and tremor
     tremor_hz: tuple = (4.0, 10.0)  # Hz: the band of physiological tremor
-    # share of clips with a blink: 17 blinks per minute, clips of about half a second
-    blink_share: float = 0.15
+    blink_share: float = 0.15  # share of clips: 17 blinks per minute, clips of half a second
     blink: tuple = (9, 16)  # frames, 0.15-0.27 s: a spontaneous blink
     blink_depth: tuple = (0.85, 1.0)  # activation of AU45 at its peak: most blinks close the eye
     noise: tuple = (1.5, 2.0)  # grey levels, sd per pixel: a machine-vision camera indoors
     flicker: float = 0.005  # sd of relative exposure per frame: mains light, shutter jitter
-    # sd of log clips per subject: some people leak more often (about 4-20 of 267/24)
-    clips_spread: float = 0.35
-    # sd of log liking of each label set per subject: people differ in what they show
-    label_spread: float = 0.5
+    clips_spread: float = 0.35  # sd of log clips per subject: some leak more often (4-20 of 267)
+    label_spread: float = 0.5  # sd of log liking of label sets per subject: people differ
     # -- what follows is off in bench-v1; its draws come from generators of their own --
     # mean and sd of the share of the length from onset to apex, a Beta distribution; empty: rise
     apex_share: tuple = ()
@@ -193,25 +179,25 @@ class Plan:
     face_seed: int
     clip_seed: int
     preset: str
-    # AUs that the coder wrote down, hence the labels; None: those that move
-    coded: tuple | None = None
+    coded: tuple | None = None  # AUs that the coder wrote down; None: those that move
     reason: str = ""  # why the coder chose Others whatever the AUs: a key of AMBIGUOUS
 
 
 def label_of(aus, reason=""):
-    """Return the label names (in LABELS order) of a set of coded AUs, as 4DME combines them; others
-    do not count. What a coder found ambiguous, for a ``reason`` in AMBIGUOUS, is Others.
+    """Return the label names (in LABELS order) of a set of coded AUs, as 4DME combines them.
+
+    What a coder found ambiguous, for a ``reason`` in AMBIGUOUS, is Others.
     """
     if reason:
         return ("Others",)
     aus = set(aus)
-    found = {
+    meanings = {
         "Negative": bool(aus & {4, 7, 9, 10, 15}) and 12 not in aus,
         "Positive": 12 in aus,
         "Repression": bool(aus & {14, 17, 24}),
         "Surprise": {1, 2} <= aus,
     }
-    return tuple(name for name, yes in found.items() if yes) or ("Others",)
+    return tuple(name for name, yes in meanings.items() if yes) or ("Others",)
 
 
 def get_preset(name):
@@ -222,20 +208,14 @@ def get_preset(name):
 
 
 def plan_clips(subjects=24, clips=267, seed=0, preset="bench-v1"):
-    """Return a list of Plans, sorted by subject: label sets in 4DME's proportions, spread unevenly
-    over subjects.
+    """Return Plans sorted by subject: label sets in 4DME's proportions, spread unevenly.
 
-    Raises MerError unless 1 <= subjects <= clips and the preset exists.
+    Raises MerError unless 1 <= subjects <= clips, seed >= 0 and the preset exists.
     """
     levels = get_preset(preset)
-    for name, value in (("subjects", subjects), ("clips", clips), ("seed", seed)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise MerError(f"{name} is {value!r}; a whole number is needed")
-    if subjects < 1 or clips < subjects or seed < 0:
-        raise MerError(
-            f"{subjects} subjects with {clips} clips (seed {seed}) cannot be: 1 <= subjects <= "
-            "clips, seed >= 0"
-        )
+    if not 1 <= subjects <= clips or seed < 0:
+        rule = "1 <= subjects <= clips, seed >= 0"
+        raise MerError(f"{subjects} subjects with {clips} clips (seed {seed}) cannot be: {rule}")
     rng = np.random.default_rng([seed, 7])
     plans = []
     for number, owned in enumerate(_share_out(rng, _choose_aus(clips), subjects, levels), start=1):
@@ -263,8 +243,9 @@ def _blur_others(plans, levels, seed):
 
 
 def _miscode(plans, levels, seed):
-    """Let other AUs move than were coded in a share of the clips: one was overlooked, written down
-    though it was not there, or taken for a neighbour. Coded AUs and labels stay as planned.
+    """Let other AUs move than were coded in a share of the clips; codes and labels stay.
+
+    One was overlooked, written down though it was not there, or taken for a neighbour.
     """
     rng = np.random.default_rng([seed, 19])
     weight = np.array([SUBTLE_WEIGHT if SUBTLE & {*plan.aus} else 1.0 for plan in plans])
@@ -293,9 +274,7 @@ def _largest_remainder(counts, total):
 
 
 def _choose_aus(clips):
-    """Return one AU tuple per clip: label sets by largest remainder, every label at least once from
-    five clips on.
-    """
+    """Return one AU tuple per clip; from five clips on, every label occurs."""
     sets = {}
     for aus in RECIPES:
         sets.setdefault(label_of(aus), []).append(aus)
@@ -317,9 +296,7 @@ def _choose_aus(clips):
 
 
 def _share_out(rng, chosen, subjects, levels):
-    """Deal AU sets to subjects: uneven numbers, each subject with a liking of its own for some
-    label sets.
-    """
+    """Deal AU sets to subjects in uneven numbers; each subject likes some label sets more."""
     size = np.exp(levels.clips_spread * np.clip(rng.standard_normal(subjects), -2, 1.6))
     room = 1 + _largest_remainder(size, len(chosen) - subjects)  # everybody has a clip
     liking = {

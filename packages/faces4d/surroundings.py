@@ -1,6 +1,4 @@
-"""What is neither the face nor its motion: the room behind it, what gets between it and a camera,
-the lens and the compression.
-"""
+"""What is neither face nor motion: the room behind, covers of a camera, lens, compression."""
 
 import functools
 
@@ -12,8 +10,9 @@ HEIGHT = 224  # px: the height of the view that sizes in px refer to
 
 @functools.lru_cache(maxsize=8)
 def make_backdrop(seed, right, contrast, height, width):
-    """Return a grey room out of focus (height, width) float32, ``contrast`` grey levels sd, as one
-    person's left or ``right`` camera sees it all day: walls, furniture, light that falls off.
+    """Return a grey room out of focus as one camera sees it all day: (height, width) float32.
+
+    ``contrast`` is its sd in grey levels; each person's left and ``right`` cameras see another.
     """
     rng = np.random.default_rng([seed, 53, int(right)])
     scale = height / HEIGHT
@@ -24,9 +23,8 @@ def make_backdrop(seed, right, contrast, height, width):
         x, y, wide, tall = rng.uniform((-0.1, -0.1, 0.08, 0.08), (0.75, 0.9, 0.35, 0.6))
         inside = (columns > x) & (columns < x + wide) & (rows > y) & (rows < y + tall)
         room[inside] += rng.uniform(-1, 1)
-    grain = cv2.resize(
-        rng.standard_normal((HEIGHT // 4, HEIGHT * width // height // 4)), (width, height)
-    )
+    coarse = rng.standard_normal((HEIGHT // 4, HEIGHT * width // height // 4))
+    grain = cv2.resize(coarse, (width, height))
     room = cv2.GaussianBlur(room + 0.15 * grain, (0, 0), rng.uniform(1.0, 3.0) * scale)
     room = rng.uniform(110, 190) + contrast * (room - room.mean()) / room.std()
     room = np.clip(room, 20, 235).astype(np.float32)
@@ -35,28 +33,25 @@ def make_backdrop(seed, right, contrast, height, width):
 
 
 def cover_frames(frames, seed, drift, skin, hair):
-    """Lay a hand or locks of hair, drawn from ``seed``, over the frames (T, H, W) of one view, in
-    place: about as grey as the person's ``skin`` and ``hair``. It moves by ``drift`` (x, y) px of a
-    view 224 px high a frame.
+    """Lay a hand or locks of hair, drawn from ``seed``, over one view's frames (T, H, W) in place.
+
+    They are about as grey as the person's ``skin`` and ``hair`` and move by ``drift`` (x, y) px of
+    a view 224 px high a frame.
     """
     height, width = frames.shape[1:]
     scale = height / HEIGHT
     rng = np.random.default_rng([seed, 59])
-    if rng.random() < 0.5:
-        grey, solid = _draw_hand(rng, height, width, scale, skin)
-    else:
-        grey, solid = _draw_hair(rng, height, width, scale, hair)
+    draw, tone = (_draw_hand, skin) if rng.random() < 0.5 else (_draw_hair, hair)
+    grey, solid = draw(rng, height, width, scale, tone)
     for t, frame in enumerate(frames):
         shift = np.array([[1, 0, drift[0] * scale * t], [0, 1, drift[1] * scale * t]])
-        there = cv2.warpAffine(solid, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        opacity = cv2.warpAffine(solid, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
         colour = cv2.warpAffine(grey, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        frame += there * (colour - frame)
+        frame += opacity * (colour - frame)
 
 
 def _draw_hand(rng, height, width, scale, skin):
-    """Return grey levels and opacity (H, W) of a hand held before a part of the face: a palm and
-    four fingers.
-    """
+    """Return grey levels and opacity (H, W) of a palm and four fingers before the face."""
     sheet = np.zeros((height, width), np.float32)
     side = rng.choice([-1, 1])
     x = width / 2 + side * rng.uniform(18, 40) * scale
@@ -84,9 +79,7 @@ def _draw_hand(rng, height, width, scale, skin):
 
 
 def _draw_hair(rng, height, width, scale, hair):
-    """Return grey levels and opacity (H, W) of a few locks that fall from the hair over one
-    side of the face.
-    """
+    """Return grey levels and opacity (H, W) of locks that fall over one side of the face."""
     rows, columns = np.mgrid[:height, :width] / scale
     tone, side = hair * rng.uniform(0.7, 1.1), rng.choice([-1, 1])
     grey, solid = np.full((height, width), tone), np.zeros((height, width))
@@ -105,9 +98,7 @@ def _draw_hair(rng, height, width, scale, hair):
 
 
 def defocus(frames, blur):
-    """Return frames (V, T, H, W) as lenses with a Gaussian ``blur`` (V,) px of a view 224 px high
-    make them; sharp where there is none.
-    """
+    """Blur frames (V, T, H, W) by Gaussians of ``blur`` (V,) px of a view 224 px high, if any."""
     for view, sigma in zip(frames, blur, strict=False):
         for frame in view:
             frame[:] = cv2.GaussianBlur(frame, (0, 0), sigma * frames.shape[2] / HEIGHT)
@@ -115,9 +106,7 @@ def defocus(frames, blur):
 
 
 def compress(frames, quality):
-    """Return uint8 frames (V, T, H, W) as JPEG of the ``quality`` (V,) leaves them; as they are
-    where there is none.
-    """
+    """Return uint8 frames (V, T, H, W) as JPEG of a ``quality`` (V,), if any, leaves them."""
     for view, level in zip(frames, quality, strict=False):
         for frame in view:
             packed = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, int(level)])[1]
