@@ -1,11 +1,8 @@
-"""What all checks share: read an answer, print "Right" or one hint, show one picture."""
+"""What all checks share: read an answer, print "Right" or one hint."""
 
 from functools import wraps
 
-from mer_utils.plots import draw_images
-
 import numpy as np
-from IPython.display import display
 
 
 class Verdict(Exception):
@@ -13,7 +10,7 @@ class Verdict(Exception):
 
 
 def judge(function):
-    """Make a check of a function that returns (praise, figure or None) for a right answer.
+    """Make a check of a function that returns the praise of a right answer.
 
     The function's docstring says what an answer must be: it is the hint where the function fails.
     """
@@ -21,14 +18,12 @@ def judge(function):
     @wraps(function)
     def check(*args):
         try:
-            praise, figure = function(*args)
+            praise = function(*args)
         except Verdict as verdict:
             return print(verdict)
         except Exception as error:  # an answer may be anything, also a function that fails
             return print(f"Not yet: {function.__doc__} ({type(error).__name__}: {error})")
         print(f"Right: {praise}")
-        if figure is not None:
-            display(figure)
 
     return check
 
@@ -55,9 +50,3 @@ def compare(answer, expected, hint, atol=1e-9, rtol=0.0):
     wrong = ~np.isclose(numbers, np.asarray(expected, float), rtol, atol)
     count = f"{wrong.sum()} of {wrong.size} numbers are wrong. " if wrong.size > 1 else ""
     need(not wrong.any(), count + hint)
-
-
-def draw_sizes(maps, top, unit="px"):
-    """Draw named maps {title: (H, W)} on one grey scale, in which white is ``top`` or more."""
-    images = [np.clip(255 * sizes / top, 0, 255) for sizes in maps.values()]
-    return draw_images(images, list(maps), heading=f"white: {top:.2f} {unit} or more")

@@ -18,7 +18,7 @@ def check_1(pattern, truth, exclusive=False):
     hint = "Another pattern scores more. What does one more yes cost the other labels?"
     need(all(yes == 1 for there, yes in zip(occurs, pattern, strict=True) if there), hint)
     score, count = macro_uf1(truth, np.ones_like(truth)), 2 ** len(occurs)
-    return f"{score:.3f}, and no other of {count} patterns scores more.", None
+    return f"{score:.3f}, and no other of {count} patterns scores more."
 
 
 def score_components(features, components):
@@ -37,8 +37,7 @@ def check_2(scores, features):
     expected = [score_components(features, number) for number in COMPONENTS]
     hint = "Fit a model on all others for each person left out; one score of all answers together."
     compare([scores[number] for number in COMPONENTS], expected, hint, 0.005)
-    told = zip(COMPONENTS, expected, strict=True)
-    return ", ".join(f"{number}: {score:.2f}" for number, score in told) + ".", None
+    return "macro-UF1 " + ", ".join(f"{score:.2f}" for score in expected) + "."
 
 
 @judge
@@ -50,12 +49,10 @@ def check_3(slow, outcome, shared, features):
     need(not wrong, f"not as published: {', '.join(wrong)}.")
     need(slow.epochs >= 100, "100 epochs or more are wanted.")
     need(outcome.curves.shape[2] == slow.epochs, "this is not the Outcome of this Recipe.")
-    words = []
-    for name, run in {"published settings": outcome, "the shared harness": shared}.items():
-        least = np.median(np.nanargmin(run.curves[..., 1], -1)) + 1
-        score = run.uf1(features.y)["macro"]
-        words.append(f"{name}: least inner loss at epoch {least:.0f}, macro-UF1 {score:.2f}")
-    return f"{'; '.join(words)}.", None
+    scores = [run.uf1(features.y)["macro"] for run in (outcome, shared)]
+    least = np.median(np.nanargmin(outcome.curves[..., 1], -1)) + 1
+    praise = f"least inner loss at epoch {least:.0f}, macro-UF1 {scores[0]:.2f}; in the shared"
+    return f"{praise} harness {scores[1]:.2f}."
 
 
 @judge
@@ -65,4 +62,4 @@ def check_4(most_tests, tests):
     hint = "The smallest p-value times the whole number of tests must stay below 0.05."
     compare([most_tests(people) for people in PEOPLE], [most[people] for people in PEOPLE], hint)
     enough = next(people for people, number in most.items() if number >= tests)
-    return f"{tests} tests need {enough} people; 6 people pay for {most[6]}.", None
+    return f"{tests} tests need {enough} people; 6 people pay for {most[6]}."

@@ -1,8 +1,7 @@
 """Exercises of 06: yes to everything, thresholds of one half, and a second way to peek."""
 
 from mer_course.checks.answer import compare, judge, skip
-from mer_utils.evaluation import label_f1, macro_uf1, tune_thresholds
-from mer_utils.plots import draw_table
+from mer_utils.evaluation import macro_uf1, tune_thresholds
 
 import numpy as np
 
@@ -14,7 +13,7 @@ def check_1(number, truth):
     """The macro-UF1 must be one number."""
     expected = macro_uf1(truth, np.ones_like(truth))
     compare(number, expected, "Write TP, FP, FN with N and q, then F1: N drops out.", 0.005)
-    return f"{expected:.3f}, without looking at one clip.", None
+    return f"{expected:.3f}, without looking at one clip."
 
 
 @judge
@@ -23,9 +22,7 @@ def check_2(fixed, outcome, truth, labels):
     skip(outcome.exclusive, EXCLUSIVE)
     compare(fixed, outcome.scores >= 0.5, "Use the probabilities, not the answers.")
     half, tuned = (macro_uf1(truth, answers) for answers in (fixed, outcome.answers))
-    shares = np.array([np.mean(answers, 0) for answers in (fixed, outcome.answers)])
-    figure = draw_table(shares, ["one half", "tuned"], labels, "share of the clips with yes")
-    return f"macro-UF1 {half:.2f} with one half, {tuned:.2f} with tuned thresholds.", figure
+    return f"macro-UF1 {half:.2f} with one half, {tuned:.2f} with tuned thresholds."
 
 
 @judge
@@ -34,8 +31,5 @@ def check_3(peeked, outcome, truth, labels):
     skip(outcome.exclusive, EXCLUSIVE)
     expected = outcome.scores >= tune_thresholds(truth, outcome.scores)
     compare(peeked, expected, "One threshold a label, chosen with the labels it is scored on.")
-    rows = np.array([label_f1(truth, answers) for answers in (outcome.answers, expected)])
-    figure = draw_table(rows, ["honest", "peeked"], labels, "F1 without and with peeking")
     honest, best = (macro_uf1(truth, answers) for answers in (outcome.answers, expected))
-    praise = f"macro-UF1 {honest:.2f} honest, {best:.2f} peeked, and not one network has changed."
-    return praise, figure
+    return f"macro-UF1 {honest:.2f} honest, {best:.2f} peeked, and not one network has changed."

@@ -2,7 +2,6 @@
 
 from mer_course.checks.answer import compare, judge
 from mer_utils.model import count_parameters
-from mer_utils.plots import draw_images
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ def check_1(convolution, head, network):
     expected = sum(map(count_parameters, network.streams[:2])), count_parameters(network.head)
     compare([convolution, head], expected, "Which maps does a kernel read, and who has a bias?")
     total = count_parameters(network)
-    return f"{expected[0]:,} and {expected[1]:,} of {total:,}.", None
+    return f"{expected[0]:,} and {expected[1]:,} of {total:,}."
 
 
 @judge
@@ -23,8 +22,7 @@ def check_2(mask, streams, channels, size):
     expected = np.zeros((size, size), bool)
     expected[5:12, 5:12] = True  # cell (2, 2) stands on (8, 8) and sees 3 cells to either side
     compare(mask, expected, "Which cells have a gradient in any sample of the batch?")
-    figure = draw_images([255 * np.uint8(expected)], ["seen by cell (2, 2)"])
-    return f"7 x 7 of {size} x {size} cells.", figure
+    return f"7 x 7 of {size} x {size} cells."
 
 
 @judge
@@ -39,7 +37,7 @@ def check_3(change, network, x, labels):
     hint = "Weights (1, K, V, P): 0 for u and v, equal shares of 1 for m, in both calls."
     compare(change, expected, hint, 1e-5, 1e-3)
     most = np.abs(expected).max(1)
-    return f"up to {most[0]:.2f}, and {most[1]:.2f} with all weight on the magnitude.", None
+    return f"up to {most[0]:.2f}, and {most[1]:.2f} with all weight on the magnitude."
 
 
 @judge
@@ -55,7 +53,5 @@ def check_4(fall, network, x, label, name):
     expected = (logits[0] - logits[1:]).reshape(size, size).numpy()
     hint = "Logit before minus logit after, square of 5 cells around each cell, 0 in all maps."
     compare(fall, expected, hint, 1e-3)
-    maps = {"magnitude": x[0, :, :, 2].mean((0, 1)).numpy(), f"fall of {name}": expected}
-    figure = draw_images([255 * m.clip(0) / m.max() for m in maps.values()], list(maps))
     row, column = np.unravel_index(expected.argmax(), expected.shape)
-    return f"the logit falls most, by {expected.max():.2f}, around ({row}, {column}).", figure
+    return f"{name} falls most, by {expected.max():.2f}, around ({row}, {column})."

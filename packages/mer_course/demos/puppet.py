@@ -1,7 +1,5 @@
 """The face puppet: a synthetic face holds one AU before both cameras, for notebook 00."""
 
-import functools
-
 from faces4d.cameras import cameras
 from faces4d.head import AUS
 from faces4d.motion import Motion
@@ -9,7 +7,7 @@ from faces4d.rendering import find_head, render_frame, true_flow
 from mer_course.demos.drawing import add_picture, grey_to_rgb, place, start_figure, tile
 from mer_utils import MerError
 from mer_utils.plots import VIEW_NAMES, add_wheel, lay_over
-from mer_utils.preprocessing import square_box
+from mer_utils.preprocessing import crop, square_box
 
 import cv2
 import numpy as np
@@ -56,15 +54,7 @@ def pull(au, intensity):
 
 def choices():
     """Return the AUs as words for a drop-down, a smile first."""
-    numbers = sorted(AU_NAMES, key=lambda au: (au != 12, au))
-    return [f"{au} {AU_NAMES[au]}" for au in numbers]
-
-
-@functools.lru_cache(maxsize=32)
-def _find_boxes(face_seed, yaw):
-    """Return the box of the neutral face, px, in the views of both cameras at ±``yaw`` degrees."""
-    rest = hold(pull(12, 0), face_seed)
-    return [square_box(*find_head(rest, c), c.width, c.height) for c in cameras(SIZE, yaw)]
+    return [f"{au} {AU_NAMES[au]}" for au in sorted(AU_NAMES, key=lambda au: (au != 12, au))]
 
 
 def film_puppet(au, intensity, yaw, face_seed=0):
@@ -73,13 +63,15 @@ def film_puppet(au, intensity, yaw, face_seed=0):
     """
     motion, both = hold(pull(au, intensity), face_seed), cameras(SIZE, yaw)
     pictures, flows = [], []
-    for view, (x0, y0, x1, y1) in enumerate(_find_boxes(face_seed, yaw)):
-        picture = render_frame(motion, both[view], 1)[y0:y1, x0:x1].clip(0, 255).round()
+    for view, camera in enumerate(both):
+        box = square_box(*find_head(motion, camera), camera.width, camera.height)
+        x0, y0, x1, y1 = box
+        picture = render_frame(motion, camera, 1).clip(0, 255).round().astype(np.uint8)
         flow, visible = true_flow(motion, both, view, 0, 1)
+        pictures.append(crop(picture, box, SIZE))
         flow = np.where(visible, flow * (CROP / (x1 - x0)), np.nan)[:, y0:y1, x0:x1]
-        size = (SIZE, SIZE)
-        pictures.append(cv2.resize(picture.astype(np.uint8), size, interpolation=cv2.INTER_CUBIC))
-        flows.append([cv2.resize(part, size, interpolation=cv2.INTER_NEAREST) for part in flow])
+        nearest = {"dsize": (SIZE, SIZE), "interpolation": cv2.INTER_NEAREST}
+        flows.append([cv2.resize(part, **nearest) for part in flow])
     return np.stack(pictures), np.array(flows, np.float32)
 
 
@@ -88,16 +80,15 @@ def draw_puppet(au, intensity=MICRO, yaw=25, face_seed=0):
     ``intensity`` (1: an everyday expression), filmed at -/+ ``yaw`` degrees: both views, and how
     its skin truly moved. Colours are full at FULL px whatever is chosen.
     """
-    au = int(au.split()[0]) if isinstance(au, str) else au
+    au = int(str(au).split()[0])
     pictures, flows = film_puppet(au, intensity, yaw, face_seed)
     left, right = np.nanmax(np.hypot(flows[:, 0], flows[:, 1]), (1, 2))
     title = f"AU{au} {AU_NAMES[au]} at {intensity:.2f}, cameras at ±{yaw:g}° · "
     title += f"at most {left:.2f} px in the left view, {right:.2f} in the right"
     faces = [grey_to_rgb(picture) for picture in pictures]
     colours = [lay_over(*pair, FULL) for pair in zip(pictures, flows, strict=True)]
-    row = tile(np.array([faces + colours]), GAP, 1.0)
+    row, side = tile(np.array([faces + colours]), GAP, 1.0), 1.76  # inches
 
-    side = 1.76  # inches
     width = side * row.shape[1] / SIZE
     figure = start_figure(width + 1, side + 0.55, title, 0.005)
     axis = place(figure, 0, 0, width, side)  # one for all: four would be slower than the faces

@@ -1,8 +1,9 @@
 """What networks answer to one clip where its onset and offset are uncertain, for notebook 10."""
 
+from mer_course.demos.drawing import start_figure
 from mer_utils.plots import add_answers, draw_motion_curve
 
-from matplotlib.figure import Figure
+import numpy as np
 
 MOST = 8  # onsets, and offsets
 
@@ -26,11 +27,11 @@ class Tries:
     @property
     def controls(self):
         """The choices of both sliders: {name: (low, high, step, start)}."""
-        onsets, offsets = zip(*self.found, strict=True)
-        return {
-            "onset": (min(onsets), max(onsets), self.step, self.start[0]),
-            "offset": (min(offsets), max(offsets), self.step, self.start[1]),
-        }
+        choices = {}
+        for k, name in enumerate(("onset", "offset")):
+            places = [pair[k] for pair in self.found]
+            choices[name] = (min(places), max(places), self.step, self.start[k])
+        return choices
 
     def clamp(self, values, moved):
         """Return ``values`` with the other control at the nearest place that fits the ``moved``."""
@@ -44,20 +45,14 @@ class Tries:
         rings are the means for the onset and offset that were given.
         """
         p, given = self.found[onset, offset], self.found[self.start]
-        pairs = zip(p.labels, p.answers, given.answers, strict=True)
-        changed = [label for label, new, old in pairs if new != old]
-        verdict = f"other answers: {', '.join(changed)}" if changed else "the same answers"
-        if (onset, offset) == self.start:
-            verdict = "as given"
-        figure = Figure(figsize=(9, 2.8))
-        title = f"{p.name}, onset {onset}, offset {offset}, apex found {p.apex}: {verdict}"
-        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+        changed = np.array(p.labels)[np.not_equal(p.answers, given.answers)]
+        title = f"{p.name}, onset {onset}, offset {offset}, apex found {p.apex}"
+        figure = start_figure(9, 2.8, f"{title}: changed {', '.join(changed) or 'nothing'}")
         left = figure.add_axes((0.07, 0.19, 0.4, 0.64))
         draw_motion_curve(p.curve, p.joint, p.onset, p.apex, p.offset, axis=left)
         left.get_legend().remove()
         left.xaxis.get_major_locator().set_params(integer=True)
         left.set_ylim(0, self.top)
-        left.text(p.apex, self.top, f" apex {p.apex}", va="top")
         right = figure.add_axes((0.6, 0.19, 0.38, 0.64))
         add_answers(right, p)
         means = given.scores.mean(0)

@@ -7,7 +7,6 @@ from mer_utils.plots import bundle, paint
 import ipywidgets
 from IPython.display import display
 
-START = "at its defaults"
 # Show the widget where its kernel lives; elsewhere JupyterLab says "model not found": the picture.
 ONE_OF_TWO = """<style>
 .jp-OutputArea-child:has(.mer-demo) + .jp-OutputArea-child:has(.mer-still),
@@ -24,18 +23,18 @@ def explore(draw, clamp=None, play="", **choices):
     (low, high, step) or (low, high, step, start) of numbers a slider, which redraws when it is
     released. ``clamp(values, moved) -> values`` keeps the controls consistent; ``moved`` is the
     name of the one that moved. ``play`` names a slider of whole numbers that gets a play button.
-    A line under the controls says what differs from the start, or what went wrong. The first
-    picture is stored beside the widget, for pages where no kernel runs.
+    A line under the controls says what went wrong. The first picture is stored beside the widget,
+    for pages where no kernel runs.
     """
     width = 1 + 0.55 * max(map(len, choices), default=0)  # em: no label is cut
     controls = {name: _make_control(name, choice, width) for name, choice in choices.items()}
-    start = {name: control.value for name, control in controls.items()}
-    png, page_width = paint(draw(**start))  # an error in the first picture is the cell's
+    # an error in the first picture is the cell's
+    png, page_width = paint(draw(**{name: control.value for name, control in controls.items()}))
     # A picture, not an Output, which can hang headless runs; never stretched or wider than the page
     layout = {"width": f"{page_width}px", "max_width": "100%", "height": "auto"}
     layout["align_self"] = "flex-start"
     picture = ipywidgets.Image(format="png", value=png, layout=layout)
-    status = ipywidgets.Label(START)
+    status = ipywidgets.Label()
     clamping = []  # not empty while ``clamp`` moves the other controls
 
     def redraw(moved, change):
@@ -48,8 +47,7 @@ def explore(draw, clamp=None, play="", **choices):
                 values = clamp(values, moved)
                 for name, value in values.items():
                     controls[name].value = value
-            status.value = _list_changes(start, values) or START
-            picture.value = paint(draw(**values))[0]
+            picture.value, status.value = paint(draw(**values))[0], ""
         except Exception as error:  # a callback has no cell to print to
             status.value = f"{type(error).__name__}: {error}"
         finally:
@@ -71,29 +69,18 @@ def explore(draw, clamp=None, play="", **choices):
     display(data, metadata=metadata, raw=True)
 
 
-def _list_changes(start, values):
-    """Return in words which values differ from the start, "" if none does."""
-    changes = []
-    for name, value in values.items():
-        if value != start[name]:
-            ends = (f"{v:g}" if isinstance(v, float) else str(v) for v in (start[name], value))
-            changes.append(f"{name.replace('_', ' ')} {' → '.join(ends)}")
-    return "changed: " + ", ".join(changes) if changes else ""
-
-
 def _make_control(name, choice, width):
     """Return the drop-down, box or slider of one choice, its label ``width`` em."""
-    options = {"description": name.replace("_", " "), "style": {"description_width": f"{width}em"}}
-    if isinstance(choice, bool):
-        return ipywidgets.Checkbox(choice, **options)
-    options["layout"] = {"width": f"{width + 20}em"}
-    if not isinstance(choice, tuple):
-        return ipywidgets.Dropdown(options=choice, **options)
-    low, high, step, value = choice if len(choice) > 3 else (*choice, choice[0])
-    whole = all(isinstance(number, int) for number in choice)
-    slider = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
-    options["continuous_update"] = False
-    return slider(value=value, min=low, max=high, step=step, **options)
+    start = choice[3:] if isinstance(choice, tuple) else ()
+    control = ipywidgets.interactive.widget_from_abbrev(choice[:3] if start else choice)
+    control.description = name.replace("_", " ")
+    control.style.description_width = f"{width}em"
+    if not isinstance(choice, bool):
+        control.layout.width = f"{width + 20}em"
+    if isinstance(choice, tuple):
+        control.continuous_update = False
+        control.value = start[0] if start else choice[0]
+    return control
 
 
 def _add_play(slider):

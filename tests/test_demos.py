@@ -1,0 +1,285 @@
+"""The demos of the notebooks: what they show is what the library computes, and a control that is
+moved changes the picture.
+"""
+
+import base64
+import io
+from types import SimpleNamespace as Some
+
+from faces4d.head import AUS
+from mer_course.demos import browser as browsers
+from mer_course.demos import flow_explorer, widgets
+from mer_course.demos.bench import Bench
+from mer_course.demos.browser import ANSWERS, Browser
+from mer_course.demos.flow_explorer import FlowExplorer
+from mer_course.demos.microscope import LAYERS, Microscope
+from mer_course.demos.puppet import AU_NAMES, choices, draw_puppet, film_puppet
+from mer_course.demos.tries import Tries
+from mer_utils import MerError
+from mer_utils.evaluation import label_f1, macro_uf1
+from mer_utils.features import FrontEnd, extract
+from mer_utils.flow import BACKENDS, phase_flow
+from mer_utils.model import MicroAttNet
+from mer_utils.plots import VIEW_NAMES, draw_lines, paint
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+
+LABELS = ("Negative", "Positive", "Surprise")
+RNG = np.random.default_rng(0)
+TRUTH = RNG.integers(0, 2, (30, 3))
+SCORES = np.clip(0.3 * TRUTH + 0.7 * RNG.random((30, 3)), 0, 1)
+CUTS = np.repeat([[0.4, 0.5, 0.6], [0.5, 0.52, np.inf], [0.6, 0.3, 0.61]], 10, 0)  # three folds
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return Bench(SCORES, TRUTH, CUTS, LABELS)
+
+
+@pytest.fixture(scope="module")
+def browser(data):
+    """The browser on answers drawn by lot."""
+    features = extract(data, FrontEnd(size=12))
+    scores = np.random.default_rng(0).random(features.y.shape)
+    answers, cuts = np.uint8(scores >= 0.5), np.full(scores.shape, 0.5)
+    return Browser(data, features, Some(scores=scores, answers=answers, thresholds=cuts))
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    """Grain that moves to the right by 0.9 px (0.5 in the right view), and back."""
+    grain = 128 + 60 * ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(64, 72)), 1)
+    moves = 1 - abs(np.arange(9) - 4) / 3
+    film = [[ndimage.shift(grain, (0, px * m))[:, 4:-4] for m in moves] for px in (0.9, 0.5)]
+    masks = np.ones((2, 64, 64), bool)
+    masks[:, :8] = False
+    truth = np.zeros((2, 2, 2, 64, 64))  # views, phases, (u, v)
+    truth[:, :, 0] = np.array([[0.9, -0.9], [0.5, -0.5]])[..., None, None]
+    truth[..., :4] = np.nan
+    truths = {"taken out": 0 * truth, "left in": truth}
+    return FlowExplorer("toy", np.array(film).astype(np.uint8), (1, 4, 7), masks, truths, reach=0)
+
+
+def make_microscope(views=2, phases=2, **switches):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        x = torch.randn(4, views, phases, 3, 12, 12)
+        network = MicroAttNet(views, phases, 3, 12, seed=2, **switches)
+        for part in network.parameters():  # gates that differ from 1
+            part.data += 0.1 * torch.randn(part.shape)
+    return Microscope(network, x, TRUTH[:4], "abcd", LABELS, (2.0, 3.0, 4.0))
+
+
+@pytest.fixture(scope="module")
+def microscope():
+    return make_microscope()
+
+
+def predict(onset, offset):
+    """A Prediction whose first label grows with the offset and is answered from 10 on."""
+    scores = np.array([[offset / 20, 0.2, 0.6]] * 3)
+    curve = np.abs(np.sin(np.linspace(0, 3, 20)))[None] * offset
+    return Some(
+        name="clip", onset=onset, apex=(onset + offset) // 2, offset=offset, curve=curve,
+        joint=curve[0], scores=scores, thresholds=np.full(3, 0.5), labels=LABELS,
+        answers=scores.mean(0) >= 0.5,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tries():
+    return Tries(predict, 2, 15, 20)
+
+
+DEMOS = {  # name: values of two pictures, and what the first one's title says
+    "bench": (("Surprise", 0.3), ("Surprise", 0.31), "Surprise at θ = 0.30: F1 0."),
+    "browser": (("Negative", "hits"), ("Others", "hits"), "Negative: hits 1 of "),
+    "explorer": (
+        ("apex-offset", "right view", "tvl1", "left in"),
+        (),
+        "toy · apex-offset, right view",
+    ),
+    "microscope": (("b", "u", LAYERS[0], "SE"), ("b", "u", LAYERS[0]), "off: SE: logits move by"),
+    "tries": ((2, 6), (5, 15), "onset 2, offset 6, apex found 4: changed Negative"),
+}
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_a_title_names_what_is_chosen_and_the_same_choice_draws_the_same_bytes(name, request):
+    demo, (values, other, title) = request.getfixturevalue(name), DEMOS[name]
+    figure = demo.draw(*values)
+    assert title in (figure.get_suptitle() or figure.texts[0].get_text())
+    assert paint(figure)[0] == paint(demo.draw(*values))[0] != paint(demo.draw(*other))[0]
+
+
+def test_bench_measures_with_the_metrics_and_a_label_brings_its_own_threshold(bench):
+    answers = SCORES >= CUTS
+    answers[:, 1] = SCORES[:, 1] >= 0.45
+    f1, counts, macro = bench.measure("Positive", 0.45)
+    assert f1 == label_f1(TRUTH, answers)[1] and macro == macro_uf1(TRUTH, answers)
+    assert counts.sum() == 30 and counts[1, 1] == (answers[:, 1] & (TRUTH[:, 1] == 1)).sum()
+    clamp = bench.controls()["clamp"]
+    assert clamp({"label": "Surprise", "threshold": 0.5}, "label")["threshold"] == 0.61
+    assert clamp({"label": "Surprise", "threshold": 0.2}, "threshold")["threshold"] == 0.2
+    assert Bench(SCORES, TRUTH, CUTS * np.inf, LABELS).draw("Negative"), "a label never answered"
+    with pytest.raises(MerError, match="the largest probability wins"):
+        Bench(SCORES, TRUTH, CUTS * np.nan, LABELS)
+
+
+def test_browser_finds_hits_misses_and_false_alarms_and_reads_a_clip_once(browser, monkeypatch):
+    outcome, truth = browser.outcome, browser.features.y
+    for k, label in enumerate(browser.labels):
+        hits, misses, alarms = (browser.select(label, answer) for answer in ANSWERS)
+        assert set(hits) | set(misses) == set(np.flatnonzero(truth[:, k]))
+        assert set(hits) | set(alarms) == set(np.flatnonzero(outcome.answers[:, k]))
+        assert (np.diff(outcome.scores[hits, k]) <= 0).all()  # the surest first
+        assert (np.diff(outcome.scores[misses, k]) >= 0).all()
+    assert list(browser.look(0))[2:] == ["flow onset-apex", "flow apex-offset"]
+    monkeypatch.setattr(browsers, "load_crops", None)
+    assert browser.look(0)
+    images = Some(views=1, channels=["u", "v", "strain"], clips=())  # no faces to show
+    shown = Browser(images, browser.features, outcome).look(0)
+    assert list(shown) == ["flow onset-apex", "flow apex-offset"]
+    outcome = Some(scores=outcome.scores, answers=0 * truth, thresholds=outcome.thresholds)
+    nothing = Browser(images, browser.features, outcome).draw("Negative", "hits")
+    assert nothing.texts[0].get_text() == "Negative: no hits"
+
+
+def test_explorer_shows_the_librarys_flows_beside_the_truth_that_belongs_to_them(
+    explorer, monkeypatch
+):
+    assert set(explorer.controls()["backend"]) == set(BACKENDS)
+    monkeypatch.setattr(flow_explorer, "phase_flow", None)  # a change only draws
+    for view, shift in zip(VIEW_NAMES, (0.9, 0.5), strict=True):
+        title = explorer.draw("apex-offset", view, "dis", "left in").get_suptitle()
+        assert title.endswith(f"no flow: {shift:.3f}")
+        assert float(title.split("error ")[1].split(" px")[0]) < shift / 3
+    assert explorer.draw().get_suptitle().endswith("no flow: 0.000"), "all of it is head motion"
+
+
+def test_explorer_without_truth_shows_the_head_motion_of_one_view():
+    crops = RNG.integers(0, 255, (1, 9, 64, 64)).astype(np.uint8)
+    mask = np.ones((1, 64, 64), bool)
+    explorer = FlowExplorer("real", crops, (1, 4, 7), mask, reach=0)
+    flow = phase_flow(crops[0], 1, 4, 7, "farneback", "rigid", mask=mask[0])
+    assert np.array_equal(explorer.flows["farneback", "taken out"][0], flow)
+    titles = [axis.get_title() for axis in explorer.draw().axes]
+    assert titles == ["estimated flow", "head motion", "direction"]
+
+
+def test_microscope_shows_what_the_network_computes(microscope):
+    shown, network, x = microscope.look("b"), microscope.network, microscope.x[1:2]
+    with torch.no_grad():
+        assert np.allclose(shown.logits, network(x)[0], atol=1e-5)
+        features = network.extract(x, network.weigh(x))
+    assert shown.factors.sum() == pytest.approx(shown.factors.size, rel=1e-5)
+    assert np.allclose(shown.layers[LAYERS[2]], features[0], atol=1e-5)
+    read = shown.layers[LAYERS[2]] * shown.gates[..., None, None]
+    assert np.allclose(shown.layers[LAYERS[3]], read) and not (shown.gates[2] == 1).all()
+    px = x[0, :, :, 2].flatten(0, 1).numpy() * 4.0 * shown.factors[2].reshape(-1, 1, 1)
+    assert np.allclose(shown.layers[LAYERS[0]][2], px, atol=1e-5)
+
+
+def test_microscope_switches_off_gates_streams_views_and_phases(microscope):
+    network, x = microscope.network, microscope.x[:1]
+    both = microscope.look("a", "both gates")
+    with torch.no_grad():
+        equal = torch.full((1, 3, 2, 2), 1 / 12)
+        expected = network(x, equal, torch.ones(1, 3, both.gates.shape[1]))[0]
+        assert np.allclose(both.logits, expected, atol=1e-5)
+        weights = network.weigh(x)
+        weights[:, 1] = 0
+        expected = network(x, weights)[0]
+    part = microscope.look("a", "stream v")
+    assert np.allclose(part.logits, expected, atol=1e-5) and not part.layers[LAYERS[0]][1].any()
+    assert (microscope.look("a", "SE").gates == 1).all()
+    assert np.allclose(microscope.look("a", "fusion attention").factors, 1)
+    assert not microscope.look("a", VIEW_NAMES[0]).factors[:, 0].any()
+    assert not microscope.look("a", "apex-offset").factors[:, :, 1].any()
+    assert VIEW_NAMES[0] not in make_microscope(1, 1).controls()["off"]
+    with pytest.raises(MerError, match="fusion attention and SE"):
+        make_microscope(se="none")
+
+
+def test_puppet_shows_the_true_motion_which_grows_with_intensity():
+    sizes = [np.nanmax(np.abs(film_puppet(4, strength, 10)[1])) for strength in (0.0, 0.1, 0.2)]
+    assert sizes[0] == pytest.approx(0, abs=1e-4) and sizes[2] == pytest.approx(2 * sizes[1], 0.1)
+    pictures, flows = film_puppet(1, 0.3, 0)  # from the front both cameras see one picture
+    assert np.array_equal(*pictures) and np.array_equal(*flows, equal_nan=True)
+    assert np.isnan(flows).any() and not np.isnan(flows).all()
+    figure = draw_puppet("4 brows lowered", 0.3, 40)
+    assert "AU4 brows lowered at 0.30, cameras at ±40°" in figure.texts[0].get_text()
+    assert choices()[0] == "12 lip corners up" and set(AU_NAMES) == set(AUS)
+    with pytest.raises(MerError, match="AU 3 does not move here"):
+        draw_puppet(3)
+
+
+@pytest.mark.parametrize("frames, onset, offset", [(3, 0, 2), (20, 2, 15), (300, 17, 250)])
+def test_tries_sliders_reach_only_pairs_that_were_computed(frames, onset, offset):
+    tries = Tries(predict, onset, offset, frames)
+    assert all(0 <= start <= end - 2 and end < frames for start, end in tries.found)
+    assert (onset, offset) in tries.found
+    places = [range(low, high + 1, step) for low, high, step, _ in tries.controls.values()]
+    assert max(map(len, places)) <= 8
+    for values in ({"onset": a, "offset": b} for a in places[0] for b in places[1]):
+        for moved in values:
+            clamped = tries.clamp(values, moved)
+            assert tuple(clamped.values()) in tries.found and clamped[moved] == values[moved]
+            assert clamped == values or tuple(values.values()) not in tries.found
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What is displayed: the box of controls, then the still picture."""
+    shown = []
+    monkeypatch.setattr(widgets, "display", lambda data, **_: shown.append(data))
+    return shown
+
+
+def draw_low_high(low, high, colour="red", doubled=False):
+    if high > 8:
+        raise ValueError("too high")
+    return draw_lines([0, 1], {colour: [low, high]}, str(doubled), "", "")
+
+
+def push(values, moved):
+    low, high = values["low"], values["high"]
+    return values | ({"high": max(low, high)} if moved == "low" else {"low": min(low, high)})
+
+
+def test_controls_start_where_they_are_told_move_one_another_and_redraw(displayed):
+    ends = {"low": (0, 5, 1, 1), "high": (1.0, 10.0, 0.5, 2.0)}
+    kinds = {"colour": ["red", "blue"], "doubled": False}
+    widgets.explore(draw_low_high, clamp=push, play="low", **ends, **kinds)
+    row, high, colour, doubled, told, picture = displayed[0].children
+    play, low = row.children
+    assert (play.min, play.max, play.value) == (0, 5, 1)
+    assert (low.value, high.value, colour.value, doubled.value) == (1, 2.0, "red", False)
+    pictures = [bytes(picture.value)]
+    for control, value in ((low, 4), (high, 3.0), (colour, "blue"), (doubled, True)):
+        control.value = value
+        pictures.append(bytes(picture.value))
+    assert len(set(pictures)) == 5 and (low.value, high.value) == (3, 3.0)
+    high.value = 9.0
+    assert bytes(picture.value) == pictures[-1] and told.value == "ValueError: too high"
+    high.value = 3.0
+    assert told.value == ""
+
+
+def test_a_demo_keeps_a_still_picture_and_an_error_in_the_first_one_is_the_cells(displayed):
+    widgets.explore(draw_low_high, low=(0, 5, 1), high=(0, 8, 1))
+    box, still = displayed
+    pictures = [
+        Image.open(io.BytesIO(data))
+        for data in (base64.b64decode(still["image/png"]), bytes(box.children[-1].value))
+    ]
+    assert pictures[0].size == pictures[1].size and "mer-still" in still["text/html"]
+    assert box.children[-1].layout.width == f"{pictures[0].size[0] // 2}px"
+    assert still["text/plain"] == "A demo with the controls low, high"
+    with pytest.raises(ValueError, match="too high"):
+        widgets.explore(draw_low_high, low=(0, 5, 1), high=(9, 10, 1))
+    assert len(displayed) == 2
