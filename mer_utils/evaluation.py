@@ -5,11 +5,20 @@ leave-one-subject-out; pooled macro-UF1, thresholds, and the constant answers be
 from dataclasses import dataclass, replace
 
 from mer_utils import MerError
+from mer_utils.baselines import PLAIN
 from mer_utils.cache import key_of, name_result
 from mer_utils.features import Features
 from mer_utils.files import recall, sha256, write_arrays
 from mer_utils.jobs import stream_jobs
-from mer_utils.training import Recipe, Stopping, choose_maps, fit_scale, make_member, merge_views
+from mer_utils.training import (
+    NetworkMember,
+    PlainMember,
+    Recipe,
+    choose_maps,
+    find_best,
+    fit_scale,
+    merge_views,
+)
 
 import numpy as np
 
@@ -234,7 +243,7 @@ def plan_fold(features, train, test, recipe):
 
 def train_members(features, roles, recipe):
     """Return [(member, curve)] of Roles, trained one after the other."""
-    trained = []
+    make, trained = PlainMember if recipe.network in PLAIN else NetworkMember, []
 
     def fit(x):
         return fit_scale(choose_maps(x, recipe)[0])
@@ -246,7 +255,7 @@ def train_members(features, roles, recipe):
         scale = Fitted.on(role.train, fit, features.x)
         scale = scale.apply_to(role.test, features, "scales of the maps")
         shape, labels = x.shape[1:], y.shape[1]
-        member = make_member(recipe, shape, labels, role.seed, scale, features.exclusive)
+        member = make(recipe, shape, labels, role.seed, scale, features.exclusive)
         trained.append((member, member.fit(x, y, x_stop, y_stop)))
     return trained
 
@@ -267,7 +276,8 @@ def finish_fold(features, recipe, roles, trained):
         validation[role.validation], _ = score_clips(member, features, role.validation, recipe)
         own, weights = score_clips(member, features, test, recipe)
         scores, attention = scores + own / len(roles), attention + weights / len(roles)
-        states |= {f"{k}.{name}": value for name, value in member.state().items()}
+        if recipe.network == "MicroAttNet":  # peers are not kept
+            states |= {f"{k}.{name}": value for name, value in member.state().items()}
     thresholds = np.full(features.y.shape[1], np.nan if features.exclusive else member.natural)
     if recipe.thresholds == "tuned" and not features.exclusive:
         rows = np.concatenate([role.validation for role in roles])
@@ -378,9 +388,11 @@ def probe_fold(recipe, exclusive=False):
     test = subjects == "0"
     short = replace(recipe, epochs=2, members=1)
     arrays = run_fold(toy, np.flatnonzero(~test), np.flatnonzero(test), short)
-    stopping, kept = Stopping(recipe), []
-    for loss, precision, right in rng.random((40, 3)).round(1):
-        kept.append((stopping.take(loss, precision, right), stopping.done))
+    curve, kept = np.zeros((40, 4)), []
+    curve[:, 1:] = rng.random((40, 3)).round(1)
+    for epoch in range(40):
+        best, done = find_best(recipe, curve[: epoch + 1])
+        kept.append((best == epoch, done))
     scores = rng.random((200, 3)).round(2)
     thresholds = tune_thresholds(scores + rng.random((200, 3)) > 1, scores)
     answers = decide(scores, thresholds, exclusive)

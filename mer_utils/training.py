@@ -26,22 +26,19 @@ class Recipe:
     magnitude: bool = True  # False: the network sees u and v alone
     width: Annotated[int, Ge(1)] = 8  # filters of a stream's first convolution
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.5
-    # samples: each view is a sample, and the probabilities of a clip's views are merged
-    views: Literal["channels", "samples", "left", "right"] = "channels"
-    merge: Literal["mean", "or"] = "mean"  # of the views' probabilities
+    views: Literal["channels", "samples", "left", "right"] = "channels"  # samples: one each
+    merge: Literal["mean", "or"] = "mean"  # of the views' probabilities where they are samples
     phases: Annotated[int, Ge(0)] = 0  # how many phases are used; 0 = all there are
     loss: Literal["focal", "bce"] = "focal"  # bce of exclusive labels: softmax cross-entropy
     gamma: Annotated[float, Ge(0)] = 2.0  # focal loss: how much sure answers are played down
-    # weight of a label's positives; balanced: 1 - prevalence
-    alpha: Literal["balanced", "none"] = "balanced"
+    alpha: Literal["balanced", "none"] = "balanced"  # weight of positives; balanced: 1 - prevalence
     rate: Annotated[float, Gt(0)] = 5e-3  # AdamW's learning rate
     schedule: Literal["constant", "cosine"] = "constant"  # of the rate; cosine: down to 0
     # AdamW's weight decay (see split_parameters); the penalty of peers with logistic regression
     decay: Annotated[float, Ge(0)] = 0.05
     batch: Annotated[int, Ge(2)] = 32
     epochs: Annotated[int, Ge(1)] = 60  # at most
-    # what stopping looks at: mean average precision (of equals, the loss), or the loss
-    monitor: Literal["precision", "loss"] = "precision"
+    monitor: Literal["precision", "loss"] = "precision"  # for stopping; of equals the loss decides
     patience: Annotated[int, Ge(1)] = 8  # epochs without anything better before stopping
     inner: Annotated[int, Ge(2)] = 3  # parts of the training subjects, each left out once
     members: Annotated[int, Ge(0)] = 0  # how many of these parts get a network; 0 = each
@@ -150,38 +147,20 @@ def draw_epoch(count, size, flips, generator):
     return order[: count // size * size].view(-1, size)
 
 
-def rate_epoch(recipe, loss, precision, right):
-    """Return the rating of an epoch as a tuple, larger is better: by mean precision (of equals, by
-    the loss) or by the loss. With ``stop="test"`` it is the share of ``right`` answers, as in
-    public code that looks at the test subject.
+def find_best(recipe, curve):
+    """Return which epoch (E,) of a ``curve`` (E, 4; see ``NetworkMember.fit``) a Recipe keeps, -1
+    if its loss is never a number; and whether training may end, because ``patience`` epochs brought
+    nothing better.
     """
-    if recipe.stop == "test":
-        return right, -loss
-    return (precision, -loss) if recipe.monitor == "precision" else (-loss,)
-
-
-class Stopping:
-    """The rule for the best epoch: ``take`` says whether an epoch is the best so far, ``done``
-    whether ``patience`` epochs have passed without a better one.
-    """
-
-    def __init__(self, recipe):
-        self.recipe, self.best, self.waited = recipe, None, 0
-
-    def take(self, loss, precision, right):
-        """Return whether to keep this epoch's weights (never if its loss is not a number)."""
-        rating = rate_epoch(self.recipe, loss, precision, right)
-        best = self.recipe.stop == "last" or self.best is None or rating > self.best
-        best = bool(best and np.isfinite(loss))
-        if best:
-            self.best = rating
-        self.waited = 0 if best else self.waited + 1
-        return best
-
-    @property
-    def done(self):
-        """Whether training may end."""
-        return self.recipe.stop == "inner" and self.waited >= self.recipe.patience
+    best, highest = -1, None
+    for epoch, (_, loss, precision, right) in enumerate(curve):
+        rating = (precision, -loss) if recipe.monitor == "precision" else (-loss,)
+        if recipe.stop == "test":  # as in public code that looks at the test subject
+            rating = (right, -loss)
+        better = best < 0 or rating > highest or recipe.stop == "last"
+        if better and np.isfinite(loss):
+            best, highest = epoch, rating
+    return best, recipe.stop == "inner" and len(curve) - 1 - best >= recipe.patience
 
 
 def mean_precision(truth, scores):
@@ -236,7 +215,6 @@ class NetworkMember:
         order = torch.Generator().manual_seed(self.seed)  # of samples
         torch.manual_seed(self.seed)  # dropout
         curve = np.full((recipe.epochs, 4), np.nan, np.float32)
-        stopping = Stopping(recipe)
         for epoch in range(recipe.epochs):
             if recipe.schedule == "cosine":  # from 1 to nearly 0 (Loshchilov and Hutter 2017)
                 factor = float(0.5 * (1 + np.cos(np.pi * epoch / recipe.epochs)))
@@ -261,11 +239,12 @@ class NetworkMember:
             loss = focal_loss(logits, y_stop, *weighing)
             curve[epoch, :2] = torch.stack(losses).mean(), loss
             curve[epoch, 2:] = mean_precision(y_stop, logits), right.float().mean()
-            if stopping.take(*map(float, curve[epoch, 1:])):
+            best, done = find_best(recipe, curve[: epoch + 1])
+            if best == epoch:
                 kept = {name: value.clone() for name, value in network.state_dict().items()}
-            if stopping.done:
+            if done:
                 break
-        if stopping.best is None:
+        if best < 0:
             raise MerError("training diverged: the loss is never a number; lower the rate")
         network.load_state_dict(kept)
         return curve
@@ -288,26 +267,17 @@ class NetworkMember:
         return probabilities.numpy(), attention
 
     def state(self):
-        """Return MicroAttNet's weights and the input scale as named arrays; peers are not kept."""
-        if self.recipe.network != "MicroAttNet":
-            return {}
+        """Return the weights and the input scale as named arrays (see ``load_members``)."""
         tensors = {"scale": self.scale, **self.network.state_dict()}
         return {name: value.numpy() for name, value in tensors.items()}
 
-    def load(self, state):
-        """Take over the arrays that ``state`` returned."""
-        tensors = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
-        self.scale = tensors.pop("scale")
-        self.network.load_state_dict(tensors)
-        return self
-
 
 class PlainMember:
-    """A peer that is not a network (a key of PLAIN), with the methods of NetworkMember: its maps
-    are not scaled, it has no epochs to stop, and it is not kept.
+    """A peer that is not a network (a key of PLAIN), asked as a NetworkMember is: its maps are not
+    scaled, it has no epochs to stop, and it is not kept.
     """
 
-    def __init__(self, recipe):
+    def __init__(self, recipe, *others):
         settle_torch()
         self.flip, self.model = recipe.flip, PLAIN[recipe.network](recipe.decay)
         self.natural = self.model.natural  # threshold on its scores
@@ -323,22 +293,18 @@ class PlainMember:
         """Return scores (N, L), distances or probabilities, and NaN for attention."""
         return self.model.score(x), np.full((*x.shape[:3], len(STREAMS)), np.nan, np.float32)
 
-    def state(self):
-        """Return no arrays."""
-        return {}
-
-
-def make_member(recipe, shape, labels, seed, scale, exclusive=False):
-    """Return the untrained member of a Recipe."""
-    if recipe.network in PLAIN:
-        return PlainMember(recipe)
-    return NetworkMember(recipe, shape, labels, seed, scale, exclusive)
-
 
 def load_members(state, recipe, shape, labels, exclusive=False):
     """Return the NetworkMembers of a fold from its named arrays ("0.scale", "1.head.2.weight")."""
     members = []
     for k in range(recipe.members or recipe.inner):
-        own = {name[len(f"{k}.") :]: a for name, a in state.items() if name.startswith(f"{k}.")}
-        members.append(NetworkMember(recipe, shape, labels, 0, exclusive=exclusive).load(own))
+        own = {name: torch.from_numpy(array.copy()) for name, array in pick(state, k).items()}
+        members.append(NetworkMember(recipe, shape, labels, 0, own.pop("scale"), exclusive))
+        members[-1].network.load_state_dict(own)
     return members
+
+
+def pick(arrays, number):
+    """Return those of named arrays whose names begin with a number and a dot, without these."""
+    start = f"{number}."
+    return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}

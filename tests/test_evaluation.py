@@ -191,9 +191,9 @@ def test_one_member_a_fold_is_the_first_of_the_ensemble():
 @pytest.mark.slow
 def test_workers_cache_and_grid_change_no_bit(tmp_path):
     data = make_toy()
-    tasks = [(data, QUICK), (make_toy(seed=1), QUICK), (data, replace(QUICK, network="STSTNet"))]
+    tasks = [(data, QUICK), (make_toy(seed=1), replace(QUICK, network="STSTNet"))]
     fresh, kept = run_grid(tasks, tmp_path, jobs=2), run_grid(tasks, tmp_path)
-    assert len(list_folds(tmp_path)) == 18
+    assert len(list_folds(tmp_path)) == 12
     for task, *outcomes in zip(tasks, fresh, kept, strict=True):
         alone = run_loso(*task)
         for outcome in outcomes:
@@ -223,7 +223,7 @@ LONG_RUN = """
 import sys
 from pathlib import Path
 from test_evaluation import LONG, make_toy, run_loso
-run_loso(make_toy(clips=96, size=24, subjects=8), LONG, Path(sys.argv[1]), 2)
+run_loso(make_toy(clips=96, size=24, subjects=8), LONG, Path(sys.argv[1]))
 """
 
 
@@ -231,12 +231,12 @@ run_loso(make_toy(clips=96, size=24, subjects=8), LONG, Path(sys.argv[1]), 2)
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     data, killed, whole = make_toy(clips=96, size=24, subjects=8), tmp_path / "1", tmp_path / "2"
     command = [sys.executable, "-c", LONG_RUN, str(killed)]
-    run = subprocess.Popen(command, cwd=Path(__file__).parent, start_new_session=True)
+    run = subprocess.Popen(command, cwd=Path(__file__).parent)
     end = time.monotonic() + 120
     while len(list_folds(killed)) < 2:
         assert run.poll() is None and time.monotonic() < end
         time.sleep(0.02)
-    os.killpg(run.pid, signal.SIGKILL)  # with its workers
+    os.kill(run.pid, signal.SIGKILL)
     run.wait()
     kept = {path.name: path.stat().st_mtime_ns for path in list_folds(killed)}
     assert 2 <= len(kept) < 8
@@ -254,7 +254,6 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     [
         (model, "describe_maps", lambda old: lambda x: 1.01 * old(x)),
         (training, "flip", lambda old: lambda x: -old(x)),
-        (training, "rate_epoch", lambda old: lambda r, loss, *a: (loss,)),
         (training, "mean_precision", lambda old: lambda *a: 0.0),
         (evaluation, "decide", lambda old: lambda *a: 1 - old(*a)),
         (evaluation, "split_subjects", lambda old: lambda *a: 1 - old(*a)),

@@ -6,12 +6,13 @@ from mer_utils.training import (
     Recipe,
     choose_maps,
     draw_epoch,
+    find_best,
     fit_scale,
     flip,
     focal_loss,
+    load_members,
     mean_precision,
     merge_views,
-    rate_epoch,
 )
 
 import numpy as np
@@ -119,10 +120,12 @@ def test_the_best_epoch_is_kept_and_waiting_ends(monitor, toy):
     recipe = replace(QUICK, epochs=40, patience=3, rate=5e-2, monitor=monitor)
     member, curve, scores = fit(recipe, x, y, x_stop, 1 - right)  # wrong: stopping must set in
     ran = np.isfinite(curve[:, 1]).sum()
-    best = max(range(ran), key=lambda epoch: rate_epoch(recipe, *curve[epoch, 1:]))
-    assert ran < 40 and ran - 1 - best == 3
+    rating = curve[:ran, 2] if monitor == "precision" else -curve[:ran, 1]
+    best, done = find_best(recipe, curve[:ran])
+    assert ran < 40 and ran - 1 - best == 3 and done and rating[best] == rating.max()
     assert mean_precision(1 - right, scores) == pytest.approx(curve[best, 2], abs=1e-6)
-    reloaded = NetworkMember(recipe, x.shape[1:], 3, 7).load(member.state())
+    state = {f"0.{name}": value for name, value in member.state().items()}
+    (reloaded,) = load_members(state, replace(recipe, members=1), x.shape[1:], 3)
     np.testing.assert_array_equal(scores, reloaded.score(x_stop)[0])
     # or the last one
     _, curve, scores = fit(replace(recipe, epochs=20, stop="last"), x, y, x_stop, 1 - right)
