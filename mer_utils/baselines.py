@@ -3,8 +3,8 @@ networks (PLAIN). Beside each stand the maps and the settings it is trained with
 
 A network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Its layers follow public code for
 the published input size; views and phases become channels. All baselines share MicroAttNet's folds,
-mirrored samples, ensembles and rule for thresholds. PLAIN models have no epochs to stop and no loss
-to choose, and their maps are not scaled.
+mirrored samples, ensembles and rule for thresholds. scikit-learn is imported late: it takes a
+second.
 """
 
 from dataclasses import replace
@@ -16,115 +16,113 @@ import torch
 from torch import nn
 
 
-def fit_columns(make, values, y):
-    """Return one fitted model for each label of y (N, L); for a label with one answer only, that
-    answer (0.0 or 1.0).
-    """
-    return [make().fit(values, column) if np.ptp(column) else float(column[0]) for column in y.T]
-
-
-def ask_columns(models, ask, values, constants=(0.0, 1.0)):
-    """Return the scores (N, L) of ``fit_columns``' models: ``ask(model)`` (N,), or one of the
-    ``constants`` for a label with one answer only.
-    """
-    answers = [
-        np.full(len(values), constants[int(model)]) if isinstance(model, float) else ask(model)
-        for model in models
-    ]
-    return np.stack(answers, 1)
-
-
-class PcaSvm:
-    """PCA and one RBF-SVM (C = 3) per label on the flattened maps: the floor that any network must
-    clear.
-    """
-
-    natural = 0.0  # threshold on a distance
-
-    def __init__(self, components=100, cost=3.0):
-        self.components, self.cost = components, cost
-
-    def fit(self, x, y):
-        """Fit on maps (N, ...) and labels (N, L)."""
-        from sklearn.decomposition import PCA  # a second to import, and only this peer needs it
-        from sklearn.svm import SVC
-
-        flat = x.reshape(len(x), -1)
-        self.pca = PCA(min(self.components, *flat.shape), svd_solver="full").fit(flat)
-        self.models = fit_columns(lambda: SVC(C=self.cost), self.pca.transform(flat), y)
-        return self
-
-    def score(self, x):
-        """Return signed distances to the borders (N, L), above 0 for yes; -1 or 1 for a label with
-        one answer only.
-        """
-        parts = self.pca.transform(x.reshape(len(x), -1))
-        return ask_columns(
-            self.models, lambda svm: svm.decision_function(parts), parts, constants=(-1.0, 1.0)
-        )
-
-
-class Logistic:
-    """One logistic regression per label on standardised values; positives weigh as much as
-    negatives. ``decay`` is what it is to a network: the penalty on squared coefficients.
-    """
-
-    def __init__(self, decay):
-        self.decay = decay
-
-    def fit(self, values, y):
-        """Fit on values (N, F) and labels (N, L)."""
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.preprocessing import StandardScaler
-
-        cost = 1 / (self.decay * len(values)) if self.decay else np.inf
-        settings = {"C": cost, "class_weight": "balanced", "max_iter": 1000}
-        self.scaler = StandardScaler().fit(values)
-        standardised = self.scaler.transform(values)
-        self.models = fit_columns(lambda: LogisticRegression(**settings), standardised, y)
-        return self
-
-    def score(self, values):
-        """Return probabilities (N, L); 0 or 1 for a label with one answer only."""
-        values = self.scaler.transform(values)
-        return ask_columns(self.models, lambda model: model.predict_proba(values)[:, 1], values)
-
-
-class RegionsLogistic:
-    """Logistic regression on the mean of every map in each cell of a ``grid`` by ``grid`` on the
-    face: what a coarse look tells.
+class OnePerLabel:
+    """A scikit-learn model per label on ``describe(x, k)`` (N, F) of maps x (N, V, P, 3, S, S). A
+    label with one answer only, in the clips it is fitted on, always gets that answer.
     """
 
     natural = 0.5  # threshold on a probability
-
-    def __init__(self, decay=1e-3, grid=4):
-        self.grid, self.model = grid, Logistic(decay)
-
-    def describe(self, x):
-        """Return the means (N, V * P * 3 * grid * grid) of maps (N, V, P, 3, S, S)."""
-        bands = np.array_split(x, self.grid, axis=-2)
-        cells = [cell for band in bands for cell in np.array_split(band, self.grid, axis=-1)]
-        return np.stack([cell.mean((-2, -1)) for cell in cells], -1).reshape(len(x), -1)
+    constants = (0.0, 1.0)  # scores of a certain no and yes
 
     def fit(self, x, y):
         """Fit on maps (N, V, P, 3, S, S) and labels (N, L)."""
-        self.model.fit(self.describe(x), y)
+        self.prepare(x, y)
+        self.models = []
+        for k, column in enumerate(y.T):
+            model = self.constants[int(column[0])]
+            if np.ptp(column):
+                model = self.make(len(x)).fit(self.describe(x, k), column)
+            self.models.append(model)
         return self
 
     def score(self, x):
-        """Return probabilities (N, L)."""
-        return self.model.score(self.describe(x))
+        """Return scores (N, L): probabilities, or signed distances to the border."""
+        scores = []
+        for k, model in enumerate(self.models):
+            constant = isinstance(model, float)
+            column = np.full(len(x), model) if constant else self.ask(model, self.describe(x, k))
+            scores.append(column)
+        return np.stack(scores, 1)
+
+    def prepare(self, x, y):
+        """Compute what all labels share from maps x and labels y."""
+
+    def make(self, clips):
+        """Return an unfitted logistic regression on standardised values; positives weigh as much as
+        negatives. ``decay`` is what it is to a network: the penalty on squared coefficients.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        cost = 1 / (self.decay * clips) if self.decay else np.inf
+        model = LogisticRegression(C=cost, class_weight="balanced", max_iter=1000)
+        return make_pipeline(StandardScaler(), model)
+
+    def ask(self, model, values):
+        """Return a model's scores (N,) of values (N, F)."""
+        return model.predict_proba(values)[:, 1]
 
 
-class TemplatesLogistic:
+class PcaSvm(OnePerLabel):
+    """PCA and one RBF-SVM (C = 3) per label on the flattened maps: the floor that any network must
+    clear. Its scores are signed distances to the borders, above 0 for yes.
+    """
+
+    natural = 0.0
+    constants = (-1.0, 1.0)
+
+    def __init__(self, components=100):
+        self.components = components
+
+    def prepare(self, x, y):
+        from sklearn.decomposition import PCA
+
+        flat = x.reshape(len(x), -1)
+        self.pca = PCA(min(self.components, *flat.shape), svd_solver="full").fit(flat)
+
+    def describe(self, x, k):
+        return self.pca.transform(x.reshape(len(x), -1))
+
+    def make(self, clips):
+        from sklearn.svm import SVC
+
+        return SVC(C=3.0)
+
+    def ask(self, model, values):
+        return model.decision_function(values)
+
+
+class RegionsLogistic(OnePerLabel):
+    """Logistic regression on the mean of every map in each cell of a 4 by 4 grid on the face: what
+    a coarse look tells.
+    """
+
+    def __init__(self, decay=1e-3):
+        self.decay = decay
+
+    def describe(self, x, k=0):
+        """Return the means (N, V * P * 3 * 16) of maps (N, V, P, 3, S, S)."""
+        bands = np.array_split(x, 4, axis=-2)
+        cells = [cell for band in bands for cell in np.array_split(band, 4, axis=-1)]
+        return np.stack([cell.mean((-2, -1)) for cell in cells], -1).reshape(len(x), -1)
+
+
+class TemplatesLogistic(OnePerLabel):
     """A matched filter per label. The template is the mean of maps with the label minus the mean of
     those without; logistic regression turns a clip's correlation with it into a probability.
     """
 
-    natural = 0.5  # threshold on a probability
-
     def __init__(self, decay=1e-3):
         self.decay = decay
+
+    def prepare(self, x, y):
+        flat = x.reshape(len(x), -1)
+        self.mean = flat.mean(0)
+        self.templates = np.zeros((y.shape[1], flat.shape[1]), flat.dtype)
+        for k, column in enumerate(y.T):
+            if np.ptp(column):  # else a label with one answer only
+                self.templates[k] = flat[column > 0].mean(0) - flat[column == 0].mean(0)
 
     def correlate(self, x):
         """Return the correlations (N, L) of maps (N, ...), less the training mean, with the
@@ -134,30 +132,13 @@ class TemplatesLogistic:
         lengths = np.linalg.norm(flat, axis=1)[:, None] * np.linalg.norm(self.templates, axis=1)
         return flat @ self.templates.T / np.maximum(lengths, 1e-12)
 
-    def fit(self, x, y):
-        """Fit on maps (N, ...) and labels (N, L)."""
-        flat = x.reshape(len(x), -1)
-        self.mean = flat.mean(0)
-        self.templates = np.zeros((y.shape[1], flat.shape[1]), flat.dtype)
-        for k, column in enumerate(y.T):
-            if np.ptp(column):  # else a label with one answer only
-                self.templates[k] = flat[column > 0].mean(0) - flat[column == 0].mean(0)
-        values, labels = self.correlate(x), range(y.shape[1])
-        self.models = [Logistic(self.decay).fit(values[:, [k]], y[:, [k]]) for k in labels]
-        return self
-
-    def score(self, x):
-        """Return probabilities (N, L)."""
-        values = self.correlate(x)
-        scores = [model.score(values[:, [k]]) for k, model in enumerate(self.models)]
-        return np.concatenate(scores, 1)
+    def describe(self, x, k):
+        return self.correlate(x)[:, [k]]
 
 
 class STSTNet(nn.Module):
     """Shallow triple-stream 3D CNN (Liong et al. 2019), 1,683 parameters for 3 channels of 28 x 28
-    and 3 classes.
-
-    Every stream sees all channels: 3x3 convolutions of 3, 5 and 8 filters.
+    and 3 classes. Every stream sees all channels: 3x3 convolutions of 3, 5 and 8 filters.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
@@ -178,7 +159,7 @@ class STSTNet(nn.Module):
 
     def forward(self, x):
         x = x.flatten(1, 3)  # (B, V * P * 3, S, S)
-        features = torch.cat([layers(x) for layers in self.streams], 1)
+        features = torch.cat([stream(x) for stream in self.streams], 1)
         return self.head(self.pool(features).flatten(1))
 
 
@@ -190,28 +171,17 @@ class OffApexNet(nn.Module):
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
         super().__init__()
-        self.streams = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(views * phases, 6, 5, padding=2),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-                nn.Conv2d(6, 16, 5, padding=2),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-            )
-            for _ in "uv"
-        )
-        self.head = nn.Sequential(
-            nn.Linear(2 * 16 * (size // 4) ** 2, 1024),
-            nn.ReLU(),
-            nn.Linear(1024, 1024),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(1024, labels),
-        )
+        self.streams = nn.ModuleList()
+        for _ in "uv":
+            first = nn.Conv2d(views * phases, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)
+            second = nn.Conv2d(6, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)
+            self.streams.append(nn.Sequential(*first, *second))
+        first = nn.Linear(2 * 16 * (size // 4) ** 2, 1024), nn.ReLU()
+        second = nn.Linear(1024, 1024), nn.ReLU(), nn.Dropout(dropout)
+        self.head = nn.Sequential(*first, *second, nn.Linear(1024, labels))
 
     def forward(self, x):
-        planes = [layers(x[:, :, :, k].flatten(1, 2)) for k, layers in enumerate(self.streams)]
+        planes = [stream(x[:, :, :, k].flatten(1, 2)) for k, stream in enumerate(self.streams)]
         return self.head(torch.cat(planes, 1).flatten(1))
 
 
@@ -224,25 +194,14 @@ class SSSNet(nn.Module):
         super().__init__()
         side = ((size - 4) // 3 - 2) // 2
         if side < 1 or 6 * side + 10 != size:
-            raise MerError(
-                f"SSSNet would not see the last rows and columns of maps of {size} x {size}; give "
-                "it 64 x 64 as published, or another size of 16, 22, 28, ..."
-            )
+            what = f"SSSNet would not see the last rows and columns of maps of {size} x {size}"
+            raise MerError(f"{what}; give it 64 x 64 as published, or 16, 22, 28, ...")
+        first = nn.Conv2d(views * phases * maps, 32, 5), nn.ReLU(), nn.MaxPool2d(3)
+        second = nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)
         self.layers = nn.Sequential(
-            nn.Conv2d(views * phases * maps, 32, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(3),
-            nn.BatchNorm2d(32),
-            nn.Dropout2d(dropout),
-            nn.Conv2d(32, 64, 3),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.BatchNorm2d(64),
-            nn.Dropout2d(dropout),
-            nn.Flatten(),
-            nn.Linear(64 * side**2, 256),
-            nn.ReLU(),
-            nn.Linear(256, labels),
+            *(*first, nn.BatchNorm2d(32), nn.Dropout2d(dropout)),
+            *(*second, nn.BatchNorm2d(64), nn.Dropout2d(dropout)),
+            *(nn.Flatten(), nn.Linear(64 * side**2, 256), nn.ReLU(), nn.Linear(256, labels)),
         )
 
     def forward(self, x):
@@ -260,40 +219,36 @@ def encode_places(side, channels):
     return torch.cat([rows, columns], 2).flatten(0, 1)
 
 
+def convolve(channels, filters):
+    """Return a 3x3 convolution of stride 2 with batch normalisation and ReLU."""
+    layer = nn.Conv2d(channels, filters, 3, stride=2, padding=1, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(filters), nn.ReLU())
+
+
 class CrossPhaseNet(nn.Module):
     """One stream per phase, joined by cross-attention: the idea of DIANet (arXiv 2510.12219), with
     all sizes ours.
 
-    Two 3x3 convolutions of stride 2 per phase; then each place of a phase attends to all places of
-    the other phases (a single phase attends to itself). The result is added, normalised, averaged
-    over 2 x 2 places, and concatenated over phases.
+    Two convolutions per phase; then each place of a phase attends to all places of the other phases
+    (a single phase attends to itself). The result is added, normalised, averaged over 2 x 2 places,
+    and concatenated over phases.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
         super().__init__()
+        several, side = range(phases), (size + 3) // 4  # after two strides of 2
         self.streams = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(views * maps, 16, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(16),
-                nn.ReLU(),
-                nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(32),
-                nn.ReLU(),
-            )
-            for _ in range(phases)
+            nn.Sequential(convolve(views * maps, 16), convolve(16, 32)) for _ in several
         )
-        self.ask = nn.ModuleList(
-            nn.MultiheadAttention(32, 4, batch_first=True) for _ in range(phases)
-        )
-        self.norm = nn.ModuleList(nn.LayerNorm(32) for _ in range(phases))
-        side = (size + 3) // 4  # after two strides of 2
+        self.ask = nn.ModuleList(nn.MultiheadAttention(32, 4, batch_first=True) for _ in several)
+        self.norm = nn.ModuleList(nn.LayerNorm(32) for _ in several)
         self.register_buffer("where", encode_places(side, 32))
         self.pool = nn.AvgPool2d(2, ceil_mode=True)
         cells = ((side + 1) // 2) ** 2
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(32 * cells * phases, labels))
 
     def forward(self, x):
-        planes = [layers(x[:, :, p].flatten(1, 2)) for p, layers in enumerate(self.streams)]
+        planes = [stream(x[:, :, p].flatten(1, 2)) for p, stream in enumerate(self.streams)]
         shape = planes[0].shape  # (B, 32, S/4, S/4)
         places = [plane.flatten(2).transpose(1, 2) + self.where for plane in planes]
         features = []

@@ -5,11 +5,20 @@ leave-one-subject-out; pooled macro-UF1, thresholds, and the constant answers be
 from dataclasses import dataclass, replace
 
 from mer_utils import MerError
+from mer_utils.baselines import PLAIN
 from mer_utils.cache import key_of, name_result
 from mer_utils.features import Features
 from mer_utils.files import recall, sha256, write_arrays
-from mer_utils.jobs import run_jobs
-from mer_utils.training import Recipe, Stopping, choose_maps, fit_scale, make_member, merge_views
+from mer_utils.jobs import stream_jobs
+from mer_utils.training import (
+    NetworkMember,
+    PlainMember,
+    Recipe,
+    choose_maps,
+    find_best,
+    fit_scale,
+    merge_views,
+)
 
 import numpy as np
 
@@ -39,7 +48,6 @@ def macro_uf1(truth, predicted):
 
 def mean_over_labels(f1):
     """Return the mean over the last axis of F1 values (..., L) without NaN (labels without F1)."""
-    f1 = np.asarray(f1, float)
     known = np.isfinite(f1)
     count = known.sum(-1)
     return np.where(count > 0, np.where(known, f1, 0).sum(-1) / np.maximum(count, 1), np.nan)
@@ -73,10 +81,8 @@ def decide(scores, thresholds, exclusive=False):
 
 
 def constant_answers(truth, subjects, exclusive=False):
-    """Return {"all_ones", "all_zeros", "majority"}: predictions (N, L) that need no model.
-
-    ``majority`` answers, for each subject, the most frequent label of the other subjects; it is the
-    only possible one of the three where labels are exclusive.
+    """Return {"all_ones", "all_zeros", "majority"}: predictions (N, L) that need no model; of
+    exclusive labels "majority" alone: the most frequent label of all other subjects.
     """
     truth, subjects = np.asarray(truth), np.asarray(subjects)
     majority = np.zeros_like(truth)
@@ -161,7 +167,7 @@ def check_fold(features, train, test):
     a clip's content under two names.
     """
     if not len(train) or not len(test):
-        raise MerError("a fold needs clips on both sides")
+        raise MerError("a fold needs clips on both sides; there are too few subjects")
     for what, names in (("the clip", features.clips), ("subject", features.subjects)):
         shared = np.intersect1d(names[train], names[test])
         if len(shared):
@@ -179,26 +185,16 @@ def check_fold(features, train, test):
             )
 
 
-def check_features(features, recipe):
+def check_features(features):
     """Raise MerError for features that cannot be learned from."""
-    bad = np.flatnonzero(~np.isfinite(features.x).all(tuple(range(1, features.x.ndim))))
-    if len(bad):
-        where = f"clip {features.clips[bad[0]]}"
-        raise MerError(where, "its maps hold values that are not numbers; extract them again")
+    for clip, maps in zip(features.clips, features.x, strict=True):
+        if not np.isfinite(maps).all():
+            what = "its maps hold values that are not numbers; extract them again"
+            raise MerError(f"clip {clip}", what)
     for label, column in zip(features.labels, features.y.T, strict=True):
         if not column.any():
-            raise MerError(
-                f"no clip shows {label}, so it is neither learned nor scored; take it out of the "
-                "labels in dataset.json"
-            )
-    if features.exclusive and (features.y.sum(1) != 1).any():
-        raise MerError("exclusive labels need exactly one label a clip")
-    subjects = len(np.unique(features.subjects))
-    if subjects <= recipe.inner:
-        raise MerError(
-            f"{subjects} subject(s) are too few: with one left out, the others are split into "
-            f"{recipe.inner} inner parts; add subjects or lower ``inner`` (at least 2)"
-        )
+            what = f"no clip shows {label}, so it is neither learned nor scored"
+            raise MerError(f"{what}; take it out of the labels in dataset.json")
 
 
 def split_subjects(subjects, parts, seed):
@@ -207,7 +203,8 @@ def split_subjects(subjects, parts, seed):
     """
     names, counts = np.unique(subjects, return_counts=True)
     if parts < 2 or len(names) < parts:
-        raise MerError(f"{len(names)} subjects cannot be split into {parts} parts (at least 2)")
+        what = f"{len(names)} subject(s) cannot be split into {parts} parts (at least 2)"
+        raise MerError(f"{what}; add subjects or lower ``inner``")
     load, group = np.zeros(parts), {}
     for index in np.random.default_rng(seed).permutation(len(names)):
         group[names[index]] = int(np.argmin(load))
@@ -244,45 +241,44 @@ def plan_fold(features, train, test, recipe):
     return roles
 
 
-def list_samples(rows, count):
-    """Return the sample numbers of the clips ``rows`` if each clip has ``count`` samples."""
-    return (rows[:, None] * count + np.arange(count)).ravel()
-
-
 def train_members(features, roles, recipe):
     """Return [(member, curve)] of Roles, trained one after the other."""
-    maps, count = choose_maps(features.x, recipe)
-    y, by_clip = features.y.repeat(count, 0), maps.reshape(len(features.y), -1, *maps.shape[2:])
-    trained = []
+    make, trained = PlainMember if recipe.network in PLAIN else NetworkMember, []
+
+    def fit(x):
+        return fit_scale(choose_maps(x, recipe)[0])
+
     for role in roles:
-        fit, stop = list_samples(role.train, count), list_samples(role.stop, count)
-        scale = Fitted.on(role.train, fit_scale, by_clip)
+        x, count = choose_maps(features.x[role.train], recipe)
+        x_stop, _ = choose_maps(features.x[role.stop], recipe)
+        y, y_stop = (features.y[rows].repeat(count, 0) for rows in (role.train, role.stop))
+        scale = Fitted.on(role.train, fit, features.x)
         scale = scale.apply_to(role.test, features, "scales of the maps")
-        shape, labels = maps.shape[1:], y.shape[1]
-        member = make_member(recipe, shape, labels, role.seed, scale, features.exclusive)
-        trained.append((member, member.fit(maps[fit], y[fit], maps[stop], y[stop])))
+        shape, labels = x.shape[1:], y.shape[1]
+        member = make(recipe, shape, labels, role.seed, scale, features.exclusive)
+        trained.append((member, member.fit(x, y, x_stop, y_stop)))
     return trained
+
+
+def score_clips(member, features, rows, recipe):
+    """Return a member's scores (R, L) and attention of the clips ``rows``, their views merged."""
+    x, count = choose_maps(features.x[rows], recipe)
+    return [merge_views(array, count, recipe.merge) for array in member.score(x)]
 
 
 def finish_fold(features, recipe, roles, trained):
     """Return a fold's named arrays: the test clips' scores, means over the networks; thresholds
     from inner clips that were held out; attention, curves and weights.
     """
-    maps, count = choose_maps(features.x, recipe)
-
-    def ask(member, rows):
-        pair = member.score(maps[list_samples(rows, count)])
-        return [merge_views(array, count, recipe.merge) for array in pair]
-
     test, scores, attention, states = roles[0].test, 0, 0, {}
     validation = np.zeros(features.y.shape, np.float32)  # scores of clips held out of training
     for k, (role, (member, _)) in enumerate(zip(roles, trained, strict=True)):
-        validation[role.validation] = ask(member, role.validation)[0]
-        own, weights = ask(member, test)
+        validation[role.validation], _ = score_clips(member, features, role.validation, recipe)
+        own, weights = score_clips(member, features, test, recipe)
         scores, attention = scores + own / len(roles), attention + weights / len(roles)
-        states |= {f"{k}.{name}": value for name, value in member.state().items()}
-    natural = np.nan if features.exclusive else trained[0][0].natural
-    thresholds = np.full(features.y.shape[1], natural)
+        if recipe.network == "MicroAttNet":  # peers are not kept
+            states |= {f"{k}.{name}": value for name, value in member.state().items()}
+    thresholds = np.full(features.y.shape[1], np.nan if features.exclusive else member.natural)
     if recipe.thresholds == "tuned" and not features.exclusive:
         rows = np.concatenate([role.validation for role in roles])
         tuned = Fitted.on(rows, tune_thresholds, features.y, validation)
@@ -306,32 +302,19 @@ def run_fold(features, train, test, recipe):
 
 def leave_one_subject_out(subjects):
     """Return {subject: (train, test)}, row numbers: each subject is the test subject once."""
-    subjects = np.asarray(subjects)
-    return {
-        str(name): (np.flatnonzero(subjects != name), np.flatnonzero(subjects == name))
-        for name in np.unique(subjects)
-    }
+    return plan_folds(subjects)
 
 
 def plan_folds(subjects, folds=0):
     """Return {name: (train, test)}, row numbers: subjects are left out one by one or, with
     ``folds``, in as many groups (see ``split_subjects``).
     """
-    if not folds:
-        return leave_one_subject_out(subjects)
-    part = split_subjects(subjects, folds, 0)
-    rows = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(folds)]
+    subjects = np.asarray(subjects)
+    _, part = np.unique(subjects, return_inverse=True)
+    if folds:
+        part = split_subjects(subjects, folds, 0)
+    rows = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in np.unique(part)]
     return {",".join(np.unique(subjects[test])): (train, test) for train, test in rows}
-
-
-def run_and_keep(features, train, test, recipe, path):
-    """Return a fold, written at once where this process sees the folder of ``path``, so that a
-    stopped run loses nothing.
-    """
-    fold = run_fold(features, train, test, recipe)
-    if path is not None and path.parent.is_dir():
-        write_arrays(path, fold)
-    return fold
 
 
 def run_grid(tasks, cache=None, jobs=1, folds=0):
@@ -342,29 +325,23 @@ def run_grid(tasks, cache=None, jobs=1, folds=0):
     number changes no bit. Finished folds are kept in the folder ``cache``: a run that was stopped
     goes on where it was.
     """
-    if cache is not None:
-        cache = cache / "folds"
-        cache.mkdir(parents=True, exist_ok=True)
-    plans, work = [], []  # one entry a fold
+    plans, done = [], {}  # (task, subject) of each fold
     for task, (features, recipe) in enumerate(tasks):
-        check_features(features, recipe)
-        name, path = "", None
-        if cache is not None:
-            name = name_result("fold", probe_fold, recipe, features.exclusive, cache=cache.parent)
-        for subject, (train, test) in plan_folds(features.subjects, folds).items():
-            if cache is not None:
-                path = cache / f"{key_of(name, features.key, subject)}.safetensors"
-            plans.append((task, subject, test))
-            work.append((features, train, test, recipe, path))
-    done = [None if path is None else recall(path) for *_, path in work]
-    todo = [n for n, fold in enumerate(done) if fold is None]
-    for n, fold in zip(todo, run_jobs(run_and_keep, [work[n] for n in todo], jobs), strict=True):
-        path, done[n] = work[n][-1], fold
-        if path is not None and not path.exists():  # made by a worker that does not see this disk
+        check_features(features)
+        name = cache and name_result("fold", probe_fold, recipe, features.exclusive, cache=cache)
+        for subject, rows in plan_folds(features.subjects, folds).items():
+            path = cache and cache / "folds" / f"{key_of(name, features.key, subject)}.safetensors"
+            done[task, subject] = path and recall(path)
+            plans.append((task, subject, rows, path))
+    todo = [plan for plan in plans if done[plan[:2]] is None]
+    work = [(tasks[task][0], *rows, tasks[task][1]) for task, _, rows, _ in todo]
+    for (task, subject, _, path), fold in zip(todo, stream_jobs(run_fold, work, jobs), strict=True):
+        done[task, subject] = fold
+        if path:  # at once, so that a stopped run loses little
             write_arrays(path, fold)
     pools = [{} for _ in tasks]
-    for (task, subject, test), fold in zip(plans, done, strict=True):
-        pools[task][subject] = test, fold
+    for task, subject, (_, test), _ in plans:
+        pools[task][subject] = test, done[task, subject]
     return [pool_folds(features, pool) for (features, _), pool in zip(tasks, pools, strict=True)]
 
 
@@ -411,9 +388,11 @@ def probe_fold(recipe, exclusive=False):
     test = subjects == "0"
     short = replace(recipe, epochs=2, members=1)
     arrays = run_fold(toy, np.flatnonzero(~test), np.flatnonzero(test), short)
-    stopping, kept = Stopping(recipe), []
-    for loss, precision, right in rng.random((40, 3)).round(1):
-        kept.append((stopping.take(loss, precision, right), stopping.done))
+    curve, kept = np.zeros((40, 4)), []
+    curve[:, 1:] = rng.random((40, 3)).round(1)
+    for epoch in range(40):
+        best, done = find_best(recipe, curve[: epoch + 1])
+        kept.append((best == epoch, done))
     scores = rng.random((200, 3)).round(2)
     thresholds = tune_thresholds(scores + rng.random((200, 3)) > 1, scores)
     answers = decide(scores, thresholds, exclusive)

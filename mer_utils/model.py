@@ -11,7 +11,6 @@ from mer_utils import STREAMS, MerError
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 FUSIONS = ("attention", "concat", "mean")
 SE_PLACES = ("magnitude", "all", "none")
@@ -21,10 +20,9 @@ class MicroAttNet(nn.Module):
     """The triple-stream network of the paper: maps (B, V, P, K, S, S) -> logits (B, L). The paper
     states its parts; layer sizes are our choice.
 
-    ``fusion`` is attention (maps weighted, then streams concatenated), concat (not weighted) or
-    mean (streams averaged). ``se`` puts squeeze-and-excitation on the magnitude stream, on all, or
-    on none. Each part draws its start values from its own seed, so that two networks that differ in
-    a switch start with equal shared weights. ``streams`` = 2 leaves the magnitude out.
+    ``fusion``: attention weighs the maps; concat and mean join unweighted streams. ``se`` names the
+    streams with squeeze-and-excitation. ``streams`` = 2 leaves the magnitude out. Each part has a
+    seed of its own: networks that differ in a switch start with equal shared weights.
     """
 
     def __init__(
@@ -67,10 +65,8 @@ class MicroAttNet(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), Dropout(dropout), linear)
 
     def forward(self, x=None, weights=None, excitation=None, description=None, cells=None):
-        """Return logits (B, L) of maps x, or of what ``look_ahead`` returns for them.
-
-        ``weights`` (B or 1, K, V, P) and ``excitation`` (B or 1, K, C) replace the network's own
-        gates (see ``weigh`` and ``excite``).
+        """Return logits (B, L) of maps x, or of what ``look_ahead`` returns for them; ``weights``
+        and ``excitation`` replace what ``weigh`` and ``excite`` return.
         """
         weights = self.weigh(x, description) if weights is None else weights
         features = self.extract(x, weights, cells)  # (B, K, C, S/4, S/4)
@@ -85,7 +81,7 @@ class MicroAttNet(nn.Module):
 
     def weigh(self, x, description=None):
         """Return fusion attention's weights (B, K, V, P), which sum to 1, for maps x or their
-        ``description`` (see ``describe_maps``); None without fusion attention.
+        ``description``; None without fusion attention.
         """
         if self.attention is None:
             return None
@@ -108,12 +104,10 @@ class MicroAttNet(nn.Module):
         if no stream has SE.
         """
         gated = [k for k, gate in enumerate(self.gates) if isinstance(gate, SqueezeExcitation)]
-        if not gated:
-            return None
         excitation = torch.ones_like(features[..., 0, 0])
         for k in gated:
             excitation[:, k] = self.gates[k](features[:, k])
-        return excitation
+        return excitation if gated else None
 
     def look_ahead(self, x):
         """Return by name what ``forward`` needs of maps x and no weight changes, so that training
@@ -127,10 +121,8 @@ class MicroAttNet(nn.Module):
 
 def make_streams(channels, width, dropout, count=3):
     """Return ``count`` streams side by side, (B, 3 C, S, S) -> (B, 3 * 2 width, S/4, S/4): two 3x3
-    convolutions of stride 2, each with batch normalisation and ReLU.
-
-    ``groups=3`` convolves each third of the channels by itself: the numbers of three separate
-    networks (notebook 04 shows it).
+    convolutions of stride 2, each with batch normalisation and ReLU. ``groups`` keeps the streams
+    apart (notebook 04 shows it).
     """
     first, second = count * width, 2 * count * width
     return nn.Sequential(
@@ -192,7 +184,7 @@ def start_small(layer):
     return layer
 
 
-# Two layers written for speed, and two counters
+# Two layers written for speed
 
 
 class Dropout(nn.Module):
@@ -216,8 +208,7 @@ class WeightedConv(nn.Conv2d):
     (B, M, S, S) and weights (B or 1, M) -> (B, C, S/2, S/2).
 
     A convolution is linear, so the weights can multiply its kernels instead of the maps. What lies
-    under the kernels (``cells``) then stays the same in every epoch, and no gradient has to be
-    computed for the maps: benchmarks/training.py measures what that saves.
+    under the kernels (``cells``) stays the same in every epoch, and the maps need no gradient.
     """
 
     def __init__(self, maps, channels, groups):
@@ -236,32 +227,10 @@ class WeightedConv(nn.Conv2d):
 
     def cut_cells(self, maps):
         """Return what lies under the kernels at each place, (B, G, 9 M/G, S/2 * S/2)."""
-        side = (maps.shape[-1] + 1) // 2
-        padded, reach = nn.functional.pad(maps, (1, 1, 1, 1)), 2 * side - 1
-        places = [
-            padded[..., row : row + reach : 2, column : column + reach : 2]
-            for row in range(3)
-            for column in range(3)
-        ]
-        cells = torch.stack(places, 2)  # (B, M, 9, S/2, S/2)
-        return cells.reshape(len(maps), self.groups, -1, side * side)
+        cells = nn.functional.unfold(maps, 3, padding=1, stride=2)
+        return cells.unflatten(1, (self.groups, -1))
 
 
 def count_parameters(network):
     """Return the number of trained values in a network."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-
-
-def count_macs(network, shape):
-    """Return the multiply-accumulates of one sample of ``shape`` (without batch)."""
-    training = network.training
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(torch.zeros(1, *shape))
-    network.train(training)
-    return counter.get_total_flops() // 2
-
-
-def summarise(network, shape):
-    """Return "name: N parameters, M MACs a sample" for samples of ``shape``."""
-    name, macs = type(network).__name__, count_macs(network, shape)
-    return f"{name}: {count_parameters(network):,} parameters, {macs:,} MACs a sample"

@@ -8,12 +8,12 @@ from mer_utils.apex import joint_curve
 from mer_utils.evaluation import decide
 from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.files import read_arrays, write_arrays
-from mer_utils.training import NetworkMember, Recipe, choose_maps, load_members, merge_views
+from mer_utils.study import to_plain
+from mer_utils.training import NetworkMember, Recipe, choose_maps, load_members, merge_views, pick
 
 import numpy as np
 
 WEIGHTS = "weights.safetensors"
-RETRAIN = "train the weights anew with `mer run --only 05`"
 STILL = 1e-3  # px, or that share of what ready-made maps can show: below it nothing moves
 
 
@@ -87,33 +87,29 @@ class Prediction(OwnClip):
         deviation over members. Exclusive labels, and a label that no inner subject showed, have no
         threshold: None.
         """
-        table = {}
-        columns = (self.scores.mean(0), self.scores.std(0), self.thresholds, self.answers)
-        for label, mean, spread, threshold, answer in zip(self.labels, *columns, strict=True):
-            table[label] = {
-                "probability": round(float(mean), 4),
-                "spread": round(float(spread), 4),
-                "threshold": round(float(threshold), 4) if np.isfinite(threshold) else None,
-                "answer": bool(answer),
-            }
-        return table
+        limits = [limit if np.isfinite(limit) else None for limit in self.thresholds]
+        columns = (self.scores.mean(0), self.scores.std(0), limits, self.answers)
+        names = ("probability", "spread", "threshold", "answer")
+        rows = zip(self.labels, *columns, strict=True)
+        return {label: to_plain(dict(zip(names, row, strict=True))) for label, *row in rows}
 
     def to_json(self):
         """Return everything but the pictures as JSON values."""
-        attention = self.attention.astype(float).round(4).tolist()
-        return {
-            "clip": self.name,
-            "trained_on": self.trained_on,
-            "networks": len(self.scores),
-            "labels": self.table(),
-            "attention": dict(zip(STREAMS, attention, strict=True)),
-            "onset": self.onset,
-            "apex": self.apex,
-            "offset": self.offset,
-            "boxes": np.array(self.boxes, int).tolist(),
-            "boxes_found_by": self.found,
-            "motion_curve_px": self.curve.astype(float).round(4).tolist(),
-        }
+        return to_plain(
+            {
+                "clip": self.name,
+                "trained_on": self.trained_on,
+                "networks": len(self.scores),
+                "labels": self.table(),
+                "attention": dict(zip(STREAMS, self.attention, strict=True)),
+                "onset": self.onset,
+                "apex": self.apex,
+                "offset": self.offset,
+                "boxes": np.array(self.boxes, int),
+                "boxes_found_by": self.found,
+                "motion_curve_px": self.curve,
+            }
+        )
 
 
 def predict_crops(clip, ensemble):
@@ -124,12 +120,19 @@ def predict_crops(clip, ensemble):
     maps, apex, curve = measure_crops(clip.crops, clip.onset, clip.offset, options)
     check_motion(f"clip {clip.name}", maps)
     scores, attention = ensemble.score(maps)
-    joint = joint_curve(curve, options.rule, options.smoothing)
-    motion = {"apex": apex, "curve": curve, "joint": joint, "maps": maps}
-    answer = {"scores": scores, "attention": attention.mean(0)}
-    names = ("labels", "thresholds", "trained_on", "exclusive")
-    learnt = {name: getattr(ensemble, name) for name in names}
-    return Prediction(**vars(clip), **motion, **answer, **learnt)
+    return Prediction(
+        **vars(clip),
+        labels=ensemble.labels,
+        scores=scores,
+        thresholds=ensemble.thresholds,
+        attention=attention.mean(0),
+        apex=apex,
+        curve=curve,
+        joint=joint_curve(curve, options.rule, options.smoothing),
+        maps=maps,
+        trained_on=ensemble.trained_on,
+        exclusive=ensemble.exclusive,
+    )
 
 
 def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
@@ -156,42 +159,33 @@ def find_weights(root):
     several datasets have some.
     """
     kept, profiles = Path(root) / "artifacts", ("paper", "full", "course")
-    for profile in profiles:
-        own = sorted(kept.glob(f"{profile}-*/05/{WEIGHTS}"))
-        if len(own) > 1:
-            names = ", ".join(map(str, own))
-            what = f"has weights of {len(own)} datasets; choose with --weights: {names}"
+    for pattern in (*(f"{profile}-*" for profile in profiles), *profiles):
+        paths = sorted(kept.glob(f"{pattern}/05/{WEIGHTS}"))
+        if len(paths) > 1:
+            names = ", ".join(map(str, paths))
+            what = f"has weights of {len(paths)} datasets; choose with --weights: {names}"
             raise MerError(kept, what)
-        if own:
-            return own[0]
-    paths = [kept / profile / "05" / WEIGHTS for profile in profiles]
-    return next((path for path in paths if path.is_file()), paths[-1])
+        if paths:
+            return paths[0]
+    return kept / "course" / "05" / WEIGHTS
 
 
 def load_ensemble(path):
     """Read what ``save_ensemble`` wrote; MerError for a file that is missing or something else."""
-    if not Path(path).is_file():
-        raise MerError(path, f"no trained weights; {RETRAIN} (--profile full: all folds)")
     try:
         tensors, meta = read_arrays(path)
-    except MerError as error:
-        raise MerError(f"{error}; {RETRAIN}") from None
-    for name, value in tensors.items():
-        if name != "thresholds" and not np.isfinite(value).all():
-            raise MerError(path, f"{name} holds values that are no numbers; {RETRAIN}")
-    try:
         recipe, front_end = Recipe(**meta["recipe"]), FrontEnd(**meta["front_end"])
-        shape, labels, exclusive = tuple(meta["shape"]), tuple(meta["labels"]), meta["exclusive"]
+        labels, shape, exclusive = tuple(meta["labels"]), tuple(meta["shape"]), meta["exclusive"]
         used = choose_maps(np.zeros((1, *shape), np.float32), recipe)[0].shape[1:]
-        thresholds, members = tensors.pop("thresholds"), []
+        members = []
         for n in range(meta["folds"]):
-            start = f"{n}."
-            fold = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-            members += load_members(fold, recipe, used, len(labels), exclusive)
+            members += load_members(pick(tensors, n), recipe, used, len(labels), exclusive)
         about = (recipe, front_end, meta["trained_on"], exclusive, meta["channels"])
-    except (KeyError, TypeError, ValueError, RuntimeError):
-        raise MerError(path, f"not weights that this version wrote; {RETRAIN}") from None
-    return Ensemble(tuple(members), labels, shape, thresholds, *about)
+        return Ensemble(tuple(members), labels, shape, tensors["thresholds"], *about)
+    except (MerError, KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).removeprefix(f"{path}: ").split())
+        retrain = "train the weights anew with `mer run --only 05`"
+        raise MerError(path, f"no weights to predict with ({reason}); {retrain}") from None
 
 
 def check_kind(where, ensemble, channels):

@@ -26,22 +26,19 @@ class Recipe:
     magnitude: bool = True  # False: the network sees u and v alone
     width: Annotated[int, Ge(1)] = 8  # filters of a stream's first convolution
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.5
-    # samples: each view is a sample, and the probabilities of a clip's views are merged
-    views: Literal["channels", "samples", "left", "right"] = "channels"
-    merge: Literal["mean", "or"] = "mean"  # of the views' probabilities
+    views: Literal["channels", "samples", "left", "right"] = "channels"  # samples: one each
+    merge: Literal["mean", "or"] = "mean"  # of the views' probabilities where they are samples
     phases: Annotated[int, Ge(0)] = 0  # how many phases are used; 0 = all there are
     loss: Literal["focal", "bce"] = "focal"  # bce of exclusive labels: softmax cross-entropy
     gamma: Annotated[float, Ge(0)] = 2.0  # focal loss: how much sure answers are played down
-    # weight of a label's positives; balanced: 1 - prevalence
-    alpha: Literal["balanced", "none"] = "balanced"
+    alpha: Literal["balanced", "none"] = "balanced"  # weight of positives; balanced: 1 - prevalence
     rate: Annotated[float, Gt(0)] = 5e-3  # AdamW's learning rate
     schedule: Literal["constant", "cosine"] = "constant"  # of the rate; cosine: down to 0
     # AdamW's weight decay (see split_parameters); the penalty of peers with logistic regression
     decay: Annotated[float, Ge(0)] = 0.05
     batch: Annotated[int, Ge(2)] = 32
     epochs: Annotated[int, Ge(1)] = 60  # at most
-    # what stopping looks at: mean average precision (of equals, the loss), or the loss
-    monitor: Literal["precision", "loss"] = "precision"
+    monitor: Literal["precision", "loss"] = "precision"  # for stopping; of equals the loss decides
     patience: Annotated[int, Ge(1)] = 8  # epochs without anything better before stopping
     inner: Annotated[int, Ge(2)] = 3  # parts of the training subjects, each left out once
     members: Annotated[int, Ge(0)] = 0  # how many of these parts get a network; 0 = each
@@ -140,8 +137,8 @@ def settle_torch():
 
 def draw_epoch(count, size, flips, generator):
     """Return the samples of one epoch in random order, (steps, B): full batches of ``size`` only,
-    or one smaller batch if there are fewer samples. With ``flips``, half of them are mirrored:
-    index n + ``count`` is sample n mirrored.
+    or one smaller batch if there are fewer. With ``flips`` half of them are mirrored: index
+    n + ``count`` is sample n mirrored.
     """
     size = min(size, count)
     order = torch.randperm(count, generator=generator)
@@ -150,80 +147,35 @@ def draw_epoch(count, size, flips, generator):
     return order[: count // size * size].view(-1, size)
 
 
-def slow_down(recipe, epoch):
-    """Return the factor of the learning rate in ``epoch`` (from 0): 1, or of the cosine schedule
-    (Loshchilov and Hutter 2017) from 1 to nearly 0.
+def find_best(recipe, curve):
+    """Return which epoch (E,) of a ``curve`` (E, 4; see ``NetworkMember.fit``) a Recipe keeps, -1
+    if its loss is never a number; and whether training may end, because ``patience`` epochs brought
+    nothing better.
     """
-    cosine = float(0.5 * (1 + np.cos(np.pi * epoch / recipe.epochs)))
-    return cosine if recipe.schedule == "cosine" else 1.0
-
-
-def rate_epoch(recipe, loss, precision, right):
-    """Return the rating of an epoch as a tuple, larger is better: by mean precision (of equals, by
-    the loss) or by the loss. With ``stop="test"`` it is the share of ``right`` answers, as in
-    public code that looks at the test subject.
-    """
-    if recipe.stop == "test":
-        return right, -loss
-    return (precision, -loss) if recipe.monitor == "precision" else (-loss,)
-
-
-class Stopping:
-    """The rule for the best epoch: ``take`` says whether an epoch is the best so far, ``done``
-    whether ``patience`` epochs have passed without a better one.
-    """
-
-    def __init__(self, recipe):
-        self.recipe, self.best, self.waited = recipe, None, 0
-
-    def take(self, loss, precision, right):
-        """Return whether this epoch's weights are to be kept (with ``stop="last"``: always), but
-        never if its loss is not a number.
-        """
-        rating = rate_epoch(self.recipe, loss, precision, right)
-        last = self.recipe.stop == "last"
-        better = np.isfinite(loss) and (self.best is None or rating > self.best or last)
-        if better:
-            self.best = rating
-        self.waited = 0 if better else self.waited + 1
-        return bool(better)
-
-    @property
-    def done(self):
-        """Whether training may end."""
-        return self.recipe.stop == "inner" and self.waited >= self.recipe.patience
-
-
-def share_right(logits, target, exclusive=False):
-    """Return the share of right answers at the natural threshold: of clips if labels are exclusive,
-    else of labels.
-    """
-    if exclusive:
-        return float((logits.argmax(1) == target.argmax(1)).float().mean())
-    return float(((logits >= 0) == (target > 0.5)).float().mean())
+    best, highest = -1, None
+    for epoch, (_, loss, precision, right) in enumerate(curve):
+        rating = (precision, -loss) if recipe.monitor == "precision" else (-loss,)
+        if recipe.stop == "test":  # as in public code that looks at the test subject
+            rating = (right, -loss)
+        better = best < 0 or rating > highest or recipe.stop == "last"
+        if better and np.isfinite(loss):
+            best, highest = epoch, rating
+    return best, recipe.stop == "inner" and len(curve) - 1 - best >= recipe.patience
 
 
 def mean_precision(truth, scores):
     """Return the mean average precision of ``scores`` (N, L) over the labels that occur in
-    ``truth``: how far up a label's positives stand when clips are sorted by its score. 0 if no
-    label occurs.
+    ``truth`` (0 if none does): how far up a label's positives stand when clips are sorted by score.
 
-    It equals scikit-learn's average_precision_score, ties included (a test compares them), and
-    takes a thirtieth of its time: training needs it after every epoch.
+    It is scikit-learn's average_precision_score, ties included, but fast enough for every epoch.
     """
     truth, scores = np.asarray(truth, bool), np.asarray(scores)
-    order = np.argsort(-scores, axis=0, kind="stable")
-    hit, ranked = (np.take_along_axis(array, order, 0) for array in (truth, scores))
-    rank = np.arange(1, len(hit) + 1)[:, None]
-    last = np.ones(hit.shape, bool)  # of those with equal scores
-    last[:-1] = ranked[1:] != ranked[:-1]
-    end = np.minimum.accumulate(np.where(last, rank, len(hit))[::-1], 0)[::-1]  # its rank
-    precision = np.take_along_axis(hit.cumsum(0) / rank, end - 1, 0)  # among those ranked so far
-    positives = truth.sum(0)
-    if not positives.any():
+    ahead = scores[None] >= scores[:, None]  # (N, N, L): who stands at least as high as whom
+    precision = (ahead & truth[None]).sum(1) / np.maximum(ahead.sum(1), 1)
+    positives, occurs = truth.sum(0), truth.any(0)
+    if not occurs.any():
         return 0.0
-    occurs = positives > 0
-    return float(((precision * hit).sum(0)[occurs] / positives[occurs]).mean())
+    return float(((precision * truth).sum(0)[occurs] / positives[occurs]).mean())
 
 
 class NetworkMember:
@@ -241,27 +193,21 @@ class NetworkMember:
         """Return maps as a float tensor, scaled."""
         return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[: x.shape[3], None, None]
 
-    def look_ahead(self, x):
-        """Return by name the network's inputs for prepared maps, with all that can be computed
-        once for all epochs.
-        """
-        if isinstance(self.network, MicroAttNet):
-            return self.network.look_ahead(x)
-        return {"x": x}
-
     def fit(self, x, y, x_stop, y_stop):
         """Train on (x, y) and keep the weights of the epoch with the best rating on (x_stop,
         y_stop). Return the training loss of each epoch, and on the stopping clips its loss, mean
         precision and share of right answers: (epochs, 4), NaN after the end.
         """
         recipe, network, count = self.recipe, self.network, len(x)
+        x, x_stop = self.prepare(x), self.prepare(x_stop)
         y, y_stop = (torch.as_tensor(labels, dtype=torch.float32) for labels in (y, y_stop))
         alpha = 1 - y.mean(0).clamp(0.02, 0.98) if recipe.alpha == "balanced" else None
-        gamma = recipe.gamma if recipe.loss == "focal" else 0.0
-        x = self.prepare(x)
+        weighing = (recipe.gamma if recipe.loss == "focal" else 0.0, alpha, self.exclusive)
         if recipe.flip:
             x, y = torch.cat([x, flip(x)]), torch.cat([y, y])
-        inputs, inputs_stop = self.look_ahead(x), self.look_ahead(self.prepare(x_stop))
+        # MicroAttNet computes once what no weight changes
+        look_ahead = getattr(network, "look_ahead", lambda x: {"x": x})
+        inputs, inputs_stop = look_ahead(x), look_ahead(x_stop)
 
         decayed, free = split_parameters(network)
         groups = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
@@ -269,16 +215,16 @@ class NetworkMember:
         order = torch.Generator().manual_seed(self.seed)  # of samples
         torch.manual_seed(self.seed)  # dropout
         curve = np.full((recipe.epochs, 4), np.nan, np.float32)
-        stopping = Stopping(recipe)
         for epoch in range(recipe.epochs):
+            if recipe.schedule == "cosine":  # from 1 to nearly 0 (Loshchilov and Hutter 2017)
+                factor = float(0.5 * (1 + np.cos(np.pi * epoch / recipe.epochs)))
+                for group in optimiser.param_groups:
+                    group["lr"] = recipe.rate * factor
             network.train()
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.rate * slow_down(recipe, epoch)
             losses = []
             for rows in draw_epoch(count, recipe.batch, recipe.flip, order):
                 batch = {name: value.index_select(0, rows) for name, value in inputs.items()}
-                target = y.index_select(0, rows)
-                loss = focal_loss(network(**batch), target, gamma, alpha, self.exclusive)
+                loss = focal_loss(network(**batch), y.index_select(0, rows), *weighing)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -287,65 +233,58 @@ class NetworkMember:
             network.eval()
             with torch.no_grad():
                 logits = network(**inputs_stop)
-            loss = float(focal_loss(logits, y_stop, gamma, alpha, self.exclusive))
-            right = share_right(logits, y_stop, self.exclusive)
-            curve[epoch] = torch.stack(losses).mean(), loss, mean_precision(y_stop, logits), right
-            if stopping.take(*map(float, curve[epoch, 1:])):
+            right = (logits >= 0) == (y_stop > 0.5)
+            if self.exclusive:
+                right = logits.argmax(1) == y_stop.argmax(1)
+            loss = focal_loss(logits, y_stop, *weighing)
+            curve[epoch, :2] = torch.stack(losses).mean(), loss
+            curve[epoch, 2:] = mean_precision(y_stop, logits), right.float().mean()
+            best, done = find_best(recipe, curve[: epoch + 1])
+            if best == epoch:
                 kept = {name: value.clone() for name, value in network.state_dict().items()}
-            if stopping.done:
+            if done:
                 break
-        if stopping.best is None:
+        if best < 0:
             raise MerError("training diverged: the loss is never a number; lower the rate")
         network.load_state_dict(kept)
         return curve
 
+    @torch.no_grad()
     def score(self, x):
         """Return probabilities (N, L) and attention weights (N, V, P, 3) for maps (N, V, P, 3, S,
         S): weights sum to 1, are equal without fusion attention, and NaN of a peer.
         """
         attention = np.full((*x.shape[:3], len(STREAMS)), np.nan, np.float32)
         x, network = self.prepare(x), self.network.eval()
-        with torch.no_grad():
-            if isinstance(network, MicroAttNet):
-                weights = network.weigh(x)
-                logits = network(x, weights)
-                attention[..., : x.shape[3]] = 1 / np.prod(x.shape[1:4])
-                if weights is not None:
-                    attention[..., : x.shape[3]] = weights.permute(0, 2, 3, 1)
-                attention[..., x.shape[3] :] = 0  # a stream that is left out
-            else:
-                logits = network(x)
-            probabilities = torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)
+        logits = network(x)
+        if isinstance(network, MicroAttNet):
+            weights = network.weigh(x)
+            attention[:] = 0  # also of a stream that is left out
+            equal = 1 / np.prod(x.shape[1:4])
+            own = equal if weights is None else weights.permute(0, 2, 3, 1)
+            attention[..., : x.shape[3]] = own
+        probabilities = torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)
         return probabilities.numpy(), attention
 
     def state(self):
-        """Return MicroAttNet's weights and the input scale as named arrays; peers are not kept."""
-        if self.recipe.network != "MicroAttNet":
-            return {}
+        """Return the weights and the input scale as named arrays (see ``load_members``)."""
         tensors = {"scale": self.scale, **self.network.state_dict()}
         return {name: value.numpy() for name, value in tensors.items()}
 
-    def load(self, state):
-        """Take over the arrays that ``state`` returned."""
-        tensors = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
-        self.scale = tensors.pop("scale")
-        self.network.load_state_dict(tensors)
-        return self
-
 
 class PlainMember:
-    """A peer that is not a network (a key of PLAIN), with the methods of NetworkMember. Its maps
-    are not scaled; with ``recipe.flip`` it is fitted on each sample and its mirror image.
+    """A peer that is not a network (a key of PLAIN), asked as a NetworkMember is: its maps are not
+    scaled, it has no epochs to stop, and it is not kept.
     """
 
-    def __init__(self, recipe):
+    def __init__(self, recipe, *others):
         settle_torch()
-        self.recipe, self.model = recipe, PLAIN[recipe.network](recipe.decay)
+        self.flip, self.model = recipe.flip, PLAIN[recipe.network](recipe.decay)
         self.natural = self.model.natural  # threshold on its scores
 
-    def fit(self, x, y, x_stop, y_stop):
-        """Fit on (x, y); there are no epochs to stop, so (x_stop, y_stop) are not used."""
-        if self.recipe.flip:
+    def fit(self, x, y, x_stop=None, y_stop=None):
+        """Fit on (x, y), and on their mirror images if the Recipe says so."""
+        if self.flip:
             x, y = np.concatenate([x, flip(torch.as_tensor(x)).numpy()]), np.concatenate([y, y])
         self.model.fit(x, y)
         return np.full((1, 4), np.nan, np.float32)
@@ -354,22 +293,18 @@ class PlainMember:
         """Return scores (N, L), distances or probabilities, and NaN for attention."""
         return self.model.score(x), np.full((*x.shape[:3], len(STREAMS)), np.nan, np.float32)
 
-    def state(self):
-        """Return no arrays: such a peer is not kept."""
-        return {}
-
-
-def make_member(recipe, shape, labels, seed, scale, exclusive=False):
-    """Return the untrained member of a Recipe."""
-    if recipe.network in PLAIN:
-        return PlainMember(recipe)
-    return NetworkMember(recipe, shape, labels, seed, scale, exclusive)
-
 
 def load_members(state, recipe, shape, labels, exclusive=False):
     """Return the NetworkMembers of a fold from its named arrays ("0.scale", "1.head.2.weight")."""
     members = []
     for k in range(recipe.members or recipe.inner):
-        own = {name[len(f"{k}.") :]: a for name, a in state.items() if name.startswith(f"{k}.")}
-        members.append(NetworkMember(recipe, shape, labels, 0, exclusive=exclusive).load(own))
+        own = {name: torch.from_numpy(array.copy()) for name, array in pick(state, k).items()}
+        members.append(NetworkMember(recipe, shape, labels, 0, own.pop("scale"), exclusive))
+        members[-1].network.load_state_dict(own)
     return members
+
+
+def pick(arrays, number):
+    """Return those of named arrays whose names begin with a number and a dot, without these."""
+    start = f"{number}."
+    return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}

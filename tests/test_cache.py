@@ -160,7 +160,7 @@ FIXED = replace(TINY, thresholds="fixed")
 LEARNING = {
     "loss": (training, "focal_loss", halve, TINY),
     "start of the gates": (model, "start_small", lambda function: lambda layer: layer, TINY),
-    "stopping": (training.Stopping, "done", lambda old: property(lambda s: s.waited > 3), TINY),
+    "stopping": (training, "find_best", lambda old: lambda *a: (old(*a)[0], False), TINY),
     "scale": (evaluation, "fit_scale", halve, TINY),
     "thresholds": (evaluation, "tune_thresholds", halve, TINY),
 }

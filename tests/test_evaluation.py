@@ -1,6 +1,4 @@
-"""What a fold may see, that stopping and spreading the work change no bit, and the
-metrics.
-"""
+"""What a fold may see, that stopping and spreading the work change no bit, and the metrics."""
 
 import os
 import signal
@@ -39,8 +37,6 @@ from mer_utils.training import NETWORKS, NetworkMember, Recipe, mean_precision
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 from toys import make_toy
 
@@ -64,8 +60,6 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
     assert len(counts) == 3 and np.ptp(counts) <= 10  # at most the largest subject apart
     assert (split_subjects(subjects, 3, 0) == part).all()
     assert (split_subjects(subjects, 3, 1) != part).any()
-    with pytest.raises(MerError, match="cannot be split"):
-        split_subjects(np.array(["S1", "S1"]), 2, 0)
 
 
 @pytest.mark.slow
@@ -74,9 +68,9 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
 )
 def test_a_visible_label_is_learned(network, exclusive):
     data = make_toy(clips=60, size=16, exclusive=exclusive)
-    rate = 1e-3 if "Apex" in network else 1e-2
-    epochs = 15 if "Apex" in network else 30
-    recipe = Recipe(network=network, epochs=epochs, inner=2, width=4, dropout=0.2, rate=rate)
+    slow = "Apex" in network
+    recipe = Recipe(network=network, epochs=15 if slow else 30, rate=1e-3 if slow else 1e-2)
+    recipe = replace(recipe, inner=2, members=1, width=4, dropout=0.2)
     # a guess by prevalence scores about 0.4-0.57, one class for all 0.17
     assert run_loso(data, recipe).uf1(data.y)["macro"] > 0.8
 
@@ -100,9 +94,7 @@ def test_the_test_subject_touches_nothing_but_its_own_scores():
     assert (first["scores"] != second["scores"]).any()
 
 
-@pytest.mark.parametrize(
-    "shape", [{"views": 1, "phases": 1}, {"views": 1, "phases": 2}, {"labels": 2}]
-)
+@pytest.mark.parametrize("shape", [{"views": 1, "phases": 1}, {"phases": 1, "labels": 2}])
 def test_one_view_one_phase_or_other_labels(shape):
     data = make_toy(**shape)
     outcome = run_loso(data, QUICK)
@@ -123,8 +115,6 @@ def test_leaks_are_refused():
         run_loso(data, QUICK)
     data.x[[2, 7]] = 0  # maps without motion identify no recording
     check_fold(data, train, test)
-    with pytest.raises(MerError, match="both sides"):
-        check_fold(data, train, test[:0])
 
 
 def test_a_statistic_of_test_subjects_is_refused():
@@ -151,8 +141,8 @@ def test_features_that_cannot_be_learned_from_are_one_sentence():
     for broken, words in (
         (replace(data, x=x), "clip c4: .*not numbers"),
         (replace(data, y=y), "no clip shows B"),
-        (replace(data, subjects=np.full(36, "S00")), r"1 subject\(s\)"),
-        (replace(data, exclusive=True), "exactly one label"),
+        (replace(data, subjects=np.full(36, "S00")), "too few subjects"),
+        (replace(data, subjects=np.repeat(["S00", "S01"], 18)), r"1 subject\(s\) cannot be split"),
     ):
         with pytest.raises(MerError, match=words):
             run_loso(broken, QUICK)
@@ -173,7 +163,7 @@ def test_a_label_that_only_the_test_subject_shows_is_never_answered_for_it():
 def test_exclusive_labels_one_view_28_px(network):
     """MEGC 2019's kind of set: three classes, one per clip."""
     data = make_toy(clips=48, views=1, phases=1, size=28, exclusive=True)
-    outcome = run_loso(data, Recipe(network=network, epochs=3, inner=2, width=4))
+    outcome = run_loso(data, Recipe(network=network, epochs=2, inner=2, members=1, width=4))
     assert (outcome.answers.sum(1) == 1).all()
     np.testing.assert_array_equal(outcome.answers.argmax(1), outcome.scores.argmax(1))
     if network not in PLAIN:
@@ -200,10 +190,10 @@ def test_one_member_a_fold_is_the_first_of_the_ensemble():
 
 @pytest.mark.slow
 def test_workers_cache_and_grid_change_no_bit(tmp_path):
-    data, other = make_toy(), make_toy(seed=1)
-    tasks = [(data, QUICK), (other, QUICK), (data, replace(QUICK, network="STSTNet"))]
+    data = make_toy()
+    tasks = [(data, QUICK), (make_toy(seed=1), replace(QUICK, network="STSTNet"))]
     fresh, kept = run_grid(tasks, tmp_path, jobs=2), run_grid(tasks, tmp_path)
-    assert len(list_folds(tmp_path)) == 18
+    assert len(list_folds(tmp_path)) == 12
     for task, *outcomes in zip(tasks, fresh, kept, strict=True):
         alone = run_loso(*task)
         for outcome in outcomes:
@@ -220,35 +210,33 @@ def test_subjects_can_be_left_out_in_groups(tmp_path):
     assert len(folds) == 4 and {len(name.split(",")) for name in folds} == {2, 3}
     (outcome,) = run_grid([(data, QUICK)], tmp_path, folds=4)
     assert outcome.subjects == tuple(folds) and len(list_folds(tmp_path)) == 4
-    for name, (train, test) in folds.items():
-        assert name.split(",") == sorted(set(data.subjects[test]))
-        alone = run_fold(data, train, test, QUICK)
-        np.testing.assert_array_equal(outcome.scores[test], alone["scores"])
+    name, (train, test) = next(iter(folds.items()))
+    assert name.split(",") == sorted(set(data.subjects[test]))
+    alone = run_fold(data, train, test, QUICK)
+    np.testing.assert_array_equal(outcome.scores[test], alone["scores"])
     with pytest.raises(MerError, match="cannot be split into 10 parts"):
         plan_folds(data.subjects, 10)
 
 
+LONG = Recipe(epochs=20, patience=20, inner=2, members=1)
 LONG_RUN = """
 import sys
 from pathlib import Path
 from test_evaluation import LONG, make_toy, run_loso
-run_loso(make_toy(clips=96, size=24, subjects=8), LONG, Path(sys.argv[1]), 2)
+run_loso(make_toy(clips=96, size=24, subjects=8), LONG, Path(sys.argv[1]))
 """
-
-
-LONG = Recipe(epochs=20, patience=20, inner=2)
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     data, killed, whole = make_toy(clips=96, size=24, subjects=8), tmp_path / "1", tmp_path / "2"
     command = [sys.executable, "-c", LONG_RUN, str(killed)]
-    run = subprocess.Popen(command, cwd=Path(__file__).parent, start_new_session=True)
+    run = subprocess.Popen(command, cwd=Path(__file__).parent)
     end = time.monotonic() + 120
     while len(list_folds(killed)) < 2:
         assert run.poll() is None and time.monotonic() < end
         time.sleep(0.02)
-    os.killpg(run.pid, signal.SIGKILL)  # with its workers
+    os.kill(run.pid, signal.SIGKILL)
     run.wait()
     kept = {path.name: path.stat().st_mtime_ns for path in list_folds(killed)}
     assert 2 <= len(kept) < 8
@@ -265,19 +253,15 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
     ("module", "name", "change"),
     [
         (model, "describe_maps", lambda old: lambda x: 1.01 * old(x)),
-        (training, "focal_loss", lambda old: lambda *a, **k: 1.01 * old(*a, **k)),
         (training, "flip", lambda old: lambda x: -old(x)),
-        (training, "slow_down", lambda old: lambda *a: 1.01 * old(*a)),
-        (training, "rate_epoch", lambda old: lambda r, loss, *a: (loss,)),
-        (evaluation, "fit_scale", lambda old: lambda x: 1.01 * old(x)),
-        (evaluation, "tune_thresholds", lambda old: lambda *a: 1.01 * old(*a)),
+        (training, "mean_precision", lambda old: lambda *a: 0.0),
         (evaluation, "decide", lambda old: lambda *a: 1 - old(*a)),
         (evaluation, "split_subjects", lambda old: lambda *a: 1 - old(*a)),
     ],
 )
 def test_the_probe_of_folds_notices_a_changed_number(module, name, change, monkeypatch):
+    """test_cache.py tries others."""
     before = digest_arrays(probe_fold(QUICK))
-    assert digest_arrays(probe_fold(QUICK)) == before
     monkeypatch.setattr(module, name, change(getattr(module, name)))
     assert digest_arrays(probe_fold(QUICK)) != before
 
@@ -319,10 +303,10 @@ def test_constant_answers_on_the_published_label_counts():
 
 
 def test_majority_never_looks_at_the_subject_it_answers_for():
-    truth = np.array([[1, 0]] * 5 + [[0, 1]] * 4)
-    subjects = np.array(["a"] * 5 + ["b"] * 4)
-    majority = constant_answers(truth, subjects)["majority"]
-    assert (majority[:5] == (0, 1)).all() and (majority[5:] == (1, 0)).all()
+    truth, subjects = np.eye(2, dtype=int)[[0] * 5 + [1] * 4], np.array(["a"] * 5 + ["b"] * 4)
+    answers = constant_answers(truth, subjects, exclusive=True)
+    assert list(answers) == ["majority"]
+    assert (answers["majority"][:5] == (0, 1)).all() and (answers["majority"][5:] == (1, 0)).all()
 
 
 def test_a_label_that_never_occurs_has_no_f1_and_counts_in_no_mean():
@@ -336,18 +320,9 @@ def test_exclusive_labels_are_decided_by_the_largest_score_and_scored_by_uf1_and
     answers = decide(scores, np.full(3, 9.0), exclusive=True)
     assert (answers.sum(1) == 1).all() and (answers.argmax(1) == scores.argmax(1)).all()
     truth = np.random.default_rng(1).integers(3, size=200)
-    one_hot = np.eye(3, dtype=np.uint8)[truth]
-    assert macro_uf1(one_hot, answers) == pytest.approx(
-        f1_score(truth, answers.argmax(1), average="macro")
-    )
-    assert uar(one_hot, answers) == pytest.approx(balanced_accuracy_score(truth, answers.argmax(1)))
-    assert list(constant_answers(one_hot, np.arange(200) % 4, exclusive=True)) == ["majority"]
-
-
-def test_what_training_never_showed_is_never_answered():
-    thresholds = tune_thresholds([[1, 0], [0, 0]], [[0.9, 0.9], [0.1, 0.1]])
-    assert thresholds.tolist() == [0.5, np.inf]
-    assert decide([[0.9, 1e6]], thresholds).tolist() == [[1, 0]]
+    one_hot, classes = np.eye(3, dtype=np.uint8)[truth], answers.argmax(1)
+    assert macro_uf1(one_hot, answers) == pytest.approx(f1_score(truth, classes, average="macro"))
+    assert uar(one_hot, answers) == pytest.approx(balanced_accuracy_score(truth, classes))
 
 
 def test_thresholds_reach_the_best_f1_there_is():
@@ -357,21 +332,23 @@ def test_thresholds_reach_the_best_f1_there_is():
     best = label_f1(truth, scores >= tune_thresholds(truth, scores))
     for t in np.linspace(0, 1.5, 200):
         assert (best >= label_f1(truth, scores >= t) - 1e-12).all()
-    separable = np.array([[0.1], [0.2], [0.8], [0.9]])
-    assert tune_thresholds([[0], [0], [1], [1]], separable) == pytest.approx(0.5)
+    # the middle between no and yes; a label that nobody shows is never answered
+    thresholds = tune_thresholds([[1, 0], [0, 0]], [[0.9, 0.9], [0.1, 0.1]])
+    assert thresholds.tolist() == [0.5, np.inf]
+    assert decide([[0.9, 1e6]], thresholds).tolist() == [[1, 0]]
 
 
-@settings(deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 5), st.integers(1, 12))
-def test_mean_precision_is_scikit_learn_s_with_and_without_ties(seed, clips, labels, levels):
-    rng = np.random.default_rng(seed)
-    truth = rng.random((clips, labels)) < 0.4
-    truth[0] = True
-    scores = rng.integers(levels, size=truth.shape) / levels  # few levels: many equal scores
-    pairs = zip(truth.T, scores.T, strict=True)
-    expected = np.mean([average_precision_score(y, s) for y, s in pairs])
-    assert mean_precision(truth, scores) == pytest.approx(expected, abs=1e-12)
-    never = np.zeros((clips, 1), bool)  # a label that does not occur is left out
-    with_it = np.hstack([truth, never]), np.hstack([scores, scores[:, :1]])
-    assert mean_precision(*with_it) == pytest.approx(expected, abs=1e-12)
-    assert mean_precision(never, scores[:, :1]) == 0
+@pytest.mark.parametrize("levels", [1, 3, 1000])  # of scores: all, many, hardly any are equal
+def test_mean_precision_is_scikit_learn_s_with_and_without_ties(levels):
+    rng = np.random.default_rng(levels)
+    for clips in range(1, 41):
+        truth = rng.random((clips, 4)) < 0.4
+        truth[0] = True
+        scores = rng.integers(levels, size=truth.shape) / levels
+        pairs = zip(truth.T, scores.T, strict=True)
+        expected = np.mean([average_precision_score(y, s) for y, s in pairs])
+        assert mean_precision(truth, scores) == pytest.approx(expected, abs=1e-12)
+        truth[:, 3] = False  # a label that does not occur is left out
+        expected = mean_precision(truth[:, :3], scores[:, :3])
+        assert mean_precision(truth, scores) == pytest.approx(expected, abs=1e-12)
+    assert mean_precision(np.zeros((3, 1)), np.ones((3, 1))) == 0

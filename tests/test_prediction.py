@@ -138,7 +138,7 @@ def test_what_is_no_clip_is_refused(ensemble, tmp_path):
 
 
 def test_weights_of_given_data_come_first_and_several_sets_are_a_question(tmp_path):
-    with pytest.raises(MerError, match="no trained weights"):
+    with pytest.raises(MerError, match=r"no such file.*; train the weights anew"):
         load_ensemble(find_weights(tmp_path))
     for name in ("course", "full", "course-mine-1a2b3c", "paper-mine-1a2b3c"):
         path = tmp_path / "artifacts" / name / "05" / "weights.safetensors"
@@ -179,10 +179,6 @@ def test_damaged_weights_are_refused(trained, ensemble, tmp_path):
         with pytest.raises(MerError, match=r"weights\.safetensors: .*; train the weights anew"):
             load_ensemble(path)
     arrays, about = read_arrays(trained[0])
-    name = next(name for name in arrays if name.endswith("scale"))
-    write_arrays(path, arrays | {name: arrays[name] * np.nan}, about)  # training went astray
-    with pytest.raises(MerError, match=r"scale holds values that are no numbers"):
-        load_ensemble(path)
     write_arrays(path, arrays, about | {"recipe": {"width": 4, "colour": "red"}})
-    with pytest.raises(MerError, match="not weights that this version wrote"):
+    with pytest.raises(MerError, match=r"colour.*; train the weights anew"):
         load_ensemble(path)

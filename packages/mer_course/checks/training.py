@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mer_course.checks.answer import compare, judge, need
-from mer_utils.training import Stopping, flip, mean_precision
+from mer_utils.training import find_best, flip, mean_precision
 
 import numpy as np
 import torch
@@ -27,13 +27,9 @@ def check_1(shares):
 
 def find_kept(run, recipe, patience):
     """Return the epoch, from 1, that a network with the curves ``run`` (E, 4) would have kept."""
-    stopping, kept = Stopping(replace(recipe, patience=patience)), 0
-    for epoch, (_, loss, precision, share) in enumerate(run[np.isfinite(run[:, 0])], 1):
-        if stopping.take(loss, precision, share):
-            kept = epoch
-        if stopping.done:
-            break
-    return kept
+    recipe, ran = replace(recipe, patience=patience), np.isfinite(run[:, 0]).sum()
+    ends = (epochs for epochs in range(1, ran) if find_best(recipe, run[:epochs])[1])
+    return find_best(recipe, run[: next(ends, ran)])[0] + 1
 
 
 @judge
