@@ -1,3 +1,4 @@
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -111,7 +112,8 @@ def test_the_old_set_goes_only_when_the_new_one_is_whole(tmp_path, monkeypatch):
         ensure_synthetic(tmp_path, 1, 1, 0)
     assert contents(root) == before
     monkeypatch.setattr(generate, "write_npz", real)
-    (tmp_path / f".{root.name}.making-x1").mkdir()  # what a killed process leaves
+    left = f".{root.name}.making-{platform.node()}-new-999999999"  # by a killed process
+    (tmp_path / left).mkdir()
     assert ensure_synthetic(tmp_path, 1, 1, 0) == root
     assert (root / ".made-by").read_text() == "newer"
     assert open_dataset(root).fingerprint == fingerprint  # equal frames are an equal set

@@ -93,10 +93,12 @@ def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, m
 @pytest.mark.slow
 def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch):
     with cluster(tmp_path, threads=2, workers=1) as (address, _):
-        with pytest.raises(MerError, match="several threads; start workers by `mer worker"):
+        with pytest.raises(
+            MerError, match="workers of one thread each; start workers by `mer worker"
+        ):
             check_cluster(address)
     with cluster(tmp_path, workers=0) as (address, _):
-        with pytest.raises(MerError, match="no workers"):
+        with pytest.raises(MerError, match="needs workers"):
             check_cluster(address)
     monkeypatch.setattr(jobs, "PATIENCE", 1)
     with pytest.raises(MerError, match="no Dask scheduler answers"):
@@ -114,7 +116,7 @@ def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_
     first.
     """
     with cluster(tmp_path, workers=1, env=clean()) as (address, _):
-        with pytest.raises(MerError, match=r"other kernels \(x86-64 native, .*\) .* `mer worker"):
+        with pytest.raises(MerError, match=r"a worker has kernels x86-64 native, .* `mer worker"):
             check_cluster(address)
     with cluster(tmp_path, workers=1, mer=True, env=clean()) as (address, _):
         assert check_cluster(address) == 1
@@ -130,7 +132,7 @@ def test_a_worker_with_other_code_packages_or_kernels_is_refused(tmp_path):
     with pytest.raises(MerError, match=r"a worker has torch .*, this process has 1\.0"):
         packages = here["packages"] | {"torch": "1.0"}
         _call(divmod, (7, 2), here | {"packages": packages}, tmp_path)
-    with pytest.raises(MerError, match="other kernels"):
+    with pytest.raises(MerError, match="this process has arm64 native"):
         _call(divmod, (7, 2), here | {"kernels": "arm64 native"}, tmp_path)
 
 
