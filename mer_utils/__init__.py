@@ -54,8 +54,8 @@ def checked(cls):
     from pydantic import ValidationError
     from pydantic.dataclasses import dataclass
 
-    made = dataclass(frozen=True, config={"extra": "forbid"})(cls)
-    construct = made.__init__
+    options = dataclass(frozen=True, config={"extra": "forbid"})(cls)
+    construct = options.__init__
 
     @functools.wraps(construct)
     def start(self, *values, **named):
@@ -64,8 +64,8 @@ def checked(cls):
         except ValidationError as error:
             raise MerError(cls.__name__, explain(error)) from None
 
-    made.__init__ = start
-    return made
+    options.__init__ = start
+    return options
 
 
 def explain(error):

@@ -32,11 +32,9 @@ _ANSWERS = {}  # what probes answered in this process
 
 
 def find_version(name):
-    """Return the installed version of a package given by its import name, without its build (CPU
-    or GPU).
-    """
+    """Return the installed version of an imported package, without its build (CPU or GPU)."""
     try:
-        text = version(COMPUTING.get(name, name))
+        text = version(COMPUTING[name])
     except PackageNotFoundError:  # OpenCV goes by several names
         text = version(packages_distributions()[name][0])
     return text.split("+")[0]
@@ -85,19 +83,19 @@ def find_behaviour(probe, *options, cache=None):
     ``cache`` for later ones. After an edit the probe runs again in this process, with the code that
     is loaded, so that results never take the name of code that did not make them.
     """
-    package = Path(mer_utils.__file__).parent
-    places = {mer_utils.__name__: package}
-    if (top := probe.__module__.partition(".")[0]) in SOURCES and top not in places:
-        places[top] = Path(__import__(top).__file__).parent
-    code = {name: hash_sources(folder) for name, folder in places.items()}
+    packages = {mer_utils.__name__, probe.__module__.partition(".")[0]} & SOURCES.keys()
+    folders = {package: Path(__import__(package).__file__).parent for package in sorted(packages)}
+    code = {package: hash_sources(folder) for package, folder in folders.items()}
     name = key_of(probe.__qualname__, *options, code, describe_process())
-    unedited = all(SOURCES.get(package) == value for package, value in code.items())
-    path = None if cache is None or not unedited else Path(cache) / "probes" / f"{name}.json"
-    if name not in _ANSWERS and path is not None and path.is_file():
+    if name in _ANSWERS:
+        return _ANSWERS[name]
+    edited = any(SOURCES[package] != value for package, value in code.items())
+    path = None if cache is None or edited else Path(cache) / "probes" / f"{name}.json"
+    if path and path.is_file():
         _ANSWERS[name] = read_json(path)
-    if name not in _ANSWERS:
+    else:
         _ANSWERS[name] = digest_arrays(probe(*options))[:16]
-        if path is not None:
+        if path:
             write_json(path, _ANSWERS[name])
     return _ANSWERS[name]
 

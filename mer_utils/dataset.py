@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +22,7 @@ import numpy as np
 import simplejpeg
 from annotated_types import Gt, Len, Lt
 from PIL import Image
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 FRAME_TYPES = {".png", ".jpg", ".jpeg"}
 UPRIGHT, ORIENTATION = (None, 1), 0x0112  # EXIF: how a camera was held
@@ -41,8 +42,14 @@ class Info(BaseModel, strict=True):
     # of ready-made flow images: what red, green and blue hold
     channels: Annotated[list[Text], Len(3, 3)] | None = None
 
+    @field_validator("labels", "channels")
+    def differ(cls, names):
+        if len({name.lower() for name in names or ()}) < len(names or ()):
+            raise ValueError("holds the same name twice")
+        return names
 
-class Cells(BaseModel):
+
+class Row(BaseModel):
     """The filled cells of a manifest's row that are no labels."""
 
     clip: str
@@ -61,23 +68,19 @@ def encode_png(image):
 
 
 def number_key(path):
-    """Return what frames are sorted by: all integers of the file's stem, then its name. MerError
-    for a name without a number, or that is no text.
-    """
+    """Return what frames are sorted by: all integers of the file's stem, then its name."""
+    name = Path(path).name
     numbers = re.findall(r"\d+", Path(path).stem)
-    if not numbers:
-        raise MerError(path, "a frame's file name needs a number, by which frames are sorted")
-    if re.search(r"[\ud800-\udfff]", Path(path).name):
-        raise MerError(path, "has a name that is no UTF-8 text; rename the file")
-    return tuple(map(int, numbers)), Path(path).name
+    if not numbers or re.search(r"[\ud800-\udfff]", name):
+        what = "a frame's file name needs a number, by which frames are sorted, in UTF-8; rename it"
+        raise MerError(path, what)
+    return tuple(map(int, numbers)), name
 
 
 def find_inside(root, text, where):
-    """Return root / text; MerError, begun by ``where``, if it is missing or no path below
-    ``root``.
-    """
-    parts = text.split("/")
-    if re.search(r"[\\:]", text) or any(part.strip() in ("", ".", "..") for part in parts):
+    """Return root / text; MerError, begun by ``where``, if it is missing or not below ``root``."""
+    parts = Path(text).parts
+    if not parts or Path(text).is_absolute() or ".." in parts:
         raise MerError(where, f"the path {text!r} must lead downwards from {root}")
     if not os.path.exists(path := Path(root) / text):
         raise MerError(where, f"{path} is missing; add it or remove the row")
@@ -92,40 +95,30 @@ def read_size(path):
 
 def read_image(path, colour=False, shrink=1):
     """Return a picture (H, W) uint8 grey, or (H, W, 3) uint8 RGB; or, each side rounded up, one
-    that is ``shrink`` (1, 2, 4, 8) times smaller. A JPEG is made so while it is decoded, which
-    saves a fifth of the time or more.
-
-    Raises MerError for what is no PNG or JPEG, is cut off, has 16 bits or transparent pixels.
+    that is ``shrink`` (1, 2, 4, 8) times smaller, as a JPEG can be decoded. MerError for what is no
+    8-bit grey or RGB picture (PNG, JPEG), or is damaged.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise MerError(path, f"cannot be read ({error.strerror})") from None
     header = _open_image(path, io.BytesIO(data))
-    if header.format == "JPEG" and header.mode in ("L", "RGB"):
-        image = decode_jpeg(path, data, colour, header.size, shrink)
+    width, height = (-(-side // shrink) for side in header.size)
+    if header.format == "JPEG":
+        limits = {} if shrink == 1 else {"min_height": height, "min_width": width}
+        image = decode_jpeg(path, data, colour, **limits)
         if header.getexif().get(ORIENTATION) in UPRIGHT:
             return image
-
-    see_through = "A" in header.getbands() or "transparency" in header.info
-    mode = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
     try:
-        # OpenCV fills what is missing with grey. In a PNG each chunk has a checksum.
-        header.verify() if header.format == "PNG" else header.load()
-        flags = cv2.IMREAD_UNCHANGED if see_through else mode
+        header.verify()  # OpenCV fills what is missing with grey, but each PNG chunk has a checksum
+        flags = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        height, width = (-(-side // shrink) for side in image.shape[:2])  # turned by the EXIF
     except Exception:  # PIL raises SyntaxError, OSError, struct.error; OpenCV its own
-        image = None
-    if image is None:
-        raise MerError(path, "is damaged or cut off before its end; copy the file again")
-    if see_through:
-        if image.ndim < 3 or image.shape[2] < 4 or (image[..., 3] < 255).any():
-            what = "has transparent pixels; save it without transparency on a plain background"
-            raise MerError(path, what)
-        image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR if colour else cv2.COLOR_BGRA2GRAY)
+        what = "is damaged or cut off before its end; copy the file again"
+        raise MerError(path, what) from None
     if shrink > 1:
-        small = tuple(-(-side // shrink) for side in image.shape[1::-1])
-        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(image[..., ::-1]) if colour else image
 
 
@@ -136,19 +129,17 @@ def _open_image(path, file):
     except Exception as error:  # PIL raises struct.error, SyntaxError, ValueError, OSError
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise MerError(path, f"not readable as an image ({reason}); replace the file") from None
-    raw_modes = [tile[3] for tile in image.tile]
-    if image.mode.startswith(("I", "F")) or any("16" in str(mode) for mode in raw_modes):
-        what = "has 16 bits per pixel; save it with 8, all frames of a set scaled alike"
-        raise MerError(path, what)
+    deep = any("16" in str(tile[3]) for tile in image.tile)
+    if deep or image.mode not in ("L", "RGB") or "transparency" in image.info:
+        what = f"has 16 bits per pixel, a palette or transparency ({image.mode})"
+        raise MerError(path, f"{what}; save all frames alike as 8-bit grey or RGB")
     return image
 
 
-def decode_jpeg(path, data, colour=False, size=(0, 0), shrink=1):
-    """Return a JPEG's picture (H, W) grey or (H, W, 3) RGB, ``shrink`` times smaller than its
-    ``size``. libjpeg decodes on after a damaged place; here its warnings are errors.
+def decode_jpeg(path, data, colour=False, **limits):
+    """Return a JPEG's picture (H, W) grey or (H, W, 3) RGB; ``limits`` are simplejpeg's. libjpeg
+    decodes on after a damaged place; here its warnings are errors.
     """
-    width, height = (-(-side // shrink) for side in size)
-    limits = {} if shrink == 1 else {"min_height": height, "min_width": width}
     try:
         image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY", **limits)
     except ValueError as error:
@@ -188,40 +179,17 @@ class Dataset:
     info: dict
     clips: tuple[Clip, ...]
 
+    name = property(lambda self: self.info["name"])
+    views = property(lambda self: self.info["views"])
+    labels = property(lambda self: tuple(self.info["labels"]))
+    exclusive = property(lambda self: self.info["exclusive"])  # exactly one label a clip
+    synthetic = property(lambda self: self.info["synthetic"])
+    subjects = property(lambda self: sorted({clip.subject for clip in self.clips}))
+    # of ready-made flow images: what red, green and blue hold; None where the set has frames
+    channels = property(lambda self: self.info.get("channels"))
+
     def __len__(self):
         return len(self.clips)
-
-    @property
-    def name(self):
-        return self.info["name"]
-
-    @property
-    def views(self):
-        return self.info["views"]
-
-    @property
-    def labels(self):
-        return tuple(self.info["labels"])
-
-    @property
-    def exclusive(self):
-        """Whether each clip has exactly one label."""
-        return bool(self.info["exclusive"])
-
-    @property
-    def synthetic(self):
-        return bool(self.info["synthetic"])
-
-    @property
-    def subjects(self):
-        return sorted({clip.subject for clip in self.clips})
-
-    @property
-    def channels(self):
-        """What red, green and blue hold in a set of ready-made flow images; None where the set has
-        frames.
-        """
-        return self.info.get("channels")
 
     def label_matrix(self):
         """Return the labels as (N, L) uint8; MerError if a clip has none."""
@@ -243,16 +211,14 @@ class Dataset:
 
 
 def hash_frames(clip):
-    """Return a hash of a clip's frames: of each its name, size, first and last 64 KiB. Raises
-    MerError naming a frame that cannot be read.
-    """
-    digest = hashlib.sha256()
+    """Return a hash of a clip's frames: of each its name, size, first and last 64 KiB."""
+    digest, part = hashlib.sha256(), 1 << 16
     for path in clip.frames:
         try:
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                digest.update(f"{path.name}:{size}".encode() + file.read(1 << 16))
-                file.seek(max(1 << 16, size - (1 << 16)))
+                digest.update(f"{path.name}:{size}".encode() + file.read(part))
+                file.seek(max(part, size - part))
                 digest.update(file.read())
         except OSError as error:
             raise MerError(path, f"cannot be read ({error.strerror})") from None
@@ -263,45 +229,38 @@ def list_frames(folder):
     """Return the image files of a folder, sorted by the integers in their names (the challenge's
     order); hidden ones do not count. MerError where there are none, or two have equal integers.
     """
-    folder, frames = Path(folder), {}
+    folder = Path(folder)
     if not folder.is_dir():
         raise MerError(folder, "no such folder of frames")
-    for name in sorted(os.listdir(folder)):
-        if Path(name).suffix.lower() not in FRAME_TYPES or name.startswith("."):
-            continue
-        numbers, _ = number_key(folder / name)
-        if numbers in frames:
-            what = f"{frames[numbers]} and {name} have the same numbers, by which frames are sorted"
-            raise MerError(folder, f"{what}; keep one of them, or rename")
-        frames[numbers] = name
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in FRAME_TYPES)
+    frames = sorted((path for path in paths if not path.name.startswith(".")), key=number_key)
+    for first, second in pairwise(frames):
+        if number_key(first)[0] == number_key(second)[0]:
+            what = f"{first.name} and {second.name} have the same numbers, by which frames are "
+            raise MerError(folder, what + "sorted; keep one of them, or rename")
     if not frames:
         raise MerError(folder, "holds no frames (.png, .jpg or .jpeg)")
-    return tuple(folder / frames[numbers] for numbers in sorted(frames))
+    return tuple(frames)
 
 
 def iterate_frames(clip, shrink=1):
-    """Yield a clip's raw frames one by one as they lie on disk, views still side by side: (H, W)
-    uint8 grey, or ``shrink`` times smaller (see ``read_image``).
-
-    ``clip`` is a Clip or a list of paths. Raises MerError for a frame that cannot be read or
-    differs in size from the first.
+    """Yield the raw frames of a Clip, or of a list of paths, one by one as they lie on disk, views
+    still side by side: (H, W) uint8 grey, or ``shrink`` times smaller. MerError names a frame that
+    cannot be read or differs in size from the first.
     """
     first = None
     for path in clip.frames if isinstance(clip, Clip) else clip:
         image = read_image(path, shrink=shrink)
         size = image.shape[::-1] if shrink == 1 else read_size(path)
-        first = size if first is None else first
+        first = first or size
         if size != first:
-            what = f"{size[0]} x {size[1]} px, but the clip's first frame is"
-            what += f" {first[0]} x {first[1]} px; all frames of a clip must have one size"
-            raise MerError(path, what)
+            sizes = "{} x {} px, but the clip's first frame is {} x {} px".format(*size, *first)
+            raise MerError(path, f"{sizes}; all frames of a clip must have one size")
         yield image
 
 
 def read_frames(clip):
-    """Read all raw frames of a Clip or of a list of paths: (T, H, W) uint8 grey (see
-    ``iterate_frames``).
-    """
+    """Read all raw frames of a Clip or of a list of paths: (T, H, W) uint8 grey."""
     return np.stack(list(iterate_frames(clip)))
 
 
@@ -334,18 +293,21 @@ def check_outside(path):
 
 def survey(root):
     """Return dataset.json's content and for each row of the manifest its Clip, or the MerError that
-    says what is wrong with it. Raises MerError for what concerns the whole: the two files, their
+    says what is wrong with it. MerError is raised for what concerns the whole: the two files, their
     keys and columns.
     """
     root = Path(root)
-    info, path = _read_info(root / "dataset.json"), root / "manifest.csv"
-    rows = _read_manifest(path, ["clip", "subject", *map(str.lower, info["labels"])])
+    info, path = read_json(root / "dataset.json"), root / "manifest.csv"
+    try:
+        Info.model_validate(info)
+    except ValidationError as error:
+        raise MerError(root / "dataset.json", explain(error)) from None
     frames = root / info.get("frames", "clips")
     if not frames.is_dir():
         what = f"no such folder; {root / 'dataset.json'} says that the frames lie there"
         raise MerError(frames, what)
     clips, first_rows = [], {}
-    for number, cells in rows:
+    for number, cells in _read_manifest(path, ["clip", "subject", *info["labels"]]):
         where, name = f"{path}, row {number}", cells["clip"]
         first = first_rows.setdefault(name, number)
         try:
@@ -357,54 +319,35 @@ def survey(root):
     return info, clips
 
 
-def _read_info(path):
-    """Read and check dataset.json."""
-    info = read_json(path)
-    try:
-        Info.model_validate(info)
-    except ValidationError as error:
-        raise MerError(path, explain(error)) from None
-    for key in ("labels", "channels"):
-        names = [name.lower() for name in info.get(key) or ()]
-        if len(set(names)) < len(names):
-            raise MerError(path, f"{key} holds the same name twice: {', '.join(names)}")
-    return info
-
-
 def _read_manifest(path, columns):
-    """Return [(row number as a spreadsheet counts, {column: text})]; MerError for what is no CSV
-    with these ``columns``.
-    """
+    """Return [(row number as a spreadsheet counts, {column: text})] of a CSV."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = list(enumerate(csv.reader(file, strict=True), 1))
+            lines = [[text.strip() for text in line] for line in csv.reader(file, strict=True)]
     except FileNotFoundError:
         raise MerError(path, "no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MerError(path, f"not readable as CSV in UTF-8 ({error})") from None
-    filled = [(number, [text.strip() for text in line]) for number, line in lines if any(line)]
-    if len(filled) < 2:
-        raise MerError(path, "has no rows below a header")
-    (_, header), *body = filled
-    for name in columns:
+    header = lines[0] if lines else []
+    for name in map(str.lower, columns):
         if header.count(name) != 1:
-            what = f"needs one column {name!r}; its header is {','.join(header)!r}"
-            raise MerError(path, what)
-    for number, line in body:
+            raise MerError(path, f"needs one column {name!r}; its header is {','.join(header)!r}")
+    rows = [(number, line) for number, line in enumerate(lines, 1) if any(line)][1:]
+    for number, line in rows:
         if len(line) > len(header):
-            what = f"has more cells than the header has names ({len(header)})"
-            raise MerError(f"{path}, row {number}", what)
-        line += [""] * (len(header) - len(line))
-    return [(number, dict(zip(header, line, strict=True))) for number, line in body]
+            raise MerError(f"{path}, row {number}", "has more cells than the header has names")
+    if not rows:
+        raise MerError(path, "has no rows below its header")
+    return [(number, dict(zip_longest(header, line, fillvalue=""))) for number, line in rows]
 
 
 def _read_row(where, info, root, cells):
     """Return the Clip of one row of the manifest; ``root`` is the folder that its frames lie in."""
     try:
-        row = Cells.model_validate({key: text for key, text in cells.items() if text})
+        row = Row.model_validate({key: text for key, text in cells.items() if text})
     except ValidationError as error:
         raise MerError(where, explain(error)) from None
-    if row.clip in (".", "..") or re.search(r"[/\\:\0]", row.clip):
+    if Path(row.clip).name != row.clip or row.clip == "..":
         raise MerError(where, f"the clip name {row.clip!r} must be a plain folder name")
     labels = _read_labels(where, info, cells)
     if info.get("channels"):
@@ -430,16 +373,17 @@ def _read_row(where, info, root, cells):
 
 def _read_labels(where, info, cells):
     """Return the labels of a row as 0 and 1, or None where all cells are empty."""
-    texts = [cells[label.lower()] for label in info["labels"]]
-    if not any(texts):
+    texts = {label.lower(): cells[label.lower()] for label in info["labels"]}
+    if not any(texts.values()):
         return None
-    for label, text in zip(info["labels"], texts, strict=True):
+    for label, text in texts.items():
         if text not in ("0", "1"):
-            what = f"{label.lower()} is {text!r}, but must be 0 or 1 (all empty: not labelled)"
+            what = f"{label} is {text!r}, but must be 0 or 1 (all empty: not labelled)"
             raise MerError(where, what)
-    if info["exclusive"] and texts.count("1") != 1:
+    labels = tuple(map(int, texts.values()))
+    if info["exclusive"] and sum(labels) != 1:
         raise MerError(where, "exactly one label must be 1 in a set of exclusive labels")
-    return tuple(map(int, texts))
+    return labels
 
 
 def read_boxes(where, text, views):

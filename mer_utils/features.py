@@ -4,8 +4,7 @@ and kept clip by clip.
 
 import functools
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +22,6 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from filelock import FileLock
 
-PART = 4  # clips that a worker takes at once: few, so that all workers end together
 THIRDS = {"magnitude": magnitude, "strain": strain}
 
 
@@ -99,27 +97,6 @@ def masks_of(crops, options=FrontEnd()):
     return face_mask(crops) if options.mask else np.ones((len(crops), *crops.shape[2:]), bool)
 
 
-def follow_phases(crops, onset, apex, offset, options, masks):
-    """Return the flow (V, P, 2, H, W) px of each view and phase of crops (V, T, H, W)."""
-    choices = options.backend, options.compensation, options.phases
-    return np.stack(
-        [
-            phase_flow(view, onset, apex, offset, *choices, mask, options.reach)
-            for view, mask in zip(crops, masks, strict=True)
-        ]
-    )
-
-
-def make_maps(flow, options, masks):
-    """Return the maps (V, P, 3, S, S) float32 of a flow (V, P, 2, H, W): u, v and the third map in
-    px of the crop, 0 outside ``masks`` (V, H, W). The third map (magnitude or strain) is taken
-    before the maps are made smaller.
-    """
-    third = THIRDS[options.third](flow)[:, :, None]
-    maps = np.concatenate([flow, third], 2) * masks[:, None, None]
-    return _shrink(normalise(maps, options.normalisation), options.size)
-
-
 def _shrink(maps, size):
     """Bring maps (V, P, 3, H, W) to (V, P, 3, size, size)."""
     flat = maps.reshape(-1, *maps.shape[-2:])
@@ -133,8 +110,8 @@ def extract_clip(clip, views, options=FrontEnd(), frames=None):
     T) px and boxes (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. Raises MerError
     where ``options`` ask for an annotated apex and there is none.
     """
-    ((crops, boxes),) = crop_places(clip, views, [(options.crop, options.enlarge)], frames)
-    crops = {(options.crop, options.enlarge): (crops, boxes)}
+    place = options.crop, options.enlarge
+    crops = {place: crop_places(clip, views, [place], frames)[0]}
     return next(measure_variants(clip, [options], crops))
 
 
@@ -151,44 +128,55 @@ def measure_variants(clip, variants, crops):
     """Yield what ``extract_clip`` returns for each FrontEnd in ``variants`` from ``crops``, {(crop,
     enlarge): (crops, boxes)}. What several have in common is computed once.
     """
-
-    @functools.cache
-    def follow_onset(place):
-        return onset_flows(crops[place][0], clip.onset)
+    onset, offset = clip.onset, clip.offset
 
     @functools.cache
     def find_masks(place, mask):
         return masks_of(crops[place][0], FrontEnd(mask=mask))
 
     @functools.cache
-    def trace_motion(place, mask, compensation, detrend):
-        choices = clip.onset, clip.offset, compensation, detrend, find_masks(place, mask)
-        return curve_of_flows(follow_onset(place), *choices)
+    def follow_onset(place):
+        return onset_flows(crops[place][0], onset)
 
     @functools.cache
-    def follow(place, apex, **choices):
-        options = FrontEnd(**choices)
-        keys, masks = (clip.onset, apex, clip.offset), find_masks(place, options.mask)
-        return follow_phases(crops[place][0], *keys, options, masks)
+    def trace_motion(place, mask, *choices):
+        masks = find_masks(place, mask)
+        return curve_of_flows(follow_onset(place), onset, offset, *choices, masks)
+
+    @functools.cache
+    def follow_phases(place, mask, reach, apex, *choices):
+        pairs = zip(crops[place][0], find_masks(place, mask), strict=True)
+        return np.stack(
+            [phase_flow(view, onset, apex, offset, *choices, m, reach) for view, m in pairs]
+        )
 
     for options in variants:
-        place = options.crop, options.enlarge
-        curve = trace_motion(place, options.mask, options.compensation, options.detrend)
+        place, mask = (options.crop, options.enlarge), options.mask
+        curve = trace_motion(place, mask, options.compensation, options.detrend)
         apex = clip.apex
         if options.apex == "auto":
             rule = options.rule, options.smoothing, options.near
-            apex = find_apex(curve, clip.onset, clip.offset, *rule)
+            apex = find_apex(curve, onset, offset, *rule)
         elif apex is None:
             raise MerError(f"clip {clip.name}", "the manifest gives no apex; use apex='auto'")
-        names = "mask", "backend", "compensation", "phases", "reach"
-        flow = follow(place, apex, **{name: getattr(options, name) for name in names})
-        maps = make_maps(flow, options, find_masks(place, options.mask))
+        choices = options.backend, options.compensation, options.phases
+        flow = follow_phases(place, mask, options.reach, apex, *choices)
+        maps = make_maps(flow, options, find_masks(place, mask))
         yield maps, apex, curve, np.array(crops[place][1])
 
 
+def make_maps(flow, options, masks):
+    """Return the maps (V, P, 3, S, S) float32 of a flow (V, P, 2, H, W): u, v and the third map in
+    px of the crop, 0 outside ``masks`` (V, H, W). The third map (magnitude or strain) is taken
+    before the maps are made smaller.
+    """
+    third = THIRDS[options.third](flow)[:, :, None]
+    maps = np.concatenate([flow, third], 2) * masks[:, None, None]
+    return _shrink(normalise(maps, options.normalisation), options.size)
+
+
 def read_flow_images(clip, channels, options=FrontEnd()):
-    """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG per
-    phase.
+    """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG a phase.
 
     ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and
     v come as (value - 127.5) / 127.5, the third as value / 255: how many px that is, only the maker
@@ -198,47 +186,24 @@ def read_flow_images(clip, channels, options=FrontEnd()):
     order += [k for k in range(3) if k not in order]
     maps = []
     for path in clip.frames[: options.phases]:
-        planes = read_image(path, colour=True).astype(np.float32).transpose(2, 0, 1)[order]
-        maps.append(np.stack([planes[0] / 127.5 - 1, planes[1] / 127.5 - 1, planes[2] / 255]))
+        u, v, third = read_image(path, colour=True).astype(np.float32).transpose(2, 0, 1)[order]
+        maps.append(np.stack([u / 127.5 - 1, v / 127.5 - 1, third / 255]))
         if maps[-1].shape != maps[0].shape:
             raise MerError(path, "another size than the clip's first flow image; all must be alike")
     maps = normalise(np.stack(maps)[None], options.normalisation)
     return _shrink(maps, options.size)
 
 
-def _extract_part(clips, views, channels, variants):
-    """Return for some clips a list of arrays {x, apex, boxes}, one per variant: the work of one
-    job.
-    """
-
-    def keep(maps, apex, boxes):
-        return {"x": maps, "apex": np.array(apex), "boxes": np.array(boxes)}
-
+def _extract_arrays(clip, views, channels, variants):
+    """Return for each of ``variants`` the arrays {x, apex, boxes} of a clip: one job."""
     if channels:
-        empty = -1, np.zeros((views, 4), int)
-        return [[keep(read_flow_images(c, channels, o), *empty) for o in variants] for c in clips]
-    places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))
-    made = []
-    with ThreadPoolExecutor(1) as ahead:  # the next clip is decoded while this one's flow is found
-        films = [ahead.submit(crop_places, clips[0], views, places)]
-        for number, clip in enumerate(clips, 1):
-            crops = dict(zip(places, films.pop().result(), strict=True))
-            coming = clips[number : number + 1]
-            films += [ahead.submit(crop_places, other, views, places) for other in coming]
-            measured = measure_variants(clip, variants, crops)
-            made.append([keep(maps, apex, boxes) for maps, apex, _, boxes in measured])
-    return made
-
-
-def _check_flow_images(dataset, variants):
-    """Raise MerError for options that a set of ready-made flow images cannot follow."""
-    for field in fields(FrontEnd):
-        for options in variants if field.name not in ("phases", "normalisation", "size") else ():
-            if getattr(options, field.name) != field.default:
-                raise MerError(
-                    f"{dataset.name} holds flow images and no frames: {field.name} cannot be "
-                    "chosen any more"
-                )
+        empty = -1, None, np.zeros((views, 4), int)
+        results = [(read_flow_images(clip, channels, options), *empty) for options in variants]
+    else:
+        places = list(dict.fromkeys((options.crop, options.enlarge) for options in variants))
+        crops = dict(zip(places, crop_places(clip, views, places), strict=True))
+        results = measure_variants(clip, variants, crops)
+    return [{"x": x, "apex": np.array(apex), "boxes": boxes} for x, apex, _, boxes in results]
 
 
 def extract_arrays(dataset, variants, cache=None, jobs=1):
@@ -248,53 +213,52 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
     Each clip's arrays are a file in the folder ``cache``, so that a run that was stopped goes on
     where it was. What is missing is computed once for all variants, in ``jobs`` processes.
     """
-    clips, variants = dataset.clips, list(variants)
-    if dataset.channels:
-        _check_flow_images(dataset, variants)
+    clips, about, variants = dataset.clips, (dataset.views, dataset.channels), list(variants)
+    for options in variants if dataset.channels else ():
+        chosen = {name: getattr(options, name) for name in ("phases", "normalisation", "size")}
+        if options != FrontEnd(**chosen):
+            what = f"holds flow images and no frames: only {', '.join(chosen)} can be chosen"
+            raise MerError(dataset.name, what)
     if cache is None:
-        return _stack(zip(*_compute(dataset, clips, variants, jobs), strict=True))
+        work = [(clip, *about, variants) for clip in clips]
+        return _stack(stream_jobs(_extract_arrays, work, jobs))
+
+    probe = probe_front_end
+    files = [f"{_hash_clip(clip, *about)}.safetensors" for clip in clips]
     try:
-        names = [
-            name_result("features", probe_front_end, options, dataset.channels, cache=cache)
-            for options in variants
-        ]
-        folders = [cache / "features" / name for name in names]
-        hashes = [_hash_clip(clip, dataset) for clip in clips]
-        paths = [[folder / f"{key}.safetensors" for key in hashes] for folder in folders]
         cache.mkdir(parents=True, exist_ok=True)
-        # of two processes at once, the second reads what the first has made
-        with FileLock(cache / ".features.lock"):
-            kept = [[recall(path) for path in row] for row in paths]
-            rows = [k for k, row in enumerate(kept) if None in row]
-            todo = [n for n in range(len(clips)) if any(kept[k][n] is None for k in rows)]
-            missing = [clips[n] for n in todo], [variants[k] for k in rows]
-            for n, made in zip(todo, _compute(dataset, *missing, jobs), strict=True):
-                for k, arrays in zip(rows, made, strict=True):
-                    write_arrays(paths[k][n], arrays)
-                    kept[k][n] = arrays
+        names = [name_result("features", probe, o, dataset.channels, cache=cache) for o in variants]
+        lock = FileLock(cache / ".features.lock").acquire()
     except OSError as error:
-        what = f"cannot be written ({error.strerror or error}); what is done is kept"
-        raise MerError(cache, what) from None
-    return _stack(kept)
+        raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
+    folders = [cache / "features" / name for name in names]
+    with lock:  # of two processes at once, the second reads what the first has made
+        rows = [[recall(folder / file) for folder in folders] for file in files]
+        todo = {}
+        for n, row in enumerate(rows):
+            if missing := [k for k, arrays in enumerate(row) if arrays is None]:
+                todo[n] = missing
+        work = [(clips[n], *about, [variants[k] for k in missing]) for n, missing in todo.items()]
+        results = stream_jobs(_extract_arrays, work, jobs)
+        for n, missing in todo.items():
+            for k, arrays in zip(missing, next(results), strict=True):
+                write_arrays(folders[k] / files[n], arrays)
+                rows[n][k] = arrays
+    return _stack(rows)
 
 
-def _hash_clip(clip, dataset):
+def _hash_clip(clip, views, channels):
     """Return the name of all that the front end reads of a clip."""
     numbers = clip.onset, clip.apex, clip.offset, clip.boxes
-    return key_of(hash_frames(clip), numbers, dataset.views, dataset.channels)
+    return key_of(hash_frames(clip), numbers, views, channels)
 
 
-def _compute(dataset, clips, variants, jobs):
-    """Yield for each of ``clips`` a list of its arrays {x, apex, boxes}, one for each variant."""
-    parts = [clips[start : start + PART] for start in range(0, len(clips), PART)]
-    work = [(part, dataset.views, dataset.channels, variants) for part in parts]
-    for made in stream_jobs(_extract_part, work, jobs):
-        yield from made
-
-
-def _stack(variants):
-    """Return the arrays of all clips, {name: (N, ...)} a variant."""
-    return [{name: np.stack([clip[name] for clip in row]) for name in row[0]} for row in variants]
+def _stack(rows):
+    """Return the arrays of all clips, {name: (N, ...)} a variant, from a row of variants a clip."""
+    return [
+        {name: np.stack([clip[name] for clip in column]) for name in column[0]}
+        for column in zip(*rows, strict=True)
+    ]
 
 
 def extract_variants(dataset, variants, cache=None, jobs=1):

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -13,13 +14,9 @@ from pathlib import Path
 from mer_utils import MerError
 
 import numpy as np
+import psutil
 from safetensors import safe_open
 from safetensors.numpy import save
-
-try:
-    from fcntl import LOCK_EX, LOCK_NB, flock
-except ImportError:  # Windows
-    flock = None
 
 
 def write_bytes(path, data):
@@ -37,12 +34,11 @@ def write_bytes(path, data):
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
     except OSError as error:
-        raise MerError(
-            path, f"cannot be written ({error.strerror}); choose a folder you may write to"
-        ) from None
+        what = f"cannot be written ({error.strerror}); choose a folder you may write to"
+        raise MerError(path, what) from None
     finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def write_text(path, text):
@@ -72,25 +68,21 @@ def new_folder(root, replace=False):
 
     With ``replace`` a folder that exists stays until then; without, MerError is raised where one
     exists and is not empty, and in either case where ``root`` cannot be written. Hidden folders
-    left behind by processes that were killed are removed.
+    that killed processes of this machine left behind are removed.
     """
     root = Path(root)
     full = root.is_dir() and any(root.iterdir())
     if root.is_symlink() or (root.exists() and not root.is_dir()) or (full and not replace):
         raise MerError(root, "exists already; remove it or choose a new folder")
-    part = lock = None
+    stem = f".{root.name}.making-{platform.node()}-"
+    part, old = (root.with_name(f"{stem}{kind}-{os.getpid()}") for kind in ("new", "old"))
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        for abandoned in root.parent.glob(f".{glob.escape(root.name)}.making-*"):
-            if (owner := _lock_folder(abandoned)) is not None:
-                shutil.rmtree(abandoned, ignore_errors=True)
-                os.close(owner)
-        part = Path(tempfile.mkdtemp(dir=root.parent, prefix=".new-"))
-        lock = _lock_folder(part)  # before it has the name by which others would remove it
-        part = part.rename(root.parent / f".{root.name}.making-{part.name.removeprefix('.new-')}")
+        for left in root.parent.glob(f"{glob.escape(stem)}*"):
+            if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
+                shutil.rmtree(left, ignore_errors=True)
+        part.mkdir()
         yield part
-        part.chmod(0o755)
-        old = part.with_name(f"{part.name}-old")
         if root.exists():
             root.rename(old)
         part.rename(root)
@@ -99,25 +91,7 @@ def new_folder(root, replace=False):
         what = f"cannot be written ({error.strerror or error}); nothing was kept"
         raise MerError(root, what) from None
     finally:
-        if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
-
-
-def _lock_folder(path):
-    """Return the handle of a folder's lock, which ends with its process; None where another process
-    holds it or the system has no such locks.
-    """
-    handle = None
-    try:
-        handle = os.open(path, os.O_RDONLY)
-        flock(handle, LOCK_EX | LOCK_NB)
-    except (TypeError, OSError):
-        if handle is not None:
-            os.close(handle)
-        return None
-    return handle
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def sha256(data):
@@ -153,34 +127,30 @@ def write_arrays(path, arrays, about=None):
 
 def read_arrays(path):
     """Return (arrays, about) of a file of ``write_arrays``. Raises MerError naming the file if it
-    is missing, cannot be read, or does not match its checksum.
+    cannot be read or does not match its checksum.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             text, checksum = json.loads((file.metadata() or {})["mer"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}
         if digest_arrays(arrays, text) != checksum:
-            raise MerError(path, "damaged: its checksum does not fit its content")
+            raise ValueError("its checksum does not fit its content")
         return arrays, json.loads(text)
-    except MerError:
-        raise
     except FileNotFoundError:
         raise MerError(path, "no such file") from None
-    except KeyError:
-        raise MerError(path, "has no checksum, so another program or version wrote it") from None
     except Exception as error:  # safetensors, json and numpy each raise their own
-        raise MerError(path, f"damaged ({' '.join(str(error).split())})") from None
+        what = f"damaged, or written by another program ({' '.join(str(error).split())})"
+        raise MerError(path, what) from None
 
 
 def recall(path):
     """Return the arrays of a kept file; None where there is none, or where it is damaged, which one
     line says: it can be made again.
     """
-    if not Path(path).exists():
-        return None
-    try:
-        return read_arrays(path)[0]
-    except MerError as error:
-        say(f"{error}; it is made again")
-        Path(path).unlink(missing_ok=True)
-        return None
+    if Path(path).exists():
+        try:
+            return read_arrays(path)[0]
+        except MerError as error:
+            say(f"{error}; it is made again")
+            Path(path).unlink(missing_ok=True)
+    return None

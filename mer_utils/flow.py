@@ -3,6 +3,7 @@ v, magnitude.
 """
 
 import functools
+from itertools import pairwise
 
 from mer_utils import MerError
 
@@ -17,8 +18,7 @@ EGG = (0.62, 1.24)
 
 def _dis(first, second):
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    # the preset stops at half the size, and its patches of 8 px follow noise: both are worse on our
-    # faces (benchmarks/front_end.py)
+    # the preset's half size and patches of 8 px are worse on our faces (benchmarks/front_end.py)
     dis.setFinestScale(0)
     dis.setPatchSize(12)
     dis.setPatchStride(4)
@@ -145,8 +145,6 @@ def phase_flow(
     apex-offset, without head motion (as seen inside ``mask``); see ``average_frames`` for
     ``reach``.
     """
-    keys = {k: average_frames(frames, k, reach) for k in {onset, apex, offset}}
-    pairs = ((onset, apex), (apex, offset))[:phases]
-    return np.stack(
-        [compensate(compute_flow(keys[i], keys[j], backend), compensation, mask) for i, j in pairs]
-    )
+    keys = [average_frames(frames, frame, reach) for frame in (onset, apex, offset)]
+    flows = [compute_flow(*pair, backend) for pair in list(pairwise(keys))[:phases]]
+    return np.stack([compensate(flow, compensation, mask) for flow in flows])

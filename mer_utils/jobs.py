@@ -4,7 +4,6 @@ bits.
 
 import logging
 import os
-import re
 from contextlib import contextmanager, nullcontext, suppress
 
 from mer_utils import MerError
@@ -32,8 +31,7 @@ def stream_jobs(function, arguments, jobs=1):
     arguments, address = list(arguments), os.environ.get(DASK, "")
     process = describe_process() | {"code": dict(SOURCES)}
     calls = (delayed(_call)(function, tuple(v), process, os.getcwd()) for v in arguments)
-    cluster = open_cluster(address) if address and arguments else nullcontext()
-    with cluster:
+    with open_cluster(address) if address and arguments else nullcontext():
         yield from Parallel(n_jobs=-1 if address else jobs or -1, return_as="generator")(calls)
 
 
@@ -44,24 +42,17 @@ def _call(function, values, process, folder):
     The values come as a tuple, which has no weak references, so that joblib's Dask backend does not
     keep its arrays on one worker.
     """
-    here = describe_process()
     for package, code in process["code"].items():
         if SOURCES.get(package, code) != code:
-            raise MerError(
-                f"{package} was edited after this process had loaded it; restart the kernel, the "
-                "command or the Dask worker"
-            )
-    for name, version in process["packages"].items():
-        if here["packages"][name] != version:
-            raise MerError(
-                f"a worker has {name} {here['packages'][name]}, this process has {version}; "
-                "install requirements.lock on both"
-            )
-    if here["kernels"] != process["kernels"]:
-        raise MerError(
-            f"a worker computes with other kernels ({here['kernels']}) than this process "
-            f"({process['kernels']}), so their bits would not mix; start it by `mer worker`"
-        )
+            what = "was edited after this process had loaded it; restart the kernel, the command"
+            raise MerError(f"{package} {what} or the Dask worker")
+    here, there = (
+        about["packages"] | {"kernels": about["kernels"]} for about in (describe_process(), process)
+    )
+    for name, value in there.items():
+        if here[name] != value:
+            what = f"a worker has {name} {here[name]}, this process has {value}"
+            raise MerError(f"{what}; install requirements.lock on both, start it by `mer worker`")
     with suppress(OSError):  # another machine need not have the folder
         os.chdir(folder)
     return function(*values)
@@ -83,20 +74,15 @@ def open_cluster(address):
     """
     from distributed import Client
 
-    if not re.fullmatch(r"[a-z]+://[^\s/]+:\d{1,5}", address):
-        raise MerError(f"--dask {address}", "must look like tcp://host:8786")
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
-        what = f"no Dask scheduler answers there ({type(error).__name__})"
+        what = f"no Dask scheduler answers there ({error}); it must look like tcp://host:8786"
         raise MerError(address, what) from None
     try:
-        threads = client.nthreads()
-        if not threads or max(threads.values()) > 1:
-            what = "some with several threads" if threads else "no workers"
-            raise MerError(
-                address, f"the Dask scheduler has {what}; start workers by `mer worker {address}`"
-            )
+        if set(client.nthreads().values()) != {1}:
+            what = "the Dask scheduler needs workers of one thread each"
+            raise MerError(address, f"{what}; start workers by `mer worker {address}`")
         with parallel_config("dask", client=client):
             yield client
     finally:

@@ -48,38 +48,30 @@ def pin():
     os.environ.update(THREADS)
     early = [name for name in LIBRARIES if name in sys.modules]
     if early:
-        _limit_threads()
+        import threadpoolctl
+
+        threadpoolctl.threadpool_limits(1)
+    if "cv2" in early:
+        sys.modules["cv2"].setNumThreads(1)
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return f"{platform.machine().lower()} native, {name_processor()}"
     flags = set(_read_cpuinfo().get("flags", "").split())
     able = not flags or {"avx2", "fma"} <= flags  # no Linux, no flags: new processors have AVX2
     pins = PINS | (NOT_IN_OPENCV if not flags or flags >= AVX512 else {})
     native = os.environ.get(CHOICE) == "native"
-    inherited = able and all(os.environ.get(name) == value for name, value in pins.items())
+    inherited = all(os.environ.get(name) == value for name, value in pins.items())
     if able and not native and (inherited or not early):
         os.environ.update(pins)
         return PINNED
     if early and not native:
-        warnings.warn(
-            f"{' and '.join(early)} loaded before mer_utils and follow{'s' * (len(early) == 1)} "
-            "this processor, so results are kept apart from those of other machines; import "
-            "mer_utils first",
-            stacklevel=3,
-        )
+        names = " and ".join(early)
+        what = "so results are kept apart from those of other machines; import mer_utils first"
+        warnings.warn(f"{names} loaded before mer_utils, {what}", stacklevel=3)
     os.environ[CHOICE] = "native"  # workers that start from here do the same
     for name, value in (PINS | NOT_IN_OPENCV).items():
         if os.environ.get(name) == value:
             del os.environ[name]
     return f"x86-64 native, {name_processor()}"
-
-
-def _limit_threads():
-    """Fix the libraries that are loaded already to one thread."""
-    import threadpoolctl
-
-    threadpoolctl.threadpool_limits(1)
-    if "cv2" in sys.modules:
-        sys.modules["cv2"].setNumThreads(1)
 
 
 def name_processor():

@@ -56,8 +56,7 @@ def split_views(raw, views=2):
     """
     width = raw.shape[-1] // views
     if width == 0:
-        what = f"frames are {raw.shape[-1]} px wide and cannot hold {views} views side by side"
-        raise MerError(what)
+        raise MerError(f"{raw.shape[-1]} px wide frames cannot hold {views} views side by side")
     side_by_side = raw[..., : views * width].reshape(*raw.shape[:-1], views, width)
     return np.moveaxis(side_by_side, -2, 0)
 
@@ -85,10 +84,9 @@ def silhouette(frame, tolerance=24):
 
 def find_box(frame, enlarge=1.0):
     """Find the face's square box (x0, y0, x1, y1) px on one frame (H, W) of one view: as wide as
-    the head's silhouette times ``enlarge``, below the hair, inside the frame.
-
-    A face cut out, without a neck, is held whole. Without a plain background or a plausible head
-    the challenge's fallback box is returned.
+    the head's silhouette times ``enlarge``, below the hair, inside the frame; a face cut out,
+    without a neck, is held whole. Without a plain background or a plausible head it is the
+    challenge's fallback box.
     """
     return locate([frame], enlarge=enlarge)[0][0]
 
@@ -131,8 +129,8 @@ def crop(frames, box, size):
 def _check_box(box, height, width):
     x0, y0, x1, y1 = box
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        what = f"the crop box {tuple(box)} does not lie inside the {width} x {height} px view"
-        raise MerError(what)
+        view = f"{width} x {height} px view"
+        raise MerError(f"the crop box {tuple(box)} does not lie inside the {view}")
 
 
 def crop_flow(flow, box, size):
@@ -172,7 +170,7 @@ def load_crops(clip, views=2, size=128, enlarge=1.0, frames=None):
 
 def crop_places(clip, views, places, frames=None):
     """Return what ``load_crops`` returns for each (size, enlarge) in ``places``. Each frame is
-    cropped as soon as it is decoded: a film of 2400 x 1600 px never lies in memory as a whole.
+    cropped as soon as it is decoded, so that a large film never lies in memory as a whole.
 
     JPEGs much larger than a crop needs are made smaller while they are decoded. How much depends on
     the one place and the clip alone, so that what else is asked for changes no bit.
@@ -186,17 +184,16 @@ def crop_places(clip, views, places, frames=None):
     try:
         first = next(frames := iter(frames))
         boxes = [locate(first, clip, enlarge)[0] for _, enlarge in places]
-        sizes = [size for size, _ in places]
-        wanted = list(zip(sizes, boxes, strict=True))
+        wanted = [(size, box) for (size, _), box in zip(places, boxes, strict=True)]
         steps = [_choose_step(clip, first, *pair) if on_disk else 1 for pair in wanted]
         for step in sorted(set(steps)):
             film = chain([first], frames)
             if step > 1:
                 film = (split_views(raw, views) for raw in iterate_frames(clip, step))
+            chosen = [k for k in range(len(places)) if steps[k] == step]
             for frame in film:
-                for k, (size, box) in enumerate(wanted):
-                    if steps[k] == step:
-                        crops[k].append(_crop_views(frame, box, size, step))
+                for k in chosen:
+                    crops[k].append(_crop_views(frame, *wanted[k], step))
     except MerError as error:
         raise error.seen_from(f"clip {clip.name}") from None
     return [(np.stack(views, 1), box) for views, box in zip(crops, boxes, strict=True)]
@@ -215,9 +212,9 @@ def _choose_step(clip, first, size, boxes):
     return next(fits, 1)
 
 
-def _crop_views(frame, boxes, size, step):
-    """Crop the views (V, H, W) of one frame, which is ``step`` times smaller than its boxes say:
-    rounded, a crop moves by half a pixel at most, always by the same.
+def _crop_views(frame, size, boxes, step):
+    """Crop the views (V, H, W) of a frame that is ``step`` times smaller than its boxes say; to
+    round them moves all crops by the same half pixel at most.
     """
     boxes = [tuple(round(side / step) for side in box) for box in boxes]
     return [crop(view, box, size) for view, box in zip(frame, boxes, strict=True)]

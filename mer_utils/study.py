@@ -3,7 +3,7 @@ for numbers.
 """
 
 import io
-import math
+import json
 from functools import cached_property
 from pathlib import Path
 
@@ -29,9 +29,8 @@ def find_root(start=None):
     for folder in (start, *start.parents):
         if (folder / "notebooks" / "profiles.yml").is_file():
             return folder
-    raise MerError(
-        start, "no notebooks/profiles.yml here or above; go to the repository's folder first"
-    )
+    what = "no notebooks/profiles.yml here or above; go to the repository's folder first"
+    raise MerError(start, what)
 
 
 class Entry(BaseModel, extra="forbid"):
@@ -45,13 +44,11 @@ class Entry(BaseModel, extra="forbid"):
 
 
 class Profile(BaseModel, extra="forbid"):
-    """What profiles.yml says of a profile: ``parameters`` {"03" or "all": {name: value}},
-    and ``out``, where its figures are committed.
-    """
+    """What profiles.yml says of a profile; figures of profiles with ``out`` are committed there."""
 
     out: str | None = None
     needs_data: bool = False
-    parameters: dict[str, dict] = {}
+    parameters: dict[str, dict] = {}  # of a notebook ("03") or of "all"
 
 
 class Suite(BaseModel, extra="forbid"):
@@ -81,17 +78,18 @@ def pick_profile(suite, name):
 
 
 def find_place(root, profile, data=""):
-    """Return the folder of what a profile makes: artifacts/<profile>. A dataset that `mer run
-    --data` hands on (an absolute path) has one of its own: no picture of one set lies beside
-    another's.
+    """Return the folder of what a profile makes: artifacts/<profile>, or one of its own for each
+    dataset that `mer run --data` hands on (an absolute path).
     """
-    place, folder = Path(root).resolve() / "artifacts", Path(data)
+    root, folder = Path(root).resolve(), Path(data)
     if not data or not folder.is_absolute():
-        return place / profile
+        return root / "artifacts" / profile
     folder = folder.resolve()
-    inside = folder.is_relative_to(place.parent)  # a checkout may be moved
-    key = key_of((folder.relative_to(place.parent) if inside else folder).as_posix())
-    return place / f"{profile}-{folder.name[:60]}-{key[:6]}"
+    if folder.is_relative_to(root):  # a checkout may be moved
+        key = key_of(folder.relative_to(root).as_posix())
+    else:
+        key = key_of(folder.as_posix())
+    return root / "artifacts" / f"{profile}-{folder.name[:60]}-{key[:6]}"
 
 
 def open_study(notebook, params):
@@ -99,8 +97,8 @@ def open_study(notebook, params):
     print its banner.
 
     Known names, each with a default: profile, data, subjects, clips, seed, jobs. Earlier figures
-    and results of this notebook and profile are forgotten, so that what stands there afterwards
-    comes from this run. Raises MerError for an unknown notebook or profile.
+    and results of this notebook and profile are removed. Raises MerError for an unknown notebook or
+    profile.
     """
     from mer_utils.plots import set_style, show_figures_so  # `mer` needs no Matplotlib
 
@@ -125,9 +123,8 @@ class Study:
         pick_profile(suite, self.profile)
         if notebook not in suite["notebooks"]:
             known = ", ".join(suite["notebooks"])
-            raise MerError(
-                f"notebooks/profiles.yml lists no notebook {notebook!r}; it knows {known}"
-            )
+            what = f"lists no notebook {notebook!r}; it knows {known}"
+            raise MerError(f"notebooks/profiles.yml {what}")
         self.notebook = notebook
         self.figure_names = suite["notebooks"][notebook]["figures"]
         self.cache = self.root / "artifacts" / "cache"
@@ -136,31 +133,24 @@ class Study:
 
     @cached_property
     def dataset(self):
-        """The dataset of this study: the folder ``data``, or synthetic faces that are made once and
-        kept in data/.
-        """
-        # `mer` reads this file too, and starts faster so
-        from mer_utils.dataset import open_dataset
+        """The dataset in the folder ``data``, or synthetic faces, made once and kept in data/."""
+        from mer_utils.dataset import open_dataset  # `mer` starts faster without OpenCV
 
         if self.params["data"]:
             return open_dataset(self.root / self.params["data"])
         recipe = (self.params[key] for key in ("subjects", "clips", "seed", "jobs"))
         from faces4d.generate import ensure_synthetic  # nothing else here knows of these faces
 
-        folder = ensure_synthetic(self.root / "data", *recipe, cache=self.cache)
-        return open_dataset(folder)
+        return open_dataset(ensure_synthetic(self.root / "data", *recipe, cache=self.cache))
 
     def banner(self):
         """Return one line: what is about to be measured on which data (opened here, and noted in
         the results).
         """
-        data = self.dataset
-        # frames made by this code are known by their recipe; hashing hundreds of megabytes would
-        # tell nothing more
-        fingerprint = (
-            key_of(data.info) if data.synthetic and not self.params["data"] else data.fingerprint
-        )
-        about = {"name": data.name, "synthetic": data.synthetic, "given": bool(self.params["data"])}
+        data, given = self.dataset, bool(self.params["data"])
+        # the recipe of frames made by this code says as much as hashing hundreds of megabytes
+        fingerprint = key_of(data.info) if data.synthetic and not given else data.fingerprint
+        about = {"name": data.name, "synthetic": data.synthetic, "given": given}
         about |= {"clips": len(data), "subjects": len(data.subjects), "fingerprint": fingerprint}
         self.result(data=about)
         counts = f"{data.name}: {len(data)} clips, {len(data.subjects)} subjects"
@@ -168,26 +158,20 @@ class Study:
         return " · ".join(parts + [SYNTHETIC_LINE] * data.synthetic)
 
     def path(self, name):
-        """Return the path of another file of this notebook, for files.write_json and its
-        sisters.
-        """
+        """Return the path of another file of this notebook."""
         return self.dir / name
 
     def figure(self, fig, name, caption, alt):
         """Save ``fig`` (a matplotlib Figure) as ``name``.png, .pdf and .svg with caption and text
-        alternative, and show it with both.
-
-        The bytes depend on the figure alone. Raises MerError for a name that profiles.yml does not
-        list here.
+        alternative, and show it with both. MerError for a name that profiles.yml does not list.
         """
         from mer_utils.plots import show
 
         if name not in self.figure_names:
-            raise MerError(
-                f"notebook {self.notebook} declares no figure {name!r} in notebooks/profiles.yml"
-            )
+            what = f"declares no figure {name!r} in notebooks/profiles.yml"
+            raise MerError(f"notebook {self.notebook} {what}")
         if not caption.strip() or not alt.strip():
-            raise MerError(f"{name}: a figure needs a caption and a text alternative")
+            raise MerError(name, "a figure needs a caption and a text alternative")
         for kind in FORMATS:
             write_bytes(self.dir / "figures" / f"{name}.{kind}", draw_bytes(fig, kind, DPI))
         self._figures[name] = {"caption": caption, "alt": alt}
@@ -196,31 +180,25 @@ class Study:
         show(fig, caption, alt)
 
     def result(self, **values):
-        """Merge numbers into this notebook's results.json, floats to 6 decimals; nested dicts are
-        merged too.
-        """
+        """Merge numbers, and dicts of them, into this notebook's results.json: 6 decimals."""
         merge(self._results, to_plain(values, 6))  # tables round to 3: not twice at a 5
         write_json(self.dir / "results.json", self._results)
 
     def headline(self, text):
-        """Keep the one number or sentence that the table at the end of ``mer run`` shows for this
-        notebook.
-        """
+        """Keep the number or sentence that the table at the end of ``mer run`` shows."""
         write_text(self.dir / "headline.txt", text + "\n")
 
 
 def clear_outputs(folder):
-    """Forget a notebook's earlier figures and numbers; weights stay until there are better ones."""
+    """Remove a notebook's earlier figures and numbers; weights stay until there are better ones."""
     for path in list_pictures_and_numbers(folder):
         path.unlink()
 
 
 def list_pictures_and_numbers(folder):
     """Return the files that the helpers of Study made in a notebook's folder."""
-    return [
-        *sorted(path for kind in FORMATS for path in folder.glob(f"figures/*.{kind}")),
-        *(folder / name for name in OUTPUTS if (folder / name).is_file()),
-    ]
+    pictures = [path for kind in FORMATS for path in sorted(folder.glob(f"figures/*.{kind}"))]
+    return pictures + [folder / name for name in OUTPUTS if (folder / name).is_file()]
 
 
 def draw_bytes(fig, kind="png", dpi=DPI):
@@ -249,19 +227,11 @@ def merge(into, values):
 
 
 def to_plain(value, digits=4):
-    """Return JSON values: arrays and their scalars as Python's, floats to so many decimals; NaN is
-    refused.
-    """
-    if isinstance(value, dict):
-        return {str(key): to_plain(item, digits) for key, item in value.items()}
-    if hasattr(value, "tolist"):  # NumPy and torch, scalars and arrays alike
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [to_plain(item, digits) for item in value]
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise MerError(
-                f"a result is {value}, which JSON cannot hold; leave it out or say why with a word"
-            )
-        return round(value, digits) + 0.0  # no minus zero
-    return value
+    """Return JSON values: NumPy's and torch's as Python's, floats to so many decimals, no NaN."""
+    try:
+        text = json.dumps(value, default=lambda array: array.tolist(), allow_nan=False)
+    except ValueError:
+        what = "a result is nan or infinite, which JSON cannot hold"
+        raise MerError(f"{what}; leave it out or say why with a word") from None
+    # + 0.0: no minus zero
+    return json.loads(text, parse_float=lambda number: round(float(number), digits) + 0.0)

@@ -1,29 +1,18 @@
 """Disks that are full or may not be written to: one sentence, and nothing half written stays."""
 
 import shutil
-from contextlib import contextmanager
 
 from mer_tools.importing.challenge import import_challenge
 from mer_utils.dataset import encode_png
 
 import numpy as np
 import pytest
+from toys import full_disk
 from yunet import write_model
 
-resource = pytest.importorskip("resource", reason="file sizes cannot be limited on Windows")
+pytest.importorskip("resource", reason="file sizes cannot be limited on Windows")
 # the commands that write, with the bytes that a file may have on a disk that is full
 ROOM = {"import": 4_000, "import beside": 100, "synth": 1_000, "predict": 9_000, "submit": 20}
-
-
-@contextmanager
-def full_disk(size):
-    """No file may grow beyond ``size`` bytes: writing fails in the middle, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture

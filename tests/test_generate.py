@@ -1,5 +1,6 @@
 """Sets on disk: whole or not there, equal whoever makes them, with truth that films them again."""
 
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -128,6 +129,8 @@ def test_a_set_is_made_again_if_its_generator_behaved_otherwise(tmp_path, monkey
             ensure_synthetic(tmp_path, 1, 1, 0)
         assert contents(root) == before
     monkeypatch.setattr(generate, "name_result", lambda *_, **__: "newer")
+    left = f".{root.name}.making-{platform.node()}-new-999999999"  # by a killed process
+    (tmp_path / left).mkdir()
     assert ensure_synthetic(tmp_path, 1, 1, 0) == root
     assert (root / ".made-by").read_text() == "newer"
     assert open_dataset(root).fingerprint == fingerprint  # equal frames are an equal set

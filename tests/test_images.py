@@ -6,7 +6,7 @@ import io
 
 from mer_tools.importing.films import read_video, video_fps
 from mer_utils import MerError
-from mer_utils.dataset import encode_png, number_key, read_image, read_size
+from mer_utils.dataset import encode_png, read_image, read_size
 
 import cv2
 import numpy as np
@@ -20,14 +20,6 @@ def save(array, kind="PNG", **options):
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-def refuse(path, data, words):
-    path.write_bytes(data)
-    for read in (read_image, lambda name: read_image(name, colour=True)):
-        with pytest.raises(MerError, match=words) as caught:
-            read(path)
-        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_grey_and_colour_come_back(tmp_path):
@@ -46,34 +38,42 @@ def test_grey_and_colour_come_back(tmp_path):
     assert np.abs(read_image(jpeg).astype(int) - (GREY // 8 + 100)).max() <= 6
 
 
-def test_an_opaque_alpha_channel_is_read_and_a_transparent_one_refused(tmp_path):
-    path = tmp_path / "1.png"
-    solid, clear = np.full_like(GREY, 255), np.full_like(GREY, 255)
-    clear[3, 4] = 0
-    path.write_bytes(save(np.stack([GREY] * 3 + [solid], -1)))
-    np.testing.assert_array_equal(read_image(path), GREY)
-    path.write_bytes(save(np.stack([GREY, solid], -1)))
-    np.testing.assert_array_equal(read_image(path), GREY)
-    refuse(path, save(np.stack([GREY] * 3 + [clear], -1)), "transparent pixels")
-    refuse(path, save(np.stack([GREY, clear], -1)), "transparent pixels")
+JPEG = save(GREY, "JPEG", exif=b"Exif\0\0" + save(GREY, "JPEG"))  # two end marks: a thumbnail's
+UNUSABLE = {
+    "empty": (b"", "not readable as an image"),
+    "text": (b"this is text\n" * 100, "not readable as an image"),
+    "GIF": (save(GREY, "GIF"), "not readable as an image"),
+    "16 bits": (save(GREY.astype(np.uint16) * 257), "16 bits"),
+    "16 bits a colour": (encode_png(np.stack([GREY.astype(np.uint16)] * 3, -1)), "16 bits"),
+    "transparent": (save(np.stack([GREY] * 4, -1)), r"transparency \(RGBA\); .* grey or RGB"),
+    "cut PNG": (encode_png(GREY)[:-30], "cut off"),
+    "cut JPEG": (JPEG[:-40], "cut off"),
+}
 
 
-def test_what_is_no_frame_is_refused(tmp_path):
-    path = tmp_path / "7.png"
-    refuse(path, b"", "not readable as an image")
-    refuse(path, b"this is text\n" * 100, "not readable as an image")
-    refuse(path, save(GREY.astype(np.uint16) * 257), "16 bits")
-    refuse(path, encode_png(np.stack([GREY.astype(np.uint16)] * 3, -1)), "16 bits")
-    refuse(path, encode_png(GREY)[:-30], "cut off")
-    refuse(path, save(GREY, "GIF"), "not readable as an image")
-    # a thumbnail has an end mark of its own
-    whole = save(GREY, "JPEG", exif=b"Exif\0\0" + save(GREY, "JPEG"))
-    assert whole.count(b"\xff\xd9") == 2
-    refuse(path, whole[:-40], "cut off")
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_what_is_no_frame_is_refused(case, tmp_path):
+    path, (data, words) = tmp_path / "7.png", UNUSABLE[case]
+    path.write_bytes(data)
+    for colour in (False, True):
+        with pytest.raises(MerError, match=words) as caught:
+            read_image(path, colour)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
     with pytest.raises(MerError, match="cannot be read"):
         read_image(tmp_path)
     with pytest.raises(MerError, match="No such file"):
         read_size(tmp_path / "nothing.png")
+
+
+def test_a_jpeg_is_turned_as_its_camera_was_held(tmp_path):
+    exif, path = Image.Exif(), tmp_path / "1.jpg"
+    exif[0x0112] = 6  # a quarter turn
+    for shrink in (1, 2):
+        path.write_bytes(save(GREY, "JPEG", exif=exif))
+        assert read_image(path, shrink=shrink).shape == (40 // shrink, 30 // shrink)
 
 
 @pytest.mark.parametrize("shrink", [2, 4, 8])
@@ -95,13 +95,6 @@ def test_a_picture_is_read_smaller_as_if_it_had_been_averaged(tmp_path, shrink):
     path.with_suffix(".jpg").write_bytes(noise[:9000] + noise[-2:])
     with pytest.raises(MerError, match="damaged"):
         read_image(path.with_suffix(".jpg"), shrink=shrink)
-
-
-def test_frames_sort_by_all_their_numbers(tmp_path):
-    names = ["006_1_2_05563.jpg", "006_1_2_05562.jpg", "6_1_2_100.jpg"]
-    assert sorted(names, key=number_key) == [names[2], names[1], names[0]]
-    with pytest.raises(MerError, match="needs a number"):
-        number_key("cover.png")
 
 
 def test_a_film_is_read_frame_by_frame(tmp_path):

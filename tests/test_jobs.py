@@ -22,7 +22,7 @@ import pytest
 from test_kernels import clean, pinned
 from toys import make_toy
 
-LONG = Recipe(epochs=40, patience=40, inner=2)
+LONG = Recipe(epochs=12, patience=12, inner=2)
 
 
 def free_port():
@@ -67,7 +67,7 @@ def cluster(folder, threads=1, workers=2, mer=False, env=None):
 
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, monkeypatch):
-    data, folds = make_toy(clips=96, subjects=8, size=24), tmp_path / "cache" / "folds"
+    data, folds = make_toy(clips=72, subjects=6, size=24), tmp_path / "cache" / "folds"
     expected = run_loso(data, LONG)
     with cluster(tmp_path) as (address, (first, _)):
         monkeypatch.setenv(DASK, address)
@@ -87,22 +87,18 @@ def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, m
     (outcome,) = result
     np.testing.assert_array_equal(outcome.scores, expected.scores)
     np.testing.assert_array_equal(outcome.thresholds, expected.thresholds)
-    assert len(list(folds.glob("*.safetensors"))) == 8
+    assert len(list(folds.glob("*.safetensors"))) == 6
 
 
 @pytest.mark.slow
 def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch):
     with cluster(tmp_path, threads=2, workers=1) as (address, _):
-        with pytest.raises(MerError, match="several threads; start workers by `mer worker"):
-            check_cluster(address)
-    with cluster(tmp_path, workers=0) as (address, _):
-        with pytest.raises(MerError, match="no workers"):
+        with pytest.raises(MerError, match="one thread each; start workers by `mer worker"):
             check_cluster(address)
     monkeypatch.setattr(jobs, "PATIENCE", 1)
-    with pytest.raises(MerError, match="no Dask scheduler answers"):
-        check_cluster(f"tcp://127.0.0.1:{free_port()}")
-    with pytest.raises(MerError, match="must look like tcp://host:8786"):
-        check_cluster("nonsense")
+    for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense"):
+        with pytest.raises(MerError, match=r"no Dask scheduler answers .* like tcp://host:8786"):
+            check_cluster(address)
 
 
 @pytest.mark.slow
@@ -114,7 +110,7 @@ def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_
     first.
     """
     with cluster(tmp_path, workers=1, env=clean()) as (address, _):
-        with pytest.raises(MerError, match=r"other kernels \(x86-64 native, .*\) .* `mer worker"):
+        with pytest.raises(MerError, match=r"a worker has kernels x86-64 native, .* `mer worker"):
             check_cluster(address)
     with cluster(tmp_path, workers=1, mer=True, env=clean()) as (address, _):
         assert check_cluster(address) == 1
@@ -122,16 +118,19 @@ def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_
         assert run_jobs(describe_process, [()]) == [describe_process()]
 
 
-def test_a_worker_with_other_code_packages_or_kernels_is_refused(tmp_path):
-    here = describe_process() | {"code": {}}
-    assert _call(divmod, (7, 2), here, tmp_path) == (3, 1)
-    with pytest.raises(MerError, match="mer_utils was edited after this process had loaded it"):
-        _call(divmod, (7, 2), here | {"code": {"mer_utils": "other"}}, tmp_path)
-    with pytest.raises(MerError, match=r"a worker has torch .*, this process has 1\.0"):
-        packages = here["packages"] | {"torch": "1.0"}
-        _call(divmod, (7, 2), here | {"packages": packages}, tmp_path)
-    with pytest.raises(MerError, match="other kernels"):
-        _call(divmod, (7, 2), here | {"kernels": "arm64 native"}, tmp_path)
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("code", {"mer_utils": "other"}, "mer_utils was edited after this process had loaded it"),
+        ("packages", {"torch": "1.0"}, "a worker has torch .*, this process has 1.0;"),
+        ("kernels", "arm64 native", "a worker has kernels .*, this process has arm64 native;"),
+    ],
+)
+def test_a_worker_with_other_code_packages_or_kernels_is_refused(tmp_path, part, value, words):
+    process = describe_process() | {"code": {}}
+    assert _call(divmod, (7, 2), process, tmp_path) == (3, 1)
+    with pytest.raises(MerError, match=words):
+        _call(divmod, (7, 2), process | {part: value}, tmp_path)
 
 
 def test_jobs_keep_their_order_and_errors_come_through():

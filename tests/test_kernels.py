@@ -67,12 +67,6 @@ def run_clean(code, **more):
     return ended.stdout, ended.stderr
 
 
-@pinned
-def test_every_library_computes_with_the_pinned_kernels():
-    said, errors = run_clean("import mer_utils.model" + REPORT)
-    assert json.loads(said) == SAME and errors == ""
-
-
 @pytest.mark.slow
 @pinned
 def test_a_notebook_in_a_plain_kernel_is_pinned_too(monkeypatch):
@@ -99,35 +93,28 @@ def test_every_notebook_imports_the_package_before_any_other_library(path):
 
 @pytest.mark.slow
 @pinned
-def test_workers_compute_like_the_process_that_asks():
+def test_workers_compute_like_the_process_that_asks_also_where_libraries_came_first():
+    """Pinned in a clean start; kept apart, with one warning, where NumPy and OpenCV came first."""
     code = """
-import mer_utils
+import mer_utils, cv2, threadpoolctl
 from mer_utils.cache import describe_process
 from mer_utils.jobs import run_jobs
 workers = run_jobs(describe_process, [()] * 2, 2)
+threads = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+assert threads == {1} and cv2.getNumThreads() == 1
 print(mer_utils.KERNELS, *(worker["kernels"] for worker in workers), sep="|")
 """
     assert set(run_clean(code)[0].strip().split("|")) == {PINNED}
-    said, errors = run_clean("import numpy" + code)
+    said, errors = run_clean("import cv2, numpy" + code)
     (family,) = set(said.strip().split("|"))
-    assert family.startswith("x86-64 native, ") and errors.count("import mer_utils first") == 1
+    assert family.startswith("x86-64 native, ")
+    assert errors.count("numpy and cv2 loaded before mer_utils") == 1
 
 
-@pinned
-def test_libraries_that_were_loaded_before_are_said_and_kept_apart():
-    code = """
-import cv2, numpy
-import mer_utils, threadpoolctl
-from mer_utils.cache import describe_process
-threads = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
-print(describe_process()["kernels"], cv2.getNumThreads(), threads)
-"""
-    said, errors = run_clean(code)
-    assert said.startswith("x86-64 native, ") and said.endswith(" 1 {1}\n")
-    assert errors.count("\n") <= 2 and "numpy and cv2 loaded before mer_utils" in errors
+def test_a_choice_of_native_kernels_holds_also_below_a_pinned_process():
     report = "import mer_utils, os; print(mer_utils.KERNELS, sorted(os.environ))"
-    said, _ = run_clean(report, **PINS, MER_KERNELS="native")  # also below a pinned process
-    assert said.startswith("x86-64 native") and not any(repr(name) in said for name in PINS)
+    said, _ = run_clean(report, **PINS, MER_KERNELS="native")
+    assert " native, " in said and not any(repr(name) in said for name in PINS)
 
 
 def test_other_processors_are_named_and_left_alone(monkeypatch):

@@ -63,22 +63,29 @@ def test_the_box_follows_the_head_and_falls_back_without_one():
     assert abs((x1 - x0) - 50) <= 4 and abs((x0 + x1) / 2 - 45) <= 1 and x1 - x0 == y1 - y0
     moved = find_box(disc(centre=(60, 52)))
     assert abs(moved[0] - x0 - 7) <= 1 and moved[1] == y0
-    larger = find_box(disc(), enlarge=1.5)
-    assert larger[0] < x0 and larger[3] > y1 and min(larger) >= 0
     assert find_box(np.full((1600, 1200), 120, np.uint8)) == (0, 400, 1200, 1600)
+    wide = np.tile(np.uint8([0, 255]), (100, 150))
+    assert find_box(wide) == (100, 0, 200, 100)  # the fallback of a wide view is square, too
 
 
-def test_a_box_of_the_manifest_wins(data):
+@pytest.mark.parametrize(("centre", "enlarge"), [((60, 26), 1.5), ((60, 45), 9.0), ((34, 64), 2.0)])
+def test_a_box_that_is_cut_stays_square(centre, enlarge):
+    """A head at the rim, and a box larger than the view: moved or made smaller, never stretched."""
+    x0, y0, x1, y1 = find_box(disc(centre=centre), enlarge)
+    assert x1 - x0 == y1 - y0 and min(x0, y0) >= 0 and x1 <= 90 and y1 <= 120
+    assert x0 < centre[1] < x1 and y0 < centre[0] < y1
+
+
+def test_it_is_said_how_a_box_was_found_and_the_manifest_wins(data):
     clip = data.clips[0]
-    views = split_views(read_frames(clip))
-    assert locate([view[0] for view in views], clip)[0] == tuple(
-        find_box(view[0]) for view in views
-    )
-
-    class Boxed:
-        boxes = ((1, 2, 101, 102), (3, 4, 103, 104))
-
-    assert locate([view[0] for view in views], Boxed)[0] == Boxed.boxes
+    first = split_views(read_frames(clip.frames[:1]))[:, 0]
+    assert locate(first, clip) == (tuple(find_box(view) for view in first), "silhouette")
+    busy = np.random.default_rng(0).integers(0, 255, first.shape).astype(np.uint8)
+    assert locate(busy) == (((0, 56, 168, 224),) * 2, "fallback")
+    # one view without a head is enough to say so
+    assert locate([first[0], busy[0]])[1] == "fallback"
+    boxes = ((1, 2, 101, 102), (3, 4, 103, 104))
+    assert locate(first, replace(clip, boxes=boxes)) == (boxes, "manifest")
 
 
 def test_one_box_a_view_holds_the_face_in_every_clip(data):
@@ -109,16 +116,6 @@ def test_flow_is_scaled_with_the_crop():
     np.testing.assert_allclose(scaled[1], -1.0)
 
 
-def test_it_is_said_how_a_box_was_found(data):
-    clip = data.clips[0]
-    first = split_views(read_frames(clip.frames[:1]))[:, 0]
-    assert locate(first, clip) == (tuple(find_box(view) for view in first), "silhouette")
-    busy = np.random.default_rng(0).integers(0, 255, first.shape).astype(np.uint8)
-    assert locate(busy) == (((0, 56, 168, 224),) * 2, "fallback")
-    # one view without a head is enough to say so
-    assert locate([first[0], busy[0]])[1] == "fallback"
-
-
 @pytest.fixture
 def photographed(data, tmp_path):
     """A clip of three JPEGs of 2688 x 1792 px."""
@@ -130,20 +127,20 @@ def photographed(data, tmp_path):
 
 
 def test_large_jpegs_are_decoded_smaller_and_give_the_same_crops(photographed, monkeypatch):
-    asked, read = [], dataset_module.read_image
-    monkeypatch.setattr(
-        dataset_module,
-        "read_image",
-        lambda path, shrink=1: asked.append(shrink) or read(path, shrink=shrink),
-    )
+    shrinks, read = [], dataset_module.read_image
+
+    def spy(path, shrink=1):
+        shrinks.append(shrink)
+        return read(path, shrink=shrink)
+
+    monkeypatch.setattr(dataset_module, "read_image", spy)
     places = [(64, 1.0), (256, 1.0), (700, 1.0), (64, 1.2)]
     together = crop_places(photographed, 2, places)
-    assert set(asked) == {1, 2, 8}
+    assert set(shrinks) == {1, 2, 8}
     whole = split_views(read_frames(photographed))
     for (crops, boxes), place, step in zip(together, places, (8, 2, 1, 8), strict=True):
-        assert (
-            boxes == locate([view[0] for view in whole], enlarge=place[1])[0]
-        )  # in px of the whole frames
+        # boxes are in px of the whole frames
+        assert boxes == locate([view[0] for view in whole], enlarge=place[1])[0]
         near = [[step * round(side / step) for side in box] for box in boxes]
         pairs = zip(whole, near, strict=True)
         expected = np.stack([crop(view, box, place[0]) for view, box in pairs])
@@ -162,19 +159,11 @@ def test_a_box_or_a_frame_that_does_not_fit_is_told_in_px_of_the_file(photograph
         load_crops(photographed, 2, 64)
 
 
-def test_several_crops_of_one_reading_are_those_of_single_readings(data):
-    clip, places = data.clips[2], [(64, 1.0), (48, 1.3)]
-    for (crops, boxes), place in zip(crop_places(clip, 2, places), places, strict=True):
-        alone, found = load_crops(clip, 2, *place)
-        np.testing.assert_array_equal(crops, alone)
-        assert boxes == found
-    film = split_views(read_frames(clip))
-    np.testing.assert_array_equal(
-        load_crops(clip, 2, 64, frames=film)[0], load_crops(clip, 2, 64)[0]
-    )
-    np.testing.assert_array_equal(
-        load_crops(clip, 2, 64, frames=iter(film.swapaxes(0, 1)))[0], load_crops(clip, 2, 64)[0]
-    )
+def test_frames_in_memory_are_cropped_like_those_on_disk(data):
+    clip = data.clips[2]
+    film, crops = split_views(read_frames(clip)), load_crops(clip, 2, 64)[0]
+    for frames in (film, iter(film.swapaxes(0, 1))):
+        np.testing.assert_array_equal(load_crops(clip, 2, 64, frames=frames)[0], crops)
 
 
 @pytest.fixture
@@ -197,19 +186,15 @@ def test_yunet_fills_the_boxes_that_are_needed(wild, tmp_path):
     assert fill_boxes(wild, model) == {names[0]: "found", **dict.fromkeys(names[1:], "silhouette")}
     clips = open_dataset(wild).clips
     # the stand-in's box is 64 px about the bright cell; x1.5 that is 96 px, clipped to the view
-    assert clips[0].boxes == ((32, 64, 128, 160), (0, 64, 96, 160)) and all(
-        c.boxes is None for c in clips[1:]
-    )
+    assert clips[0].boxes == ((32, 64, 128, 160), (0, 64, 96, 160))
+    assert all(clip.boxes is None for clip in clips[1:])
     assert fill_boxes(wild, model)[names[0]] == "manifest"
+    noise = np.random.default_rng(2).integers(0, 120, (224, 336)).astype(np.uint8)
     for path in (wild / "clips" / names[1]).iterdir():
-        cv2.imwrite(
-            str(path), np.random.default_rng(2).integers(0, 120, (224, 336)).astype(np.uint8)
-        )
+        cv2.imwrite(str(path), noise)
     before = (wild / "manifest.csv").read_bytes()
-    assert (
-        fill_boxes(wild, model)[names[1]] == "not found"
-        and (wild / "manifest.csv").read_bytes() == before
-    )
+    assert fill_boxes(wild, model)[names[1]] == "not found"
+    assert (wild / "manifest.csv").read_bytes() == before
 
 
 def test_a_model_that_is_none_is_refused(tmp_path, capfd):
@@ -219,27 +204,6 @@ def test_a_model_that_is_none_is_refused(tmp_path, capfd):
     with pytest.raises(MerError, match=r"text\.onnx: OpenCV cannot use it"):
         FaceFinder(tmp_path / "text.onnx")
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_box_outside_the_frame_names_the_clip(data, tmp_path):
-    root = shutil.copytree(data.root, tmp_path / "copy")
-    lines = (root / "manifest.csv").read_text().splitlines()
-    boxed = [lines[0] + ",box", *(line + ",10 20 999 120;30 40 130 140" for line in lines[1:])]
-    (root / "manifest.csv").write_text("\n".join(boxed) + "\n")
-    with pytest.raises(
-        MerError, match=r"clip S01_001: the crop box .* does not lie inside the 168 x 224 px view"
-    ):
-        load_crops(open_dataset(root).clips[0])
-
-
-def test_a_box_that_is_cut_stays_square():
-    """A head at the rim, and a box larger than the view: moved or made smaller, never stretched."""
-    for centre, enlarge in (((60, 26), 1.5), ((60, 45), 9.0), ((34, 64), 2.0)):
-        x0, y0, x1, y1 = find_box(disc(centre=centre), enlarge)
-        assert x1 - x0 == y1 - y0 and min(x0, y0) >= 0 and x1 <= 90 and y1 <= 120
-        assert x0 < centre[1] < x1 and y0 < centre[0] < y1
-    wide = np.tile(np.uint8([0, 255]), (100, 150))
-    assert find_box(wide) == (100, 0, 200, 100)  # the fallback of a wide view is square, too
 
 
 def masked_head(seed):
@@ -255,7 +219,7 @@ def masked_head(seed):
     return face.vertices[kept], number[triangles]
 
 
-@pytest.mark.parametrize("seed", [1, 4, 7])
+@pytest.mark.parametrize("seed", [1, 4])
 def test_a_face_without_hair_and_neck_is_framed_whole(seed):
     """Brows, eyes, mouth and chin lie in the box, found by the outline of a photograph as by the
     geometry of a mesh; and the mesh's box is that of the whole head.

@@ -200,7 +200,7 @@ def test_bad_flow_images_are_named(flow, tmp_path):
         (np.zeros((30, 28, 3), np.uint8), "28 x 30 px, but 006/u_test/0"),
         (np.zeros((28, 28), np.uint8), "no PNG of three colour channels"),
         (np.zeros((28, 28, 3), np.uint16), "has 16 bits"),
-        (np.zeros((28, 28, 4), np.uint8), "no PNG of three colour channels"),
+        (np.zeros((28, 28, 4), np.uint8), "8-bit grey or RGB"),
     ):
         cv2.imwrite(str(path), picture)
         refuse(f"006_1_3.png: .*{message}", *rest)

@@ -1,6 +1,7 @@
 """Features small enough to learn in a second, random maps for a network, and benchmarks to call."""
 
 import importlib.util
+from contextlib import contextmanager
 from pathlib import Path
 
 from mer_utils.features import Features
@@ -44,3 +45,16 @@ def load_benchmark(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def full_disk(size):
+    """No file may grow beyond ``size`` bytes: writing fails in the middle, as on a full disk."""
+    import resource  # not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
