@@ -45,7 +45,6 @@ class Job:
     source: Path
     entry: dict  # what profiles.yml says of it
     parameters: dict  # the whole set, as the notebook will see it
-    changed: dict  # those that differ from the notebook's own defaults
     data: str  # fingerprint of the dataset
     folder: Path  # artifacts/<profile>/<number>, see find_place
 
@@ -63,7 +62,7 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     """Return the Jobs of a profile, each parameter checked by name and type; MerError says what
     cannot be run.
 
-    ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "07.seeds=3"
+    ``select`` are the wanted notebook numbers (none: all), ``overrides`` texts like "07.seeds=3"
     or "all.seed=1", ``workers`` the number of processes (0: one a core).
     """
     root, suite = Path(root), read_suite(root)
@@ -82,30 +81,26 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     for number, own in defaults.items():
         values = changes[number] | {name: fixed[name] for name in fixed if name in own}
         parameters = _check_types(paths[number], own, values)
-        changed = {name: value for name, value in parameters.items() if value != own[name]}
         place = parameters["data"]
         if place not in fingerprints:
             from mer_utils.dataset import open_dataset  # OpenCV: `mer status` starts faster so
 
             fingerprints[place] = open_dataset(root / place).fingerprint
-        described = paths[number], entries[number], parameters, changed, fingerprints[place]
+        described = paths[number], entries[number], parameters, fingerprints[place]
         jobs.append(Job(number, *described, find_place(root, profile, place) / number))
     return jobs
 
 
 def _choose(suite, select, data):
-    """Return the numbers of the notebooks to run; on a set of flow images those that can do without
-    frames.
+    """Return the numbers of the notebooks to run: those in ``select``, or all that the data allow
+    (on flow images those that need no frames).
     """
-    numbers = list(suite["notebooks"]) if select is None else select
     if not data or "channels" not in read_json(Path(data) / "dataset.json"):
-        return numbers
-    able = [number for number in numbers if not suite["notebooks"][number]["frames"]]
-    if select is not None and able != numbers:
-        needy = next(number for number in numbers if number not in able)
-        what = f"notebook {needy} needs frames, and {data} holds flow images"
-        raise MerError(f"{what}; run it with --only 05, 06, 07 or 08")
-    return able
+        return select or list(suite["notebooks"])
+    able = [number for number, entry in suite["notebooks"].items() if not entry["frames"]]
+    if not set(select or able) <= set(able):
+        raise MerError(data, f"holds flow images, no frames: run --only {', '.join(able)}")
+    return select or able
 
 
 def _read_defaults(path):
@@ -197,25 +192,21 @@ def find_reasons(job, out=None):
     count too.
     """
     record, new = job.record(), read_inputs(job)
-    if record.get("unfinished"):
-        return ["its last run did not finish"]
     old, reasons = record.get("inputs", {}), []
-    if old.keys() != new.keys():  # no run, or one of an older version
-        return ["never run"]
+    if old.keys() != new.keys():  # no run, one that failed, or one of an older version
+        return ["not yet run to its end"]
     for kind in new:
         for name in old[kind] | new[kind]:
-            before, after = (inputs[kind].get(name) for inputs in (old, new))
+            before, after = old[kind].get(name), new[kind].get(name)
             if before != after:
                 values = f"{name}: {before} → {after}"
                 reasons.append(values if kind == "values" else f"{name} changed")
     for name, digest in record["outputs"].items():
-        places = [job.folder / name]
-        places += [Path(out) / Path(name).name] if out and name.endswith(".png") else []
-        for path in places:
-            if not path.is_file():
-                reasons.append(f"{path.name} is missing in {path.parent}")
-            elif sha256(path) != digest:
-                reasons.append(f"{path.name} changed in {path.parent}")
+        copy = [Path(out) / Path(name).name] if out and name.endswith(".png") else []
+        for path in [job.folder / name, *copy]:
+            if not path.is_file() or sha256(path) != digest:
+                state = "changed" if path.is_file() else "is missing"
+                reasons.append(f"{path.name} {state} in {path.parent}")
     return reasons
 
 
@@ -242,21 +233,19 @@ def run_suite(
     profile="course",
     data="",
     only=(),
-    start="",
     jobs=0,
     out="",
     overrides=(),
     echo=print,
-    force=False,
     root=None,
     kind="png",
 ):
     """Run a profile's notebooks, collect their figures in ``out`` and return one dict per notebook
     for the table.
 
-    ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a
-    core; it changes no number), ``overrides`` are texts like "07.seeds=3", ``echo`` prints a line,
-    ``force`` runs fresh notebooks too, ``kind`` "pdf" or "svg" puts such figures beside the PNGs.
+    ``only`` chooses notebooks by number or name, ``jobs`` is the number of workers (0: one a core;
+    it changes no number), ``overrides`` are texts like "07.seeds=3", ``echo`` prints a line,
+    ``kind`` "pdf" or "svg" puts such figures beside the PNGs.
     Everything is checked before anything runs. Raises MerError at the first notebook that fails;
     all made before stays.
     """
@@ -268,21 +257,21 @@ def run_suite(
         from mer_utils.dataset import check_outside  # OpenCV: `mer status` starts faster so
 
         check_outside(out)
-    select = _select(suite, only, start)
+    select = sorted({_pick_number(suite, text) for text in only})
     planned = plan_jobs(root, profile, data, overrides, select, jobs)
     out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
     with _one_run(find_place(root, profile, data and str(Path(data).resolve()))):
         if (kernels := describe_process()["kernels"]) != PINNED:
             made = f"last digits differ from those of {PINNED}, which made the committed figures"
             echo(f"kernels here: {kernels}; {made}")
-        reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
+        reasons = {job.number: find_reasons(job) for job in planned}
         echo(f"{sum(map(bool, reasons.values()))} of {len(planned)} notebooks to run")
         for count, job in enumerate(planned, 1):
             echo(f"{job.name}: {(reasons[job.number] or ['fresh'])[0]}")
             if reasons[job.number]:
                 _execute(job, echo)
             publish(job, out, kind)
-            collect(suite, planned[:count], out, select is None and count == len(planned))
+            collect(suite, planned[:count], out, not only and count == len(planned))
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [
         {
@@ -301,18 +290,6 @@ def _pick_number(suite, text):
         if text in (number, entry["file"]):
             return number
     raise MerError(f"there is no notebook {text!r}; choose from {', '.join(suite['notebooks'])}")
-
-
-def _select(suite, only, start):
-    """Return the numbers that --only and --from leave, or None for all."""
-    if not only and not start:
-        return None
-    wanted = {_pick_number(suite, text) for text in only} or set(suite["notebooks"])
-    first = _pick_number(suite, start) if start else ""
-    chosen = [number for number in suite["notebooks"] if number in wanted and number >= first]
-    if not chosen:
-        raise MerError("--only and --from leave no notebook to run")
-    return chosen
 
 
 def _one_run(place):
@@ -335,8 +312,8 @@ def _execute(job, echo):
     from nbclient.exceptions import DeadKernelError
 
     executed, path, inputs = job.folder / job.source.name, job.folder / "run.json", read_inputs(job)
-    # figures and numbers of the last good run stay in the record until this run has better ones
-    write_json(path, {**job.record(), "unfinished": True})
+    job.folder.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # a run that fails leaves no record
     clear_outputs(job.folder)
     where = f"the executed notebook lies in {executed}"
     began = time.perf_counter()
@@ -344,7 +321,7 @@ def _execute(job, echo):
         papermill.execute_notebook(
             _escape(job.source),
             _escape(executed),
-            job.changed,
+            job.parameters,
             kernel_name="python3",
             cwd=job.source.parent,
             progress_bar=False,
@@ -365,12 +342,7 @@ def _execute(job, echo):
     if missing:
         what = f"ran, but did not make {missing} listed in notebooks/profiles.yml"
         raise MerError(f"{job.name} {what}; {where}")
-    for line in _read_notices(executed):
-        echo(f"{job.name}: {line}")
-    if read_inputs(job) != inputs:
-        echo(f"{job.name}: its code was edited while it ran: it will run again")
-        record["unfinished"] = True
-    write_json(path, record)
+    write_json(path, record)  # with the inputs from before: an edit during the run makes it stale
     echo(f"{job.name}: done in {seconds:.1f} s")
 
 
@@ -386,14 +358,6 @@ def _read_outputs(job):
         "results": read_json(results) if results.is_file() else {},
         "headline": headline.read_text("utf-8").strip() if headline.is_file() else "",
     }
-
-
-def _read_notices(executed):
-    """Return the lines that the package said on stderr in an executed notebook (files.say)."""
-    cells = nbformat.read(executed, as_version=4).cells
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    said = [output["text"] for output in outputs if output.get("name") == "stderr"]
-    return [line for text in said for line in text.splitlines() if line.startswith("mer: ")]
 
 
 def _escape(path):
