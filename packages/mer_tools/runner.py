@@ -260,7 +260,15 @@ def run_suite(
     select = sorted({_pick_number(suite, text) for text in only})
     planned = plan_jobs(root, profile, data, overrides, select, jobs)
     out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
-    with _one_run(find_place(root, profile, data and str(Path(data).resolve()))):
+    place = find_place(root, profile, data and str(Path(data).resolve()))
+    lock = place.with_name(f".{place.name}.lock")
+    lock.parent.mkdir(exist_ok=True)
+    try:
+        lock = FileLock(lock).acquire(timeout=0)  # the system frees it when its holder ends
+    except Timeout:
+        what = "another run of this profile is at work; wait for it or stop it"
+        raise MerError(place, what) from None
+    with lock:
         if (kernels := describe_process()["kernels"]) != PINNED:
             made = f"last digits differ from those of {PINNED}, which made the committed figures"
             echo(f"kernels here: {kernels}; {made}")
@@ -292,20 +300,6 @@ def _pick_number(suite, text):
     raise MerError(f"there is no notebook {text!r}; choose from {', '.join(suite['notebooks'])}")
 
 
-def _one_run(place):
-    """Take the lock of a profile's folder, which the system frees when its holder ends."""
-    path = place.with_name(f".{place.name}.lock")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        return FileLock(path).acquire(timeout=0)
-    except Timeout:
-        what = "another run of this profile is at work; wait for it or stop it"
-        raise MerError(place, what) from None
-    except OSError as error:
-        what = f"cannot be written ({error.strerror}); choose a checkout you may write to"
-        raise MerError(path, what) from None
-
-
 def _execute(job, echo):
     """Execute one notebook by papermill into its folder and write its new record (run.json)."""
     import papermill
@@ -330,34 +324,26 @@ def _execute(job, echo):
     except papermill.PapermillExecutionError as error:
         what = f"failed in cell [{error.exec_count}]: {error.ename}: {error.evalue}"
         raise MerError(" ".join(f"{job.name} {what}; {where}".split())) from None
-    except OSError as error:
-        what = f"cannot be written ({error.strerror or error}); what was made before stays"
-        raise MerError(executed, what) from None
     except DeadKernelError:
         what = "failed: its kernel died, perhaps for want of memory (try --jobs 1)"
         raise MerError(f"{job.name} {what}; {where}") from None
     seconds = round(time.perf_counter() - began, 1)
-    record = {"inputs": inputs, "seconds": seconds, **_read_outputs(job)}
+    paths = [*list_pictures_and_numbers(job.folder), *sorted(job.folder.glob("*.safetensors"))]
+    figures, results, headline = (job.folder / name for name in OUTPUTS)
+    record = {
+        "inputs": inputs,
+        "outputs": {path.relative_to(job.folder).as_posix(): sha256(path) for path in paths},
+        "seconds": seconds,
+        "figures": read_json(figures) if figures.is_file() else {},
+        "results": read_json(results) if results.is_file() else {},
+        "headline": headline.read_text("utf-8").strip() if headline.is_file() else "",
+    }
     missing = ", ".join(name for name in job.entry["figures"] if name not in record["figures"])
     if missing:
         what = f"ran, but did not make {missing} listed in notebooks/profiles.yml"
         raise MerError(f"{job.name} {what}; {where}")
     write_json(path, record)  # with the inputs from before: an edit during the run makes it stale
     echo(f"{job.name}: done in {seconds:.1f} s")
-
-
-def _read_outputs(job):
-    """Return what a notebook left: hashes of its files, {figure: caption and alt}, numbers,
-    headline.
-    """
-    paths = [*list_pictures_and_numbers(job.folder), *sorted(job.folder.glob("*.safetensors"))]
-    figures, results, headline = (job.folder / name for name in OUTPUTS)
-    return {
-        "outputs": {path.relative_to(job.folder).as_posix(): sha256(path) for path in paths},
-        "figures": read_json(figures) if figures.is_file() else {},
-        "results": read_json(results) if results.is_file() else {},
-        "headline": headline.read_text("utf-8").strip() if headline.is_file() else "",
-    }
 
 
 def _escape(path):
@@ -386,7 +372,8 @@ def collect(suite, jobs, out, whole):
     figures, results = {}, {}
     if not whole and (out / "results.json").is_file():
         old = read_json(out / "results.json")
-        if _same_set(old.get("data"), datasets[0]):
+        keys = ("name", "given", *["fingerprint"] * datasets[0]["given"])
+        if all(old.get("data", {}).get(key) == datasets[0][key] for key in keys):
             datasets.append(old["data"])
             figures, results = read_json(out / "figures.json"), old
     for job, record, dataset in zip(jobs, records, datasets, strict=False):
@@ -407,14 +394,6 @@ def collect(suite, jobs, out, whole):
     write_json(out / "figures.json", figures)
     write_json(out / "results.json", results)
     write_text(out / "RESULTS.md", write_report(results, figures))
-
-
-def _same_set(old, new):
-    """Return whether two notebooks' numbers may stand in one file: both of faces made here, or both
-    of one folder.
-    """
-    keys = ("name", "given") + ("fingerprint",) * new["given"]
-    return old is not None and all(old.get(key) == new[key] for key in keys)
 
 
 def keep_outputs(root=None):
