@@ -39,7 +39,6 @@ class Entry(BaseModel, extra="forbid"):
     file: str
     figures: list[str]
     reads: list[str] = []
-    light: bool = False
     frames: bool = True
 
 

@@ -15,11 +15,17 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Let both workers, who get a half of the tests each, begin with the slow ones."""
+    """Deal the tests to two workers, who get a half each and begin with what is slow: one runs the
+    notebooks in their order, so that none trains what another has trained; one all else.
+    """
     slow = [item for item in items if item.get_closest_marker("slow")]
-    fast = [item for item in items if not item.get_closest_marker("slow")]
-    middle = max(0, len(items) // 2 - len(slow[::2]))
-    items[:] = [*slow[::2], *fast[:middle], *slow[1::2], *fast[middle:]]
+    notebooks = [item for item in slow if item.path.name == "test_notebooks.py"]
+    notebooks.sort(key=lambda item: "solutions" in item.name)
+    others = [item for item in slow if item not in notebooks]
+    others.sort(key=lambda item: item.path.name != "test_chain.py")
+    fast = [item for item in items if item not in slow]
+    middle = max(0, len(items) // 2 - len(notebooks))
+    items[:] = [*notebooks, *fast[:middle], *others, *fast[middle:]]
 
 
 @pytest.fixture(scope="session")

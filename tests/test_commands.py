@@ -160,7 +160,8 @@ def test_a_command_that_is_shown_runs(command, stand_in, mer, monkeypatch):
         for name in names:
             write_bytes(folder / "figures" / f"{name}.png", b"a picture")
         write_json(folder / "figures.json", {name: {"caption": "", "alt": ""} for name in names})
-        write_json(folder / "results.json", {"headline": {number: 0.5}})
+        about = {"name": "stand-in", "given": False, "clips": 1, "subjects": 1, "fingerprint": ""}
+        write_json(folder / "results.json", {"data": about, "headline": {number: 0.5}})
         (folder / "headline.txt").write_text(f"{number} ran")
         shutil.copyfile(source, executed)
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,12 +14,12 @@ from mer_utils.study import read_suite
 import cv2
 import nbformat
 import numpy as np
-import psutil
 import pytest
 import yaml
 from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
 
+NEVER = "not yet run to its end"
 LABELS = ["Negative", "Positive", "Repression", "Surprise", "Others"]
 PROFILES = {
     "notebooks": {
@@ -174,7 +173,7 @@ def test_a_run_collects_figures_and_numbers(finished):
     assert [row["headline"] for row in rows] == ["rate of 01", "rate of 02"] and not any(
         row["fresh"] for row in rows
     )
-    assert "2 of 2 notebooks to run" in lines and "02_second: never run" in "\n".join(lines)
+    assert "2 of 2 notebooks to run" in lines and f"02_second: {NEVER}" in lines
 
 
 def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finished, tmp_path):
@@ -210,7 +209,7 @@ def test_what_is_fresh_is_skipped_and_a_run_from_nothing_gives_equal_bytes(root)
 
 def test_status_names_what_changed(root, monkeypatch, tmp_path):
     assert status(root) == {"01": "", "02": ""}
-    assert status(root, profile="full") == {"01": "never run", "02": "never run"}
+    assert status(root, profile="full") == {"01": NEVER, "02": NEVER}
     (root / "table.json").write_text("[]")
     assert status(root) == {"01": "", "02": "table.json changed"}
     (root / "table.json").write_text("{}")
@@ -219,9 +218,6 @@ def test_status_names_what_changed(root, monkeypatch, tmp_path):
     edit(root, "rate = 0.5", "rate = 0.25", "02_second")
     assert "parameter rate: 0.5 → 0.25" in status(root)["02"]
     changed = look_at(monkeypatch, shutil.copytree(PACKAGE, tmp_path / "package"))
-    with open(changed / "dataset.py", "a") as file:
-        file.write("# a comment\n")
-    assert status(root)["01"] == "notebooks/01_first.ipynb changed"
     with open(changed / "dataset.py", "a") as file:
         file.write("CHANGED = True\n")
     assert "mer_utils changed" in status(root)["01"]
@@ -282,7 +278,7 @@ def test_changed_parameters_write_elsewhere(root):
             only=["02"],
             overrides=["02.rate=2", "all.name=1", "02.widths=[1]"],
         )
-        assert "parameter name: x → 1" in text
+        assert "parameter rate: " in text
         (out,) = (root / "artifacts" / profile).glob("figures-*")
         assert json.loads((out / "results.json").read_text())["uf1"] == {"n02": 0.666667}
         assert set(json.loads((out / "figures.json").read_text())) == {"fig02_a"}
@@ -305,23 +301,10 @@ def test_data_are_named_as_seen_from_the_current_folder(root, monkeypatch):
 @pytest.mark.slow
 def test_code_that_is_edited_during_a_run_makes_its_notebook_run_again(root, monkeypatch, tmp_path):
     changed = look_at(monkeypatch, shutil.copytree(PACKAGE, tmp_path / "package"))
-    edit(
-        root,
-        "study.headline(",
-        f"open({str(changed / 'study.py')!r}, 'a').write('EDITED = 1\\\\n'); study.headline(",
-    )
-    _, text = run(root, only=["01"])
-    assert "its code was edited while it ran" in text
-    assert status(root)["01"] == "its last run did not finish"
-
-
-def test_what_the_package_says_in_a_notebook_is_handed_on(root):
-    edit(
-        root,
-        "study.headline(",
-        "from mer_utils.files import say; say('a file was made again'); study.headline(",
-    )
-    assert "mer: a file was made again" in run(root, only=["01"])[1]
+    write = f"open({str(changed / 'study.py')!r}, 'a').write('EDITED = 1\\\\n'); study.headline("
+    edit(root, "study.headline(", write)
+    run(root, only=["01"])
+    assert "mer_utils changed" in status(root)["01"]
 
 
 @pytest.mark.slow
@@ -358,14 +341,13 @@ def test_another_family_of_kernels_is_said_and_recorded(root, monkeypatch):
         ({"profile": "paper"}, "the profile paper needs --data"),
         ({"data": "nowhere"}, "nowhere/dataset.json: no such file"),
         ({"only": ["7"]}, "there is no notebook '7'; choose from 01, 02"),
-        ({"only": ["01"], "start": "02"}, "leave no notebook to run"),
         ({"overrides": ["seed=1"]}, "must look like 07.seeds=3"),
         ({"overrides": ["03.seed=1"]}, "there is no notebook '03'"),
         (
             {"overrides": ["01.sead=1"]},
-            "there is no parameter 'sead' in notebook 01; it has profile, data, seed",
+            "no notebook of this run has a parameter 01.sead; 01 has profile, data, seed",
         ),
-        ({"overrides": ["all.sead=1"]}, "there is no parameter 'sead' in any notebook"),
+        ({"overrides": ["all.sead=1"]}, "no notebook of this run has a parameter all.sead"),
         ({"overrides": ["01.seed=True"]}, "seed is True: Input should be a valid integer"),
         ({"overrides": ["01.seed=0.5"]}, "seed is 0.5: Input should be a valid integer"),
         ({"overrides": ["01.on=1"]}, "on is 1: Input should be a valid boolean"),
@@ -375,31 +357,34 @@ def test_another_family_of_kernels_is_said_and_recorded(root, monkeypatch):
         ({"overrides": ["01.jobs=2"]}, "use --jobs instead"),
         (
             {"overrides": ["02.seed=1"], "only": ["01"]},
-            "notebook 02 is not among those of this run",
+            "no notebook of this run has a parameter 02.seed",
         ),
     ],
 )
 def test_bad_requests_are_refused_before_anything_runs(root, options, sentence):
-    before = outputs(root / "artifacts" / "course" / "figures")
+    shutil.rmtree(root / "artifacts")
     with pytest.raises(MerError) as error:
-        run(root, force=True, **options)
+        run(root, **options)
     assert sentence in str(error.value) and "\n" not in str(error.value)
-    assert (
-        outputs(root / "artifacts" / "course" / "figures") == before
-        and not (root / "figures").exists()
-    )
+    assert not (root / "artifacts").exists()
 
 
-def test_a_broken_notebook_or_list_is_one_sentence(root):
+def test_flow_images_choose_the_notebooks_that_need_no_frames(root):
+    (root / "dataset.json").write_text('{"channels": ["u", "v"]}')
+    with pytest.raises(MerError, match="holds flow images, no frames"):
+        run(root, data=root, only=["01"])
+
+
+def test_a_broken_notebook_or_list_is_one_sentence_and_blocks_no_other(root):
     edit(root, "seed = 0", "seed = max(1, 2)")
-    with pytest.raises(
-        MerError, match=r"01_first\.ipynb: the parameters cell may hold lines 'name = literal' only"
-    ):
+    with pytest.raises(MerError, match=r"01_first\.ipynb: .* lines 'name = literal' only"):
         run(root)
-    (root / "notebooks" / "01_first.ipynb").write_text("{")
+    path = root / "notebooks" / "01_first.ipynb"
+    path.write_text("{")
     with pytest.raises(MerError, match=r"01_first\.ipynb: not readable as a notebook"):
         run(root)
-    (root / "notebooks" / "01_first.ipynb").unlink()
+    assert run(root, only=["02"])[0][0]["fresh"]
+    path.unlink()
     with pytest.raises(MerError, match=r"01_first\.ipynb: .*No such file"):
         run(root)
     (root / "notebooks" / "profiles.yml").write_text("notebooks: [")
@@ -413,7 +398,7 @@ def test_a_broken_notebook_or_list_is_one_sentence(root):
         (
             "rate / 3",
             "1 / 0",
-            r"01_first failed in cell \[6\]: ZeroDivisionError: division by zero; "
+            r"01_first failed in cell \[\d\]: ZeroDivisionError: division by zero; "
             r".*01/01_first.ipynb",
         ),
         (
@@ -437,7 +422,7 @@ def test_a_failing_notebook_leaves_earlier_figures_alone(root, old, new, sentenc
     with pytest.raises(MerError, match=sentence):
         run(root)
     assert outputs(out) == before
-    assert status(root) == {"01": "its last run did not finish", "02": ""}
+    assert status(root) == {"01": NEVER, "02": ""}
 
 
 def test_pictures_of_given_data_stay_out_of_the_committed_folder_and_apart(tmp_path):
@@ -454,42 +439,10 @@ def test_pictures_of_given_data_stay_out_of_the_committed_folder_and_apart(tmp_p
     assert names[5] == names[3] and len(set(names)) == 5
 
 
-def mark(root, **more):
-    """Change what profiles.yml says of both notebooks."""
-    path = root / "notebooks" / "profiles.yml"
-    suite = yaml.safe_load(path.read_text())
-    for entry in suite["notebooks"].values():
-        entry |= more
-    path.write_text(yaml.safe_dump(suite))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("light", "jobs", "beside"), [(False, 2, False), (True, 2, True), (True, 1, False)]
-)
-def test_light_neighbours_run_side_by_side(root, light, jobs, beside):
-    mark(root, light=light)
-    lines = run(root, force=True, jobs=jobs)[1].splitlines()
-    first_end = next(k for k, line in enumerate(lines) if ": done in" in line)
-    assert ("02_second: --force" in lines[:first_end]) == beside
-    assert len([line for line in lines if ": done in" in line]) == 2
-
-
-@pytest.mark.slow
-def test_a_notebook_that_fails_ends_the_one_beside_it(root):
-    mark(root, light=True)
-    edit(root, "study.headline(", "1 / 0; (")
-    edit(root, "study.headline(", "import time; time.sleep(300); (", "02_second")
-    before, began = set(psutil.Process().children()), time.monotonic()
-    with pytest.raises(MerError, match="01_first failed in cell"):
-        run(root)
-    assert time.monotonic() - began < 100
-    assert not [p for p in set(psutil.Process().children()) - before if p.status() != "zombie"]
-
-
 @pytest.mark.slow
 def test_kept_outputs_count_the_notebooks_own_cells(root):
-    run(root, force=True, jobs=2)  # other workers than the notebook's own: a cell of parameters
+    shutil.rmtree(root / "artifacts")
+    run(root, jobs=2)
     assert keep_outputs(root) == ["01_first", "02_second"]
     for path in (root / "notebooks").glob("*.ipynb"):
         cells = nbformat.read(path, as_version=4).cells
@@ -500,7 +453,7 @@ def test_kept_outputs_count_the_notebooks_own_cells(root):
 def test_one_run_at_a_time(root):
     with (
         FileLock(root / "artifacts" / ".course.lock"),
-        pytest.raises(MerError, match="another run of the profile course"),
+        pytest.raises(MerError, match="another run of this profile"),
     ):
         run(root)
     assert all(row["fresh"] for row in run(root)[0])  # the lock file stays, the lock does not

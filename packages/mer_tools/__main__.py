@@ -1,6 +1,5 @@
 """The program `mer`: runs a command and says in one sentence what went wrong."""
 
-import errno
 import signal
 import sys
 import tempfile
@@ -11,10 +10,6 @@ from mer_tools.commands import mer
 from mer_utils import MerError
 
 import psutil
-
-# what a disk may refuse: no fault of the program
-REFUSED = "EACCES EDQUOT EIO EISDIR ELOOP EMFILE ENAMETOOLONG ENOSPC ENOTDIR EPERM EROFS"
-DISK = {getattr(errno, name, None) for name in REFUSED.split()}
 
 
 def app():
@@ -30,11 +25,13 @@ def app():
         mer()
     except MerError as error:
         sentence, code = str(error), 1
+    except OSError as error:  # a disk that is full, a folder that may not be read
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        sentence, code = f"{', '.join(names) or 'a file'}: {error.strerror or error}", 1
     except Exception as error:
-        refused = isinstance(error, OSError) and error.errno in DISK and error.filename is not None
-        sentence, code = _describe(error), 1 if refused else 70
-        if not refused:
-            sentence += _keep_trace(error)
+        message = " ".join(str(error).split())[:300]
+        sentence = f"an error that nobody foresaw ({type(error).__name__}: {message})"
+        sentence, code = f"{sentence}; the trace is in {_keep_trace()}", 70
     print(f"mer: {sentence}", file=sys.stderr)
     sys.exit(code)
 
@@ -48,26 +45,12 @@ def _stop(number, frame):
     sys.exit(128 + number)
 
 
-def _describe(error):
-    """Return one sentence about an error that a library raised, with the file if it is known."""
-    if isinstance(error, OSError) and error.strerror:
-        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return f"{', '.join(names) or 'a file'}: {error.strerror}"
-    message = " ".join(str(error).split())[:300]
-    return f"an error that nobody foresaw ({type(error).__name__}: {message})"
-
-
-def _keep_trace(error):
-    """Write an error's trace into a new file; return where it is, as the end of a sentence."""
-    named = {"prefix": "mer-", "suffix": ".log", "delete": False}
-    coded = {"encoding": "utf-8", "errors": "backslashreplace"}
-    try:
-        with tempfile.NamedTemporaryFile("w", **named, **coded) as file:
-            print(*sys.argv, file=file)
-            traceback.print_exception(error, file=file)
-    except OSError:
-        return "; no trace can be written"
-    return f"; the trace is in {file.name}"
+def _keep_trace():
+    """Write the error's trace into a new file and return its path."""
+    kind = {"prefix": "mer-", "suffix": ".log", "delete": False, "encoding": "utf-8"}
+    with tempfile.NamedTemporaryFile("w", **kind, errors="backslashreplace") as file:
+        print(*sys.argv, traceback.format_exc(), sep="\n", file=file)
+    return file.name
 
 
 if __name__ == "__main__":

@@ -77,9 +77,7 @@ def start(context: typer.Context):
 def run(
     profile: Profile = "course", data: Set = "", jobs: Jobs = 0, out: Out = "",
     only: Annotated[list[str], Option(metavar="NN", help="Run this notebook (repeatable).")] = (),
-    start: Annotated[str, Option("--from", metavar="NN", help="Start at this notebook.")] = "",
     overrides: Annotated[list[str], Option("-p", help="As in 07.seeds=3 or all.seed=1.")] = (),
-    force: Annotated[bool, Option("--force", help="Run notebooks that are fresh, too.")] = False,
     kind: Annotated[str, Option("--format", help="pdf or svg: such figures beside PNGs.")] = "png",
     dask: Annotated[str, Option(help="A Dask scheduler, as in tcp://host:8786.")] = "",
 ):  # fmt: skip
@@ -87,7 +85,7 @@ def run(
     if dask:
         check_cluster(dask)
         os.environ[DASK] = dask  # notebooks inherit it
-    _run_notebooks(profile, data, only, start, jobs, out, overrides, echo, force, kind=kind)
+    _run_notebooks(profile, data, only, jobs, out, overrides, echo, kind=kind)
 
 
 def _run_notebooks(*options, **named):
@@ -115,8 +113,7 @@ def status(profile: Profile = "course", data: Set = ""):
 
     for name, reasons in read_status(profile, data):
         words = "; ".join(reasons) or "fresh"
-        stale = "" if words in ("fresh", "never run") else "stale: "
-        echo(f"{name:22} {stale}{words}")
+        echo(f"{name:22} {words}")
 
 
 @mer.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

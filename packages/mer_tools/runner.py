@@ -3,15 +3,10 @@ for every figure where it came from.
 """
 
 import ast
-import functools
 import re
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import groupby
 from pathlib import Path
 
 from mer_tools.report import write_report
@@ -33,14 +28,12 @@ from mer_utils.study import (
 
 import joblib
 import nbformat
-import psutil
+import yaml
 from filelock import FileLock, Timeout
 from pydantic import ConfigDict, ValidationError, create_model
 
-PARSING = threading.Lock()
-
 PACKAGES = ("mer_utils", "faces4d", "mer_tools", "mer_course")
-# parameters that `mer run` sets itself
+# parameters that `mer run` sets itself; workers and paths change no output
 BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}
 
 
@@ -52,7 +45,6 @@ class Job:
     source: Path
     entry: dict  # what profiles.yml says of it
     parameters: dict  # the whole set, as the notebook will see it
-    changed: dict  # those that differ from the notebook's own defaults
     data: str  # fingerprint of the dataset
     folder: Path  # artifacts/<profile>/<number>, see find_place
 
@@ -66,115 +58,64 @@ class Job:
         return read_json(path) if path.is_file() else {}
 
 
-def pick_number(suite, text):
-    """Return the number of a notebook given as "05" or "05_training"."""
-    for number, entry in suite["notebooks"].items():
-        if text in (number, entry["file"]):
-            return number
-    raise MerError(f"there is no notebook {text!r}; choose from {', '.join(suite['notebooks'])}")
-
-
-def count_workers(jobs):
-    """Return the number of worker processes that ``--jobs`` means: 0 is one per core."""
-    return jobs or joblib.cpu_count()
-
-
 def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
     """Return the Jobs of a profile, each parameter checked by name and type; MerError says what
     cannot be run.
 
-    ``select`` are the wanted notebook numbers (default all), ``overrides`` texts like "07.seeds=3"
+    ``select`` are the wanted notebook numbers (none: all), ``overrides`` texts like "07.seeds=3"
     or "all.seed=1", ``workers`` the number of processes (0: one a core).
     """
     root, suite = Path(root), read_suite(root)
     settings = pick_profile(suite, profile)
     if settings["needs_data"] and not data:
-        raise MerError(
-            f"the profile {profile} needs --data and the folder of a licensed dataset (see "
-            "data/README.md)"
-        )
-    data = str(Path(data).resolve()) if data else ""
-    paths = {n: root / "notebooks" / f"{e['file']}.ipynb" for n, e in suite["notebooks"].items()}
+        what = f"the profile {profile} needs --data and the folder of a licensed dataset"
+        raise MerError(f"{what} (see data/README.md)")
+    fixed = {"profile": profile, "jobs": workers or joblib.cpu_count()}
+    if data:
+        fixed["data"] = data = str(Path(data).resolve())
+    entries = {number: suite["notebooks"][number] for number in _choose(suite, select, data)}
+    paths = {n: root / "notebooks" / f"{entry['file']}.ipynb" for n, entry in entries.items()}
     defaults = {number: _read_defaults(path) for number, path in paths.items()}
-    values = {number: {} for number in paths}
-    for target, table in settings["parameters"].items():
-        for name, value in table.items():
-            for number in _find_targets(target, name, defaults, "notebooks/profiles.yml"):
-                values[number][name] = value
-    numbers = _choose(suite, select, data)
-    for text in overrides:
-        target, name, value = _split_override(text, suite)
-        meant = {number: defaults[number] for number in numbers}
-        for number in _find_targets(target, name, meant, f"-p {text}"):
-            values[number][name] = _parse(value, defaults[number][name])
-    fixed = {"profile": profile, "jobs": count_workers(workers)}
-    fixed |= {"data": data} if data else {}
+    changes = _list_changes(settings, overrides, suite, defaults)
     jobs, fingerprints = [], {"": "synthetic"}  # synthetic faces follow from the parameters
-    for number in numbers:
-        own = defaults[number]
-        values[number] |= {name: value for name, value in fixed.items() if name in own}
-        parameters = _check_types(paths[number].name, own, values[number])
-        changed = {name: value for name, value in parameters.items() if value != own[name]}
+    for number, own in defaults.items():
+        values = changes[number] | {name: fixed[name] for name in fixed if name in own}
+        parameters = _check_types(paths[number], own, values)
         place = parameters["data"]
         if place not in fingerprints:
             from mer_utils.dataset import open_dataset  # OpenCV: `mer status` starts faster so
 
             fingerprints[place] = open_dataset(root / place).fingerprint
-        entry, folder = suite["notebooks"][number], find_place(root, profile, place) / number
-        job = Job(number, paths[number], entry, parameters, changed, fingerprints[place], folder)
-        jobs.append(job)
+        described = paths[number], entries[number], parameters, fingerprints[place]
+        jobs.append(Job(number, *described, find_place(root, profile, place) / number))
     return jobs
 
 
 def _choose(suite, select, data):
-    """Return the numbers of the notebooks to run; on a set of flow images those that can do without
-    frames.
+    """Return the numbers of the notebooks to run: those in ``select``, or all that the data allow
+    (on flow images those that need no frames).
     """
-    numbers = list(suite["notebooks"]) if select is None else select
     if not data or "channels" not in read_json(Path(data) / "dataset.json"):
-        return numbers
-    able = [number for number in numbers if not suite["notebooks"][number]["frames"]]
-    if select is not None and able != numbers:
-        needy = next(number for number in numbers if number not in able)
-        what = f"notebook {needy} needs frames, and {data} holds flow images"
-        raise MerError(f"{what}; run it with --only 05, 06, 07 or 08")
-    return able
-
-
-def parse_code(code):
-    """Return the syntax tree of Python code. Threads take turns: CPython 3.11 fails otherwise."""
-    with PARSING:
-        return ast.parse(code)
-
-
-def _read_cells(path):
-    """Return the code cells of a notebook as pairs (cell, Python syntax tree)."""
-    where = f"notebooks/{path.name}"
-    try:
-        cells = nbformat.read(path, as_version=4).cells
-    except Exception as error:  # nbformat raises its own, json's and jsonschema's
-        what = f"not readable as a notebook ({str(error).splitlines()[0]})"
-        raise MerError(where, what) from None
-    try:  # lines for Jupyter alone begin with % or !
-        return [
-            (cell, parse_code(re.sub(r"(?m)^\s*[%!].*$", "", cell.source)))
-            for cell in cells
-            if cell.cell_type == "code"
-        ]
-    except SyntaxError as error:
-        line = (error.text or "").strip()
-        raise MerError(where, f"a cell is not Python: {error.msg} in {line!r}") from None
+        return select or list(suite["notebooks"])
+    able = [number for number, entry in suite["notebooks"].items() if not entry["frames"]]
+    if not set(select or able) <= set(able):
+        raise MerError(data, f"holds flow images, no frames: run --only {', '.join(able)}")
+    return select or able
 
 
 def _read_defaults(path):
-    """Return the parameters of a notebook with their defaults."""
-    where, defaults = f"notebooks/{path.name}", {}
-    trees = [t for cell, t in _read_cells(path) if "parameters" in cell.metadata.get("tags", [])]
+    """Return the parameters of a notebook with their defaults, as papermill reads them."""
+    from papermill import inspect_notebook
+
+    where = f"notebooks/{path.name}"
     try:
-        for statement in trees[0].body if trees else []:
-            (target,) = statement.targets
-            defaults[target.id] = ast.literal_eval(statement.value)
-    except (AttributeError, ValueError):
+        found = inspect_notebook(_escape(path))
+    except Exception as error:  # nbformat raises its own, json's and jsonschema's
+        what = f"not readable as a notebook ({str(error).splitlines()[0]})"
+        raise MerError(where, what) from None
+    try:
+        defaults = {name: ast.literal_eval(about["default"]) for name, about in found.items()}
+    except (ValueError, SyntaxError):
         what = "the parameters cell may hold lines 'name = literal' only"
         raise MerError(where, what) from None
     if not {"profile", "data"} <= defaults.keys():
@@ -182,128 +123,90 @@ def _read_defaults(path):
     return defaults
 
 
-def _find_targets(target, name, defaults, origin):
-    """Return the notebooks that a parameter is meant for: one, or "all" that have it."""
-    if target != "all" and target not in defaults:
-        raise MerError(origin, f"notebook {target} is not among those of this run")
-    meant = [n for n, own in defaults.items() if target in (n, "all") and name in own]
-    if not meant:
-        known = "" if target == "all" else f"; it has {', '.join(defaults[target])}"
-        where = "any notebook of this run" if target == "all" else f"notebook {target}"
-        raise MerError(origin, f"there is no parameter {name!r} in {where}{known}")
-    return meant
+def _list_changes(settings, overrides, suite, defaults):
+    """Return {number: {name: value}}: what a profile and the command line change in notebooks."""
+    changes = {number: {} for number in defaults}
+
+    def change(origin, target, name, value):
+        meant = [n for n, own in defaults.items() if target in (n, "all") and name in own]
+        if not meant:
+            known = f"; {target} has {', '.join(defaults[target])}" if target in defaults else ""
+            what = f"no notebook of this run has a parameter {target}.{name}{known}"
+            raise MerError(origin, what)
+        for number in meant:
+            text = isinstance(value, str) and not isinstance(defaults[number][name], str)
+            changes[number][name] = yaml.safe_load(value) if text else value
+
+    for target, table in settings["parameters"].items():
+        if target == "all" or target in defaults:
+            for name, value in table.items():
+                change("notebooks/profiles.yml", target, name, value)
+    for override in overrides:
+        match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", override, re.DOTALL)
+        if match is None:
+            raise MerError(f"-p {override}", "must look like 07.seeds=3 (notebook.name=value)")
+        target, name, value = match.groups()
+        if name in BY_OPTION:
+            raise MerError(f"-p {override}", f"use {BY_OPTION[name]} instead")
+        target = target if target == "all" else _pick_number(suite, target)
+        change(f"-p {override}", target, name, value)
+    return changes
 
 
-def _split_override(text, suite):
-    """Split "07.seeds=3" into (notebook number or "all", name, value)."""
-    match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", text, re.DOTALL)
-    if match is None:
-        raise MerError(f"-p {text}", "must look like 07.seeds=3 (notebook.name=value)")
-    target, name, value = match.groups()
-    if name in BY_OPTION:
-        raise MerError(f"-p {text}", f"use {BY_OPTION[name]} instead")
-    return target if target == "all" else pick_number(suite, target), name, value
-
-
-def _parse(text, default):
-    """Read a command-line value as a literal; it stays text where text is wanted."""
-    if isinstance(default, str):
-        return text
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False}.get(text, text)
-
-
-def _check_types(notebook, defaults, values):
+def _check_types(path, defaults, values):
     """Return the defaults with ``values`` laid over them, each of its default's type (an int may
     stand for a float); else raise MerError.
     """
-    kinds = {
-        name: list[type(value[0])] if isinstance(value, list) and value else type(value)
-        for name, value in defaults.items()
-    }
-    fields = {name: (kind, defaults[name]) for name, kind in kinds.items()}
+    fields = {}
+    for name, value in defaults.items():
+        kind = list[type(value[0])] if isinstance(value, list) and value else type(value)
+        fields[name] = (kind, value)
     model = create_model("Parameters", __config__=ConfigDict(strict=True), **fields)
     try:
         return model(**values).model_dump()
     except ValidationError as error:
-        raise MerError(f"notebooks/{notebook}", explain(error)) from None
+        raise MerError(f"notebooks/{path.name}", explain(error)) from None
 
 
 def read_inputs(job):
-    """Return all that a notebook's outputs depend on, as JSON values: code without comments,
-    parameters, data, committed files, versions; no workers or paths.
+    """Return all that a notebook's outputs depend on, by names to tell of: "contents" as hashes,
+    "values" in plain (parameters, versions, kernels).
     """
-    root, cells = job.source.parents[1], _read_cells(job.source)
-    text = "\n".join(cell.source for cell, _ in cells)
-    packages = [name for name in PACKAGES if name in ("mer_utils", "faces4d") or name in text]
-    files = {name: root / name for name in job.entry["reads"]}
-    return {
-        "notebook": key_of([[cell.id, ast.dump(tree)] for cell, tree in cells]),
-        "figures": job.entry["figures"],
-        "files": {n: sha256(p) if p.is_file() else "missing" for n, p in files.items()},
-        "parameters": {n: v for n, v in job.parameters.items() if n not in BY_OPTION},
-        "data": job.data,
-        "code": {name: hash_code(name) for name in packages},
-        **describe_process(),
-    }
-
-
-def hash_code(package):
-    """Return a hash of a package's code without comments, as it lies on disk."""
-    folder = Path(find_spec(package).origin).parent
-    return _hash_code(folder, hash_sources(folder))
-
-
-@functools.cache
-def _hash_code(folder, sources):
-    files = sorted(folder.rglob("*.py"))
-    return key_of(
-        [
-            [p.relative_to(folder).as_posix(), ast.dump(parse_code(p.read_text("utf-8")))]
-            for p in files
-        ]
-    )
+    root, process = job.source.parents[1], describe_process()
+    cells = nbformat.read(job.source, as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    contents = {f"notebooks/{job.source.name}": key_of(code), "the data": job.data}
+    contents["its list of figures in profiles.yml"] = key_of(job.entry["figures"])
+    for name in job.entry["reads"]:
+        contents[name] = sha256(root / name) if (root / name).is_file() else "missing"
+    for name in PACKAGES:
+        contents[name] = hash_sources(Path(find_spec(name).origin).parent)
+    parameters = {n: value for n, value in job.parameters.items() if n not in BY_OPTION}
+    values = {f"parameter {name}": value for name, value in parameters.items()}
+    values |= process["packages"] | {"kernels": process["kernels"]}
+    return {"contents": contents, "values": values}
 
 
 def find_reasons(job, out=None):
     """Return why a notebook must run again, none if it is fresh. With ``out``, its pictures there
     count too.
     """
-    record = job.record()
-    if record.get("unfinished"):
-        return ["its last run did not finish"]
-    old, new, reasons = record.get("inputs", {}), read_inputs(job), []
-    if old.keys() != new.keys():  # no run, or one of an older version
-        return ["never run"]
-    words = {
-        "notebook": f"notebooks/{job.source.name} changed",
-        "figures": "its figures in notebooks/profiles.yml changed",
-        "kernels": "kernels: {before} → {after}",
-        "parameters": "parameter {name}: {before} → {after}",
-        "packages": "{name}: {before} → {after}",
-        "code": "{name} changed",
-        "files": "{name} changed",
-        "data": "the data changed",
-    }
-    for kind, sentence in words.items():
-        befores, afters = (
-            inputs[kind] if isinstance(inputs[kind], dict) else {"": inputs[kind]}
-            for inputs in (old, new)
-        )
-        for name in sorted(befores.keys() | afters.keys()):
-            before, after = befores.get(name), afters.get(name)
+    record, new = job.record(), read_inputs(job)
+    old, reasons = record.get("inputs", {}), []
+    if old.keys() != new.keys():  # no run, one that failed, or one of an older version
+        return ["not yet run to its end"]
+    for kind in new:
+        for name in old[kind] | new[kind]:
+            before, after = old[kind].get(name), new[kind].get(name)
             if before != after:
-                reasons.append(sentence.format(name=name, before=before, after=after))
+                values = f"{name}: {before} → {after}"
+                reasons.append(values if kind == "values" else f"{name} changed")
     for name, digest in record["outputs"].items():
-        places = [job.folder / name]
-        places += [Path(out) / Path(name).name] if out and name.endswith(".png") else []
-        for path in places:
-            if not path.is_file():
-                reasons.append(f"{path.name} is missing in {path.parent}")
-            elif sha256(path) != digest:
-                reasons.append(f"{path.name} changed in {path.parent}")
+        copy = [Path(out) / Path(name).name] if out and name.endswith(".png") else []
+        for path in [job.folder / name, *copy]:
+            if not path.is_file() or sha256(path) != digest:
+                state = "changed" if path.is_file() else "is missing"
+                reasons.append(f"{path.name} {state} in {path.parent}")
     return reasons
 
 
@@ -330,21 +233,19 @@ def run_suite(
     profile="course",
     data="",
     only=(),
-    start="",
     jobs=0,
     out="",
     overrides=(),
     echo=print,
-    force=False,
     root=None,
     kind="png",
 ):
     """Run a profile's notebooks, collect their figures in ``out`` and return one dict per notebook
     for the table.
 
-    ``only`` and ``start`` choose notebooks by number, ``jobs`` is the number of workers (0: one a
-    core; it changes no number), ``overrides`` are texts like "07.seeds=3", ``echo`` prints a line,
-    ``force`` runs fresh notebooks too, ``kind`` "pdf" or "svg" puts such figures beside the PNGs.
+    ``only`` chooses notebooks by number or name, ``jobs`` is the number of workers (0: one a core;
+    it changes no number), ``overrides`` are texts like "07.seeds=3", ``echo`` prints a line,
+    ``kind`` "pdf" or "svg" puts such figures beside the PNGs.
     Everything is checked before anything runs. Raises MerError at the first notebook that fails;
     all made before stays.
     """
@@ -356,119 +257,57 @@ def run_suite(
         from mer_utils.dataset import check_outside  # OpenCV: `mer status` starts faster so
 
         check_outside(out)
-    select = _select(suite, only, start)
+    select = sorted({_pick_number(suite, text) for text in only})
     planned = plan_jobs(root, profile, data, overrides, select, jobs)
     out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
-    with _one_run(root, profile, data):
+    place = find_place(root, profile, data and str(Path(data).resolve()))
+    lock = place.with_name(f".{place.name}.lock")
+    lock.parent.mkdir(exist_ok=True)
+    try:
+        lock = FileLock(lock).acquire(timeout=0)  # the system frees it when its holder ends
+    except Timeout:
+        what = "another run of this profile is at work; wait for it or stop it"
+        raise MerError(place, what) from None
+    with lock:
         if (kernels := describe_process()["kernels"]) != PINNED:
             made = f"last digits differ from those of {PINNED}, which made the committed figures"
             echo(f"kernels here: {kernels}; {made}")
-        reasons = {job.number: ["--force"] if force else find_reasons(job) for job in planned}
-        stale = [job for job in planned if reasons[job.number]]
-        done = [job for job in planned if not reasons[job.number]]
-        for job in done:
-            echo(f"{job.name}: fresh")
+        reasons = {job.number: find_reasons(job) for job in planned}
+        echo(f"{sum(map(bool, reasons.values()))} of {len(planned)} notebooks to run")
+        for count, job in enumerate(planned, 1):
+            echo(f"{job.name}: {(reasons[job.number] or ['fresh'])[0]}")
+            if reasons[job.number]:
+                _execute(job, echo)
             publish(job, out, kind)
-        echo(f"{len(stale)} of {len(planned)} notebooks to run")
-        if done:
-            collect(suite, done, out, whole=select is None and not stale)
-        for job in _execute_all(stale, reasons, echo):
-            done = [other for other in planned if other in (*done, job)]
-            publish(job, out, kind)
-            collect(suite, done, out, whole=select is None and len(done) == len(planned))
+            collect(suite, planned[:count], out, not only and count == len(planned))
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [
         {
             "notebook": job.name,
             "figures": len(job.entry["figures"]),
-            "fresh": job not in stale,
+            "fresh": not reasons[job.number],
             **{key: job.record()[key] for key in ("seconds", "headline")},
         }
         for job in planned
     ]
 
 
-def _select(suite, only, start):
-    if not only and not start:
-        return None
-    wanted = {pick_number(suite, text) for text in only} or set(suite["notebooks"])
-    first = pick_number(suite, start) if start else ""
-    chosen = [number for number in suite["notebooks"] if number in wanted and number >= first]
-    if not chosen:
-        after = f"{start} comes after {', '.join(sorted(wanted))}"
-        raise MerError(f"--only and --from leave no notebook to run: {after}")
-    return chosen
+def _pick_number(suite, text):
+    """Return the number of a notebook given as "05" or "05_training"."""
+    for number, entry in suite["notebooks"].items():
+        if text in (number, entry["file"]):
+            return number
+    raise MerError(f"there is no notebook {text!r}; choose from {', '.join(suite['notebooks'])}")
 
 
-def _one_run(root, profile, data):
-    """Take the lock of a profile on a dataset, which the system frees when its holder ends in
-    whatever way.
-    """
-    place = find_place(root, profile, data and str(Path(data).resolve()))
-    path = place.with_name(f".{place.name}.lock")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        return FileLock(path).acquire(timeout=0)
-    except Timeout:
-        what = f"another run of the profile {profile} is at work in {root}"
-        raise MerError(f"{what}; wait for it or stop it") from None
-    except OSError as error:
-        what = f"cannot be written ({error.strerror}); choose a checkout you may write to"
-        raise MerError(path, what) from None
-
-
-def _execute_all(jobs, reasons, echo):
-    """Execute notebooks in their order and yield each Job as it ends. Neighbours that profiles.yml
-    calls light run two at a time, on one worker each. What goes wrong with one ends the other.
-    """
-    before = set(psutil.Process().children())
-
-    def execute(job, changed):
-        echo(f"{job.name}: {reasons[job.number][0]}")
-        _execute(job, changed, echo)
-        return job
-
-    for (_, several), group in groupby(jobs, key=_find_lane):
-        batch = list(group)
-        alone = {"jobs": 1} if several and len(batch) > 1 else {}
-        with ThreadPoolExecutor(2 if several else 1) as pool:
-            futures = [pool.submit(execute, job, job.changed | alone) for job in batch]
-            try:
-                for future in as_completed(futures):
-                    yield future.result()
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                while not all(future.done() for future in futures):
-                    _kill_children(before)  # again and again: a kernel may only now be starting
-                    time.sleep(0.2)
-                raise
-
-
-def _find_lane(job):
-    """Return a key that is the same for neighbours that run in one batch: light notebooks, unless
-    the user wants one process.
-    """
-    several = job.entry["light"] and job.parameters.get("jobs", 1) > 1
-    return ("" if several else job.number), several
-
-
-def _kill_children(spared):
-    """End this process's children (kernels) and all of theirs (workers), but not ``spared``."""
-    for child in set(psutil.Process().children()) - spared:
-        with suppress(psutil.NoSuchProcess):
-            for process in [*child.children(recursive=True), child]:
-                process.kill()
-
-
-def _execute(job, changed, echo):
+def _execute(job, echo):
     """Execute one notebook by papermill into its folder and write its new record (run.json)."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
     executed, path, inputs = job.folder / job.source.name, job.folder / "run.json", read_inputs(job)
-    # figures and numbers of the last good run stay in the record until this run has better ones
-    write_json(path, {**job.record(), "unfinished": True})
+    job.folder.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # a run that fails leaves no record
     clear_outputs(job.folder)
     where = f"the executed notebook lies in {executed}"
     began = time.perf_counter()
@@ -476,7 +315,7 @@ def _execute(job, changed, echo):
         papermill.execute_notebook(
             _escape(job.source),
             _escape(executed),
-            changed,
+            job.parameters,
             kernel_name="python3",
             cwd=job.source.parent,
             progress_bar=False,
@@ -485,43 +324,26 @@ def _execute(job, changed, echo):
     except papermill.PapermillExecutionError as error:
         what = f"failed in cell [{error.exec_count}]: {error.ename}: {error.evalue}"
         raise MerError(" ".join(f"{job.name} {what}; {where}".split())) from None
-    except OSError as error:
-        what = f"cannot be written ({error.strerror or error}); what was made before stays"
-        raise MerError(executed, what) from None
     except DeadKernelError:
         what = "failed: its kernel died, perhaps for want of memory (try --jobs 1)"
         raise MerError(f"{job.name} {what}; {where}") from None
     seconds = round(time.perf_counter() - began, 1)
-    figures, results, headline = _read_outputs(job.folder)
-    missing = ", ".join(name for name in job.entry["figures"] if name not in figures)
+    paths = [*list_pictures_and_numbers(job.folder), *sorted(job.folder.glob("*.safetensors"))]
+    figures, results, headline = (job.folder / name for name in OUTPUTS)
+    record = {
+        "inputs": inputs,
+        "outputs": {path.relative_to(job.folder).as_posix(): sha256(path) for path in paths},
+        "seconds": seconds,
+        "figures": read_json(figures) if figures.is_file() else {},
+        "results": read_json(results) if results.is_file() else {},
+        "headline": headline.read_text("utf-8").strip() if headline.is_file() else "",
+    }
+    missing = ", ".join(name for name in job.entry["figures"] if name not in record["figures"])
     if missing:
         what = f"ran, but did not make {missing} listed in notebooks/profiles.yml"
         raise MerError(f"{job.name} {what}; {where}")
-    for line in _read_notices(executed):
-        echo(f"{job.name}: {line}")
-    paths = [*list_pictures_and_numbers(job.folder), *sorted(job.folder.glob("*.safetensors"))]
-    outputs = {p.relative_to(job.folder).as_posix(): sha256(p) for p in paths}
-    record = {"inputs": inputs, "outputs": outputs, "seconds": seconds, "headline": headline}
-    if read_inputs(job) != inputs:
-        echo(f"{job.name}: its code was edited while it ran: it will run again")
-        record["unfinished"] = True
-    write_json(path, {**record, "figures": figures, "results": results})
+    write_json(path, record)  # with the inputs from before: an edit during the run makes it stale
     echo(f"{job.name}: done in {seconds:.1f} s")
-
-
-def _read_outputs(folder):
-    """Return what a notebook left: (figures {name: {caption, alt}}, results dict, headline)."""
-    figures, results, headline = (folder / name for name in OUTPUTS)
-    text = headline.read_text(encoding="utf-8").strip() if headline.is_file() else ""
-    return *(read_json(path) if path.is_file() else {} for path in (figures, results)), text
-
-
-def _read_notices(executed):
-    """Return the lines that the package said on stderr in an executed notebook (files.say)."""
-    cells = nbformat.read(executed, as_version=4).cells
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    said = [output["text"] for output in outputs if output.get("name") == "stderr"]
-    return [line for text in said for line in text.splitlines() if line.startswith("mer: ")]
 
 
 def _escape(path):
@@ -545,46 +367,33 @@ def collect(suite, jobs, out, whole):
     notebooks stay, if they are of the same data, unless the jobs are the ``whole`` suite. Neither
     file holds a time or a path: equal runs give equal bytes.
     """
-    figures, results, datasets = {}, {}, []
-    for job in jobs:
-        record = job.record()
-        inputs, dataset = record["inputs"], record["results"].pop("data", None)
-        datasets += [dataset] if dataset else []
+    out, records = Path(out), [job.record() for job in jobs]
+    datasets = [record["results"].pop("data") for record in records]
+    figures, results = {}, {}
+    if not whole and (out / "results.json").is_file():
+        old = read_json(out / "results.json")
+        keys = ("name", "given", *["fingerprint"] * datasets[0]["given"])
+        if all(old.get("data", {}).get(key) == datasets[0][key] for key in keys):
+            datasets.append(old["data"])
+            figures, results = read_json(out / "figures.json"), old
+    for job, record, dataset in zip(jobs, records, datasets, strict=False):
         merge(results, record["results"])
+        about = {
+            "notebook": job.source.name,
+            "parameters": {n: value for n, value in job.parameters.items() if n not in BY_OPTION},
+            "data": {key: dataset[key] for key in ("name", "fingerprint")},
+            "kernels": record["inputs"]["values"]["kernels"],
+        }
         for name, texts in record["figures"].items():
-            figures[name] = {
-                **texts,
-                "notebook": job.source.name,
-                "parameters": inputs["parameters"],
-                "data": dataset and {key: dataset[key] for key in ("name", "fingerprint")},
-                "kernels": inputs["kernels"],
-                "sha256": record["outputs"][f"figures/{name}.png"],
-            }
-    paths = [Path(out) / f"{name}.json" for name in ("figures", "results")]
-    old_figures, old_results = (
-        {} if whole or not path.is_file() else read_json(path) for path in paths
-    )
-    if datasets and _same_set(old_results.get("data"), datasets[0]):
-        datasets.append(old_results["data"])
-        merge(old_results, results)
-        results, figures = old_results, old_figures | figures
+            figures[name] = {**texts, **about, "sha256": record["outputs"][f"figures/{name}.png"]}
     # a notebook may look at a few clips of its own; the numbers come from the largest set
-    if datasets:
-        results.pop("data", None)
-        results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
+    results.pop("data", None)
+    results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
     names = [name for entry in suite["notebooks"].values() for name in entry["figures"]]
     figures = {name: figures[name] for name in names if name in figures}
-    write_json(paths[0], figures)
-    write_json(paths[1], results)
-    write_text(Path(out) / "RESULTS.md", write_report(results, figures))
-
-
-def _same_set(old, new):
-    """Return whether two notebooks' numbers may stand in one file: both of faces made here, or both
-    of one folder.
-    """
-    keys = ("name", "given") + ("fingerprint",) * new["given"]
-    return old is not None and all(old.get(key) == new[key] for key in keys)
+    write_json(out / "figures.json", figures)
+    write_json(out / "results.json", results)
+    write_text(out / "RESULTS.md", write_report(results, figures))
 
 
 def keep_outputs(root=None):
