@@ -116,9 +116,8 @@ def test_a_bad_table_of_faults_is_named(release, tmp_path, line, message):
 @pytest.mark.parametrize(
     ("row", "column", "value", "message"),
     [
-        (0, "Emotion", "Anger", "row 2: Emotion is 'Anger', but knows only Negative"),
-        (0, "Emotion", "Positive+", "row 2: Emotion is 'Positive\\+'"),
-        (1, "Emotion", None, "row 3: Emotion is ''"),
+        (0, "Emotion", "Anger", "row 2: the label 'Anger' is none of Negative"),
+        (0, "Emotion", "Positive+", "row 2: the label 'Positive\\+' has an empty part"),
         (1, "Onset", "first", "row 3: Onset is 'first': Input should be a valid integer"),
         (1, "Onset", None, "row 3: onset is empty"),
         (1, "Apex", 2040, "row 3: clip .*: onset 0, apex 0"),

@@ -5,13 +5,11 @@ table of labels.
 import re
 
 from mer_tools.importing.common import (
-    ALONE,
     check_source,
     copy_frames,
     describe,
     read_folders,
     refer_frames,
-    tell_left_out,
     write_set,
 )
 from mer_utils import LABELS
@@ -26,16 +24,13 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
     ``classes``: see ``regroup``. Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
-    entries, _, left_out = read_folders(
-        source, data, labels, "Id", "Subject", LABELS, _first_number
-    )
+    columns = "Id", "Subject", LABELS
+    entries, _, said = read_folders(source, data, labels, *columns, key=_first_number)
     about = "mer import 4dme-challenge: seq folders of side-by-side frames"
     info = describe("4DMR challenge", 2, LABELS, about)
     info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
-    said = write_set(source, data, info, entries, classes, copy_frames if copy else refer_frames)
-    said += tell_left_out("folders without a number in their names", left_out)
-    alone = sum(entry.subject == entry.name for entry in entries)
-    return said + ([ALONE.format(alone)] if alone else [])
+    make = copy_frames if copy else refer_frames
+    return write_set(source, data, info, entries, classes, make) + said
 
 
 def _first_number(name):

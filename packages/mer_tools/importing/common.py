@@ -176,7 +176,9 @@ def find_keys(entry, stems):
 
 
 def _check_entries(source, info, entries):
-    """Raise MerError for no clips, and for names of labels and clips that are unusable or equal."""
+    """Raise MerError for no clips, names of labels and clips that are unusable or equal, and labels
+    that the set does not have.
+    """
     if not entries:
         raise MerError(source, "no clip is left; see what the kind of import expects there")
     labels = [label.lower() for label in info["labels"]]
@@ -193,6 +195,9 @@ def _check_entries(source, info, entries):
             what = f"the clip {name!r} stands at {first_use[name]} already; keep one of them"
             raise MerError(entry.where, what)
         first_use[name] = entry.where
+        if unknown := set(entry.labels or ()) - {*info["labels"]}:
+            what = f"the label {min(unknown)!r} is none of {', '.join(info['labels'])}"
+            raise MerError(entry.where, what)
 
 
 def regroup(entries, info, classes):
@@ -281,8 +286,8 @@ def walk_folders(source, data):
 
 
 def read_folders(source, data, table, clip, subject, names=None, key=str):
-    """Return (Entries, label names, names of folders left out) of the folders in ``source``, each a
-    clip, in the order of the numbers in their names.
+    """Return (Entries, label names, sentences) of the folders in ``source``, each a clip, in the
+    order of the numbers in their names.
 
     ``table`` (or None) has a column ``clip``, perhaps one called ``subject``, one of 0 and 1 for
     each of the labels ``names`` (default: all that mean nothing else), and perhaps onset, apex,
@@ -320,7 +325,9 @@ def read_folders(source, data, table, clip, subject, names=None, key=str):
         flags = read_flags(where, cells, names) if cells else None
         numbers = read_numbers(where, cells)
         entries.append(Entry(name, cells.get(subject, name), flags, name, where, **numbers))
-    return entries, names or LABELS, left_out
+    alone = sum(subject not in lines.get(mark, ("", ()))[1] for mark in folders)
+    said = tell_left_out("folders without a number in their names", left_out)
+    return entries, names or LABELS, said + ([ALONE.format(alone)] if alone else [])
 
 
 def read_numbers(where, cells, columns=None, missing=MISSING):

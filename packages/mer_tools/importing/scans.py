@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mer_tools.importing.common import ALONE, check_source, describe, read_folders, write_set
+from mer_tools.importing.common import check_source, describe, read_folders, write_set
 from mer_tools.importing.meshes import film_meshes, list_meshes
 from mer_utils.dataset import encode_png
 
@@ -19,14 +19,12 @@ def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
     argument. Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
-    entries, names, _ = read_folders(source, data, labels, "clip", "subject")
+    entries, names, said = read_folders(source, data, labels, "clip", "subject")
     camera = f"{size} px, yaw {yaw:g}, field of view {fov:g} degrees"
     about = f"mer import obj: mesh sequences filmed at {camera}"
     info = describe(source.resolve().name, 2, names, about)
     film = partial(film_clip, size=size, yaw=yaw, fov=fov)
-    said = write_set(source, data, info, entries, make=film, jobs=jobs)
-    alone = sum(entry.subject == entry.name for entry in entries)
-    return said + ([ALONE.format(alone)] if alone else [])
+    return write_set(source, data, info, entries, make=film, jobs=jobs) + said
 
 
 def film_clip(source, entry, target, size, yaw, fov):
