@@ -5,6 +5,9 @@ from pathlib import Path
 
 from mer_utils import MerError
 
+import cv2
+import numpy as np
+import openpyxl
 import pytest
 
 
@@ -26,18 +29,46 @@ def contents(root):
     }
 
 
-def refuse(match, call, source, data, *rest, **more):
-    """Check that ``call(source, data, ...)`` is refused in one sentence and leaves nothing
-    behind.
+def refuse(match, call, source, *rest, **more):
+    """Check that ``call(source, ...)`` is refused in one sentence and leaves nothing behind: beside
+    a source of meshes or tables, or beside the dataset that is the next argument.
     """
-    before = contents(Path(data).parent)
+    place = rest[0] if rest and isinstance(rest[0], Path) else source
+    before = contents(place.parent) if isinstance(place, Path) and place.parent.is_dir() else {}
     with pytest.raises(MerError, match=match) as caught:
-        call(source, data, *rest, **more)
+        call(source, *rest, **more)
     assert "\n" not in str(caught.value)
-    assert contents(Path(data).parent) == before
+    assert not before or contents(place.parent) == before
 
 
 def write_rows(path, *lines):
     """Write lines of cells as CSV."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
+
+
+def write_xlsx(path, *rows):
+    """Write rows of cells as a spreadsheet."""
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def write_film(path, frames, fps):
+    """Write frames (T, H, W) as a film: Motion JPEG for .avi, else MPEG-4."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = cv2.VideoWriter_fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
+    writer = cv2.VideoWriter(str(path), kind, fps, frames.shape[:0:-1], isColor=False)
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def write_mesh(path, vertices, polygons, unit=1.0):
+    """Write points (M, 3) and polygons (K, 3 or 4), counted from 0, as OBJ."""
+    lines = ["v {!r} {!r} {!r}".format(*row) for row in (np.asarray(vertices) * unit).tolist()]
+    lines += ["f " + " ".join(map(str, row)) for row in (np.asarray(polygons) + 1).tolist()]
+    return write_rows(path, *lines)

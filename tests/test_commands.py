@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 import papermill
 import pytest
-from foreign import plant, write_rows
-from test_sources_tables import write_xlsx
+from foreign import plant, write_rows, write_xlsx
+from test_sources_tables import COLUMNS
 from yunet import write_model
 
 ROOT = Path(__file__).parents[1]
@@ -97,7 +97,7 @@ def stand_in(data, trained, tmp_path_factory):
     sheet = [(1, f"S0{k}", f"S0{k}_001_01_1", "Positive", 1, 4, 8, "", None) for k in range(4)]
     for k, (_, person, name, *_) in enumerate(sheet):
         plant(data, root / "4dme-release" / "gray_micro" / person / name, k, first=1, count=8)
-    write_xlsx(root / "4dme-release" / "4DME_Labelling_Micro_release v1.xlsx", sheet)
+    write_xlsx(root / "4dme-release" / "4DME_Labelling_Micro_release v1.xlsx", COLUMNS, *sheet)
     for t in range(3):
         write_obj(root / "obj" / "laugh", read_truth(data, clip), 4 * t)
     write_rows(root / "clips.csv", "clip,subject,Joy", "laugh,P1,1")
@@ -107,7 +107,7 @@ def stand_in(data, trained, tmp_path_factory):
     for place in (root / "frames", root / "CASME2" / "RAW"):
         for k, (person, name, *_) in enumerate(rows):
             plant(data, place / f"sub{person:02}" / name, k, count=5)
-    write_xlsx(root / "coding.xlsx", rows, head)
+    write_xlsx(root / "coding.xlsx", head, *rows)
     write_rows(root / "t.csv", ",".join(head), *(",".join(map(str, row)) for row in rows))
     write_rows(root / "my_classes.csv", "label,class", "joy,good", "fear,bad")
     for k in range(4):

@@ -6,11 +6,10 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mer_tools.boxes import FaceFinder
-from mer_tools.importing.common import check_name
 from mer_tools.importing.films import VIDEO_TYPES, read_video
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
 from mer_utils import MerError
-from mer_utils.dataset import Clip, find_datasets, iterate_frames, list_frames, survey
+from mer_utils.dataset import Clip, check_outside, find_datasets, iterate_frames, list_frames
 from mer_utils.features import FrontEnd
 from mer_utils.files import read_json, say
 from mer_utils.prediction import OwnClip, check_kind, predict_crops
@@ -21,17 +20,17 @@ import numpy as np
 LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression lasts half of one
 
 
-def open_film(source, views=2, size=448, yaw=25.0, fov=26.1, boxes=None):
+def open_film(source, views=2, boxes=None, **camera):
     """Return an iterator of frames (V, H, W) uint8 from a folder of pictures or a film, both views
-    side by side if ``views`` is 2, or from a folder of OBJ or PLY meshes: these are filmed from
-    -yaw and +yaw degrees with ``size`` px and ``fov`` degrees of height, and the face's boxes are
-    added to the list ``boxes`` with the first frame. Raises MerError for anything else.
+    side by side if ``views`` is 2, or of OBJ or PLY meshes, which ``film_meshes`` films by the
+    options ``camera``; the face's boxes are then added to the list ``boxes`` with the first frame.
+    Raises MerError for anything else.
     """
     source = Path(source)
     if source.is_dir() and holds_meshes(source):
         if views != 2:
             raise MerError(source, f"meshes give two views, but {views} is asked for")
-        return film_meshes(list_meshes(source), size, yaw, fov, boxes=boxes)
+        return film_meshes(list_meshes(source), boxes=boxes, **camera)
     if not source.is_file():
         frames = iterate_frames(list_frames(source))
     elif source.suffix.lower() in VIDEO_TYPES:
@@ -47,11 +46,9 @@ def known_views(source):
     says for a clip inside a dataset, else None.
     """
     source = Path(source).resolve()
-    if not source.is_dir():
-        return None
-    if holds_meshes(source):
+    if source.is_dir() and holds_meshes(source):
         return 2
-    root = next(find_datasets(source), None)
+    root = next(find_datasets(source), None) if source.is_dir() else None
     return read_json(root / "dataset.json").get("views") if root else None
 
 
@@ -73,24 +70,20 @@ def read_clip(
     mesh's, else the silhouette's, else YuNet's where ``face_model`` names its file, else the
     fallback. Raises MerError for what cannot be used.
     """
-    source = Path(source)
-    check_name(source)
+    source, mesh_boxes = Path(source), []
     finder = None if face_model is None else FaceFinder(face_model)
-    mesh_boxes = []
     frames = open_film(source, views, boxes=mesh_boxes, **camera)
     try:
-        first = next(frames, None)
+        first = next(frames)
     except MerError as error:
         raise error.seen_from(source) from None
-    if first is None:
-        raise MerError(source, "holds no frames")
     height, width = first[0].shape
     if width < height / 2:
-        wanted = "both views side by side" if views == 2 else "one view"
         what = f"each of {views} views would be {width} x {height} px, too narrow for a face"
+        wanted = "both views side by side" if views == 2 else "one view"
         raise MerError(source, f"{what}; a frame must hold {wanted}")
-    name, given = source.name or source.resolve().name, boxes or tuple(mesh_boxes) or None
-    clip = Clip(name, "", None, source, (), 0, None, 0, boxes=given)
+    name, known = source.name or source.resolve().name, boxes or tuple(mesh_boxes) or None
+    clip = Clip(name, "", None, source, (), 0, None, 0, boxes=known)
     boxes_used, how = locate(first, clip, options.enlarge)
     if mesh_boxes and boxes is None:
         how = "mesh"
@@ -127,8 +120,8 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
     if known not in (None, views):
         what = f"its frames hold {known} view{'s' * (known > 1)}, the weights learnt from {views}"
         raise MerError(source, f"{what}; train on data of the same kind")
-    given = (onset, offset, boxes, face_model, ensemble.front_end)
-    return predict_crops(read_clip(source, views, *given, **camera), ensemble)
+    rest = onset, offset, boxes, face_model, ensemble.front_end
+    return predict_crops(read_clip(source, views, *rest, **camera), ensemble)
 
 
 def say_found(how, remedy):
@@ -139,25 +132,14 @@ def say_found(how, remedy):
     return words.get(how, f"found by the {how}")
 
 
-def check_apart(out):
-    """Raise MerError if the folder ``out``, which is to be written into, lies among the frames of a
-    dataset: a picture there would become a frame.
-    """
-    out = Path(out).resolve()
-    for root in find_datasets(out):
-        clips = (clip for clip in survey(root)[1] if isinstance(clip, Clip))
-        if any(out.is_relative_to(clip.folder.resolve()) for clip in clips):
-            raise MerError(out, f"lies inside the dataset {root}; write somewhere else")
-
-
 def name_answers(source, out, overwrite):
     """Return the paths of a clip's picture and JSON in ``out``; MerError if something else would be
-    overwritten, or a dataset or the clip itself would be written into.
+    overwritten, or the clip or a dataset's would be written into.
     """
     source, out = Path(source).resolve(), Path(out)
     name = source.name if source.is_dir() else source.stem
     picture, text = out / f"{name}.png", out / f"{name}.json"
-    check_apart(out)
+    check_outside(out)
     if out.resolve().is_relative_to(source):
         raise MerError(out, "lies inside the clip itself; choose another --out")
     if not overwrite and (text.exists() or picture.exists()):

@@ -26,6 +26,8 @@ RULES = (
     ("look", "clips", "labels.isna()", "no labels: `mer submit` answers it, training cannot"),
     ("look", "fps", "fps == 0", "fps is not given: how long it lasts cannot be checked"),
     ("look", "fps", "0 < fps < 25 or fps > 1000", "{fps:g} fps: too few, or a misprint?"),
+    ("look", "fps", "fps > 0 and fps != usual_fps",
+     "{fps:g} fps, but most have {usual_fps:g}: curves are smoothed over frames, not seconds"),
     ("look", "duration", "seconds > 0.5", "{seconds:.2f} s: a micro-expression lasts 0.5 s"),
     ("look", "frames", "repeats > 0", "{repeats:g} frames repeat the one before exactly"),
     ("look", "frames", "gap.notna()", "the file names' numbers jump {gap}: are frames missing?"),
@@ -33,6 +35,8 @@ RULES = (
     ("look", "sizes", "odd == True", "the width is an odd number: the last column is dropped"),
     ("mend", "channels", "phases.notna() and phases != usual_phases",
      "{phases:g} pictures, but most clips have {usual_phases:g}: one per phase"),
+    ("mend", "channels", "grey > 0", "{grey:g} pictures are grey, where three channels belong"),
+    ("look", "channels", "plain > 0", "{plain:g} pictures are of one colour: no motion at all"),
     ("look", "face box", "how == 'fallback'", "no plain background: run mer boxes, or give a box"),
     ("look", "face box", "wide > 1.5 * narrow", "boxes of {narrow:g} and {wide:g} px in two views"),
     ("look", "motion", "least < 0.12", "the face hardly moves ({least:.2f} px): a still?"),
@@ -41,7 +45,7 @@ RULES = (
 )  # fmt: skip
 COLUMNS = (
     "clip", "subject", "labels", "frames", "size", "digest", "fps", "seconds", "repeats", "gap",
-    "odd", "how", "narrow", "wide", "least", "most", "head", "phases",
+    "odd", "how", "narrow", "wide", "least", "most", "head", "phases", "grey", "plain",
 )  # fmt: skip
 
 
@@ -107,16 +111,14 @@ def examine(root, jobs=1):
     clips = pd.DataFrame([values for values, _ in readings], columns=COLUMNS)
     findings = [_explain("rows", row, root) for row in rows if isinstance(row, MerError)]
     findings += [finding for _, found in readings for finding in found]
-    for column in ("size", "phases"):
-        clips[f"usual_{column}"] = next(iter(clips[column].mode()), None)
+    for column in ("size", "phases", "fps"):
+        clips[f"usual_{column}"] = next(iter(clips.loc[clips[column] != 0, column].mode()), None)
     for level, check, condition, sentence in RULES:
         for row in clips.query(condition, engine="python").to_dict("records"):
             findings.append(Finding(level, check, row["clip"], sentence.format(**row)))
-    checks = [find_copies, find_rates, find_names]
+    findings += [*find_copies(clips), *find_names(clips)]
     if len(usable) == len(rows):  # else what is missing may stand in rows that cannot be used
-        checks += [find_missing, compare_published]
-    for check in checks:
-        findings += check(info, clips)
+        findings += [*find_missing(info, clips), *compare_published(info, clips)]
     table = {"rows": f"{len(usable)} of {len(rows)} in the manifest can be used"}
     table |= describe(info, clips)
     order = list(table)
@@ -134,10 +136,12 @@ def _explain(check, error, root):
 def read_pictures(root, info, clip):
     """Read a clip's pictures one by one; return its row of the table of clips, and Findings."""
     row = {"clip": clip.name, "subject": clip.subject, "labels": clip.labels}
-    row["frames"] = count = len(clip.names)
-    findings, digests, kept = [], [], {}
+    row["frames"] = len(clip.names)
     length, channels = clip.offset - clip.onset, info.get("channels")
-    quarters = [clip.onset + round(length * k / 4) for k in range(5)]
+    if not channels:
+        row |= {"fps": clip.fps or 0, "seconds": length / clip.fps if clip.fps else np.nan}
+    times = [clip.onset + round(length * k / 4) for k in range(5)]
+    findings, digests, kept = [], [], {}
     for t, path in enumerate(clip.frames):
         try:
             picture = read_image(path, bool(channels))
@@ -149,37 +153,24 @@ def read_pictures(root, info, clip):
             findings.append(_explain("frames", error, root))
             continue
         digests.append(hashlib.sha256(picture).hexdigest())
-        if t in (0, *quarters) or channels:
+        if t in (0, *times) or channels:
             kept[t] = picture
     if channels:
-        row["phases"] = count
-        findings += _check_colours(clip.name, kept, channels)
-    else:
-        row |= {"fps": clip.fps or 0, "seconds": length / clip.fps if clip.fps else np.nan}
-    if len(digests) < count:
+        plain = [picture.min() == picture.max() for picture in kept.values()]
+        grey = [(picture == picture[..., :1]).all() for picture in kept.values()]
+        row |= {"phases": row["frames"], "plain": sum(plain), "grey": sum(grey) - sum(plain)}
+    if len(digests) < row["frames"]:
         return row, findings
     row["digest"] = hashlib.sha256(f"{first} {digests}".encode()).hexdigest()
-    if channels:
-        return row, findings
-    row["repeats"] = sum(map(str.__eq__, digests[1:], digests))
-    row["gap"] = find_gap(clip.names)
-    row["odd"] = info["views"] == 2 and picture.shape[1] % 2 == 1
-    try:
-        row |= _measure_face(info["views"], clip, kept, quarters)
-    except MerError as error:
-        findings.append(Finding("mend", "face box", clip.name, str(error)))
+    if not channels:
+        row["repeats"] = sum(map(str.__eq__, digests[1:], digests))
+        row["gap"] = find_gap(clip.names)
+        row["odd"] = info["views"] == 2 and picture.shape[1] % 2 == 1
+        try:
+            row |= _measure_face(info["views"], clip, kept, times)
+        except MerError as error:
+            findings.append(Finding("mend", "face box", clip.name, str(error)))
     return row, findings
-
-
-def _check_colours(clip, pictures, channels):
-    """Find flow images that show no motion or are grey."""
-    for t, picture in pictures.items():
-        if picture.min() == picture.max():
-            what = f"picture {t + 1} is of one colour: no motion at all"
-            yield Finding("look", "channels", clip, what)
-        elif (picture == picture[..., :1]).all():
-            what = f"picture {t + 1} is grey, but red, green, blue must be {', '.join(channels)}"
-            yield Finding("mend", "channels", clip, what)
 
 
 def _measure_face(views, clip, pictures, times):
@@ -257,7 +248,7 @@ def label_clips(info, clips):
     return pd.DataFrame(rows, index=known["subject"], columns=info["labels"], dtype=int)
 
 
-def find_copies(info, clips):
+def find_copies(clips):
     """Find clips whose decoded pictures are another's."""
     first = {}
     for clip in clips[clips["digest"].notna()].itertuples():
@@ -271,15 +262,7 @@ def find_copies(info, clips):
             yield Finding("mend", "duplicates", clip.clip, f"{what}; keep one of them")
 
 
-def find_rates(info, clips):
-    """Find several frame rates in one set."""
-    rates = clips.loc[clips["fps"] > 0, "fps"]
-    if rates.nunique() > 1:
-        what = "several rates in one set: curves are smoothed over frames, not over seconds"
-        yield Finding("look", "fps", f"{rates.min():g} to {rates.max():g} fps", what)
-
-
-def find_names(info, clips):
+def find_names(clips):
     """Find one person under several names: spelt in two ways, or with the sessions told apart."""
     spellings, persons = {}, {}
     for name in sorted(set(clips["subject"])):

@@ -342,7 +342,6 @@ def test_nothing_is_written_into_a_dataset_or_over_another_file(own, trained, me
     clip = own / "clips" / CLIP
     weights = ("--weights", trained[0])
     refuse(mer, "inside the dataset", "submit", own, own / "manifest.csv", *weights, "--overwrite")
-    refuse(mer, "inside the dataset", "submit", own, own / "clips" / "out.csv", *weights)
     refuse(mer, "inside the dataset", "predict", clip, *weights, "--out", clip)
     bare = Path(shutil.copytree(clip, tmp_path / "bare"))
     refuse(mer, "inside the clip", "predict", bare, *weights, "--out", bare / "answers")

@@ -18,13 +18,10 @@ def read_video(path):
     frames that its header counts, or (Motion JPEG) holds a damaged one; other codecs hide that.
     """
     film, count = _open_video(path), 0
-    try:
-        for image in _decode_film(path, film):
-            count += 1
-            yield image
-        stated = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
-    finally:
-        film.release()
+    stated = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+    for image in _decode_film(path, film):
+        count += 1
+        yield image
     if count == 0 or count < stated - (Path(path).suffix.lower() not in EXACT):
         what = f"{count} of {stated} frames can be decoded; copy or convert the film again"
         raise MerError(path, what)
@@ -32,26 +29,19 @@ def read_video(path):
 
 def video_fps(path):
     """Return a film's frames per second as its header says, or None."""
-    film = _open_video(path)
-    fps = film.get(cv2.CAP_PROP_FPS)
-    film.release()
+    fps = _open_video(path).get(cv2.CAP_PROP_FPS)
     return float(fps) if 0 < fps < 10_000 else None
 
 
 def _open_video(path):
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise MerError(path, "no such film")
-    film = cv2.VideoCapture(*_name_film(path))
+    # FFmpeg and a whole path: else a name may be taken for a pattern or an address
+    film = cv2.VideoCapture(str(Path(path).resolve()), cv2.CAP_FFMPEG)
     if not film.isOpened():
         what = "not readable as a film (.mp4 or .avi); convert it, or give a folder of frames"
         raise MerError(path, what)
     return film
-
-
-def _name_film(path):
-    """Return what opens a film: its path must not be taken for a pattern or an address."""
-    return str(Path(path).resolve()), cv2.CAP_FFMPEG
 
 
 def _decode_film(path, film):
@@ -65,7 +55,7 @@ def _decode_film(path, film):
             for number, packet in enumerate(chain([first], packets)):
                 yield decode_jpeg(f"{path}, frame {number}", packet.tobytes())
             return
-        film.open(*_name_film(path))  # from its start again
+        film = _open_video(path)  # from its start again
     for picture in _read_all(film):
         yield cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
 

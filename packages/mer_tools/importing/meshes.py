@@ -8,18 +8,8 @@ sets the scale.
 from dataclasses import replace
 from pathlib import Path
 
-from faces4d.cameras import (
-    AIM,
-    AMBIENT,
-    BACKGROUND,
-    BRIGHTEST,
-    FAR,
-    LIGHTS,
-    NEAR,
-    OVERSAMPLE,
-    cameras,
-    rasterise,
-)
+from faces4d import cameras
+from faces4d.cameras import AIM, FAR, NEAR, OVERSAMPLE, rasterise
 from mer_tools.importing.meshfiles import TYPES, read_mesh
 from mer_utils import MerError
 from mer_utils.dataset import number_key
@@ -43,29 +33,27 @@ def holds_meshes(folder):
 
 
 def list_meshes(folder):
-    """Return the paths of a folder's .obj or .ply files, sorted like frames; raise MerError if
-    there are none, or both kinds.
+    """Return the paths of a folder's .obj or .ply files, sorted like frames; MerError if there are
+    none, or both kinds.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise MerError(folder, "no such folder of meshes")
     paths = [path for path in folder.iterdir() if path.suffix.lower() in TYPES]
-    if not paths:
-        raise MerError(folder, "holds no meshes (.obj or .ply)")
-    if len({path.suffix.lower() for path in paths}) > 1:
-        raise MerError(folder, "holds both .obj and .ply files; keep one kind, one file per frame")
+    if len({path.suffix.lower() for path in paths}) != 1:
+        raise MerError(folder, "holds no meshes of one kind, .obj or .ply, one file per frame")
     return tuple(sorted(paths, key=number_key))
 
 
 def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None, boxes=None):
-    """Return an iterator over the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees
-    film of the meshes (paths, one per frame), ``size`` px high.
+    """Yield the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees film of the meshes
+    (paths, one per frame), ``size`` px high.
 
     The first mesh fills about 80 % of the height; then the cameras stand still. With the first
     frame, what the reader should be told is appended to the list ``notes``, and the box of the face
     (x0, y0, x1, y1) px in each view to the list ``boxes`` (see ``find_face``). Raises MerError for
-    fewer than three meshes, and while filming for a mesh that is not usable, leaves the picture,
-    or changes its size or its look.
+    fewer than three meshes, and for a mesh that is not usable, leaves the picture, or changes its
+    size or its look.
     """
     paths = [Path(path) for path in paths]
     if len(paths) < 3:
@@ -73,20 +61,19 @@ def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None, boxes=None):
         raise MerError(where, f"has {len(paths)} meshes; a clip needs three at least")
     if not 5 <= fov <= 60:
         raise MerError(f"a field of view of {fov} degrees cannot be filmed; choose 5 to 60")
-    views = [replace(camera, fov=float(fov)) for camera in cameras(size, yaw)]
-    return _film(paths, views, [] if notes is None else notes, [] if boxes is None else boxes)
-
-
-def _film(paths, views, notes, boxes):
+    views = [replace(camera, fov=float(fov)) for camera in cameras.cameras(size, yaw)]
     stage = None
     for path in paths:
-        mesh = read_mesh(path)
-        if stage is None:
-            stage = _Stage(path, mesh, views)
-            notes += [mesh.note] if mesh.note else []
+        mesh, is_first = read_mesh(path), stage is None
+        stage = stage or _Stage(path, mesh, views)
         points = stage.place(path, mesh)
-        if not boxes:
-            boxes += [_frame_face(points, camera) for camera in views]
+        if is_first:
+            centre, side = find_face(points)
+            if notes is not None and mesh.note:
+                notes.append(mesh.note)
+            for camera in views if boxes is not None else ():
+                (x, y), px = camera.project(centre), side * camera.px_per_unit
+                boxes.append(square_box(x, y, px, camera.width, camera.height))
         yield np.stack(stage.paint(mesh, points))
 
 
@@ -113,13 +100,6 @@ def find_face(points):
     return tip + width * np.array([0, ABOVE, -BEHIND]), SIDE * width
 
 
-def _frame_face(points, camera):
-    """Return the box (x0, y0, x1, y1) px of the face of points (M, 3) as ``camera`` sees it."""
-    centre, side = find_face(points)
-    (x, y), side = camera.project(centre), side * camera.px_per_unit
-    return square_box(x, y, side, camera.width, camera.height)
-
-
 class _Stage:
     """What the first mesh decides for all: place, scale, look, and how fine a texture must be."""
 
@@ -139,7 +119,7 @@ class _Stage:
         # a texel about as large as a rendered pixel: finer ones would flicker
         if mesh.texture is not None:
             magnify = self.scale * camera.px_per_unit * OVERSAMPLE
-            texels = _area(mesh.uv * mesh.texture.shape[::-1], mesh.faces)
+            texels = _area(np.pad(mesh.uv * mesh.texture.shape[::-1], ((0, 0), (0, 1))), mesh.faces)
             pixels = _area(mesh.vertices * magnify, mesh.faces)
             self.shrink = min(1.0, np.sqrt(pixels / max(texels, 1e-9)))
 
@@ -168,8 +148,7 @@ class _Stage:
     def paint(self, mesh, points):
         """Return the views (H, W) uint8 of a mesh whose vertices lie at ``points`` (M, 3)."""
         # the rasteriser draws values in 0..1: grey levels, or texture coordinates
-        values = np.zeros((len(points), 3))
-        texture, repeats = mesh.texture, False
+        values, texture = np.zeros((len(points), 3)), mesh.texture
         if texture is None:
             grey = _light(points, mesh.faces) if mesh.grey is None else mesh.grey
             values[:, 0] = grey / 255
@@ -185,35 +164,28 @@ class _Stage:
         pictures = []
         for camera in self.views:
             seen, depth = rasterise(camera, points, both, values, OVERSAMPLE)
-            if texture is None:
-                picture = seen[..., 0] * 255
-            else:
-                picture = _look_up(texture, seen[..., :2] * span + low, repeats)
-            picture[depth >= FAR] = BACKGROUND
+            picture = seen[..., 0] * 255
+            if texture is not None:
+                uv = seen[..., :2] * span + low
+                uv = np.mod(uv, 1) if repeats else uv
+                xy = (uv * texture.shape[::-1] - 0.5).astype(np.float32)
+                edge = {"borderMode": cv2.BORDER_REPLICATE}
+                picture = cv2.remap(texture, xy, None, cv2.INTER_LINEAR, **edge)
+            picture[depth >= FAR] = cameras.BACKGROUND
             size = camera.width, camera.height
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
             pictures.append(np.clip(np.rint(picture), 0, 255).astype(np.uint8))
         return pictures
 
 
-def _look_up(texture, uv, repeats):
-    """Return the texture's grey levels (H, W) at the coordinates ``uv`` (H, W, 2)."""
-    if repeats:
-        uv = np.mod(uv, 1)
-    xy = (uv * texture.shape[::-1] - 0.5).astype(np.float32)
-    return cv2.remap(texture, xy, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _normals(points, faces):
+    """Return the normals (K, 3) of triangles of points (M, 3), as long as twice their areas."""
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    return np.cross(b - a, c - a)
 
 
 def _area(points, faces):
-    """Return the area of triangles of points (M, 2) or (M, 3)."""
-    points = np.pad(points, ((0, 0), (0, 3 - points.shape[1])))
     return np.linalg.norm(_normals(points, faces), axis=1).sum() / 2
-
-
-def _normals(points, faces):
-    """Return the triangles' normals (K, 3), as long as twice their areas."""
-    a, b, c = (points[faces[:, k]] for k in range(3))
-    return np.cross(b - a, c - a)
 
 
 def _light(points, faces):
@@ -223,12 +195,10 @@ def _light(points, faces):
     # the volume seen from behind: negative if wound inwards
     if np.sum(flat * (points[faces[:, 0]] - behind)) < 0:
         flat = -flat
-    corners, each = faces.ravel(), np.repeat(flat, 3, axis=0)
-    normals = np.stack([np.bincount(corners, each[:, k], len(points)) for k in range(3)], 1)
+    normals = np.zeros_like(points)
+    np.add.at(normals, faces.ravel(), np.repeat(flat, 3, axis=0))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
-    towards = np.array([way for way, _ in LIGHTS])
-    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
-    light = AMBIENT + np.maximum(normals @ towards.T, 0) @ np.array(
-        [strength for _, strength in LIGHTS]
-    )
-    return SKIN * light / BRIGHTEST
+    ways, strengths = (np.array(part) for part in zip(*cameras.LIGHTS, strict=True))
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    light = cameras.AMBIENT + np.maximum(normals @ ways.T, 0) @ strengths
+    return SKIN * light / cameras.BRIGHTEST

@@ -39,11 +39,11 @@ def read_mesh(path):
     path = Path(path)
     if path.suffix.lower() not in TYPES or not path.is_file():
         raise MerError(path, "no such mesh (.obj or .ply)")
+    load = _load_obj if path.suffix.lower() == ".obj" else _load_ply
     try:
         with warnings.catch_warnings():
             # NumPy only warns of a row that is not all numbers
             warnings.simplefilter("error", DeprecationWarning)
-            load = _load_obj if path.suffix.lower() == ".obj" else _load_ply
             parts, texture, note = load(path)
         polygons = parts["faces"]
         fans = [polygons[:, [0, k - 1, k]] for k in range(2, polygons.shape[1])]
@@ -81,8 +81,8 @@ def _load_obj(path):
     for library in re.findall(r"^mtllib\s+(.+?)\s*$", text, re.MULTILINE):
         if (path.parent / library).is_file():
             material = (path.parent / library).read_text(encoding="utf-8", errors="replace")
-            pattern = r"^\s*map_Kd\s+(?:-.*\s)?(.+?)\s*$"  # options stand before the name
-            names += re.findall(pattern, material, re.MULTILINE | re.IGNORECASE)
+            # options stand before the name
+            names += re.findall(r"^\s*map_Kd\s+(?:-.*\s)?(.+?)\s*$", material, re.MULTILINE)
     texture, note = _find_texture(path, names, forms <= {"1/1", "1/1/1"})
 
     # trimesh splits vertices wherever a face gives them other texture points or normals, and
@@ -99,14 +99,13 @@ def _load_obj(path):
 def _load_ply(path):
     """Return trimesh's arrays of a PLY, its texture or None, and why there is none."""
     header = path.read_bytes().partition(b"end_header")[0].decode("utf-8", "replace")
-    names = re.findall(r"^comment\s+texturefile\s+(.+?)\s*$", header, re.MULTILINE | re.IGNORECASE)
+    names = re.findall(r"^comment\s+TextureFile\s+(.+?)\s*$", header, re.MULTILINE)
     has_uv = re.search(r"^property .*\b(texture_u|u|s|texcoord)\s*$", header, re.MULTILINE)
     texture, note = _find_texture(path, names, has_uv)
     with open(path, "rb") as file:
         parts = load_ply(file, skip_materials=True, fix_texture=texture is not None)
     face = parts["metadata"]["_ply_raw"]["face"]
-    kind = "vertex_indices" if "vertex_indices" in face["properties"] else "vertex_index"
-    rows = face["data"][kind]
+    rows = next(face["data"][name] for name in face["properties"] if name.startswith("vertex_ind"))
     corners = rows["f0"].astype(int) if rows.dtype.names else np.array([len(row) for row in rows])
     triangles = len(parts["faces"]) * (parts["faces"].shape[1] - 2)
     # trimesh takes what there is of a file that was cut off, and the first face's number of corners
@@ -122,9 +121,7 @@ def _find_texture(path, names, has_uv):
     names = list(dict.fromkeys(name.strip('"').replace("\\", "/") for name in names))
     if len(names) > 1:
         return None, f"{len(names)} textures are named and only one can be used"
-    if names and not (path.parent / names[0]).is_file():
-        return None, f"the texture {names[0]} is missing"
     for file in names or [path.with_suffix(kind).name for kind in TEXTURE_TYPES]:
         if (path.parent / file).is_file():
             return read_image(path.parent / file).astype(np.float32), ""
-    return None, "no texture is named, or none is there"
+    return None, f"the texture {names[0]} is missing" if names else "no texture is named or there"
