@@ -1,4 +1,4 @@
-"""Ways in which people's files go wrong: each function spoils the folder or file it is given."""
+"""Ways in which people's files go wrong: what happens to a clip's folder, a table, dataset.json."""
 
 import io
 import os
@@ -8,12 +8,11 @@ from mer_utils.dataset import encode_png
 
 import cv2
 import numpy as np
-from openpyxl import Workbook
 from PIL import Image
 
 
 def frames_of(folder):
-    return sorted(path for path in folder.iterdir() if path.suffix == ".png")
+    return sorted(folder.glob("*.png"))
 
 
 def _save(array, kind, **options):
@@ -22,111 +21,73 @@ def _save(array, kind, **options):
     return buffer.getvalue()
 
 
-def _edit(path, place, change):
-    data = bytearray(path.read_bytes())
-    data[place] = change(data[place])
-    path.write_bytes(bytes(data))
-
-
-def _as_jpegs(folder):
-    for path in frames_of(folder):
-        jpeg = _save(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), "JPEG", quality=95)
-        path.with_suffix(".jpg").write_bytes(jpeg)
-        path.unlink()
-    return sorted(folder.glob("*.jpg"))
-
-
-def jpeg_flipped(folder):
-    path = _as_jpegs(folder)[2]
-    data = bytearray(path.read_bytes())
+def flip(data):
+    """Return bytes of which some in the middle are spoilt."""
+    spoilt = bytearray(data)
     for k in range(60):
-        data[len(data) // 2 + 3 * k] ^= 0xFF
-    path.write_bytes(bytes(data))
+        spoilt[len(data) // 2 + 3 * k] ^= 0xFF
+    return bytes(spoilt)
 
 
-def jpeg_cut(folder):
-    path = _as_jpegs(folder)[2]
-    path.write_bytes(path.read_bytes()[:-300])
+def _with_frame(change):
+    """Return what replaces the bytes of a clip's third frame by ``change(path, grey picture)``."""
+
+    def spoil(folder):
+        path = frames_of(folder)[2]
+        path.write_bytes(change(path, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)))
+
+    return spoil
 
 
-def png_cut(folder):
-    path = frames_of(folder)[2]
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def _as_damaged_jpeg(folder):
+    for path in frames_of(folder):
+        data = _save(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), "JPEG", quality=95)
+        damaged = flip(data) if path.stem.endswith("2") else data
+        path.with_suffix(".jpg").write_bytes(damaged)
+        path.unlink()
 
 
-def png_flipped(folder):
-    path = frames_of(folder)[2]
-    _edit(path, path.stat().st_size // 2, lambda byte: byte ^ 0xFF)
-
-
-def png_text(folder):
-    frames_of(folder)[2].write_text("no picture\n" * 50)
-
-
-def png_of_16_bits(folder):
-    path = frames_of(folder)[2]
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    path.write_bytes(encode_png(picture.astype(np.uint16) * 257))
-
-
-def png_transparent(folder):
-    path = frames_of(folder)[2]
-    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    path.write_bytes(_save(np.stack([grey] * 3 + [grey // 2], -1), "PNG"))
-
-
-def frame_smaller(folder):
-    path = frames_of(folder)[2]
-    path.write_bytes(encode_png(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[:-2]))
-
-
-def frame_twice(folder):
-    path = frames_of(folder)[2]
-    path.with_suffix(".jpg").write_bytes(_save(cv2.imread(str(path), 0), "JPEG"))
-
-
-def frame_of_two_cameras(folder):
+def _of_two_cameras(folder):
     for path in frames_of(folder):
         shutil.copyfile(path, path.with_name(f"right_{path.name}"))
         path.rename(path.with_name(f"left_{path.name}"))
 
 
-def frame_without_number(folder):
-    shutil.copyfile(frames_of(folder)[2], folder / "cover.png")
-
-
-def frame_of_no_text(folder):
-    frames_of(folder)[2].rename(os.fsdecode(os.fsencode(folder) + b"/77\xff.png"))
-
-
-def frame_linked_nowhere(folder):
+def _linked_nowhere(folder):
     path = frames_of(folder)[2]
     path.unlink()
     path.symlink_to(path.with_name("0999.png"))
 
 
-def frames_two(folder):
+def _two_frames(folder):
     for path in frames_of(folder)[2:]:
         path.unlink()
 
 
-def frames_missing(folder):
-    shutil.rmtree(folder)
-
-
-def frames_thin(folder):
-    for path in frames_of(folder):
-        path.write_bytes(encode_png(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[:, :1]))
-
-
-FOLDERS = [
-    jpeg_flipped, jpeg_cut, png_cut, png_flipped, png_text, png_of_16_bits, png_transparent,
-    frame_smaller, frame_twice, frame_of_two_cameras, frame_without_number, frame_of_no_text,
-    frame_linked_nowhere, frames_two, frames_missing, frames_thin,
-]  # fmt: skip
-
-
-# tables: (name, what a sound CSV of text becomes). A sound one has a header and two rows or more.
+# what is wrong with the picture of a frame
+PICTURES = {
+    "jpeg flipped": _as_damaged_jpeg,
+    "png cut": _with_frame(lambda path, grey: path.read_bytes()[: path.stat().st_size // 2]),
+    "png flipped": _with_frame(lambda path, grey: flip(path.read_bytes())),
+    "text": _with_frame(lambda path, grey: b"no picture\n" * 50),
+    "16 bits": _with_frame(lambda path, grey: encode_png(grey.astype(np.uint16) * 257)),
+    "transparent": _with_frame(
+        lambda path, grey: _save(np.stack([grey] * 3 + [grey // 2], -1), "PNG")
+    ),
+    "smaller": _with_frame(lambda path, grey: encode_png(grey[:-2])),
+    "linked nowhere": _linked_nowhere,
+}
+# what is wrong with the files of a folder
+FOLDERS = {
+    "a number twice": lambda folder: shutil.copyfile(frames_of(folder)[2], folder / "2.jpg"),
+    "two cameras": _of_two_cameras,
+    "no number": lambda folder: shutil.copyfile(frames_of(folder)[2], folder / "cover.png"),
+    "no text": lambda folder: frames_of(folder)[2].rename(
+        os.fsdecode(os.fsencode(folder) + b"/77\xff.png")
+    ),
+    "two frames": _two_frames,
+    "missing": shutil.rmtree,
+}
 
 
 def _line(text, number, change):
@@ -140,49 +101,23 @@ def _cut_column(text, column):
     return "".join(",".join(row[:column] + row[column + 1 :]) + "\n" for row in rows)
 
 
-def _spoil_first(start):
-    """Return what puts ``start`` before the first cell of a table's first row."""
-    return lambda text: _line(text, 1, lambda line: start + line)
-
-
 def _replace_first(cell):
     """Return what replaces the first cell of a table's first row."""
     return lambda text: _line(text, 1, lambda line: f"{cell},{line.partition(',')[2]}")
 
 
-def _with_formula(text):
-    """Return a table as the bytes of a spreadsheet with a formula."""
-    book, buffer = Workbook(), io.BytesIO()
-    for line in text.splitlines():
-        book.active.append(line.split(","))
-    book.active["B2"] = "=1+1"
-    book.save(buffer)
-    return buffer.getvalue()
-
-
+# what a sound CSV with a header and two rows or more becomes, and as which kind of file
 TABLES = {
     "empty": (".csv", lambda text: ""),
     "header alone": (".csv", lambda text: text.splitlines()[0] + "\n"),
     "a name twice": (".csv", lambda text: _line(text, 0, lambda line: line + "," + line)),
     "a cell too many": (".csv", lambda text: _line(text, 1, lambda line: line + ",x")),
     "first column missing": (".csv", lambda text: _cut_column(text, 0)),
-    "second column missing": (".csv", lambda text: _cut_column(text, 1)),
     "not UTF-8": (".csv", lambda text: text.encode("utf-16")),
-    "Latin-1": (".csv", lambda text: _spoil_first("ä")(text).encode("latin-1")),
-    "a quote left open": (".csv", _spoil_first('"')),
+    "a quote left open": (".csv", lambda text: _line(text, 1, lambda line: '"' + line)),
     "a row twice": (".csv", lambda text: text + text.splitlines()[1] + "\n"),
     "first cell empty": (".csv", _replace_first("")),
     "unknown in the first cell": (".csv", _replace_first("8888")),
     "leads out": (".csv", _replace_first("../../etc")),
     "no spreadsheet": (".xlsx", lambda text: text),
-    "a formula": (".xlsx", _with_formula),
 }
-
-
-# dataset.json: what one key becomes; None: the key is left out
-ABOUT = [
-    ("name", None), ("name", ""), ("views", 3), ("views", "2"), ("labels", []),
-    ("labels", "Negative"), ("labels", ["Negative", "negative"]), ("labels", ["Joy"]),
-    ("exclusive", None), ("exclusive", "no"), ("synthetic", "yes"), ("frames", "nowhere"),
-    ("frames", 5), ("channels", ["u", "v"]), ("channels", ["u", "u", "u"]),
-]  # fmt: skip

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mer_tools.importing.tables import write_table
 
-import cv2
 import numpy as np
 import pytest
 import spoil
+from foreign import write_film
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -51,85 +51,35 @@ def refuse(mer, place, *words, code=1):
     return err
 
 
-def each(table):
-    return pytest.mark.parametrize("spoilt", table, ids=lambda one: one.__name__)
-
-
-# frames ------------------------------------------------------------------------------------------
-
-
-@each(spoil.FOLDERS)
-def test_a_spoilt_clip_gets_no_prediction(spoilt, own, trained, mer):
+@pytest.mark.parametrize("name", [*spoil.PICTURES, *spoil.FOLDERS])
+def test_a_spoilt_clip_gets_no_prediction_and_the_doctor_finds_it(name, own, trained, mer):
     folder = own / "clips" / CLIP
-    spoilt(folder)
+    (spoil.PICTURES | spoil.FOLDERS)[name](folder)
     refuse(mer, CLIP, "predict", folder, "--weights", trained[0])
-
-
-@each(spoil.FOLDERS)
-def test_the_doctor_finds_a_spoilt_clip_and_reads_the_others(spoilt, own, mer):
-    spoilt(own / "clips" / CLIP)
     before = contents(own)
     code, out, err = mer("doctor", own, "--jobs", "1", "--json")
     report = json.loads(out)
-    mended = [one for one in report["findings"] if one["level"] == "mend"]
     assert (code, err, report["sound"]) == (1, "", False) and contents(own) == before
-    checks = {"rows", "frames", "sizes", "face box"}
-    about = [one for one in mended if one["check"] in checks]
-    assert about and all(CLIP in f"{one['where']} {one['what']}" or "row 2" in one["where"]
-                         for one in about)  # fmt: skip
+    mends = [f"{mend['where']} {mend['what']}" for mend in report["findings"]
+             if mend["level"] == "mend" and mend["check"] != "labels"]  # fmt: skip
+    assert mends and all(CLIP in text or "row 2" in text for text in mends)
     assert int(report["checks"]["rows"].split()[0]) >= 5  # of six
 
 
-@each(spoil.FOLDERS)
-def test_a_spoilt_clip_gets_no_answer_sheet(spoilt, own, trained, mer):
-    spoilt(own / "clips" / CLIP)
-    rows = (own / "manifest.csv").read_text().splitlines()
-    bare = [",".join([*row.split(",")[:2], *[""] * 5, *row.split(",")[7:]]) for row in rows[1:]]
-    (own / "manifest.csv").write_text("\n".join([rows[0], *bare]) + "\n")
-    for k, name in enumerate(sorted(path.name for path in (own / "clips").iterdir())):
-        text = (own / "manifest.csv").read_text().replace(f"{name},", f"seq{k}_{name},", 1)
-        (own / "manifest.csv").write_text(text)
-        (own / "clips" / name).rename(own / "clips" / f"seq{k}_{name}")
-    words = ("submit", own, "out.csv", "--weights", trained[0], "--jobs", "1")
-    refuse(mer, "", *words)
-
-
-LISTED = [
-    spoil.frame_twice, spoil.frame_of_two_cameras, spoil.frame_without_number,
-    spoil.frame_of_no_text, spoil.frames_two, spoil.frames_missing,
-]  # fmt: skip
-
-
-@each(LISTED)
+@pytest.mark.parametrize("name", spoil.FOLDERS)
 @pytest.mark.parametrize("copy", [(), ("--copy",)], ids=["referenced", "copied"])
-def test_a_spoilt_clip_is_not_imported(spoilt, copy, own, mer):
-    spoilt(own / "clips" / CLIP)
+def test_a_spoilt_clip_is_not_imported(name, copy, own, mer):
+    spoil.FOLDERS[name](own / "clips" / CLIP)
     table = own.parent / "table.csv"
     write_table(table, [{"clip": CLIP, "subject": "S01"}])
     words = ("import", "frames", own / "clips", "new", "--table", table, *copy, "--jobs", "1")
     refuse(mer, CLIP, *words)
 
 
-def _film(path, code="MJPG"):
-    film = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 60, (160, 80), isColor=False)
-    grey = np.random.default_rng(0).integers(0, 255, (80, 160), np.uint8)
-    for k in range(30):
-        film.write(np.roll(grey, k, 1))
-    film.release()
-    return path.read_bytes()
-
-
-def _flip(data):
-    spoilt = bytearray(data)
-    for k in range(90):
-        spoilt[len(data) // 2 + 3 * k] ^= 0xFF
-    return bytes(spoilt)
-
-
 FILMS = {
     "cut": ("avi", lambda data: data[: int(0.93 * len(data))]),
     "cut in half": ("avi", lambda data: data[: len(data) // 2]),
-    "bytes flipped": ("avi", _flip),
+    "bytes flipped": ("avi", spoil.flip),
     "mp4 cut": ("mp4", lambda data: data[: int(0.93 * len(data))]),
     "mkv cut": ("mkv", lambda data: data[: int(0.9 * len(data))]),
 }
@@ -140,8 +90,9 @@ FILMS = {
 def test_a_spoilt_film_is_refused(name, entry, trained, mer, tmp_path):
     ending, change = FILMS[name]
     film = tmp_path / "films" / f"F1.{ending}"
-    film.parent.mkdir()
-    film.write_bytes(change(_film(film, "mp4v" if ending == "mp4" else "MJPG")))
+    grey = np.random.default_rng(0).integers(0, 255, (80, 160), np.uint8)
+    write_film(film, np.stack([np.roll(grey, t, 1) for t in range(30)]), 60)
+    film.write_bytes(change(film.read_bytes()))
     if entry == "predict":
         refuse(mer, film.name, "predict", film, "--weights", trained[0])
     else:
@@ -154,97 +105,51 @@ def test_a_spoilt_film_is_refused(name, entry, trained, mer, tmp_path):
 # tables ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["frames", "challenge", "classes", "obj", "manifest"])
+@pytest.fixture(params=["frames", "challenge", "classes", "manifest"])
 def reading(request, own, mer):
     """A way to read a table: its sound text, and what reads it from a path."""
     names, kind = sorted(path.name for path in (own / "clips").iterdir()), request.param
     labels = "Negative,Positive,Repression,Surprise,Others"
     if kind == "manifest":
-        return (own / "manifest.csv").read_text(), own, ("doctor", own, "--jobs", "1")
+        return (own / "manifest.csv").read_text(), ("doctor", own, "--jobs", "1")
     if kind == "frames":
         text = "clip,subject\n" + "".join(f"{name},{name[:3]}\n" for name in names)
-        return text, own, ("import", "frames", own / "clips", "new", "--table")
-    if kind == "obj":
-        for name in names:
-            (own / "clips" / name / "1.obj").write_text("v 0 0 0\n")
-        text = f"clip,subject,{labels}\n" + "".join(f"{name},S1,1,0,0,0,0\n" for name in names)
-        return text, own, ("import", "obj", own / "clips", "new", "--labels")
+        return text, ("import", "frames", own / "clips", "new", "--table")
     for k, name in enumerate(names):
         (own / "clips" / name).rename(own / "clips" / f"seq{k + 1}")
     text = f"Id,Subject,{labels}\n" + "".join(f"{k + 1},S1,1,0,0,0,0\n" for k in range(len(names)))
     words = ["import", "4dme-challenge", own / "clips", "new", "--labels"]
     if kind == "challenge":
-        return text, own, tuple(words)
+        return text, tuple(words)
     table = own.parent / "labels.csv"
     table.write_text(text)
     text = "label,class\nNegative,bad\nPositive,good\nRepression,bad\nSurprise,good\nOthers,\n"
-    return text, own, (*words, table, "--classes")
+    return text, (*words, table, "--classes")
 
 
 @pytest.mark.parametrize("name", spoil.TABLES)
-def test_a_spoilt_table_is_refused(name, reading, mer):
-    (ending, change), (text, own, words) = spoil.TABLES[name], reading
-    if "4dme-challenge" in words and name == "second column missing" and "--classes" not in words:
-        pytest.skip("the challenge's table need not name subjects")
+def test_a_spoilt_table_is_refused(name, reading, own, mer):
+    (ending, change), (text, words) = spoil.TABLES[name], reading
     data = change(text)
     data = data if isinstance(data, bytes) else data.encode()
-    if words[0] == "doctor":
-        if ending == ".xlsx":
-            pytest.skip("a manifest is a CSV")
+    if words[0] != "doctor":
+        path = own.parent / f"spoilt{ending}"
+        path.write_bytes(data)
+        refuse(mer, "spoilt", *words, path)
+    elif ending == ".csv":
         (own / "manifest.csv").write_bytes(data)
         code, out, err = mer(*words)
-        told = err if err else out
-        assert code == 1 and "Traceback" not in told and "foresaw" not in told
-        assert "manifest.csv" in told and (own / "manifest.csv").read_bytes() == data
-        return
-    path = own.parent / f"spoilt{ending}"
-    path.write_bytes(data)
-    refuse(mer, "spoilt", *words, path)
-
-
-# dataset.json ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("key, value", spoil.ABOUT, ids=lambda one: str(one).replace(" ", ""))
-@pytest.mark.parametrize("entry", ["doctor", "submit", "run"])
-def test_a_spoilt_description_is_refused(key, value, entry, own, trained, mer, monkeypatch):
-    about = json.loads((own / "dataset.json").read_text())
-    about.pop(key, None)
-    if value is not None:
-        about[key] = value
-    (own / "dataset.json").write_text(json.dumps(about))
-    words = {
-        "doctor": ("doctor", own, "--jobs", "1"),
-        "submit": ("submit", own, "out.csv", "--weights", trained[0]),
-        "run": ("run", "--profile", "paper", "--data", own),
-    }[entry]
-    if entry == "run":
-        monkeypatch.chdir(Path(__file__).parents[2])
-        code, _, err = mer(*words)
-        assert code == 1 and err.startswith("mer: ") and "foresaw" not in err
-        return
-    refuse(mer, "", *words)
+        assert code == 1 and "manifest.csv" in out + err and "foresaw" not in err
+        assert (own / "manifest.csv").read_bytes() == data
 
 
 # the command line --------------------------------------------------------------------------------
 
-FRAMES = [
-    (0, -10), (0, -8), (0, -7), (0, -2), (0, 0), (0, 1), (0, 10**6), (0, 10**20), (-1, -1),
-    (-5, 9), (10**6, -1), (10**20, -1), (5, 5), (5, 6), (9, 3),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("onset, offset", FRAMES)
-def test_frame_numbers_that_point_nowhere(onset, offset, data, trained, mer):
-    words = ("--onset", onset, "--offset", offset, "--weights", trained[0])
-    refuse(mer, "S01_001", "predict", data.clips[0].folder, *words)
-
 
 BOXES = [
-    "1 2 3", "1 2 3 4 5; 1 2 3 4 5", "a b c d; a b c d", "10 10 11 11; 10 10 11 11",
-    "50 50 10 10; 50 50 10 10", "-5 0 60 60; 0 0 60 60", "0 0 9999 9999; 0 0 9999 9999", ";",
-    "0 0 60 60", "0 0 60 60; 0 0 60 60; 0 0 60 60", "1e1 0 60 60; 0 0 60 60",
-    "0 0 99999999999999999999 60; 0 0 60 60", "nan nan nan nan; nan nan nan nan",
+    "1 2 3", "a b c d; a b c d", "10 10 11 11; 10 10 11 11", "50 50 10 10; 50 50 10 10",
+    "-5 0 60 60; 0 0 60 60", "0 0 9999 9999; 0 0 9999 9999", ";", "0 0 60 60",
+    "nan nan nan nan; nan nan nan nan",
 ]  # fmt: skip
 
 
@@ -254,36 +159,11 @@ def test_boxes_that_hold_no_face(box, data, trained, mer):
     refuse(mer, "box", *words)
 
 
-@pytest.mark.parametrize("fps", ["0", "-5", "nan", "inf", "1e9", "-inf"])
+@pytest.mark.parametrize("fps", ["0", "-5", "nan", "inf"])
 def test_rates_that_no_camera_has(fps, own, mer):
     write_table(own.parent / "table.csv", [{"clip": CLIP, "subject": "S01"}])
     words = ("import", "frames", own / "clips", "new", "--table", own.parent / "table.csv")
     refuse(mer, "fps", *words, "--fps", fps)
-
-
-CELLS = [
-    ("onset", "-1"), ("onset", "1.5"), ("onset", "x"), ("onset", "99"), ("offset", "0"),
-    ("offset", "99999999999999999999"), ("apex", "0"), ("apex", "nan"), ("fps", "0"),
-    ("fps", "nan"), ("fps", "-3"), ("fps", "1e9"), ("negative", "2"), ("negative", "yes"),
-    ("negative", ""), ("subject", ""), ("clip", ".."), ("clip", "a/b"), ("clip", "/etc"),
-    ("clip", "a" * 300), ("clip", "nowhere"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("column, value", CELLS)
-def test_the_doctor_names_row_and_column_of_a_wrong_cell_and_adds_no_other_finding(
-    column, value, own, mer
-):
-    sound = json.loads(mer("doctor", own, "--jobs", "1", "--json")[1])["findings"]
-    header, first, *rest = (own / "manifest.csv").read_text().splitlines()
-    cells = dict(zip(header.split(","), first.split(","), strict=True)) | {column: value}
-    lines = [header, ",".join(cells.values()), *rest]
-    (own / "manifest.csv").write_text("\n".join(lines) + "\n")
-    code, out, _ = mer("doctor", own, "--jobs", "1", "--json")
-    found = json.loads(out)["findings"]
-    rows = [one for one in found if one["check"] == "rows"]
-    assert code == 1 and len(rows) == 1 and "row 2" in rows[0]["where"]
-    assert all(one in sound for one in found if one["check"] != "rows")
 
 
 OPTIONS = [
@@ -303,15 +183,9 @@ def test_wrong_usage_is_explained(words, mer):
 
 SENTENCES = [
     ("synth", "new", "--preset", "none"), ("synth", "new", "--size", "3"),
-    ("synth", "new", "--size", "-3"), ("synth", "a" * 300, "--clips", "2"),
-    ("synth", "new", "--subjects", "9", "--clips", "2"),
-    ("doctor", "nowhere"), ("doctor", "a" * 300), ("doctor", ""), ("predict", "nowhere"),
-    ("predict", "a" * 300), ("submit", "nowhere", "out.csv"), ("boxes", "nowhere",
-    "--face-model", "none"), ("import", "obj", "nowhere", "new"),
-    ("import", "4dme-release", "nowhere", "new"), ("import", "4dme-challenge", "nowhere", "new"),
-    ("import", "flow-images", "nowhere", "new"), ("import", "frames", "nowhere", "new", "--table",
-    "none.csv"), ("demo", "nowhere"), ("book",), ("status",), ("run",), ("keep",),
-    ("exercises",),
+    ("synth", "a" * 300, "--clips", "2"), ("synth", "new", "--subjects", "9", "--clips", "2"),
+    ("doctor", "a" * 300), ("doctor", ""), ("predict", "a" * 300), ("demo", "nowhere"),
+    ("book",), ("status",), ("run",), ("keep",), ("exercises",),
 ]  # fmt: skip
 
 
@@ -359,7 +233,7 @@ def test_nothing_is_written_into_a_dataset_or_over_another_file(own, trained, me
 
 
 @given(text=st.text(max_size=40), onset=st.integers(), offset=st.integers())
-@settings(max_examples=60, deadline=None, derandomize=True,
+@settings(max_examples=30, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 def test_any_box_and_any_frame_numbers_end_in_a_sentence_or_an_answer(
     text, onset, offset, data, trained, mer

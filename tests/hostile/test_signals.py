@@ -8,23 +8,18 @@ import time
 
 from mer_tools.importing.tables import write_table
 
-import cv2
 import numpy as np
 import psutil
 import pytest
+from foreign import write_film
 
 SECONDS = 2  # in which all must have ended
 
 
 def _write_films(folder, count):
-    folder.mkdir()
     grey = np.random.default_rng(0).integers(0, 255, (400, 800), np.uint8)
     for k in range(count):
-        words = cv2.VideoWriter_fourcc(*"MJPG"), 60, (800, 400)
-        film = cv2.VideoWriter(str(folder / f"F{k}.avi"), *words, isColor=False)
-        for t in range(60):
-            film.write(np.roll(grey, t, 1))
-        film.release()
+        write_film(folder / f"F{k}.avi", np.stack([np.roll(grey, t, 1) for t in range(60)]), 60)
     rows = [{"clip": f"F{k}.avi", "subject": f"S{k}"} for k in range(count)]
     write_table(folder.parent / "table.csv", rows)
 
@@ -39,8 +34,7 @@ def _is_at_work(process):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-@pytest.mark.parametrize("command", ["synth", "import"])
+@pytest.mark.parametrize(("name", "command"), [("SIGTERM", "import"), ("SIGHUP", "synth")])
 def test_a_signal_ends_workers_and_removes_what_is_unfinished(name, command, tmp_path):
     home = tmp_path / "temporary"  # where libraries put what workers share
     home.mkdir()
