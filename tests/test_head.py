@@ -1,6 +1,4 @@
-"""The face: closed skin, lids that shut over the eyeballs, AUs that move what they should, subjects
-that differ.
-"""
+"""The face: lids that shut over eyeballs, AUs that move what they should, people who differ."""
 
 from faces4d import anatomy
 from faces4d.head import AUS, STEADY, deform, make_face
@@ -44,15 +42,6 @@ def find_ball(face):
     return face.vertices[disc & (face.vertices[:, 0] > 0)]
 
 
-def test_skin_is_a_closed_sheet_with_two_slits(face):
-    """Inside the face the sheet's border is that of the two eyes."""
-    rim = find_border(face)
-    x, y, _ = face.vertices[rim[face.front[rim] & (face.vertices[rim, 1] > -0.5)]].T
-    assert len(x) > 40  # the eyes are open
-    assert (np.abs(np.abs(x) - anatomy.EYE_X) < 0.2).all()
-    assert (np.abs(y - anatomy.EYE_Y) < 0.12).all()
-
-
 def test_same_seed_same_face_other_seed_other_face(face):
     again, other = make_face.__wrapped__(1), make_face(2)
     for name in ("vertices", "texture", "fields"):
@@ -84,11 +73,10 @@ def test_each_au_moves_its_place_its_way(face, au, x, y, axis, sign):
         assert moved * sign * (mirror if axis == 0 else 1) > 0.01
 
 
-def test_sides_are_separate_and_add_up(face):
+def test_sides_are_separate(face):
     x = face.vertices[:, 0]
     for au in AUS:
-        left, right, both = act(face, au, side=0), act(face, au, side=1), act(face, au)
-        np.testing.assert_allclose(left + right, both, atol=1e-5)
+        left, right = act(face, au, side=0), act(face, au, side=1)
         # blend is 0.12 to each side
         assert np.abs(left[x > 0.15]).max() == 0 and np.abs(right[x < -0.15]).max() == 0
         assert np.abs(left).max() > 0.01 and np.abs(right).max() > 0.01

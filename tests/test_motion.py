@@ -1,6 +1,4 @@
-"""What happens in a clip: key frames in order, motion and nuisances of the size stated, and what is
-harder in bench-v2.
-"""
+"""What happens in a clip: key frames in order, motion and nuisances of the size stated."""
 
 from dataclasses import fields, replace
 
@@ -33,13 +31,14 @@ def a_plan(*aus, clip_seed=0, face_seed=1):
     return Plan("S01_001", "S01", (0,) * 5, aus, face_seed, clip_seed, "bench-v1")
 
 
-def sizes(motion, summary):
-    """Return AU motion without blinks, px of the crop, per frame, of every vertex."""
+def measure(motion):
+    """Return the mean and the 99th percentile of AU motion without blinks, (T,) px of the crop."""
     weights = motion.weights.copy()
     weights[:, AUS.index(45)] = 0
     face = make_face(motion.face_seed, motion.variation)
     moved = np.tensordot(weights, face.fields[:, :, face.front], 2)
-    return summary(np.linalg.norm(moved, axis=-1)) * PX
+    sizes = np.linalg.norm(moved, axis=-1) * PX
+    return sizes.mean(1), np.percentile(sizes, 99, axis=1)
 
 
 def test_a_plan_without_any_expression_is_refused():
@@ -48,35 +47,20 @@ def test_a_plan_without_any_expression_is_refused():
 
 
 def test_key_frames_are_in_order_and_the_apex_is_the_peak(motions):
-    for _, motion in motions:
+    for plan, motion in motions:
+        peak = motion.weights[:, :-1].max((0, 2))
+        assert AUS[peak.argmax()] in plan.aus
         after = len(motion.weights) - 1 - motion.offset
         assert all(EASY.margin[0] <= margin <= EASY.margin[1] for margin in (motion.onset, after))
         assert EASY.length[0] <= motion.offset - motion.onset + 1 <= EASY.length[1]
         assert motion.onset < motion.apex < motion.offset
-        mean = sizes(motion, lambda size: size.mean(1))
+        mean, peaks = measure(motion)
         assert mean[motion.apex] > 0.99 * mean.max()  # 1 %: the module looks at every fifth vertex
         # residue is 0.15 at most
         assert mean[: motion.onset + 1].max() == 0 and mean[motion.offset] < 0.35 * mean.max()
-
-
-def test_peak_motion_is_within_the_drawn_range_and_spread_over_it(motions):
-    highest = lambda size: np.percentile(size, 99, axis=1)  # noqa: E731
-    peaks = np.array([sizes(motion, highest).max() for _, motion in motions])
-    low, high = EASY.motion_px
-    assert (peaks < high * 1.05).all()  # 5 %: the module looks at every fifth vertex
-    capped = np.array([motion.weights[:, :-1].max() > 0.99 * EASY.most for _, motion in motions])
-    assert (peaks[~capped] > low * 0.95).all()
-    assert peaks.max() > 1 and peaks.min() < 0.6  # neither end of the range is empty
-
-
-def test_labelled_aus_dominate_and_rise_faster_than_they_fall(motions):
-    for plan, motion in motions:
-        peak = motion.weights[:, :-1].max((0, 2))
-        named = [AUS.index(au) for au in plan.aus]
-        # habits: 0.2 times unlucky gains
-        assert peak[named].min() > 0 and np.delete(peak, named).max() < 0.6 * peak[named].max()
-        assert motion.apex - motion.onset < 0.6 * (motion.offset - motion.onset)
-        assert motion.weights[:, :-1].max() <= EASY.most + 1e-6
+        low, high = EASY.motion_px
+        capped = motion.weights[:, :-1].max() > 0.99 * EASY.most
+        assert peaks.max() < high * 1.05 and (capped or peaks.max() > low * 0.95)
 
 
 @pytest.mark.slow
@@ -92,17 +76,6 @@ def test_nuisances_have_the_stated_size():
     assert place.std() == pytest.approx(EASY.place, rel=0.15)
     drift = np.array([np.ptp(motion.translation, axis=0).max() for motion in many]) * PX
     assert 0.1 < np.median(drift) < 2.0  # px: not above what the largest expressions do
-
-
-def test_subjects_have_a_style_of_their_own():
-    """The same AU on the same clip seeds is lopsided by habit, not by chance alone."""
-    tilts = []
-    for face_seed in (1, 2):
-        clips = [simulate(a_plan(12, clip_seed=n, face_seed=face_seed)) for n in range(20)]
-        left, right = np.transpose([clip.weights[:, AUS.index(12)].max(0) for clip in clips])
-        tilts.append(np.mean((right - left) / (right + left)))
-    # four standard errors of clip-to-clip chance
-    assert abs(tilts[0] - tilts[1]) > 4 * EASY.clip_side / np.sqrt(20)
 
 
 def test_motion_survives_the_disk(hard, tmp_path):
@@ -127,8 +100,7 @@ def test_weak_and_one_sided_clips_are_what_they_say(hard):
     low, high = HARD.motion_px
     for plan, motion in hard:
         if plan.reason == "weak":  # the lowest third of the log range
-            peak = sizes(motion, lambda size: np.percentile(size, 99, axis=1)).max()
-            assert peak < low * (high / low) ** (1 / 3) * 1.1
+            assert measure(motion)[1].max() < low * (high / low) ** (1 / 3) * 1.1
         elif plan.reason == "one-sided" and plan.coded is None:
             pair = motion.weights[motion.apex, AUS.index(plan.aus[0])]
             assert max(pair) > 10 * min(pair)
@@ -168,23 +140,10 @@ def test_clips_differ_in_quality(hard):
     degraded = np.array([motion.degraded for motion in clips])
     assert 0.12 < (degraded >= 0).mean() < 0.28 and set(degraded) == {-1, 0, 1}  # a fifth
     for motion in clips:
-        blur = np.array(motion.blur)
-        sharp = (HARD.blur[0] <= blur) & (blur <= HARD.blur[1])
-        assert sharp[np.arange(2) != motion.degraded].all()
-        if motion.degraded >= 0:  # covered or out of focus, never both
-            assert sharp[motion.degraded] == (motion.cover_seed > 0)
+        soft = np.array(motion.blur) > HARD.blur[1]
+        # a degraded view is covered or out of focus, never both
+        assert soft.sum() == (motion.degraded >= 0 and not motion.cover_seed)
+        assert not soft.any() or soft[motion.degraded]
         assert all(60 <= quality <= 95 for quality in motion.jpeg)
         assert motion.key.shape == motion.gain.shape and 0.7 < motion.key.min() <= 1
-    swing = [np.ptp(np.convolve(motion.gain, np.ones(5) / 5, "valid")) for motion in clips]
-    assert 0.01 < np.median(swing) < 0.08
-
-
-def test_heads_move_with_heavy_tails_and_stay_in_the_picture(hard):
-    def tail(many):
-        drift = np.array([np.abs(m.translation[-1] - m.translation[0]) for m in many])
-        return np.percentile(drift, 98) / np.median(drift)
-
-    clips = [motion for _, motion in hard]
-    easy = [simulate(replace(plan, preset="bench-v1")) for plan, _ in hard[:120]]
-    assert tail(clips) > 1.15 * tail(easy)
     assert max(np.abs(motion.translation).max() for motion in clips) < 0.35  # of 0.9 units

@@ -1,6 +1,4 @@
-"""Pictures and true flow: checked against projections, known translations, and warping one frame
-into the other; and what bench-v2 adds to pictures.
-"""
+"""Pictures and true flow, against projections and warped frames; what bench-v2 adds to them."""
 
 from dataclasses import replace
 
@@ -19,7 +17,6 @@ import trimesh
 
 LEVELS = PRESETS["bench-v2"]
 VIEWS = cameras()
-ROWS, COLUMNS = np.mgrid[:224, :168].astype(np.float32)
 
 
 def acting(frames=2, rotation=0, translation=0, face_seed=1, **activations):
@@ -54,20 +51,15 @@ def front_mask(motion, camera, border=4):
     return cv2.erode(mask, np.ones((2 * border + 1,) * 2)) > 0
 
 
-def warp(frame, flow):
-    return cv2.remap(frame, COLUMNS + flow[0], ROWS + flow[1], cv2.INTER_CUBIC)
-
-
 def test_cameras_stand_left_and_right_and_project_by_hand():
     left, right = VIEWS
     assert (left.height, left.width, left.yaw, right.yaw) == (224, 168, -25, 25)
-    assert cameras(100)[0].width == 76  # 75, rounded to even
     middle = np.array([(left.width - 1) / 2, (left.height - 1) / 2])
     np.testing.assert_allclose(left.project(AIM), middle)
     front = Camera(0, 224, 168)
     one = front.focal / (front.distance - 1)  # px a unit at z = 1
-    place = front.project(AIM + np.array([0.5, 0.25, 1]))
-    np.testing.assert_allclose(place, middle + np.array([0.5, -0.25]) * one)
+    place = front.project([0.5, AIM[1] + 0.25, 1])
+    np.testing.assert_allclose(place - middle, [0.5 * one, -0.25 * one])
     nose = np.array([0, -0.2, 1.1])
     # from x < 0 a nose points to the right
     assert left.project(nose)[0] > middle[0] > right.project(nose)[0]
@@ -88,10 +80,9 @@ def test_frames_have_shape_background_and_a_head_of_the_right_size(moving):
         assert np.ptp(first[head]) > 100  # a picture, not a silhouette
 
 
-def test_rendering_is_deterministic_and_noise_and_gain_are_as_told():
+def test_noise_and_gain_are_as_told():
     still = acting(frames=4)
     clean = render_clip(still, VIEWS)
-    assert np.array_equal(clean, render_clip(still, VIEWS))
     assert (clean[:, 1:] == clean[:, :-1]).all()
     noisy = render_clip(replace(still, noise_sigma=1.8), VIEWS).astype(float) - clean
     # 1/12: variance of rounding
@@ -101,18 +92,9 @@ def test_rendering_is_deterministic_and_noise_and_gain_are_as_told():
     assert dim[0, 0, 0, 0] == round(0.9 * BACKGROUND)
 
 
-def test_light_stays_in_the_world_when_the_head_turns():
-    """The key light stands at the left: a head turned there is the brighter one."""
-    light = []
-    for yaw in (-0.5, 0.5):
-        turned = acting(rotation=[0, yaw, 0])
-        light.append(rendering.shade(turned, 1, place(turned, 1))[make_face(1).front].mean())
-    assert light[0] > light[1] + 0.03
-
-
 @pytest.mark.parametrize("view", [0, 1])
 def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
-    """Independent of the rasteriser: vertices seen in frame i, projected at i and at j."""
+    """Independent of the rasteriser: vertices seen in frame 0, projected at both frames."""
     camera, face = VIEWS[view], make_face(1)
     flow, visible = true_flow(moving, VIEWS, view, 0, 1)
     start, end = place(moving, 0), place(moving, 1)
@@ -132,8 +114,8 @@ def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view):
 def test_no_motion_no_flow_and_the_background_is_invisible(moving):
     flow, visible = true_flow(moving, VIEWS, 0, 1, 1)
     assert flow.shape == (2, 224, 168) and flow.dtype == np.float32 and visible.dtype == bool
-    assert not flow.any()
-    assert not visible[:10].any() and visible[front_mask(moving, VIEWS[0], 8)].mean() > 0.99
+    assert not flow.any() and not visible[:10].any()
+    assert visible[front_mask(moving, VIEWS[0], 8)].mean() > 0.99
     for frames in ((2, 0), (0, -1)):
         with pytest.raises(MerError, match=r"no frame (2|-1); it has frames 0 to 1"):
             true_flow(moving, VIEWS, 0, *frames)
@@ -143,16 +125,17 @@ def test_true_flow_follows_the_varied_face():
     """The flow of the plain face does not turn one frame into the other so well."""
     varied = replace(in_a_room(au12=0.3, au2=0.3, au4=0.2), furrows=(0.0, 0.0))
     first, second = render_clip(varied, VIEWS)[1].astype(np.float32)
+    rows, columns = np.mgrid[:224, :168].astype(np.float32)
     left = []
     for variation in (LEVELS.variation, STEADY):
         flow, visible = true_flow(replace(varied, variation=variation), VIEWS, 1, 0, 1)
         moved = visible & (np.hypot(*flow) > 0.3)
-        left.append(np.abs(warp(second, flow) - first)[moved].mean())
+        warped = cv2.remap(second, columns + flow[0], rows + flow[1], cv2.INTER_CUBIC)
+        left.append(np.abs(warped - first)[moved].mean())
     assert left[0] < 0.75 * left[1]
 
 
 def test_what_turns_away_behind_the_nose_is_not_visible():
-    """Turning the head by 20 degrees hides a part of the far cheek."""
     turned = acting(rotation=[0, -0.35, 0])
     mask = front_mask(turned, VIEWS[1], 6)
     hidden = [1 - true_flow(turned, VIEWS, 1, 0, j)[1][mask].mean() for j in (0, 1)]
@@ -170,23 +153,6 @@ def test_there_are_no_holes_in_the_head(face_seed):
         areas = cv2.connectedComponentsWithStats(behind)[2][1:, cv2.CC_STAT_AREA]
         # a lone pixel may lie between ear and hair, none is seen at half size
         assert (np.sort(areas)[:-1] <= 1).all()
-
-
-@pytest.mark.parametrize("size", [0.1, 1.0])
-def test_optical_flow_recovers_a_pure_translation(size):
-    """A shift in the image plane of ``size`` px at the head's centre is found by DIS medium."""
-    camera = VIEWS[1]
-    shift = (0.8 * camera.pose[0, :3] - 0.6 * camera.pose[1, :3]) * size / camera.px_per_unit
-    motion = acting(translation=shift)
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    measured = dis.calc(*render_clip(motion, VIEWS)[1], None).transpose(2, 0, 1)
-    flow, visible = true_flow(motion, VIEWS, 1, 0, 1)
-    mask = visible & front_mask(motion, camera)
-    # nearer skin moves up to 1.15 times as far
-    assert np.hypot(*flow)[mask].mean() == pytest.approx(size, rel=0.2)
-    error = (measured - flow)[:, mask]
-    # DIS alone: 0.02-0.06 px
-    assert np.median(np.hypot(*error)) < 0.06 and np.abs(error.mean(1)).max() < 0.04
 
 
 def test_obj_is_textured_and_complete(tmp_path, moving):
@@ -213,21 +179,11 @@ def test_furrows_darken_skin_in_proportion_and_nothing_else():
     assert np.flatnonzero((change < -1).any(1)).max() < eyes  # on the forehead
 
 
-def test_rooms_are_still_differ_and_leave_the_face_alone():
-    still = in_a_room()
-    room, bare = render_clip(still, VIEWS), render_clip(replace(still, background=0.0), VIEWS)
-    for filmed, plain in zip(room, bare[:, 0], strict=True):
-        behind = plain == BACKGROUND
-        assert np.array_equal(*filmed) and 8 < filmed[0][behind].std() < 45
-        inside = cv2.erode((~behind).astype(np.uint8), np.ones((3, 3))) > 0
-        assert np.array_equal(filmed[0][inside], plain[inside])
-    assert np.abs(room[0, 0][:40].astype(int) - room[1, 0][:40]).mean() > 3
-
-
 def test_what_spoils_a_view_spoils_that_view_only():
     still = in_a_room()
     clean = render_clip(still, VIEWS).astype(int)
-    for seed in range(1, 6):
+    assert np.array_equal(clean[:, 0], clean[:, 1])  # the room and the person are still
+    for seed in range(1, 5):
         cover = {"degraded": 1, "cover_seed": seed, "cover_drift": (0.5, 0.0)}
         covered = render_clip(replace(still, **cover), VIEWS)
         assert np.array_equal(covered[0], clean[0])

@@ -1,7 +1,6 @@
 """Plans: labels as in 4DME, clips spread over subjects, and what coders get wrong in bench-v2."""
 
 from collections import Counter
-from dataclasses import FrozenInstanceError
 
 from faces4d.scenario import AMBIGUOUS, PRESETS, label_of, plan_clips
 from mer_utils import LABELS, MerError
@@ -74,8 +73,6 @@ def test_plans_depend_on_the_seed_and_on_nothing_else(plans, hard):
     other = plan_clips(seed=1)
     assert not {plan.face_seed for plan in plans} & {plan.face_seed for plan in other}
     assert not {plan.clip_seed for plan in plans} & {plan.clip_seed for plan in other}
-    with pytest.raises(FrozenInstanceError):
-        LEVELS.noise = (0, 0)
 
 
 @pytest.mark.parametrize(
