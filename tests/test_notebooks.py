@@ -15,7 +15,9 @@ from mer_utils.study import read_suite
 
 import nbformat
 import pytest
+from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell
 
 ROOT = Path(__file__).parents[1]
 SUITE = read_suite(ROOT)["notebooks"]
@@ -134,7 +136,9 @@ def test_outputs_come_again(path):
     cells = [cell for cell in read(path).cells if cell.cell_type == "code" and cell.outputs]
     assert any(mode == "--nbval" or tagged(cell, "nbval-check-output") for cell in cells)
     if KERNELS != PINNED:
-        return run_through(path)
+        place = {"metadata": {"path": str(path.parent)}}
+        NotebookClient(read(path), resources=place, extra_arguments=QUIET).execute()
+        return
     command = [sys.executable, "-m", "pytest", mode, "--nbval-current-env"]
     command += ["--nbval-cell-timeout=600", "-p", "no:cacheprovider", path.name]
     ended = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
@@ -142,16 +146,21 @@ def test_outputs_come_again(path):
     assert "passed" in ended.stdout
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """One kernel for all solutions: libraries are loaded once."""
+    place = ROOT / "notebooks" / "solutions"
+    manager, client = start_new_kernel(kernel_name="python3", cwd=place, extra_arguments=QUIET)
+    client.stop_channels()
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
-def test_solutions_are_right(path):
-    for cell in run_through(path).cells:
+def test_solutions_are_right(path, kernel):
+    notebook = read(path)
+    notebook.cells.insert(0, new_code_cell("%reset -f"))  # it knows nothing of the one before
+    for cell in NotebookClient(notebook, km=kernel).execute().cells:
         if tagged(cell, "check"):
             assert any(line.startswith("Right:") for line in lines_of(cell)), cell.source
-
-
-def run_through(path):
-    """Run all cells of a notebook and return it with its outputs; nothing is compared."""
-    place = {"metadata": {"path": str(path.parent)}}
-    options = {"kernel_name": "python3", "resources": place}
-    return NotebookClient(read(path), **options, extra_arguments=QUIET).execute()

@@ -142,66 +142,43 @@ def edit(root, old, new, name="01_first"):
 def test_a_run_collects_figures_and_numbers(finished):
     root, rows, lines = finished
     out = root / "artifacts" / "course" / "figures"
-    assert sorted(outputs(out)) == [
-        "RESULTS.md",
-        "fig01_a.png",
-        "fig01_b.png",
-        "fig02_a.png",
-        "figures.json",
-        "results.json",
-    ]
+    pictures = ["fig01_a.png", "fig01_b.png", "fig02_a.png"]
+    assert sorted(outputs(out)) == ["RESULTS.md", *pictures, "figures.json", "results.json"]
     assert cv2.imread(str(out / "fig01_a.png")).shape == (150, 300, 3)
     results = json.loads((out / "results.json").read_text())
     assert results["uf1"] == {"n01": 0.166667, "n02": 0.166667} and results["last"] == "02"
-    assert {key: results["data"][key] for key in ("name", "clips", "subjects")} == {
-        "name": "tiny",
-        "clips": 3,
-        "subjects": 2,
-    }
+    data = [results["data"][key] for key in ("name", "clips", "subjects")]
+    assert data == ["tiny", 3, 2]
     figure = json.loads((out / "figures.json").read_text())["fig02_a"]
     assert figure["notebook"] == "02_second.ipynb" and figure["caption"] == "caption fig02_a"
-    assert (
-        figure["sha256"] == files.sha256(out / "fig02_a.png") and figure["data"]["name"] == "tiny"
-    )
-    assert figure["parameters"] == {
-        "seed": 0,
-        "rate": 0.5,
-        "widths": [8, 16],
-        "name": "x",
-        "on": True,
-    }
-    assert [row["headline"] for row in rows] == ["rate of 01", "rate of 02"] and not any(
-        row["fresh"] for row in rows
-    )
+    assert figure["sha256"] == files.sha256(out / "fig02_a.png")
+    parameters = {"seed": 0, "rate": 0.5, "widths": [8, 16], "name": "x", "on": True}
+    assert figure["data"]["name"] == "tiny" and figure["parameters"] == parameters
+    assert [row["headline"] for row in rows] == ["rate of 01", "rate of 02"]
+    assert not any(row["fresh"] for row in rows)
     assert "2 of 2 notebooks to run" in lines and f"02_second: {NEVER}" in lines
 
 
 def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finished, tmp_path):
-    root = finished[0]
-    write_notebook(tmp_path / "x.ipynb", "01", ["fig01_a", "fig01_b"])
-    assert (root / "notebooks" / "01_first.ipynb").read_bytes() == (
-        tmp_path / "x.ipynb"
-    ).read_bytes()
-    executed = nbformat.read(root / "artifacts" / "course" / "01" / "01_first.ipynb", as_version=4)
-    shown = [
-        out for cell in executed.cells if "study.figure" in cell.source for out in cell.outputs
-    ]
-    kinds = [next(iter(out.data)) for out in shown]
+    root, name = finished[0], "01_first.ipynb"
+    write_notebook(tmp_path / name, "01", ["fig01_a", "fig01_b"])
+    assert (root / "notebooks" / name).read_bytes() == (tmp_path / name).read_bytes()
+    executed = nbformat.read(root / "artifacts" / "course" / "01" / name, as_version=4)
+    cells = [cell for cell in executed.cells if "study.figure" in cell.source]
+    shown = [output for cell in cells for output in cell.outputs]
+    kinds = [next(iter(output.data)) for output in shown]
     assert kinds == ["image/png", "text/markdown"] * 2
-    about = [out.metadata["image/png"] for out in shown[::2]]
-    assert [one["alt"] for one in about] == ["alt fig01_a", "alt fig01_b"]
-    assert all(one["width"] in (160, 320) for one in about)
+    about = [output.metadata["image/png"] for output in shown[::2]]
+    assert [words["alt"] for words in about] == ["alt fig01_a", "alt fig01_b"]
+    assert all(words["width"] in (160, 320) for words in about)
 
 
 @pytest.mark.slow
 def test_what_is_fresh_is_skipped_and_a_run_from_nothing_gives_equal_bytes(root):
     before = outputs(root / "artifacts" / "course" / "figures")
     rows, text = run(root, jobs=7)  # the number of workers is no reason to run again
-    assert (
-        all(row["fresh"] for row in rows)
-        and rows[0]["headline"] == "rate of 01"
-        and "01_first: fresh" in text
-    )
+    assert all(row["fresh"] for row in rows) and "01_first: fresh" in text
+    assert rows[0]["headline"] == "rate of 01"
     shutil.rmtree(root / "artifacts")
     run(root)
     assert outputs(root / "artifacts" / "course" / "figures") == before
@@ -231,9 +208,8 @@ def test_status_sees_data_and_outputs(root):
     folder = root / "artifacts" / "course"
     (folder / "figures" / "fig01_b.png").unlink()
     (folder / "02" / "results.json").write_text("{}")
-    assert status(root)["01"].startswith("fig01_b.png is missing") and status(root)[
-        "02"
-    ].startswith("results.json changed")
+    assert status(root)["01"].startswith("fig01_b.png is missing")
+    assert status(root)["02"].startswith("results.json changed")
     # the notebook's own picture is there still: it is put back without a run
     rows, _ = run(root, only=["01"])
     assert rows[0]["fresh"] and status(root)["01"] == ""
@@ -268,23 +244,22 @@ def test_only_runs_one_notebook_and_keeps_the_others_entries(root):
 
 @pytest.mark.slow
 def test_changed_parameters_write_elsewhere(root):
-    run(root, profile="full")
-    places = [root / "figures", root / "artifacts" / "course" / "figures"]
-    before = list(map(outputs, places))
-    for profile in ("full", "course"):
-        _, text = run(
-            root,
-            profile=profile,
-            only=["02"],
-            overrides=["02.rate=2", "all.name=1", "02.widths=[1]"],
-        )
-        assert "parameter rate: " in text
-        (out,) = (root / "artifacts" / profile).glob("figures-*")
-        assert json.loads((out / "results.json").read_text())["uf1"] == {"n02": 0.666667}
-        assert set(json.loads((out / "figures.json").read_text())) == {"fig02_a"}
-    assert list(map(outputs, places)) == before
-    run(root, profile="full")
-    assert outputs(places[0]) == before[0]
+    committed = root / "artifacts" / "course" / "figures"
+    before = outputs(committed)
+    changes = ["02.rate=2", "all.name=1", "02.widths=[1]"]
+    _, text = run(root, only=["02"], overrides=changes)
+    assert "parameter rate: 0.5 → 2.0" in text
+    (out,) = committed.parent.glob("figures-*")
+    assert json.loads((out / "results.json").read_text())["uf1"] == {"n02": 0.666667}
+    assert set(json.loads((out / "figures.json").read_text())) == {"fig02_a"}
+    assert outputs(committed) == before
+
+
+@pytest.mark.slow
+def test_a_profile_changes_parameters_and_writes_where_it_says(root):
+    run(root, profile="full", only=["02"])
+    figure = json.loads((root / "figures" / "figures.json").read_text())["fig02_a"]
+    assert (figure["parameters"]["seed"], figure["parameters"]["rate"]) == (1, 1)
 
 
 def test_data_are_named_as_seen_from_the_current_folder(root, monkeypatch):
