@@ -157,7 +157,7 @@ def model_2():
 
 @case
 def training_1():
-    right, easier = ([training.share_of_easy(p, gamma) for gamma in (0, 1, 2)] for p in (0.6, 0.9))
+    right, easier = [0.793, 0.694, 0.564], [0.4, 0.1, 0.02]
     wrong = {"The computation of 5.2": [[0.0] * 3, easier, right[::-1]], "": [right[:2]]}
     return training.check_1, right, "79%, 69%, 55%", wrong, []
 
