@@ -193,9 +193,8 @@ def test_puppet_shows_the_true_motion_which_grows_with_intensity():
     assert sizes[0] == pytest.approx(0, abs=1e-4) and sizes[2] == pytest.approx(2 * sizes[1], 0.1)
     pictures, flows = film_puppet(1, 0.3, 0)  # from the front both cameras see one picture
     assert np.array_equal(*pictures) and np.array_equal(*flows, equal_nan=True)
-    assert np.isnan(flows).any() and not np.isnan(flows).all()
-    figure = draw_puppet("4 brows lowered", 0.3, 40)
-    assert "AU4 brows lowered at 0.30, cameras at ±40°" in figure.texts[0].get_text()
+    title = draw_puppet("4 brows lowered", 0.3, 40).texts[0].get_text()
+    assert "AU4 brows lowered at 0.30, cameras at ±40°" in title
     assert choices()[0] == "12 lip corners up" and set(AU_NAMES) == set(AUS)
     with pytest.raises(MerError, match="AU 3 does not move here"):
         draw_puppet(3)

@@ -25,7 +25,6 @@ from mer_course.checks import (
 )
 from mer_utils.ablations import compare
 from mer_utils.baselines import PUBLISHED
-from mer_utils.model import MicroAttNet
 from mer_utils.training import Recipe, flip
 
 import cv2
@@ -48,7 +47,6 @@ def ask(check, *answer):
     return text.getvalue()
 
 
-# ---------------------------------------------------------------- 00 and 01
 SWAPPED = ["Positive", "Repression", "Surprise"]
 CASES["start 1"] = (
     start.check_1, ["Positive", "Surprise", "Repression"], "hold AU 12 · AU 1 + 2 · AU 17",
@@ -76,7 +74,6 @@ CASES["preprocessing 4"] = (
 )  # fmt: skip
 
 
-# ---------------------------------------------------------------- 02, 03 and 04
 def test_a_blink_counts_between_onset_and_offset(monkeypatch):
     def read_lids(dataset, clip):  # which close so far at frame 6, and before the onset
         weights = np.zeros((24, len(AUS), 2))
@@ -102,17 +99,12 @@ CASES["flow 2"] = (
 
 SEEN = np.zeros((12, 12), bool)
 SEEN[5:12, 5:12] = True  # cell (2, 2) stands on (8, 8) and sees 3 cells to either side
-CASES["model 1"] = (
-    model.check_1, (3 * 8 * 9 * 4 + 2 * 3 * 8, 3 * (48 * 9 + 1)), "912 and 1,299 of ",
-    {"who has a bias": [(936, 1299), (912, 1296)]}, [MicroAttNet(2, 2, 3, 12)],
-)  # fmt: skip
 CASES["model 2"] = (
     model.check_2, torch.from_numpy(SEEN), "7 x 7 of 12 x 12",
     {"7 of 144 numbers are wrong": [SEEN & (np.arange(12) > 5)], "shape must be": [SEEN[:5]]},
     [None, 12, 12],
 )  # fmt: skip
 
-# ---------------------------------------------------------------- 05
 CURVES = np.full((1, 3, 9, 4), 0.5)
 CURVES[0, 0, :, 2] = [0.2, 0.4, 0.3, 0.3, 0.3, 0.9, 0.3, 0.3, 0.3]  # better after a long wait
 CURVES[0, 1, :, 2] = np.linspace(0.1, 0.9, 9)  # ever better
@@ -167,7 +159,6 @@ def test_the_solutions_train_with_the_loop_of_the_notebook():
     assert mirror.split("\n\n\n")[0] + "\n\n\n" + loop in solutions
 
 
-# ---------------------------------------------------------------- 06, 07 and 08
 TRUTH = (np.random.default_rng(0).random((40, 3)) < (0.5, 0.3, 0.2)).astype(np.uint8)
 MANY = Some(y=TRUTH, subjects=np.repeat(list("abcdefgh"), 5))
 
@@ -185,16 +176,6 @@ EVERYWHERE = [make_outcome(k, (0, 1, 2)) for k in range(3)]
 ANSWERS = [outcome.answers for outcome in OUTCOMES]
 ROWS = list(compare(TRUTH, dict(enumerate(ANSWERS)), 0, MANY.subjects).values())[1:]
 ALARMS = sum(row.p < 0.05 for row in ROWS), sum(row.p_corrected < 0.05 for row in ROWS)
-CASES["evaluation 2"] = (
-    evaluation.check_2, OUTCOMES[0].scores >= 0.5, "with tuned thresholds",
-    {"Use the probabilities": [ANSWERS[0], OUTCOMES[0].scores], "shape must be": [[1, 0]]},
-    [OUTCOMES[0], TRUTH, None],
-)  # fmt: skip
-CASES["ablations 1"] = (
-    ablations.check_1, make_outcome(1), "they differ by up to",
-    {"Change gamma": OUTCOMES[::2], "The answer must be an Outcome": [OUTCOMES[:1]]},
-    OUTCOMES[:2],
-)  # fmt: skip
 CASES["ablations 2"] = (
     ablations.check_2, (EVERYWHERE, OUTCOMES[:3]), "p-value",
     {
@@ -244,7 +225,6 @@ CASES["baselines 4"] = (
 )  # fmt: skip
 
 
-# ---------------------------------------------------------------- 09 and 10
 def make_set(onset, apex, offset, names=("a1", "a2", "b1"), labels=("Joy",)):
     numbers = {"frames": tuple(range(20)), "onset": onset, "apex": apex, "offset": offset}
     return Some(clips=[Some(subject=name[0], **numbers) for name in names], labels=labels)
@@ -299,10 +279,6 @@ CASES["prediction 1"] = (
 CASES["prediction 2"] = (
     prediction.check_2, make_prediction(-1), "moved most",
     {"Reverse the rows": [make_prediction(), make_prediction(1, -1)]}, [make_prediction()],
-)  # fmt: skip
-CASES["prediction 3"] = (
-    prediction.check_3, [False, True, False], "undecided: Fear",
-    {"Take mean and sd": [[False] * 3, [True] * 3], "shape must be": [[]]}, [make_prediction()],
 )  # fmt: skip
 
 

@@ -38,15 +38,6 @@ def pytest_sessionstart():
 
 
 @pytest.fixture(scope="session")
-def pictures():
-    """The folder of the screenshots: artifacts/browser."""
-    folder = ROOT / "artifacts" / "browser"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def copy(tmp_path_factory):
     """A root of its own: notebooks and outputs are copies, all else (data, cache, benchmarks)
     leads to the repository.

@@ -82,7 +82,6 @@ class Notebook:
 
     def __init__(self, context, lab, path):
         self.context, self.lab, self.path = context, lab, path
-        self.name = path.rpartition("/")[2].removesuffix(".ipynb")
         self.open()
         self.page.wait_for_function(IDLE)
 
