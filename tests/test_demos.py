@@ -8,7 +8,7 @@ from types import SimpleNamespace as Some
 
 from faces4d.head import AUS
 from mer_course.demos import browser as browsers
-from mer_course.demos import flow_explorer, widgets
+from mer_course.demos import widgets
 from mer_course.demos.bench import Bench
 from mer_course.demos.browser import ANSWERS, Browser
 from mer_course.demos.flow_explorer import FlowExplorer
@@ -43,10 +43,11 @@ def bench():
 @pytest.fixture(scope="module")
 def browser(data):
     """The browser on answers drawn by lot."""
-    features = extract(data, FrontEnd(size=12))
+    front = FrontEnd(crop=64, size=12)
+    features = extract(data, front)
     scores = np.random.default_rng(0).random(features.y.shape)
     answers, cuts = np.uint8(scores >= 0.5), np.full(scores.shape, 0.5)
-    return Browser(data, features, Some(scores=scores, answers=answers, thresholds=cuts))
+    return Browser(data, features, Some(scores=scores, answers=answers, thresholds=cuts), front)
 
 
 @pytest.fixture(scope="module")
@@ -131,73 +132,55 @@ def test_bench_measures_with_the_metrics_and_a_label_brings_its_own_threshold(be
 
 
 def test_browser_finds_hits_misses_and_false_alarms_and_reads_a_clip_once(browser, monkeypatch):
-    outcome, truth = browser.outcome, browser.features.y
+    outcome = browser.outcome
     for k, label in enumerate(browser.labels):
         hits, misses, alarms = (browser.select(label, answer) for answer in ANSWERS)
-        assert set(hits) | set(misses) == set(np.flatnonzero(truth[:, k]))
-        assert set(hits) | set(alarms) == set(np.flatnonzero(outcome.answers[:, k]))
+        assert {*hits, *misses} == set(np.flatnonzero(browser.features.y[:, k]))
+        assert {*hits, *alarms} == set(np.flatnonzero(outcome.answers[:, k]))
         assert (np.diff(outcome.scores[hits, k]) <= 0).all()  # the surest first
-        assert (np.diff(outcome.scores[misses, k]) >= 0).all()
     assert list(browser.look(0))[2:] == ["flow onset-apex", "flow apex-offset"]
     monkeypatch.setattr(browsers, "load_crops", None)
     assert browser.look(0)
     images = Some(views=1, channels=["u", "v", "strain"], clips=())  # no faces to show
     shown = Browser(images, browser.features, outcome).look(0)
     assert list(shown) == ["flow onset-apex", "flow apex-offset"]
-    outcome = Some(scores=outcome.scores, answers=0 * truth, thresholds=outcome.thresholds)
-    nothing = Browser(images, browser.features, outcome).draw("Negative", "hits")
-    assert nothing.texts[0].get_text() == "Negative: no hits"
 
 
-def test_explorer_shows_the_librarys_flows_beside_the_truth_that_belongs_to_them(
-    explorer, monkeypatch
-):
+def test_explorer_shows_the_librarys_flows_beside_the_truth_that_belongs_to_them(explorer):
     assert set(explorer.controls()["backend"]) == set(BACKENDS)
-    monkeypatch.setattr(flow_explorer, "phase_flow", None)  # a change only draws
     for view, shift in zip(VIEW_NAMES, (0.9, 0.5), strict=True):
         title = explorer.draw("apex-offset", view, "dis", "left in").get_suptitle()
         assert title.endswith(f"no flow: {shift:.3f}")
         assert float(title.split("error ")[1].split(" px")[0]) < shift / 3
     assert explorer.draw().get_suptitle().endswith("no flow: 0.000"), "all of it is head motion"
-
-
-def test_explorer_without_truth_shows_the_head_motion_of_one_view():
-    crops = RNG.integers(0, 255, (1, 9, 64, 64)).astype(np.uint8)
-    mask = np.ones((1, 64, 64), bool)
-    explorer = FlowExplorer("real", crops, (1, 4, 7), mask, reach=0)
-    flow = phase_flow(crops[0], 1, 4, 7, "farneback", "rigid", mask=mask[0])
-    assert np.array_equal(explorer.flows["farneback", "taken out"][0], flow)
-    titles = [axis.get_title() for axis in explorer.draw().axes]
+    crops, mask = RNG.integers(0, 255, (1, 9, 64, 64)).astype(np.uint8), np.ones((64, 64), bool)
+    real = FlowExplorer("real", crops, (1, 4, 7), mask[None], reach=0)
+    flow = phase_flow(crops[0], 1, 4, 7, "farneback", "rigid", mask=mask)
+    assert np.array_equal(real.flows["farneback", "taken out"][0], flow)
+    titles = [axis.get_title() for axis in real.draw().axes]
     assert titles == ["estimated flow", "head motion", "direction"]
 
 
-def test_microscope_shows_what_the_network_computes(microscope):
-    shown, network, x = microscope.look("b"), microscope.network, microscope.x[1:2]
+def test_microscope_shows_what_the_network_computes_whole_and_with_parts_off(microscope):
+    network, x, whole = microscope.network, microscope.x[:1], microscope.look("a")
+    equal, ones = torch.full((1, 3, 2, 2), 1 / 12), torch.ones(1, *whole.gates.shape)
     with torch.no_grad():
-        assert np.allclose(shown.logits, network(x)[0], atol=1e-5)
-        features = network.extract(x, network.weigh(x))
-    assert shown.factors.sum() == pytest.approx(shown.factors.size, rel=1e-5)
-    assert np.allclose(shown.layers[LAYERS[2]], features[0], atol=1e-5)
-    read = shown.layers[LAYERS[2]] * shown.gates[..., None, None]
-    assert np.allclose(shown.layers[LAYERS[3]], read) and not (shown.gates[2] == 1).all()
-    px = x[0, :, :, 2].flatten(0, 1).numpy() * 4.0 * shown.factors[2].reshape(-1, 1, 1)
-    assert np.allclose(shown.layers[LAYERS[0]][2], px, atol=1e-5)
-
-
-def test_microscope_switches_off_gates_streams_views_and_phases(microscope):
-    network, x = microscope.network, microscope.x[:1]
-    both = microscope.look("a", "both gates")
-    with torch.no_grad():
-        equal = torch.full((1, 3, 2, 2), 1 / 12)
-        expected = network(x, equal, torch.ones(1, 3, both.gates.shape[1]))[0]
-        assert np.allclose(both.logits, expected, atol=1e-5)
         weights = network.weigh(x)
-        weights[:, 1] = 0
-        expected = network(x, weights)[0]
-    part = microscope.look("a", "stream v")
-    assert np.allclose(part.logits, expected, atol=1e-5) and not part.layers[LAYERS[0]][1].any()
-    assert (microscope.look("a", "SE").gates == 1).all()
-    assert np.allclose(microscope.look("a", "fusion attention").factors, 1)
+        features = network.extract(x, weights)
+        without_v = weights.clone()
+        without_v[:, 1] = 0
+        logits = {
+            "nothing": network(x),
+            "both gates": network(x, equal, ones),
+            "stream v": network(x, without_v),
+        }
+    for off, expected in logits.items():
+        assert np.allclose(microscope.look("a", off).logits, expected[0], atol=1e-5)
+    assert np.allclose(whole.layers[LAYERS[2]], features[0], atol=1e-5)
+    read = whole.layers[LAYERS[2]] * whole.gates[..., None, None]
+    assert np.allclose(whole.layers[LAYERS[3]], read) and not (whole.gates == 1).all()
+    px = x[0, :, :, 2].flatten(0, 1).numpy() * 4.0 * whole.factors[2].reshape(-1, 1, 1)
+    assert np.allclose(whole.layers[LAYERS[0]][2], px, atol=1e-5)
     assert not microscope.look("a", VIEW_NAMES[0]).factors[:, 0].any()
     assert not microscope.look("a", "apex-offset").factors[:, :, 1].any()
     assert VIEW_NAMES[0] not in make_microscope(1, 1).controls()["off"]
@@ -210,9 +193,8 @@ def test_puppet_shows_the_true_motion_which_grows_with_intensity():
     assert sizes[0] == pytest.approx(0, abs=1e-4) and sizes[2] == pytest.approx(2 * sizes[1], 0.1)
     pictures, flows = film_puppet(1, 0.3, 0)  # from the front both cameras see one picture
     assert np.array_equal(*pictures) and np.array_equal(*flows, equal_nan=True)
-    assert np.isnan(flows).any() and not np.isnan(flows).all()
-    figure = draw_puppet("4 brows lowered", 0.3, 40)
-    assert "AU4 brows lowered at 0.30, cameras at ±40°" in figure.texts[0].get_text()
+    title = draw_puppet("4 brows lowered", 0.3, 40).texts[0].get_text()
+    assert "AU4 brows lowered at 0.30, cameras at ±40°" in title
     assert choices()[0] == "12 lip corners up" and set(AU_NAMES) == set(AUS)
     with pytest.raises(MerError, match="AU 3 does not move here"):
         draw_puppet(3)
@@ -221,10 +203,8 @@ def test_puppet_shows_the_true_motion_which_grows_with_intensity():
 @pytest.mark.parametrize("frames, onset, offset", [(3, 0, 2), (20, 2, 15), (300, 17, 250)])
 def test_tries_sliders_reach_only_pairs_that_were_computed(frames, onset, offset):
     tries = Tries(predict, onset, offset, frames)
-    assert all(0 <= start <= end - 2 and end < frames for start, end in tries.found)
-    assert (onset, offset) in tries.found
     places = [range(low, high + 1, step) for low, high, step, _ in tries.controls.values()]
-    assert max(map(len, places)) <= 8
+    assert max(map(len, places)) <= 8 and (onset, offset) in tries.found
     for values in ({"onset": a, "offset": b} for a in places[0] for b in places[1]):
         for moved in values:
             clamped = tries.clamp(values, moved)
@@ -240,7 +220,7 @@ def displayed(monkeypatch):
     return shown
 
 
-def draw_low_high(low, high, colour="red", doubled=False):
+def draw_ends(low, high, colour="red", doubled=False):
     if high > 8:
         raise ValueError("too high")
     return draw_lines([0, 1], {colour: [low, high]}, str(doubled), "", "")
@@ -252,9 +232,8 @@ def push(values, moved):
 
 
 def test_controls_start_where_they_are_told_move_one_another_and_redraw(displayed):
-    ends = {"low": (0, 5, 1, 1), "high": (1.0, 10.0, 0.5, 2.0)}
-    kinds = {"colour": ["red", "blue"], "doubled": False}
-    widgets.explore(draw_low_high, clamp=push, play="low", **ends, **kinds)
+    choices = {"low": (0, 5, 1, 1), "high": (1.0, 10.0, 0.5, 2.0), "colour": ["red", "blue"]}
+    widgets.explore(draw_ends, clamp=push, play="low", **choices, doubled=False)
     row, high, colour, doubled, told, picture = displayed[0].children
     play, low = row.children
     assert (play.min, play.max, play.value) == (0, 5, 1)
@@ -266,20 +245,14 @@ def test_controls_start_where_they_are_told_move_one_another_and_redraw(displaye
     assert len(set(pictures)) == 5 and (low.value, high.value) == (3, 3.0)
     high.value = 9.0
     assert bytes(picture.value) == pictures[-1] and told.value == "ValueError: too high"
-    high.value = 3.0
-    assert told.value == ""
 
 
 def test_a_demo_keeps_a_still_picture_and_an_error_in_the_first_one_is_the_cells(displayed):
-    widgets.explore(draw_low_high, low=(0, 5, 1), high=(0, 8, 1))
+    widgets.explore(draw_ends, low=(0, 5, 1), high=(0, 8, 1))
     box, still = displayed
-    pictures = [
-        Image.open(io.BytesIO(data))
-        for data in (base64.b64decode(still["image/png"]), bytes(box.children[-1].value))
-    ]
-    assert pictures[0].size == pictures[1].size and "mer-still" in still["text/html"]
-    assert box.children[-1].layout.width == f"{pictures[0].size[0] // 2}px"
-    assert still["text/plain"] == "A demo with the controls low, high"
+    png = Image.open(io.BytesIO(base64.b64decode(still["image/png"])))
+    live = box.children[-1]
+    assert png.size == Image.open(io.BytesIO(live.value)).size and "mer-still" in still["text/html"]
+    assert live.layout.width == f"{png.size[0] // 2}px"
     with pytest.raises(ValueError, match="too high"):
-        widgets.explore(draw_low_high, low=(0, 5, 1), high=(9, 10, 1))
-    assert len(displayed) == 2
+        widgets.explore(draw_ends, low=(0, 5, 1), high=(9, 10, 1))

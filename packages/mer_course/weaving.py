@@ -16,34 +16,29 @@ BEGIN, END = "## Exercises", "Solutions: ["  # what stands around the exercises 
 
 
 def weave_exercises(root=None):
-    """Write the exercises of the solutions into the notebooks; return which notebooks changed."""
+    """Write the exercises of the solutions into the notebooks; return which notebooks changed. Code
+    that is the same keeps its outputs.
+    """
     folder, changed = Path(root or find_root()) / "notebooks", []
     for source in sorted(folder.glob("solutions/*.ipynb")):
         (path,) = folder.glob(f"{source.stem[:2]}_*.ipynb")
         notebook, before = nbformat.read(path, as_version=4), path.read_text(encoding="utf-8")
-        weave(notebook.cells, nbformat.read(source, as_version=4).cells)
+        old, exercises = {(cell.id, cell.source): cell for cell in notebook.cells}, []
+        for cell in nbformat.read(source, as_version=4).cells:
+            if {"exercise", "stub", "check"} & set(cell.metadata.get("tags", [])):
+                # ids differ between notebooks
+                cell.id, cell.metadata = hashlib.sha256(cell.id.encode()).hexdigest()[:8], {}
+                if cell.cell_type == "code":
+                    cell.outputs, cell.execution_count = [], None
+                exercises.append(old.get((cell.id, cell.source), cell))
+        starts = [cell.source.startswith((BEGIN, END)) for cell in notebook.cells]
+        begin, end = (k for k, start in enumerate(starts) if start)
+        notebook.cells[begin + 1 : end] = exercises
         text = nbformat.writes(notebook) + "\n"
         if text != before:
             write_text(path, text)
             changed.append(path.stem)
     return changed
-
-
-def weave(cells, solutions):
-    """Put the exercises of ``solutions`` (cells) in place of those among ``cells``; code that is
-    the same keeps its outputs.
-    """
-    firsts = [cell.source.split("\n")[0] for cell in cells]
-    begin, end = (k for k, line in enumerate(firsts) if line.startswith((BEGIN, END)))
-    old, exercises = {(cell.id, cell.source): cell for cell in cells}, []
-    for cell in solutions:
-        if {"exercise", "stub", "check"} & set(cell.metadata.get("tags", [])):
-            # ids differ between notebooks
-            cell.id, cell.metadata = hashlib.sha256(cell.id.encode()).hexdigest()[:8], {}
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
-            exercises.append(old.get((cell.id, cell.source), cell))
-    cells[begin + 1 : end] = exercises
 
 
 def keep_solutions(root=None):

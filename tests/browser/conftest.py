@@ -11,7 +11,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from lab import MOVES, Watch, write_settings
+from lab import Watch, write_settings
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
@@ -24,37 +24,17 @@ FLAGS = (
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
-def find_chromium():
-    """Return the browser's path: MER_CHROMIUM, or the first that is installed; None without one."""
-    return os.environ.get("MER_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+# MER_CHROMIUM, or the first that is installed
+CHROMIUM = os.environ.get("MER_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), "none")
 
 
 def pytest_sessionstart():
-    chromium = find_chromium()
-    if not chromium or not shutil.which(chromium):
+    if not shutil.which(CHROMIUM):
         pytest.exit(
             "No Chromium found: `apt-get install -y chromium` installs it (Debian, Ubuntu: as "
             "root), or set MER_CHROMIUM to the path of a Chromium or Chrome.",
             returncode=2,
         )
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Print how long each control took, key to picture."""
-    if MOVES:
-        terminalreporter.section("from key to new picture, medians")
-        terminalreporter.line(f"{'notebook':<24}{'demo':<6}{'control':<30}{'ms':>6}  of each")
-    for move in MOVES:
-        terminalreporter.line(str(move))
-
-
-@pytest.fixture(scope="session")
-def pictures():
-    """The folder of the screenshots: artifacts/browser."""
-    folder = ROOT / "artifacts" / "browser"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -104,22 +84,17 @@ def lab(copy, tmp_path_factory):
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_for(url, server, log)
+        for _ in range(300):
+            try:
+                urlopen(f"{url}/api", timeout=10).close()
+                break
+            except URLError:
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.2)
         yield url
     finally:
         server.terminate()
         server.wait(timeout=60)
-
-
-def wait_for(url, server, log):
-    """Return when the server answers."""
-    for _ in range(120):
-        try:
-            return urlopen(f"{url}/api", timeout=10).close()
-        except URLError:
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.5)
-    raise AssertionError(f"JupyterLab does not answer: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +103,7 @@ def browser(tmp_path_factory):
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             tmp_path_factory.mktemp("chromium"),
-            executable_path=find_chromium(),
+            executable_path=CHROMIUM,
             args=[*FLAGS, OFFLINE],
             viewport={"width": 1400, "height": 1000},
         )
@@ -147,5 +122,5 @@ def watch(browser):
 def quiet(watch):
     """No test passes that asks other machines or fills the console with errors."""
     yield
-    faults = watch.take()
+    faults, watch.faults = watch.faults, []
     assert not faults, "\n".join(faults)

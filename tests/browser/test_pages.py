@@ -17,7 +17,7 @@ AXE = {
     "rules": {"empty-table-header": {"enabled": False}},
 }
 PHONE = {"width": 360, "height": 740}
-KEPT = ("docs/index", "figures/RESULTS", "notebooks/03_optical_flow")  # as pictures, to look at
+DARK = ("docs/index", "figures/RESULTS", "notebooks/03_optical_flow")  # looked at in the dark, too
 DRAWN = """() => !window.MathJax || MathJax.isReady && !MathJax.Hub.queue.pending
     && !document.querySelector('.MathJax_Processing, .MathJax_Processed')"""
 
@@ -35,7 +35,7 @@ def site(tmp_path_factory):
     return write_book(tmp_path_factory.mktemp("site") / "book", ROOT).parent
 
 
-def test_pages_are_drawn_open_to_all_and_fit_a_phone(site, browser, pictures):
+def test_pages_are_drawn_open_to_all_and_fit_a_phone(site, browser):
     page, asked, wrong = browser.new_page(), [], []
     page.on("request", lambda request: asked.append(request.url))
     for file in sorted(site.glob("[dnf]*/**/*.html")):  # docs, data, notebooks, figures
@@ -45,17 +45,15 @@ def test_pages_are_drawn_open_to_all_and_fit_a_phone(site, browser, pictures):
         page.wait_for_function(DRAWN)
         page.add_style_tag(content="* { transition: none !important }")  # axe sees final colours
         wrong += [f"{path}: {what} is not shown" for what in page.evaluate(MISSING)]
-        for scheme in ("light", "dark"):
+        for scheme in ("dark", "light") if path in DARK else ("light",):
             page.emulate_media(color_scheme=scheme)
             for fault in Axe().run(page, options=AXE).response["violations"]:
                 where = fault["nodes"][0]["html"][:200]
                 wrong.append(f"{path}, {scheme}: {fault['id']}, first {where}")
-            keep(page, path, scheme, pictures)
         page.set_viewport_size(PHONE)
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > PHONE["width"]:
             wrong.append(f"{path} is {width} px wide on a phone")
-        keep(page, path, "phone", pictures)
     page.close()
     wrong += {f"asked for {url}" for url in asked if not url.startswith((site.as_uri(), "data:"))}
     assert asked and not wrong, "\n".join(wrong)
@@ -66,9 +64,3 @@ def test_the_search_finds_a_word(site, browser):
     page.goto(f"{(site / 'search.html').as_uri()}?q=Farneback")
     page.locator("#search-results li a").first.wait_for()
     page.close()
-
-
-def keep(page, path, name, pictures):
-    """Keep a picture of some pages."""
-    if path in KEPT:
-        page.screenshot(path=pictures / f"book-{path.replace('/', '-')}-{name}.png")

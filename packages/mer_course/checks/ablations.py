@@ -29,8 +29,7 @@ def check_2(everywhere, defaults, features):
     runs = {"all": everywhere, "one": defaults}
     answers = {name: np.stack([run.answers for run in several]) for name, several in runs.items()}
     row = compare_answers(features.y, answers, "one", features.subjects)["all"]
-    mean = f"{row.difference:+.3f} ({row.difference_low:+.3f} to {row.difference_high:+.3f})"
-    return f"mean difference {mean}, p-value {row.p:.2f}, {row.verdict}."
+    return f"mean difference {row.difference:+.3f}, p-value {row.p:.2f}, {row.verdict}."
 
 
 @judge

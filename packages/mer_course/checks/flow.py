@@ -10,12 +10,6 @@ SHIFTS = (4, 8, 12, 16, 24)  # px
 INNER = (slice(16, -16), slice(16, -16))  # what enters the picture at its border has no past
 
 
-def fetch(picture, flow):
-    """Return the grey levels (H, W) of a picture at x + flow(x), for a flow (2, H, W) px."""
-    places = np.mgrid[: picture.shape[0], : picture.shape[1]] + flow[::-1]
-    return map_coordinates(np.float64(picture), places, order=3, mode="reflect")
-
-
 def measure_epe(flow, truth):
     """Return the mean EPE, px, of a flow (2, H, W) without its border."""
     return float(magnitude(flow - truth)[INNER].mean())
@@ -48,7 +42,9 @@ def check_2(flow, one_step, first, second, truth):
 def check_3(round_trip, first, second, truth=None):
     """The round trip must be a map (H, W) of px; the true flow (2, H, W) is NaN where unknown."""
     there, back = compute_flow(first, second), compute_flow(second, first)
-    expected = magnitude(there + np.stack([fetch(plane, there) for plane in back]))
+    places = np.mgrid[: first.shape[0], : first.shape[1]] + there[::-1]
+    read = [map_coordinates(np.float64(plane), places, order=3, mode="reflect") for plane in back]
+    expected = magnitude(there + np.stack(read))
     hint = "Read each plane of `back` at x + there(x), add it to `there`, then take the length."
     close = np.abs(np.reshape(round_trip, first.shape) - expected) < 0.02 + 0.1 * expected
     need(close.mean() > 0.95, hint)

@@ -29,7 +29,7 @@ def check_2(report):
 
 @judge
 def check_3(box, picture, found):
-    """The box must be four numbers in px: x0, y0, x1, y1."""
+    """The box must be four whole numbers, px: x0, y0, x1, y1."""
     (x0, y0, x1, y1), (high, wide) = box, picture.shape
     inside = 0 <= x0 < x1 <= wide and 0 <= y0 < y1 <= high
     need(inside, f"x0 < x1 up to {wide}, y0 < y1 up to {high}: px from the top left.")

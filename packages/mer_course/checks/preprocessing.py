@@ -25,8 +25,7 @@ def check_2(medians, view, onset, middle):
         pair = crop(view[[onset, middle]], find_box(view[0], enlarge), 128)
         expected.append(np.median(magnitude(compute_flow(*pair))))
     compare(medians, expected, "Only the box changes: find_box(view[0], enlarge).", 0.002, 0.02)
-    ratio = expected[1] / expected[0]
-    return f"the second is {ratio:.2f} times the first; 1 / 1.4 is 0.71."
+    return f"the second is {expected[1] / expected[0]:.2f} times the first; 1 / 1.4 is 0.71."
 
 
 @judge

@@ -3,7 +3,7 @@
 import functools
 from types import SimpleNamespace
 
-from mer_course.demos.drawing import add_picture, grey_to_rgb, place, start_figure, tile
+from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
 from mer_utils.features import FrontEnd, masks_of
 from mer_utils.flow import phase_flow
 from mer_utils.plots import PHASE_NAMES, add_answers, add_wheel, flow_to_rgb, lay_over
@@ -14,7 +14,6 @@ import numpy as np
 
 ANSWERS = ("hits", "misses", "false alarms")
 SIDE = 128  # px of a picture
-GAP = 5  # px between two
 
 
 class Browser:
@@ -79,15 +78,11 @@ class Browser:
         n = min(clip, len(rows))
         row = int(rows[n - 1])
         title = f"{label}: {answer} {n} of {len(rows)} · clip {self.features.clips[row]}"
-        p = outcome.scores[row, self.labels.index(label)]
-        figure = start_figure(9, 2.6, f"{title} · $p$ = {p:.2f}")
+        title += f" · $p$ = {outcome.scores[row, self.labels.index(label)]:.2f}"
+        figure = start_figure(9, 2.6, title)
 
-        pictures, side = self.look(row), 1.4  # inches
-        image = tile(np.stack(list(pictures.values()))[None], GAP, 1.0)
-        axis = place(figure, 0.05, 0.67, side * image.shape[1] / SIDE, side)
-        add_picture(axis, image, aspect="auto")
-        for k, name in enumerate(pictures):
-            axis.text((k + 0.5) * SIDE + k * GAP, -5, name, ha="center", va="bottom", fontsize=8)
+        pictures = self.look(row)
+        add_tiles(figure, 0.05, 0.67, 1.4, np.stack(list(pictures.values()))[None], pictures)
         add_wheel(place(figure, 0.3, 0.19, 0.28, 0.28), self.maximum)
 
         pairs = zip(self.labels, self.features.y[row], strict=True)

@@ -31,10 +31,20 @@ def tile(pictures, gap, fill):
     return joined[:-gap, :-gap]
 
 
-def add_picture(axis, picture, **style):
-    """Draw a picture into ``axis``, without ticks and frame; return matplotlib's image."""
+def add_tiles(figure, left, bottom, side, pictures, titles):
+    """Draw pictures (R, C, S, S, 3) in [0, 1], ``side`` inches each, into one new axes (many would
+    be slow) at a place in inches, with a title above each column; return the axes.
+    """
+    size = pictures.shape[2]
+    gap = size // 28
+    image = tile(pictures, gap, 1.0)
+    height, width = np.array(image.shape[:2]) * side / size
+    axis = place(figure, left, bottom, width, height)
+    axis.imshow(image, interpolation="nearest", aspect="auto")
     axis.axis("off")
-    return axis.imshow(picture, **{"interpolation": "nearest"} | style)
+    for k, title in enumerate(titles):
+        axis.text((k + 0.5) * size + gap * k, -4, title, ha="center", va="bottom")
+    return axis
 
 
 def grey_to_rgb(picture):

@@ -1,5 +1,7 @@
 """The flow explorer: a clip's flow by every backend, beside the true one, for notebook 03."""
 
+import itertools
+
 from mer_utils.flow import BACKENDS, average_frames, magnitude, phase_flow
 from mer_utils.plots import PHASE_NAMES, draw_flow, find_maximum, name_views
 
@@ -17,21 +19,17 @@ class FlowExplorer:
         """Take face crops (V, T, S, S) uint8, the frames (onset, apex, offset) and masks (V, S, S).
 
         ``truths`` {head: (V, P, 2, S, S) px} holds for each of HEAD the true flow, NaN where there
-        is none; without it (real data) the flow stands alone.
+        is none; real data have none.
         """
         self.name, self.masks, self.truths = name, masks, truths
         self.views = name_views(len(crops))
-        # (V, P, S, S): the frame in which each phase starts
         starts = [[average_frames(view, key, reach) for key in keys[:2]] for view in crops]
-        self.faces = np.array(starts)
+        self.faces = np.array(starts)  # (V, P, S, S): the frame in which each phase starts
         self.flows = {}  # {(backend, head): (V, P, 2, S, S) px}
-        for backend in BACKENDS:
-            for head, how in COMPENSATIONS.items():
-                flows = [
-                    phase_flow(view, *keys, backend, how, mask=mask, reach=reach)
-                    for view, mask in zip(crops, masks, strict=True)
-                ]
-                self.flows[backend, head] = np.stack(flows)
+        for (head, how), backend in itertools.product(COMPENSATIONS.items(), BACKENDS):
+            pairs = zip(crops, masks, strict=True)
+            flows = [phase_flow(v, *keys, backend, how, mask=m, reach=reach) for v, m in pairs]
+            self.flows[backend, head] = np.stack(flows)
         inside = [np.where(masks[:, None, None], flow, np.nan) for flow in self.flows.values()]
         self.maximum = find_maximum(inside)  # px, one scale for all choices
 

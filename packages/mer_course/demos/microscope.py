@@ -3,7 +3,7 @@
 import functools
 from types import SimpleNamespace
 
-from mer_course.demos.drawing import add_picture, start_figure, tile
+from mer_course.demos.drawing import start_figure, tile
 from mer_utils import STREAMS, MerError
 from mer_utils.plots import BLUE, GREY, ORANGE, PHASE_NAMES, VIEW_NAMES, draw_heat
 
@@ -26,7 +26,7 @@ class Microscope:
             raise MerError("the microscope needs a network with fusion attention and SE")
         self.network, self.x, self.truth = network.eval(), x, np.asarray(truth, bool)
         self.names, self.labels = [str(name) for name in names], list(labels)
-        self.scale = np.asarray(scale, float)
+        self.scale = np.reshape(scale, (len(STREAMS), 1, 1, 1))
         views, phases = x.shape[1:3]
         self.parts = dict.fromkeys((NOTHING, "SE", "fusion attention", "both gates"))
         self.parts |= {f"stream {name}": (k, ...) for k, name in enumerate(STREAMS)}
@@ -42,8 +42,7 @@ class Microscope:
         side, side)} and logits (L,). A gate that is off passes all on alike; the maps of a stream,
         view or phase that is off enter as zeros.
         """
-        network, row = self.network, self.names.index(clip)
-        x = self.x[row : row + 1]
+        network, x = self.network, self.x[[self.names.index(clip)]]
         with torch.no_grad():
             weights = network.weigh(x)[0]  # (K, V, P)
             if off in ("fusion attention", "both gates"):
@@ -61,15 +60,14 @@ class Microscope:
             logits = network(x, weights[None], gates)[0].numpy()
         maps, first = (layer[0].unflatten(0, (len(STREAMS), -1)).numpy() for layer in (maps, first))
         read = (features * gates[..., None, None])[0].numpy()
-        maps = maps * self.scale[:, None, None, None]  # px
-        layers = dict(zip(LAYERS, (maps, first, features[0].numpy(), read), strict=True))
+        parts = (maps * self.scale, first, features[0].numpy(), read)  # the input in px
+        layers = dict(zip(LAYERS, parts, strict=True))
         factors, gates = factors.numpy(), gates[0].numpy()
         return SimpleNamespace(factors=factors, gates=gates, layers=layers, logits=logits)
 
     def controls(self):
         """Return the choices of ``draw`` for ``explore``, the magnitude's second layer first."""
-        layers = [LAYERS[2], *LAYERS[:2], LAYERS[3]]
-        streams = list(STREAMS[::-1])
+        streams, layers = list(STREAMS[::-1]), [LAYERS[2], *LAYERS[:2], LAYERS[3]]
         return {"clip": self.names, "stream": streams, "layer": layers, "off": list(self.parts)}
 
     def draw(self, clip, stream="magnitude", layer=LAYERS[2], off=NOTHING):
@@ -93,7 +91,8 @@ class Microscope:
             columns, cmap, low = phases, "RdBu_r", -top
         tiles = tile(maps.reshape(-1, columns, side, side), max(1, side // 10), np.nan)
         axis = figure.add_axes((0.005, 0.03, 0.31, 0.78))
-        image = add_picture(axis, tiles, cmap=cmap, vmin=low, vmax=top)
+        axis.axis("off")
+        image = axis.imshow(tiles, cmap=cmap, vmin=low, vmax=top, interpolation="nearest")
         axis.set_title(f"{len(maps)} maps of {side} x {side}", pad=4)
         figure.colorbar(image, cax=figure.add_axes((0.322, 0.2, 0.008, 0.45)))
 

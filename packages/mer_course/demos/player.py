@@ -3,16 +3,15 @@
 import functools
 from types import SimpleNamespace
 
-from mer_course.demos.drawing import add_picture, grey_to_rgb, place, start_figure, tile
+from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
 from mer_utils.apex import find_apex, joint_curve, motion_curve
 from mer_utils.flow import phase_flow
-from mer_utils.plots import ORANGE, VIEW_NAMES, add_wheel, draw_motion_curve, find_maximum, lay_over
+from mer_utils.plots import VIEW_NAMES, add_wheel, draw_motion_curve, find_maximum, lay_over
 from mer_utils.preprocessing import face_mask
 
 import cv2
 import numpy as np
 
-TIMES = [1, 5, 10]  # how much the motion can be magnified
 LEAST = 0.2  # px: below, the colours of a clip's largest motion are not full: they would show noise
 SOFT = 1.5  # px, Gaussian: flow that is magnified is smoothed first, as its noise grows too
 
@@ -52,7 +51,7 @@ class Player:
         """Return the choices of ``draw`` for ``explore``; with ``ends``, onset and offset, too."""
         last = self.crops.shape[1] - 1
         start = self.measure(self.onset, self.offset).apex
-        choices = {"frame": (0, last, 1, start), "flip_to_onset": False, "magnify": TIMES}
+        choices = {"frame": (0, last, 1, start), "flip_to_onset": False, "magnify": [1, 5, 10]}
         if ends:
             choices["onset"] = (0, last - 2, 1, self.onset)
             choices["offset"] = (2, last, 1, self.offset)
@@ -71,22 +70,25 @@ class Player:
         frame = onset if flip_to_onset else frame
         motion, flows = self.measure(onset, offset), self.flow(frame, onset)
         faces = self.crops[:, onset]
-        pictures, caption, colour = self.crops[:, frame], "as filmed", "black"
+        pictures, caption = self.crops[:, frame], "as filmed"
         if magnify > 1 and frame != onset:
             pictures = [magnify_motion(*pair, magnify) for pair in zip(faces, flows, strict=True)]
-            caption, colour = f"drawn: onset, moved {magnify} x flow", ORANGE
+            caption = f"drawn: onset, moved {magnify} x flow"
         frames = {"onset": onset, "apex": motion.apex, "offset": offset}
         mark = "".join(f" ({name})" for name, number in frames.items() if number == frame)
         title = f"{self.name} · frame {frame} of 0–{self.crops.shape[1] - 1}{mark}"
+        title += f" · motion x {magnify}"
 
         views, side = len(flows), 2.0 if len(flows) > 1 else 2.8  # inches
         width, height = 2 * side + 5.0, views * side + 0.6
-        title += f" · motion x {magnify}"
         figure = start_figure(width, height, title, 0.3 / width, 1 - 0.17 / height)
         colours = [lay_over(*pair, motion.maximum) for pair in zip(faces, flows, strict=True)]
         rows = [[grey_to_rgb(p), c] for p, c in zip(pictures, colours, strict=True)]
-        axis = place(figure, 0.3, 0.05, 2 * side, views * side)
-        _draw_rows(axis, np.array(rows), caption, colour)
+        titles = caption, "flow, head motion out"
+        axis = add_tiles(figure, 0.3, 0.05, side, np.array(rows), titles)
+        for v, name in enumerate(VIEW_NAMES if views == 2 else ()):
+            where = -0.03, 1 - (v + 0.5) / views
+            axis.text(*where, name, rotation=90, va="center", transform=axis.transAxes)
         axis = place(figure, 2 * side + 1.0, 1.45, 3.85, height - 2.02)
         truth = (self.truth, self.true_apex)
         draw_motion_curve(motion.curve, motion.joint, *frames.values(), *truth, axis=axis)
@@ -111,17 +113,4 @@ def magnify_motion(picture, flow, times):
     """
     u, v = (times * cv2.GaussianBlur(np.nan_to_num(plane), (0, 0), SOFT) for plane in flow)
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
-    border = cv2.BORDER_REPLICATE
-    return cv2.remap(picture, x - u, y - v, cv2.INTER_CUBIC, borderMode=border)
-
-
-def _draw_rows(axis, pictures, caption, colour):
-    """Draw pictures (V, 2, H, W, 3) in [0, 1]: a row a view, what it shows and its flow."""
-    image = tile(pictures, 2, 1.0)
-    add_picture(axis, np.rint(255 * image).astype(np.uint8))
-    (views, _, side), edge = pictures.shape[:3], -0.01 * image.shape[1]
-    style = {"ha": "center", "va": "bottom", "fontsize": 8.5}
-    axis.text(0.5 * side, edge, caption, color=colour, **style)
-    axis.text(1.5 * side, edge, "flow, head motion out", **style)
-    for v, name in enumerate(VIEW_NAMES if views > 1 else ()):
-        axis.text(edge, (v + 0.5) * side, name, rotation=90, ha="right", va="center")
+    return cv2.remap(picture, x - u, y - v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

@@ -4,7 +4,7 @@ from faces4d.cameras import cameras
 from faces4d.head import AUS
 from faces4d.motion import Motion
 from faces4d.rendering import find_head, render_frame, true_flow
-from mer_course.demos.drawing import add_picture, grey_to_rgb, place, start_figure, tile
+from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
 from mer_utils import MerError
 from mer_utils.plots import VIEW_NAMES, add_wheel, lay_over
 from mer_utils.preprocessing import crop, square_box
@@ -31,7 +31,6 @@ AU_NAMES = {
 }
 CROP = 128  # px, side of the crop in whose px the flow is measured
 SIZE = 224  # px, height of a view and side of the crops as they are drawn
-GAP = 8  # px between two crops
 FULL = 2.0  # px of the crop: the largest motion of a clip of the default set
 MICRO = 0.1  # activation: a tenth of an everyday expression
 
@@ -87,13 +86,10 @@ def draw_puppet(au, intensity=MICRO, yaw=25, face_seed=0):
     title += f"at most {left:.2f} px in the left view, {right:.2f} in the right"
     faces = [grey_to_rgb(picture) for picture in pictures]
     colours = [lay_over(*pair, FULL) for pair in zip(pictures, flows, strict=True)]
-    row, side = tile(np.array([faces + colours]), GAP, 1.0), 1.76  # inches
-
-    width = side * row.shape[1] / SIZE
+    side = 1.76  # inches
+    width = (4 + 3 / 28) * side  # four pictures, three gaps
     figure = start_figure(width + 1, side + 0.55, title, 0.005)
-    axis = place(figure, 0, 0, width, side)  # one for all: four would be slower than the faces
-    add_picture(axis, row, aspect="auto")
-    for k, name in enumerate([*VIEW_NAMES, *(f"true flow, {name}" for name in VIEW_NAMES)]):
-        axis.text((k + 0.5) * SIZE + GAP * k, -4, name, ha="center", va="bottom")
+    titles = [*VIEW_NAMES, *(f"true flow, {name}" for name in VIEW_NAMES)]
+    add_tiles(figure, 0, 0, side, np.array([faces + colours]), titles)
     add_wheel(place(figure, width + 0.1, 0.5, 0.8, 0.8), FULL)
     return figure

@@ -55,6 +55,6 @@ class Tries:
         left.set_ylim(0, self.top)
         right = figure.add_axes((0.6, 0.19, 0.38, 0.64))
         add_answers(right, p)
-        means = given.scores.mean(0)
-        right.plot(means, range(len(means)), "o", color="none", markeredgecolor="black")
+        rings = {"color": "none", "markeredgecolor": "black"}
+        right.plot(given.scores.mean(0), range(len(p.labels)), "o", **rings)
         return figure

@@ -57,7 +57,11 @@ def explore(draw, clamp=None, play="", **choices):
         control.observe(partial(redraw, name), names="value")
     rows = list(controls.values())
     if play:
-        rows[list(controls).index(play)] = _add_play(controls[play])
+        slider = controls[play]
+        options = {name: getattr(slider, name) for name in ("value", "min", "max", "step")}
+        button = ipywidgets.Play(interval=300, **options)  # ms a step
+        ipywidgets.jslink((button, "value"), (slider, "value"))
+        rows[rows.index(slider)] = ipywidgets.HBox([button, slider])
     box = ipywidgets.VBox([*rows, status, picture], layout={"align_items": "flex-start"})
     box.add_class("mer-demo")
     display(box)
@@ -81,11 +85,3 @@ def _make_control(name, choice, width):
         control.continuous_update = False
         control.value = start[0] if start else choice[0]
     return control
-
-
-def _add_play(slider):
-    """Return a row of a play button and the slider that it moves."""
-    options = {name: getattr(slider, name) for name in ("value", "min", "max", "step")}
-    button = ipywidgets.Play(interval=300, **options)  # ms a step
-    ipywidgets.jslink((button, "value"), (slider, "value"))
-    return ipywidgets.HBox([button, slider])
