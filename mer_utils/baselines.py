@@ -45,11 +45,11 @@ class OnePerLabel:
         return np.stack(scores, 1)
 
     def prepare(self, x, y):
-        """Compute what all labels share from maps x and labels y."""
+        """Compute what all labels share."""
 
     def make(self, clips):
-        """Return an unfitted logistic regression on standardised values; positives weigh as much as
-        negatives. ``decay`` is what it is to a network: the penalty on squared coefficients.
+        """Return an unfitted logistic regression in which positives weigh as much as negatives;
+        ``decay`` is the penalty on squared coefficients, as for a network.
         """
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -308,8 +308,8 @@ def recipe_of(network, **changes):
 
 
 def native_front_end(network, base, flow_images=False):
-    """Return the FrontEnd ``base`` with a network's own size of maps and third map (NATIVE). The
-    third map of ready-made ``flow_images`` stays what it is.
+    """Return the FrontEnd ``base`` with a network's own size of maps and third map (NATIVE), which
+    ready-made ``flow_images`` keep as it is.
     """
     if network not in NATIVE:
         raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")

@@ -160,8 +160,11 @@ FIXED = replace(TINY, thresholds="fixed")
 LEARNING = {
     "loss": (training, "focal_loss", halve, TINY),
     "start of the gates": (model, "start_small", lambda function: lambda layer: layer, TINY),
-    "stopping": (training, "find_best", lambda old: lambda *a: (old(*a)[0], False), TINY),
+    "stopping": (evaluation, "find_best", lambda old: lambda *a: (old(*a)[0], False), TINY),
     "scale": (evaluation, "fit_scale", halve, TINY),
+    "mirror": (training, "flip", halve, TINY),
+    "rating": (training, "mean_precision", halve, TINY),
+    "inner parts": (evaluation, "split_subjects", lambda old: lambda *a: 1 - old(*a), TINY),
     "thresholds": (evaluation, "tune_thresholds", halve, TINY),
 }
 
