@@ -151,9 +151,7 @@ class Fitted:
 
 
 def check_fold(features, train, test):
-    """Raise MerError if the clips ``train`` and ``test`` (row numbers) share a subject, a clip, or
-    a clip's content under two names.
-    """
+    """Raise MerError if the rows ``train`` and ``test`` share a subject, a clip, or its content."""
     if not len(train) or not len(test):
         raise MerError("a fold needs clips on both sides; there are too few subjects")
     for what, names in (("the clip", features.clips), ("subject", features.subjects)):
@@ -184,9 +182,7 @@ def check_features(features):
 
 
 def split_subjects(subjects, parts, seed):
-    """Deal the subjects of clips (N,) into ``parts`` groups of about equally many clips; return the
-    group number of each clip.
-    """
+    """Return the group (N,) of each clip: subjects dealt into ``parts`` of about equal size."""
     names, index, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     if parts < 2 or len(names) < parts:
         what = f"{len(names)} subject(s) cannot be split into {parts} parts (at least 2)"

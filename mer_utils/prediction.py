@@ -74,15 +74,12 @@ class Prediction(OwnClip):
 
     @property
     def answers(self):
-        """Yes or no to each label, (L,): the mean against the threshold, or the largest of
-        exclusive labels.
-        """
+        """Yes or no to each label, (L,), by the mean probability."""
         return decide(self.scores.mean(0)[None], self.thresholds, self.exclusive)[0].astype(bool)
 
     def table(self):
-        """Return {label: {probability, spread, threshold, answer}}; the spread is the standard
-        deviation over members. Exclusive labels, and a label that no inner subject showed, have no
-        threshold: None.
+        """Return {label: {probability, spread (sd over members), threshold, answer}}. Exclusive
+        labels, and a label that no inner subject showed, have the threshold None.
         """
         limits = [limit if np.isfinite(limit) else None for limit in self.thresholds]
         columns = (self.scores.mean(0), self.scores.std(0), limits, self.answers)
@@ -110,9 +107,7 @@ class Prediction(OwnClip):
 
 
 def predict_crops(clip, ensemble):
-    """Find the apex of an OwnClip, measure both phases' flow, and return the ensemble's Prediction.
-    Raises MerError where nothing moves.
-    """
+    """Return the ensemble's Prediction of an OwnClip; MerError where nothing moves."""
     options = ensemble.front_end
     maps, apex, curve = measure_crops(clip.crops, clip.onset, clip.offset, options)
     check_motion(f"clip {clip.name}", maps)
