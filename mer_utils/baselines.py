@@ -2,9 +2,8 @@
 networks (PLAIN). Beside each stand the maps and the settings it is trained with.
 
 A network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Its layers follow public code for
-the published input size; views and phases become channels. All baselines share MicroAttNet's folds,
-mirrored samples, ensembles and rule for thresholds. scikit-learn is imported late: it takes a
-second.
+the published input size; views and phases become channels. All share MicroAttNet's folds, mirrored
+samples, ensembles and rule for thresholds. scikit-learn takes a second to import: where needed.
 """
 
 from dataclasses import replace
@@ -45,11 +44,11 @@ class OnePerLabel:
         return np.stack(scores, 1)
 
     def prepare(self, x, y):
-        """Compute what all labels share from maps x and labels y."""
+        """Compute what all labels share."""
 
     def make(self, clips):
-        """Return an unfitted logistic regression on standardised values; positives weigh as much as
-        negatives. ``decay`` is what it is to a network: the penalty on squared coefficients.
+        """Return an unfitted logistic regression in which positives weigh as much as negatives;
+        ``decay`` is the penalty on squared coefficients, as for a network.
         """
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -94,9 +93,7 @@ class PcaSvm(OnePerLabel):
 
 
 class RegionsLogistic(OnePerLabel):
-    """Logistic regression on the mean of every map in each cell of a 4 by 4 grid on the face: what
-    a coarse look tells.
-    """
+    """Logistic regression on the mean of every map in each cell of a 4 by 4 grid on the face."""
 
     def __init__(self, decay=1e-3):
         self.decay = decay
@@ -125,9 +122,7 @@ class TemplatesLogistic(OnePerLabel):
                 self.templates[k] = flat[column > 0].mean(0) - flat[column == 0].mean(0)
 
     def correlate(self, x):
-        """Return the correlations (N, L) of maps (N, ...), less the training mean, with the
-        templates; 0 where there is no motion or no template.
-        """
+        """Return the correlations (N, L) of maps (N, ...) with the templates; 0 without motion."""
         flat = x.reshape(len(x), -1) - self.mean
         lengths = np.linalg.norm(flat, axis=1)[:, None] * np.linalg.norm(self.templates, axis=1)
         return flat @ self.templates.T / np.maximum(lengths, 1e-12)
@@ -227,11 +222,8 @@ def convolve(channels, filters):
 
 class CrossPhaseNet(nn.Module):
     """One stream per phase, joined by cross-attention: the idea of DIANet (arXiv 2510.12219), with
-    all sizes ours.
-
-    Two convolutions per phase; then each place of a phase attends to all places of the other phases
-    (a single phase attends to itself). The result is added, normalised, averaged over 2 x 2 places,
-    and concatenated over phases.
+    all sizes ours. Each place of a phase attends to all places of the other phases (a single phase
+    attends to itself); the result is added, normalised, and averaged over 2 x 2 places.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
@@ -308,8 +300,8 @@ def recipe_of(network, **changes):
 
 
 def native_front_end(network, base, flow_images=False):
-    """Return the FrontEnd ``base`` with a network's own size of maps and third map (NATIVE). The
-    third map of ready-made ``flow_images`` stays what it is.
+    """Return the FrontEnd ``base`` with a network's own size of maps and third map (NATIVE), which
+    ready-made ``flow_images`` keep as it is.
     """
     if network not in NATIVE:
         raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")

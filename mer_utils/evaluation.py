@@ -8,7 +8,7 @@ from mer_utils import MerError
 from mer_utils.baselines import PLAIN
 from mer_utils.cache import key_of, name_result
 from mer_utils.features import Features
-from mer_utils.files import recall, sha256, write_arrays
+from mer_utils.files import recall, write_arrays
 from mer_utils.jobs import stream_jobs
 from mer_utils.training import (
     NetworkMember,
@@ -24,17 +24,13 @@ import numpy as np
 
 
 def label_f1(truth, predicted):
-    """Return F1 = 2 TP / (2 TP + FP + FN) of the positives of each label, (N, L) x2 -> (L,); NaN
-    for a label without a positive in ``truth``.
-    """
+    """Return F1 = 2 TP / (2 TP + FP + FN) per label, (N, L) x2 -> (L,); NaN without positives."""
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
     return f1_of_counts((truth & predicted).sum(0), truth.sum(0), predicted.sum(0))
 
 
 def f1_of_counts(hits, positives, answered):
-    """Return F1 from the counts of true positives, positives in the truth, and positive answers
-    (arrays of one shape); NaN where there are no positives.
-    """
+    """Return F1 from counts of true positives, positives, and positive answers, of one shape."""
     hits, positives = np.asarray(hits, float), np.asarray(positives, float)
     return np.where(positives > 0, 2 * hits / np.maximum(positives + answered, 1), np.nan)
 
@@ -71,9 +67,7 @@ def confusion(truth, predicted):
 
 
 def decide(scores, thresholds, exclusive=False):
-    """Return answers (N, L) uint8: ``scores >= thresholds`` for each label, or, of exclusive
-    labels, the one with the largest score.
-    """
+    """Return answers (N, L) uint8: ``scores >= thresholds``, or the largest of exclusive labels."""
     scores = np.asarray(scores)
     if exclusive:
         return np.eye(scores.shape[1], dtype=np.uint8)[scores.argmax(1)]
@@ -84,11 +78,9 @@ def constant_answers(truth, subjects, exclusive=False):
     """Return {"all_ones", "all_zeros", "majority"}: predictions (N, L) that need no model; of
     exclusive labels "majority" alone: the most frequent label of all other subjects.
     """
-    truth, subjects = np.asarray(truth), np.asarray(subjects)
-    majority = np.zeros_like(truth)
-    for subject in np.unique(subjects):
-        test = subjects == subject
-        majority[test, np.argmax(truth[~test].sum(0))] = 1
+    truth, majority = np.asarray(truth), np.zeros_like(truth)
+    for train, test in plan_folds(subjects).values():
+        majority[test, np.argmax(truth[train].sum(0))] = 1
     if exclusive:
         return {"majority": majority}
     ones, zeros = np.ones_like(truth), np.zeros_like(truth)
@@ -115,24 +107,20 @@ def tune_thresholds(truth, scores):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Pooled answers of all folds: scores, answers and thresholds (N, L) (NaN: exclusive labels
-    have none), attention (N, V, P, 3), curves (F, members, epochs, 4; see ``NetworkMember.fit``).
-    """
+    """Pooled answers of all folds."""
 
-    scores: np.ndarray
-    answers: np.ndarray
-    thresholds: np.ndarray
-    attention: np.ndarray
-    curves: np.ndarray
+    scores: np.ndarray  # (N, L)
+    answers: np.ndarray  # (N, L)
+    thresholds: np.ndarray  # (N, L), NaN of exclusive labels
+    attention: np.ndarray  # (N, V, P, 3)
+    curves: np.ndarray  # (F, members, epochs, 4), see NetworkMember.fit
     subjects: tuple[str, ...]
     members: tuple[dict, ...]  # weights of each fold's networks
     fold_thresholds: np.ndarray  # (F, L)
     exclusive: bool = False
 
     def uf1(self, truth):
-        """Return {"macro", "per_label"} of the answers against ``truth`` (N, L), and "uar" of
-        exclusive labels.
-        """
+        """Return {"macro", "per_label"} against ``truth`` (N, L), and "uar" of exclusive labels."""
         per_label = label_f1(truth, self.answers).tolist()
         score = {"macro": macro_uf1(truth, self.answers), "per_label": per_label}
         return score | ({"uar": uar(truth, self.answers)} if self.exclusive else {})
@@ -163,26 +151,22 @@ class Fitted:
 
 
 def check_fold(features, train, test):
-    """Raise MerError if the clips ``train`` and ``test`` (row numbers) share a subject, a clip, or
-    a clip's content under two names.
-    """
+    """Raise MerError if the rows ``train`` and ``test`` share a subject, a clip, or its content."""
     if not len(train) or not len(test):
         raise MerError("a fold needs clips on both sides; there are too few subjects")
     for what, names in (("the clip", features.clips), ("subject", features.subjects)):
         shared = np.intersect1d(names[train], names[test])
         if len(shared):
-            raise MerError(
-                f"leak: {what} {shared[0]} stands in the training part and in the test part"
-            )
+            where = "stands in the training part and in the test part"
+            raise MerError(f"leak: {what} {shared[0]} {where}")
     # maps without any motion identify no clip
-    content = {sha256(features.x[row].tobytes()): row for row in train if features.x[row].any()}
+    content = {features.x[row].tobytes(): row for row in train if features.x[row].any()}
     for row in test:
-        twin = content.get(sha256(features.x[row].tobytes()))
+        twin = content.get(features.x[row].tobytes())
         if twin is not None:
-            raise MerError(
-                f"leak: the clips {features.clips[twin]} and {features.clips[row]} are the same "
-                "recording under two names; remove one from the manifest"
-            )
+            names = f"{features.clips[twin]} and {features.clips[row]}"
+            what = f"leak: the clips {names} are the same recording under two names"
+            raise MerError(f"{what}; remove one from the manifest")
 
 
 def check_features(features):
@@ -198,18 +182,16 @@ def check_features(features):
 
 
 def split_subjects(subjects, parts, seed):
-    """Deal the subjects of clips (N,) into ``parts`` groups of about equally many clips; return the
-    group number of each clip.
-    """
-    names, counts = np.unique(subjects, return_counts=True)
+    """Return the group (N,) of each clip: subjects dealt into ``parts`` of about equal size."""
+    names, index, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     if parts < 2 or len(names) < parts:
         what = f"{len(names)} subject(s) cannot be split into {parts} parts (at least 2)"
         raise MerError(f"{what}; add subjects or lower ``inner``")
-    load, group = np.zeros(parts), {}
-    for index in np.random.default_rng(seed).permutation(len(names)):
-        group[names[index]] = int(np.argmin(load))
-        load[group[names[index]]] += counts[index]
-    return np.array([group[name] for name in subjects])
+    load, group = np.zeros(parts), np.zeros(len(names), int)
+    for name in np.random.default_rng(seed).permutation(len(names)):
+        group[name] = np.argmin(load)
+        load[group[name]] += counts[name]
+    return group[index]
 
 
 @dataclass(frozen=True)
@@ -243,19 +225,18 @@ def plan_fold(features, train, test, recipe):
 
 def train_members(features, roles, recipe):
     """Return [(member, curve)] of Roles, trained one after the other."""
-    make, trained = PlainMember if recipe.network in PLAIN else NetworkMember, []
 
-    def fit(x):
+    def scale_of(x):
         return fit_scale(choose_maps(x, recipe)[0])
 
+    make, trained = PlainMember if recipe.network in PLAIN else NetworkMember, []
     for role in roles:
         x, count = choose_maps(features.x[role.train], recipe)
         x_stop, _ = choose_maps(features.x[role.stop], recipe)
         y, y_stop = (features.y[rows].repeat(count, 0) for rows in (role.train, role.stop))
-        scale = Fitted.on(role.train, fit, features.x)
+        scale = Fitted.on(role.train, scale_of, features.x)
         scale = scale.apply_to(role.test, features, "scales of the maps")
-        shape, labels = x.shape[1:], y.shape[1]
-        member = make(recipe, shape, labels, role.seed, scale, features.exclusive)
+        member = make(recipe, x.shape[1:], y.shape[1], role.seed, scale, features.exclusive)
         trained.append((member, member.fit(x, y, x_stop, y_stop)))
     return trained
 
@@ -314,7 +295,7 @@ def plan_folds(subjects, folds=0):
     if folds:
         part = split_subjects(subjects, folds, 0)
     rows = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in np.unique(part)]
-    return {",".join(np.unique(subjects[test])): (train, test) for train, test in rows}
+    return {",".join(map(str, np.unique(subjects[test]))): (train, test) for train, test in rows}
 
 
 def run_grid(tasks, cache=None, jobs=1, folds=0):
@@ -325,39 +306,37 @@ def run_grid(tasks, cache=None, jobs=1, folds=0):
     number changes no bit. Finished folds are kept in the folder ``cache``: a run that was stopped
     goes on where it was.
     """
-    plans, done = [], {}  # (task, subject) of each fold
+    plans, work, done = [], [], []  # one entry a fold
     for task, (features, recipe) in enumerate(tasks):
         check_features(features)
         name = cache and name_result("fold", probe_fold, recipe, features.exclusive, cache=cache)
-        for subject, rows in plan_folds(features.subjects, folds).items():
+        for subject, (train, test) in plan_folds(features.subjects, folds).items():
             path = cache and cache / "folds" / f"{key_of(name, features.key, subject)}.safetensors"
-            done[task, subject] = path and recall(path)
-            plans.append((task, subject, rows, path))
-    todo = [plan for plan in plans if done[plan[:2]] is None]
-    work = [(tasks[task][0], *rows, tasks[task][1]) for task, _, rows, _ in todo]
-    for (task, subject, _, path), fold in zip(todo, stream_jobs(run_fold, work, jobs), strict=True):
-        done[task, subject] = fold
-        if path:  # at once, so that a stopped run loses little
-            write_arrays(path, fold)
+            plans.append((task, subject, test, path))
+            work.append((features, train, test, recipe))
+            done.append(path and recall(path))
+    todo = [n for n, fold in enumerate(done) if fold is None]
+    for n, fold in zip(todo, stream_jobs(run_fold, [work[n] for n in todo], jobs), strict=True):
+        done[n] = fold
+        if cache:  # at once, so that a stopped run loses little
+            write_arrays(plans[n][-1], fold)
     pools = [{} for _ in tasks]
-    for task, subject, (_, test), _ in plans:
-        pools[task][subject] = test, done[task, subject]
+    for (task, subject, test, _), fold in zip(plans, done, strict=True):
+        pools[task][subject] = test, fold
     return [pool_folds(features, pool) for (features, _), pool in zip(tasks, pools, strict=True)]
 
 
 def pool_folds(features, folds):
     """Return the Outcome of one task from its folds {name: (test rows, arrays)}."""
-    parts = [fold for _, fold in folds.values()]
-    scores, thresholds = np.zeros(features.y.shape), np.zeros(features.y.shape)
-    attention = np.zeros((len(scores), *parts[0]["attention"].shape[1:]))
-    for rows, fold in folds.values():
-        scores[rows], thresholds[rows] = fold["scores"], fold["thresholds"]
-        attention[rows] = fold["attention"]
+    parts, pooled = [fold for _, fold in folds.values()], {}
+    for name in ("scores", "thresholds", "attention"):
+        shape = features.y.shape if name != "attention" else parts[0][name].shape
+        pooled[name] = np.zeros((len(features.y), *shape[1:]))
+        for rows, fold in folds.values():
+            pooled[name][rows] = fold[name]
     return Outcome(
-        scores=scores,
-        answers=decide(scores, thresholds, features.exclusive),
-        thresholds=thresholds,
-        attention=attention,
+        **pooled,
+        answers=decide(pooled["scores"], pooled["thresholds"], features.exclusive),
         curves=np.stack([fold["curves"] for fold in parts]),
         subjects=tuple(folds),
         members=tuple({k: v for k, v in fold.items() if k[0].isdigit()} for fold in parts),

@@ -85,8 +85,7 @@ class MicroAttNet(nn.Module):
         """
         if self.attention is None:
             return None
-        if description is None:
-            description = describe_maps(self.stack_maps(x))
+        description = describe_maps(self.stack_maps(x)) if description is None else description
         return self.attention(description).unflatten(1, self.shape)
 
     def extract(self, x, weights=None, cells=None):
@@ -141,9 +140,9 @@ class SqueezeExcitation(nn.Module):
     alone): (B, C, H, W) -> gates (B, C) between 0 and 2, near 1 before training.
     """
 
-    def __init__(self, channels, reduction=2):
+    def __init__(self, channels):
         super().__init__()
-        self.down = nn.Linear(2 * channels, max(channels // reduction, 2))
+        self.down = nn.Linear(2 * channels, max(channels // 2, 2))
         self.up = start_small(nn.Linear(self.down.out_features, channels))
 
     def forward(self, x):
@@ -166,9 +165,8 @@ class FusionAttention(nn.Module):
 
 
 def describe_maps(x):
-    """Return three numbers of each map, (B, M, S, S) -> (B, 3 M), as logarithms: mean size (how
-    much moves), largest size (how strongly somewhere) and roughness (how noisy the flow is: the
-    mean distance of a cell from the mean of its 3x3 neighbourhood).
+    """Return three numbers of each map, (B, M, S, S) -> (B, 3 M), as logarithms: mean size, largest
+    size, and roughness (the mean distance of a cell from the mean of its 3x3 neighbourhood).
     """
     size = x.abs()
     rough = (x - nn.functional.avg_pool2d(x, 3, 1, 1)).abs()
@@ -188,9 +186,7 @@ def start_small(layer):
 
 
 class Dropout(nn.Module):
-    """Dropout as ``nn.Dropout`` does it, drawn by ``torch.rand``, which takes half the time on a
-    CPU. ``whole`` drops whole channels of (B, C, H, W).
-    """
+    """nn.Dropout in half its time on a CPU. ``whole`` drops whole channels of (B, C, H, W)."""
 
     def __init__(self, p, whole=False):
         super().__init__()

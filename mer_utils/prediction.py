@@ -19,13 +19,11 @@ STILL = 1e-3  # px, or that share of what ready-made maps can show: below it not
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The networks of all folds with what they were trained on: ``members`` score maps of ``shape``
-    (V, P, 3, S, S).
-    """
+    """The networks of all folds, with what they were trained on."""
 
     members: tuple[NetworkMember, ...]
     labels: tuple[str, ...]
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # (V, P, 3, S, S)
     thresholds: np.ndarray  # (L,) median over folds
     recipe: Recipe
     front_end: FrontEnd
@@ -38,8 +36,7 @@ class Ensemble:
         that its attention gives to u, v and magnitude, over views and phases.
         """
         if maps.shape != self.shape:
-            what = f"maps of shape {maps.shape} do not fit an ensemble trained on {self.shape}"
-            raise MerError(f"{what} (V, P, 3, S, S)")
+            raise MerError(f"maps {maps.shape} do not fit an ensemble trained on {self.shape}")
         # a copy: torch wants to write
         x, count = choose_maps(np.array(maps, np.float32)[None], self.recipe)
         pairs = [member.score(x) for member in self.members]
@@ -77,15 +74,12 @@ class Prediction(OwnClip):
 
     @property
     def answers(self):
-        """Yes or no to each label, (L,): the mean against the threshold, or the largest of
-        exclusive labels.
-        """
+        """Yes or no to each label, (L,), by the mean probability."""
         return decide(self.scores.mean(0)[None], self.thresholds, self.exclusive)[0].astype(bool)
 
     def table(self):
-        """Return {label: {probability, spread, threshold, answer}}; the spread is the standard
-        deviation over members. Exclusive labels, and a label that no inner subject showed, have no
-        threshold: None.
+        """Return {label: {probability, spread (sd over members), threshold, answer}}. Exclusive
+        labels, and a label that no inner subject showed, have the threshold None.
         """
         limits = [limit if np.isfinite(limit) else None for limit in self.thresholds]
         columns = (self.scores.mean(0), self.scores.std(0), limits, self.answers)
@@ -113,9 +107,7 @@ class Prediction(OwnClip):
 
 
 def predict_crops(clip, ensemble):
-    """Find the apex of an OwnClip, measure both phases' flow, and return the ensemble's Prediction.
-    Raises MerError where nothing moves.
-    """
+    """Return the ensemble's Prediction of an OwnClip; MerError where nothing moves."""
     options = ensemble.front_end
     maps, apex, curve = measure_crops(clip.crops, clip.onset, clip.offset, options)
     check_motion(f"clip {clip.name}", maps)
@@ -137,16 +129,9 @@ def predict_crops(clip, ensemble):
 
 def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
     """Write the networks of an Outcome as one safetensors file for ``load_ensemble``."""
-    meta = {
-        "labels": features.labels,
-        "shape": features.x.shape[1:],
-        "recipe": asdict(recipe),
-        "front_end": asdict(front_end),
-        "trained_on": trained_on,
-        "folds": len(outcome.members),
-        "exclusive": features.exclusive,
-        "channels": features.channels,
-    }
+    meta = {name: getattr(features, name) for name in ("labels", "exclusive", "channels")}
+    meta |= {"shape": features.x.shape[1:], "folds": len(outcome.members)}
+    meta |= {"recipe": asdict(recipe), "front_end": asdict(front_end), "trained_on": trained_on}
     tensors = {"thresholds": np.median(outcome.fold_thresholds, 0).round(6)}
     for n, fold in enumerate(outcome.members):
         tensors |= {f"{n}.{name}": value for name, value in fold.items()}

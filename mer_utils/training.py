@@ -16,9 +16,7 @@ NETWORKS = ("MicroAttNet", *PEERS, *PLAIN)
 
 @checked
 class Recipe:
-    """Every choice between features and predictions; an ablation is this with one field
-    replaced. Raises MerError for a value that is not allowed.
-    """
+    """Every choice between features and predictions; MerError for a value that is not allowed."""
 
     network: Literal[NETWORKS] = "MicroAttNet"
     fusion: Literal[FUSIONS] = "attention"  # of the streams
@@ -65,17 +63,13 @@ def choose_maps(x, recipe):
 
 
 def merge_views(scores, count, merge="mean"):
-    """Join the scores of ``count`` views per clip (N * count, ...) -> (N, ...): their mean, or
-    their maximum (a logical OR of the answers).
-    """
+    """Join the scores of ``count`` views a clip, (N * count, ...) -> (N, ...): mean or maximum."""
     grouped = scores.reshape(-1, count, *scores.shape[1:])
     return grouped.max(1) if merge == "or" else grouped.mean(1)
 
 
 def fit_scale(x):
-    """Return the root mean square (3,) of u, v and magnitude over maps (N, V, P, 3, S, S) of
-    training clips.
-    """
+    """Return the root mean square (3,) of u, v and magnitude over maps (N, V, P, 3, S, S)."""
     squares = (np.asarray(x, np.float64) ** 2).mean((0, 1, 2, 4, 5))
     return np.sqrt(np.maximum(squares, 1e-12)).astype(np.float32)
 
@@ -116,15 +110,14 @@ def build_network(recipe, shape, labels, seed):
 
 
 def split_parameters(network):
-    """Return the parameters that weight decay shrinks, the weights of convolutions and linear
-    layers, and those it leaves alone: biases, normalisation, and the gates, which it would close.
+    """Return the parameters that weight decay shrinks (weights of convolutions and linear layers)
+    and those it spares: biases, normalisation, and the gates, which it would close.
     """
     gates = [m for m in network.modules() if isinstance(m, SqueezeExcitation | FusionAttention)]
     spared = {id(value) for gate in gates for value in gate.parameters()}
-    decayed, free = [], []
-    for value in network.parameters():
-        (free if value.dim() == 1 or id(value) in spared else decayed).append(value)
-    return decayed, free
+    spared |= {id(value) for value in network.parameters() if value.dim() == 1}
+    decayed = [value for value in network.parameters() if id(value) not in spared]
+    return decayed, [value for value in network.parameters() if id(value) in spared]
 
 
 def settle_torch():
@@ -136,9 +129,8 @@ def settle_torch():
 
 
 def draw_epoch(count, size, flips, generator):
-    """Return the samples of one epoch in random order, (steps, B): full batches of ``size`` only,
-    or one smaller batch if there are fewer. With ``flips`` half of them are mirrored: index
-    n + ``count`` is sample n mirrored.
+    """Return the samples of one epoch in random order, (steps, B), in full batches of ``size`` (or
+    all there are). With ``flips`` half of them are mirrored: n + ``count`` is sample n mirrored.
     """
     size = min(size, count)
     order = torch.randperm(count, generator=generator)
@@ -148,9 +140,8 @@ def draw_epoch(count, size, flips, generator):
 
 
 def find_best(recipe, curve):
-    """Return which epoch (E,) of a ``curve`` (E, 4; see ``NetworkMember.fit``) a Recipe keeps, -1
-    if its loss is never a number; and whether training may end, because ``patience`` epochs brought
-    nothing better.
+    """Return which epoch of a ``curve`` (E, 4; see ``NetworkMember.fit``) a Recipe keeps, -1 if no
+    loss is a number; and whether training may end: ``patience`` epochs brought nothing better.
     """
     best, highest = -1, None
     for epoch, (_, loss, precision, right) in enumerate(curve):
@@ -164,10 +155,8 @@ def find_best(recipe, curve):
 
 
 def mean_precision(truth, scores):
-    """Return the mean average precision of ``scores`` (N, L) over the labels that occur in
-    ``truth`` (0 if none does): how far up a label's positives stand when clips are sorted by score.
-
-    It is scikit-learn's average_precision_score, ties included, but fast enough for every epoch.
+    """Return scikit-learn's average_precision_score, mean over the labels that occur in ``truth``
+    (N, L), 0 if none does: how far up a label's positives stand when clips are sorted by score.
     """
     truth, scores = np.asarray(truth, bool), np.asarray(scores)
     ahead = scores[None] >= scores[:, None]  # (N, N, L): who stands at least as high as whom
@@ -194,9 +183,9 @@ class NetworkMember:
         return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[: x.shape[3], None, None]
 
     def fit(self, x, y, x_stop, y_stop):
-        """Train on (x, y) and keep the weights of the epoch with the best rating on (x_stop,
-        y_stop). Return the training loss of each epoch, and on the stopping clips its loss, mean
-        precision and share of right answers: (epochs, 4), NaN after the end.
+        """Train on (x, y) and keep the weights of the best epoch on (x_stop, y_stop). Return for
+        each epoch (epochs, 4), NaN after the end: the training loss, and on the stopping clips
+        loss, mean precision and share of right answers.
         """
         recipe, network, count = self.recipe, self.network, len(x)
         x, x_stop = self.prepare(x), self.prepare(x_stop)
@@ -251,18 +240,17 @@ class NetworkMember:
 
     @torch.no_grad()
     def score(self, x):
-        """Return probabilities (N, L) and attention weights (N, V, P, 3) for maps (N, V, P, 3, S,
-        S): weights sum to 1, are equal without fusion attention, and NaN of a peer.
+        """Return for maps (N, V, P, 3, S, S) probabilities (N, L) and attention weights (N, V, P,
+        3), which sum to 1, are equal without fusion attention, and NaN of a peer.
         """
         attention = np.full((*x.shape[:3], len(STREAMS)), np.nan, np.float32)
         x, network = self.prepare(x), self.network.eval()
         logits = network(x)
         if isinstance(network, MicroAttNet):
             weights = network.weigh(x)
-            attention[:] = 0  # also of a stream that is left out
             equal = 1 / np.prod(x.shape[1:4])
-            own = equal if weights is None else weights.permute(0, 2, 3, 1)
-            attention[..., : x.shape[3]] = own
+            attention[:] = 0  # also of a stream that is left out
+            attention[..., : x.shape[3]] = equal if weights is None else weights.permute(0, 2, 3, 1)
         probabilities = torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)
         return probabilities.numpy(), attention
 

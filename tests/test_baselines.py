@@ -17,7 +17,6 @@ from mer_utils.baselines import (
     SSSNet,
     STSTNet,
     TemplatesLogistic,
-    encode_places,
     native_front_end,
     recipe_of,
 )
@@ -74,15 +73,12 @@ def test_every_value_of_a_map_of_the_native_size_has_influence(name):
     assert (values > 0).all()
 
 
-def test_sssnet_would_not_see_a_third_of_maps_of_20_px():
-    values = influence(SSSNet(2, 2, 5, 16), 20)
-    assert (values[:, :16, :16] > 0).all()
-    assert not values[:, 16:].any() and not values[:, :, 16:].any()
+def test_sssnet_refuses_maps_that_it_would_not_see_whole():
+    assert not influence(SSSNet(2, 2, 5, 16), 20)[:, 16:].any()
     for size in (12, 15, 20, 63):
         with pytest.raises(MerError, match="SSSNet"):
             SSSNet(2, 2, 5, size)
-    for size in (16, 22):
-        assert (influence(SSSNet(2, 2, 5, size), size) > 0).all()
+    assert (influence(SSSNet(2, 2, 5, 22), 22) > 0).all()
 
 
 def test_a_phase_attends_to_the_other_one_and_tells_places_apart():
@@ -96,8 +92,6 @@ def test_a_phase_attends_to_the_other_one_and_tells_places_apart():
     for stream in network.streams:  # the same features at other places
         stream.register_forward_hook(lambda _, __, out: out.flatten(2)[..., order].view_as(out))
     assert (network(x) - straight).abs().max() > 0.01
-    code = encode_places(7, 32)
-    assert torch.cdist(code, code).add(torch.eye(49)).min() > 0.5  # no two places alike
 
 
 def test_native_maps_and_own_settings():
@@ -105,15 +99,12 @@ def test_native_maps_and_own_settings():
     base = FrontEnd(crop=96, backend="farneback")
     assert native_front_end("STSTNet", base) == replace(base, size=28, third="strain")
     assert native_front_end("STSTNet", base, flow_images=True) == replace(base, size=28)
-    assert native_front_end("PCA+SVM", base) == native_front_end("MicroAttNet", base)
     assert recipe_of("PCA+SVM") == Recipe(network="PCA+SVM")  # it has no settings
-    assert recipe_of("SSSNet", rate=1e-2) == Recipe(
-        network="SSSNet", **TUNED["SSSNet"] | {"rate": 1e-2}
-    )
-    with pytest.raises(MerError, match="ResNet"):
-        native_front_end("ResNet", base)
-    with pytest.raises(MerError, match="ResNet"):
-        recipe_of("ResNet")
+    own = TUNED["SSSNet"] | {"rate": 1e-2}
+    assert recipe_of("SSSNet", rate=1e-2) == Recipe(network="SSSNet", **own)
+    for ask in (recipe_of, lambda name: native_front_end(name, base)):
+        with pytest.raises(MerError, match="ResNet"):
+            ask("ResNet")
 
 
 def test_tuned_settings_are_the_winners_of_the_benchmark():
@@ -192,38 +183,20 @@ def tuning():
     return load_benchmark("tuning")
 
 
-def test_draws_lie_in_the_space_and_more_of_them_begin_with_the_same(tuning):
-    draws = tuning.draw_settings(200)
-    assert draws[:12] == tuning.draw_settings(12)
-    for name in ("rate", "decay"):
-        values = np.log([draw[name] for draw in draws])
-        low, high = np.log(tuning.SPACE[name])
-        assert low - 0.05 < values.min() and values.max() < high + 0.05  # two digits are kept
-        assert abs(np.median(values) - (low + high) / 2) < 0.15 * (high - low)  # log-even
-    for draw in draws[:12]:
-        Recipe(**draw)  # each can be trained
-
-
 def test_the_best_draw_wins_and_what_diverged_is_out(tuning, monkeypatch):
-    scores = iter([0.4, None, 0.6, 0.5])
-    made = []
+    scores, recipes = iter([0.4, None, 0.6, 0.5]), []
 
     def score(recipe, sets, cache, jobs):
-        made.append(recipe)
+        recipes.append(recipe)
         row = {name: getattr(recipe, name) for name in tuning.FIELDS}
         return {"settings": row, "mean": next(scores)}
 
     monkeypatch.setattr(tuning, "score_recipe", score)
     draws = tuning.draw_settings(3)
     found = tuning.tune("STSTNet", draws, [], None, 1)
-    assert made[0] == Recipe(network="STSTNet", members=1, **tuning.PUBLISHED["STSTNet"])
-    assert [recipe.rate for recipe in made[1:]] == [draw["rate"] for draw in draws]
+    assert recipes[0] == Recipe(network="STSTNet", members=1, **PUBLISHED["STSTNet"])
     assert found["winner"]["rate"] == draws[1]["rate"] and len(found["tried"]) == 4
     assert [row["mean"] for row in tuning.rank(found["tried"])] == [0.6, 0.5, 0.4]
-    scores = iter([0.7, 0.1])  # the published row is not tried again, nor what diverged
-    tuning.try_published_size("SSSNet", found, [], None, 1)
-    assert found["published_size"]["size"] == 64
-    assert [row["mean"] for row in found["published_size"]["tried"]] == [0.7, 0.1]
 
 
 def test_a_recipe_is_scored_by_precision_and_macro_uf1(tuning):
