@@ -44,8 +44,7 @@ class Info(BaseModel, strict=True):
 
     @field_validator("labels", "channels")
     def differ(cls, names):
-        if len({name.lower() for name in names or ()}) < len(names or ()):
-            raise ValueError("holds the same name twice")
+        assert names is None or len(set(map(str.lower, names))) == len(names), "the same name twice"
         return names
 
 
@@ -149,14 +148,13 @@ def decode_jpeg(path, data, colour=False, **limits):
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of the manifest. Frame numbers count the clip's own frames from 0; ``labels`` (of an
-    unlabelled clip), ``apex``, ``fps`` and ``boxes`` may be None. In a set of flow images the
-    frames are these, one per phase.
+    """One row of the manifest; frame numbers count the clip's own frames from 0. In a set of flow
+    images the frames are these, one a phase.
     """
 
     name: str
     subject: str
-    labels: tuple[int, ...] | None
+    labels: tuple[int, ...] | None  # None: not labelled
     folder: Path
     names: tuple[str, ...]  # of the frames' files in ``folder``
     onset: int
@@ -265,9 +263,7 @@ def read_frames(clip):
 
 
 def open_dataset(root):
-    """Open a dataset folder and check its manifest; raise MerError (file, row, what to do) for
-    anything that cannot be used.
-    """
+    """Open a dataset folder and check its manifest; raise the first MerError of ``survey``."""
     info, clips = survey(root)
     for clip in clips:
         if isinstance(clip, MerError):
@@ -363,16 +359,15 @@ def _read_row(where, info, root, cells):
         names = tuple(path.name for path in list_frames(folder))
     except MerError as error:
         raise error.seen_from(where) from None
-    last = len(names) - 1
-    onset, offset = row.onset or 0, last if row.offset is None else row.offset
+    onset, offset = row.onset or 0, len(names) - 1 if row.offset is None else row.offset
     apex = onset + 1 if row.apex is None else row.apex
-    if not 0 <= onset < apex < offset <= last:
-        keys = f"onset {onset}, apex {row.apex}, offset {offset}"
+    if not 0 <= onset < apex < offset < len(names):
         what = f"must satisfy 0 <= onset < apex < offset < {len(names)} (the number of frames)"
-        raise MerError(where, f"{keys} {what}")
+        raise MerError(where, f"onset {onset}, apex {row.apex}, offset {offset} {what}")
     boxes = read_boxes(where, row.box, info["views"])
-    keys = onset, row.apex, offset
-    return Clip(row.clip, row.subject, labels, folder, names, *keys, row.fps, boxes)
+    return Clip(
+        row.clip, row.subject, labels, folder, names, onset, row.apex, offset, row.fps, boxes
+    )
 
 
 def _read_labels(where, info, cells):
@@ -397,12 +392,11 @@ def read_boxes(where, text, views):
     if not text.strip():
         return None
     try:
-        boxes = tuple(tuple(int(value) for value in part.split()) for part in text.split(";"))
+        boxes = tuple(tuple(map(int, part.split())) for part in text.split(";"))
         sides = [min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
     except ValueError:
         boxes = sides = ()
     if len(boxes) != views or min(sides) < SMALLEST:
-        what = f"must be 'x0 y0 x1 y1' for each of {views} views, separated by ';'"
-        what += f", and no face is smaller than {SMALLEST} px"
-        raise MerError(where, f"box is {text!r}, but {what}")
+        what = f"must be 'x0 y0 x1 y1' for each of {views} views, separated by ';', of at least"
+        raise MerError(where, f"box is {text!r}, but {what} {SMALLEST} px a side")
     return boxes

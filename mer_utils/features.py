@@ -116,9 +116,7 @@ def extract_clip(clip, views, options=FrontEnd(), frames=None):
 
 
 def measure_crops(crops, onset, offset, options=FrontEnd()):
-    """Return maps (V, P, 3, S, S), the apex found, and the motion curve (V, T) px of crops (V, T,
-    H, W).
-    """
+    """Return maps, apex and motion curve (see extract_clip) of crops (V, T, H, W)."""
     clip = Clip("", "", None, Path(), (), onset, None, offset)
     crops = {(options.crop, options.enlarge): (crops, ())}
     return next(measure_variants(clip, [options], crops))[:3]
@@ -262,19 +260,16 @@ def _stack(rows):
 
 
 def extract_variants(dataset, variants, cache=None, jobs=1):
-    """Return the Features of a Dataset for each FrontEnd in ``variants`` (see
-    ``extract_arrays``).
-    """
-    common = {
+    """Return the Features of a Dataset for each FrontEnd in ``variants`` (see extract_arrays)."""
+    about = {
         "y": dataset.label_matrix(),
         "clips": np.array([clip.name for clip in dataset.clips]),
         "subjects": np.array([clip.subject for clip in dataset.clips]),
         "labels": dataset.labels,
         "exclusive": dataset.exclusive,
-        "channels": None if dataset.channels is None else tuple(dataset.channels),
+        "channels": dataset.channels and tuple(dataset.channels),
     }
-    found = extract_arrays(dataset, variants, cache, jobs)
-    return [Features(**common, **arrays) for arrays in found]
+    return [Features(**about, **row) for row in extract_arrays(dataset, variants, cache, jobs)]
 
 
 def extract(dataset, options=FrontEnd(), cache=None, jobs=1):

@@ -46,12 +46,11 @@ def _call(function, values, process, folder):
         if SOURCES.get(package, code) != code:
             what = "was edited after this process had loaded it; restart the kernel, the command"
             raise MerError(f"{package} {what} or the Dask worker")
-    here, there = (
-        about["packages"] | {"kernels": about["kernels"]} for about in (describe_process(), process)
-    )
-    for name, value in there.items():
-        if here[name] != value:
-            what = f"a worker has {name} {here[name]}, this process has {value}"
+    own = describe_process()
+    own = own["packages"] | {"kernels": own["kernels"]}
+    for name, value in (process["packages"] | {"kernels": process["kernels"]}).items():
+        if own[name] != value:
+            what = f"a worker has {name} {own[name]}, this process has {value}"
             raise MerError(f"{what}; install requirements.lock on both, start it by `mer worker`")
     with suppress(OSError):  # another machine need not have the folder
         os.chdir(folder)

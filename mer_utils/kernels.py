@@ -1,10 +1,9 @@
 """Which kernels the maths libraries compute with: equal ones on every x86-64 processor give equal
 bits.
 
-NumPy, OpenBLAS, OpenCV, torch, oneDNN and MKL look at the processor when they load and choose code
-that rounds differently; a last digit is enough to make a training end elsewhere. All of them read
-environment variables once, so ``pin`` must act before they load: importing any part of
-``mer_utils`` calls it first.
+NumPy, OpenBLAS, OpenCV, torch, oneDNN and MKL choose code that rounds differently by the processor,
+and a last digit is enough to make a training end elsewhere. They read environment variables once,
+when they load, so ``pin`` must act before: importing any part of ``mer_utils`` calls it first.
 """
 
 import os

@@ -84,10 +84,8 @@ def find_place(root, profile, data=""):
     if not data or not folder.is_absolute():
         return root / "artifacts" / profile
     folder = folder.resolve()
-    if folder.is_relative_to(root):  # a checkout may be moved
-        key = key_of(folder.relative_to(root).as_posix())
-    else:
-        key = key_of(folder.as_posix())
+    inside = folder.is_relative_to(root)  # a checkout may be moved
+    key = key_of((folder.relative_to(root) if inside else folder).as_posix())
     return root / "artifacts" / f"{profile}-{folder.name[:60]}-{key[:6]}"
 
 

@@ -80,20 +80,14 @@ def test_a_rigid_head_may_turn_out_of_the_picture():
 def test_strain_is_what_the_field_does_to_shapes():
     y, x = np.mgrid[:24, :32]
     zero = np.zeros_like(x)
-    turn = np.array([[np.cos(0.02) - 1, -np.sin(0.02)], [np.sin(0.02), np.cos(0.02) - 1]])
-    fields = {
-        "stretch": (0.03 * x, -0.04 * y),  # e_xx 0.03, e_yy -0.04
-        "shear": (0.02 * y, zero),  # e_xy 0.01
-        "shift": (zero + 0.7, zero - 0.3),
-        "small turn": (-0.02 * y, 0.02 * x),  # du/dy and dv/dx cancel
-        "rigid turn": np.tensordot(turn, np.stack([x, y]), 1),
-    }
-    flow = np.stack([np.stack(field) for field in fields.values()]).astype(np.float32)
-    second_order = np.sqrt(2) * (1 - np.cos(0.02))  # 0.0003
-    expected = (0.05, 0.01 * np.sqrt(2), 0, 0, second_order)
-    assert strain(flow).dtype == np.float32 and strain(flow).shape == (5, 24, 32)
-    for field, name, value in zip(strain(flow), fields, expected, strict=True):
-        np.testing.assert_allclose(field, value, atol=1e-6, err_msg=name)
+    fields = [
+        ((0.03 * x, -0.04 * y), 0.05),  # a stretch: e_xx 0.03, e_yy -0.04
+        ((0.02 * y, zero), 0.01 * np.sqrt(2)),  # shear: e_xy 0.01
+        ((zero + 0.7, zero - 0.3), 0),  # a shift
+        ((-0.02 * y, 0.02 * x), 0),  # a small turn: du/dy and dv/dx cancel
+    ]
+    for field, value in fields:
+        np.testing.assert_allclose(strain(np.stack(field)), value, atol=1e-6)
     # of a curved field: u = x^2 / 50, so e_xx = x / 25 away from the rim
     curved = np.stack([x**2 / 50, zero]).astype(np.float32)
     np.testing.assert_allclose(strain(curved)[:, 1:-1], x[:, 1:-1] / 25, atol=1e-6)

@@ -51,14 +51,9 @@ def test_results_merge_and_are_rounded(root):
     opened.result(uf1={"a": np.float32(1 / 3), "b": {"c": [np.int64(2), True]}})
     opened.result(uf1={"b": {"d": -1e-9}}, note="x")
     results = json.loads((opened.dir / "results.json").read_text())
-    assert (
-        results["uf1"] == {"a": 0.333333, "b": {"c": [2, True], "d": 0.0}}
-        and results["note"] == "x"
-    )
-    assert (
-        list(results) == ["data", "uf1", "note"]
-        and "-0.0" not in (opened.dir / "results.json").read_text()
-    )
+    assert results["uf1"] == {"a": 0.333333, "b": {"c": [2, True], "d": 0.0}}
+    assert list(results) == ["data", "uf1", "note"] and results["note"] == "x"
+    assert "-0.0" not in (opened.dir / "results.json").read_text()
     with pytest.raises(MerError, match="a result is nan"):
         opened.result(bad=np.array([1.0, np.nan]))
 
