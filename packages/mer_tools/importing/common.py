@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from mer_tools.importing.tables import PUBLISHED, need_columns, read_table, write_table
+from mer_tools.importing.labels import drop_unread_aus, read_flags, regroup, spell_aus
+from mer_tools.importing.tables import need_columns, read_table, write_table
 from mer_utils import LABELS, MerError, explain
 from mer_utils.dataset import find_inside, list_frames, read_size, survey
 from mer_utils.files import new_folder, write_json
@@ -50,7 +51,7 @@ class Entry:
     offset: int | None = None
     numbers: str = "0"  # what these three count, see ``find_keys``
     fps: float | None = None
-    aus: str = ""
+    aus: str = ""  # action units as the table has them, see ``labels.parse_aus``
     cropped: bool = False  # the frames are face crops: the box is the whole view
 
 
@@ -71,12 +72,15 @@ def write_set(source, data, info, entries, classes=None, make=refer_frames, jobs
 
     ``make(source, entry, target)`` fills a clip's folder and returns the paths of its frames, fps
     (or None), notes, and the face's boxes, one per view (or none). By default the frames stay where
-    they are, and ``data`` may be a folder that exists. ``classes``: see ``regroup``. What was
-    written is read as a dataset before it counts. Raises one MerError for all unusable clips.
+    they are, and ``data`` may be a folder that exists. ``classes``: see ``labels.regroup``. What
+    was written is read as a dataset before it counts. Raises one MerError for all unusable clips.
     """
-    data, said, refers = Path(data), [], make is refer_frames
+    data, refers = Path(data), make is refer_frames
+    entries, unread = drop_unread_aus(entries)
+    said = tell_left_out("cells of AUs that cannot be read", unread)
     if classes:
-        entries, info, said = regroup(entries, info, classes)
+        entries, info, notes = regroup(entries, info, classes)
+        said += notes
     _check_entries(source, info, entries)
     beside = refers and data.is_dir()
     if refers:
@@ -113,7 +117,11 @@ def _make_row(make, source, info, entry, part):
         return error.seen_from(entry.where)
     row |= {key: "" if n is None else n for key, n in zip(KEYS, keys, strict=True)}
     fps = entry.fps or fps
-    row |= {"fps": f"{fps:g}" if fps else "", "aus": entry.aus, "box": format_boxes(boxes)}
+    row |= {
+        "fps": f"{fps:g}" if fps else "",
+        "aus": spell_aus(entry.aus),
+        "box": format_boxes(boxes),
+    }
     return row | ({"frames": entry.path} if "frames" in info else {}), notes
 
 
@@ -198,41 +206,6 @@ def _check_entries(source, info, entries):
         if unknown := set(entry.labels or ()) - {*info["labels"]}:
             what = f"the label {min(unknown)!r} is none of {', '.join(info['labels'])}"
             raise MerError(entry.where, what)
-
-
-def regroup(entries, info, classes):
-    """Give Entries the classes of a table label, class instead of labels; return (Entries, info,
-    sentences).
-
-    ``classes`` is the table's path, or "three" for the built-in one: Negative with Repression,
-    Positive, Surprise, without Others. That is a choice of this package, not of 4DME. A label of an
-    empty class counts as none, and a clip whose labels are not of exactly one class is left out and
-    counted.
-    """
-    path = PUBLISHED / "three_classes.csv" if classes == "three" else Path(classes)
-    rows = read_table(path)
-    need_columns(path, rows, ["label", "class"])
-    groups = {row.cells["label"].lower(): row.cells["class"] for row in rows}
-    names = [name for name in dict.fromkeys(groups.values()) if name]
-    if len(groups) < len(rows) or len(names) < 2:
-        raise MerError(path, "needs one row for each label, and 2 classes or more")
-
-    kept = []
-    for entry in entries:
-        unlisted = [label for label in entry.labels or () if label.lower() not in groups]
-        if unlisted:
-            what = f"the label {unlisted[0]!r} has no row in {path.name}; add one there"
-            raise MerError(entry.where, what)
-        if entry.labels is None:
-            kept.append(entry)
-            continue
-        labels = {groups[label.lower()] for label in entry.labels} - {""}
-        if len(labels) == 1:
-            kept.append(replace(entry, labels=tuple(labels)))
-    left_out = f"{len(entries) - len(kept)} of {len(entries)} clips left out"
-    info = {key: value for key, value in info.items() if key != "published"}
-    info |= {"labels": names, "exclusive": True, "classes": path.name}
-    return kept, info, [f"{left_out}: not of exactly one class of {path.name}."]
 
 
 def _count(info, entries):
@@ -344,38 +317,3 @@ def read_numbers(where, cells, columns=None, missing=MISSING):
         except ValidationError as error:
             raise MerError(where, f"{column}{explain(error)}") from None
     return values
-
-
-def sort_labels(names):
-    """Return distinct label names: those of 4DME in the order used everywhere, then the others."""
-    order = {label.lower(): k for k, label in enumerate(LABELS)}
-
-    def place(name):
-        return order.get(name.lower(), len(LABELS)), name.lower(), name
-
-    return sorted(set(names), key=place)
-
-
-def read_flags(where, cells, labels):
-    """Return the names of ``labels`` whose cell is 1, or None where all are empty; MerError for
-    other than 0 and 1.
-    """
-    if not any(cells[label] for label in labels):
-        return None
-    for label in labels:
-        if cells[label] not in ("0", "1"):
-            what = f"{label} is {cells[label]!r}, but must be 0 or 1 (all empty: no labels)"
-            raise MerError(where, what)
-    return tuple(label for label in labels if cells[label] == "1")
-
-
-def split_labels(where, text, missing=MISSING):
-    """Return the label names of "Positive+Surprise" (4DME's in its own spelling), None for none."""
-    if text in missing:
-        return None
-    spelling = {label.lower(): label for label in LABELS}
-    names = [part.strip() for part in text.split("+")]
-    if not all(names):
-        what = f"the label {text!r} has an empty part; write names with + between them"
-        raise MerError(where, what)
-    return tuple(dict.fromkeys(spelling.get(name.lower(), name) for name in names))

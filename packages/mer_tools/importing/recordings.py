@@ -12,13 +12,12 @@ from mer_tools.importing.common import (
     describe,
     read_numbers,
     refer_frames,
-    sort_labels,
-    split_labels,
     tell_left_out,
     walk_folders,
     write_set,
 )
 from mer_tools.importing.films import VIDEO_TYPES, read_video, video_fps
+from mer_tools.importing.labels import sort_labels, split_labels
 from mer_tools.importing.tables import need_columns, read_table
 from mer_utils import LABELS, MerError, checked
 from mer_utils.dataset import FRAME_TYPES, encode_png, find_inside
@@ -32,12 +31,12 @@ class Layout:
 
     ``folder`` is a clip's folder or film below the source, made of the table's own columns;
     ``name`` is the clip's name, by default made of its folder. ``columns`` maps subject, label
-    ("a+b" for several), onset, apex, offset and fps to the table's names (default: the same names).
-    ``numbers``: what key frames count, see ``common.find_keys``.
+    ("a+b" for several), onset, apex, offset, fps and aus (action units) to the table's names
+    (default: the same names). ``numbers``: what key frames count, see ``common.find_keys``.
     """
 
     folder: str = "{clip}"  # as "sub{Subject:0>2}/{Filename}"
-    columns: dict[Literal["subject", "label", "onset", "apex", "offset", "fps"], str] | None = None
+    columns: dict[Literal["subject", "label", *KEYS, "fps", "aus"], str] | None = None
     name: str = ""
     views: Literal[1, 2] = 1
     numbers: Literal["names", "0", "1", "onset"] = "names"
@@ -55,7 +54,7 @@ def import_frames(
     II, SAMM, SMIC).
 
     ``folder``, ``columns`` and ``options`` are those of a Layout. ``copy``: frames are copied, not
-    referenced; films are decoded in either case. ``classes``: see ``common.regroup``. Returns
+    referenced; films are decoded in either case. ``classes``: see ``labels.regroup``. Returns
     sentences to print. Raises MerError.
     """
     layout, source = Layout(folder, columns, **options), check_source(source)
@@ -70,7 +69,7 @@ def read_entries(table, rows, layout):
     """Return the Entries of a table's Rows. Raises MerError (file and row)."""
     columns = layout.columns or {}
     need_columns(table, rows, columns.values())
-    columns = {key: key for key in ("subject", "label", *KEYS, "fps")} | columns
+    columns = {key: key for key in ("subject", "label", *KEYS, "fps", "aus")} | columns
     if columns["subject"] not in rows[0].cells:
         what = f"has no column 'subject'; say which of {', '.join(rows[0].cells)} it is"
         raise MerError(table, what)
@@ -81,6 +80,7 @@ def read_entries(table, rows, layout):
         labels = split_labels(where, cells.get(columns["label"], ""), layout.missing)
         labels = labels and tuple(spelling.setdefault(name.lower(), name) for name in labels)
         numbers = read_numbers(where, cells, columns, layout.missing)
+        aus = cells.get(columns["aus"], "")
         name = str(Path(path).with_suffix("")) if _is_film(path) else path
         entry = Entry(
             name=_fill_in(where, layout.name, cells) or name.replace("/", "_"),
@@ -89,6 +89,7 @@ def read_entries(table, rows, layout):
             path=path,
             where=where,
             numbers=layout.numbers,
+            aus="" if aus in layout.missing else aus,
             cropped=layout.cropped,
             **numbers | {"fps": numbers["fps"] or layout.fps},
         )
