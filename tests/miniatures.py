@@ -19,7 +19,9 @@ def make_clips(count=8, people=4, frames=12, size=48, seed=0):
     face = ((x - size / 2) ** 2 + (y - size / 2) ** 2 < (0.4 * size) ** 2).astype(np.float32)
     clips = []
     for k in range(count):
-        texture = cv2.GaussianBlur(rng.normal(128, 60, (size, size)).astype(np.float32), (0, 0), 1.5)
+        texture = cv2.GaussianBlur(
+            rng.normal(128, 60, (size, size)).astype(np.float32), (0, 0), 1.5
+        )
         onset, apex, offset = 1, 4 + k % 3, frames - 2
         film = []
         for t in range(frames):
@@ -45,6 +47,7 @@ def write_sheet(path, rows, above=(), below=(), header=True, sheet="Sheet1"):
     names = ["" if name.startswith("_") else name for name in rows[0]]
     lines = [[text] for text in above] + ([names] if header else [])
     lines += [list(row.values()) for row in rows] + [[text] for text in below]
+    lines = [line + [None] * (len(names) - len(line)) for line in lines]
     mode = {"mode": "a"} if path.exists() else {}
     with pd.ExcelWriter(path, engine="openpyxl", **mode) as writer:
         pd.DataFrame(lines).to_excel(writer, sheet_name=sheet, header=False, index=False)
@@ -133,7 +136,13 @@ def write_casme(root, clips):
         name = f"EP{k + 1:02d}_{k + 3}"
         write_frames(root / f"sub{person:02d}" / name, frames, f"{name}-{{}}.jpg", 1)
         keys = {"OnsetF": onset + 1, "ApexF1": apex + 1, "ApexF2": 0, "OffsetF": offset + 1}
-        rest = {"_2": "", "Onset": 200, "Total (ms)": 400, "AU": "4,B23", "Emotion": EMOTIONS[k % 5]}
+        rest = {
+            "_2": "",
+            "Onset": 200,
+            "Total (ms)": 400,
+            "AU": "4,B23",
+            "Emotion": EMOTIONS[k % 5],
+        }
         rows.append({"Subject": person, "Filename": name, "_1": "", **keys, **rest})
     write_sheet(root / "CASME.xlsx", rows)
     return root
@@ -148,7 +157,9 @@ def write_casme_sq(root, clips):
         keys = [onset + start + 1, apex + start + 1, offset + start + 1]
         kind = "macro-expression" if k == 0 else "micro-expression"
         emotion = ["negative", "positive", "surprise"][k % 3]
-        rows.append([person, f"disgust1_{start // len(frames) + 1}", *keys, "4+9", emotion, kind, ""])
+        rows.append(
+            [person, f"disgust1_{start // len(frames) + 1}", *keys, "4+9", emotion, kind, ""]
+        )
     for person, frames in film.items():
         folder = root / "rawpic" / f"s{person + 14}" / f"{person + 14}_0101disgustingteeth"
         write_frames(folder, frames, "img{:03d}.jpg", 1)

@@ -3,9 +3,8 @@
 import shutil
 
 from mer_tools.importing.recordings import import_frames
-from mer_tools.importing.release import import_release, mend_rows, parse_aus
+from mer_tools.importing.release import import_release, mend_rows
 from mer_tools.importing.tables import read_table
-from mer_utils import MerError
 from mer_utils.dataset import open_dataset, read_frames, read_image
 
 import numpy as np
@@ -148,22 +147,6 @@ def test_the_spreadsheet_is_found_or_asked_for(release, tmp_path):
     refuse("holds no folder gray_micro", *rest, sheet=sheet, faults=faults)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("AU4(k)+L7", "L7"), ("AUR2+12(k)+45", "R2 45"), ("AU4(K)", ""), ("", ""),
-        ("AU1 + AU2", "1 2"), ("aul12", "L12"), ("AU06", "6"),
-        ("AU", None), ("blink", None), ("AU4++7", None), ("AU123", None), ("AUX4", None),
-    ],
-)  # fmt: skip
-def test_au_strings_are_read_or_refused(text, expected):
-    if expected is None:
-        with pytest.raises(MerError, match="is no action unit"):
-            parse_aus(text)
-    else:
-        assert parse_aus(text) == expected
-
-
 THEIRS = {
     "subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame",
     "apex": "ApexFrame", "offset": "OffsetFrame",
@@ -271,7 +254,10 @@ def test_films_are_decoded_and_mixed_with_frames(data, tmp_path):
         ({"numbers": "1"}, "row 2: onset is 46, but no frame .* from 1 to 10"),
         ({"numbers": "2"}, "numbers is '2': Input should be 'names', '0'"),
         ({"views": 3}, "views is 3: Input should be 1 or 2"),
-        ({"classes": "three"}, "row 2: the label 'happiness' has no row in three_classes.csv"),
+        (
+            {"classes": "three"},
+            r"three_classes.csv: has no row for 'happiness' \(row 2\), 'disgust' \(row 3\); add",
+        ),
     ],
 )
 def test_bad_options_are_refused(casme, tmp_path, options, message):

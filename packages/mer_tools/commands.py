@@ -52,7 +52,8 @@ Target = Annotated[Path, Argument(metavar="DATA", help="A new folder; for frames
 Data = Annotated[Path, Argument(metavar="DATA", help="A dataset folder, as `mer import` makes it.")]
 Labels = Annotated[Path | None, Option(metavar="FILE", help="Table of labels (CSV or XLSX).")]
 Copy = Annotated[bool, Option("--copy", help="Copy the frames into DATA, so that it can be moved.")]
-Classes = Annotated[str | None, Option(metavar="TABLE", help="`three`, or a table label,class.")]
+CLASSES = "`au`, a published table (`three`, `au12`, `seven_objective` ...) or one of label,class."
+Classes = Annotated[str | None, Option(metavar="TABLE", help=CLASSES)]
 Pairs = Annotated[dict | None, Option(parser=_read_pairs, help="As in subject=Subject,label=Joy.")]
 Table = Annotated[Path | None, Option(metavar="FILE", help="CSV or XLSX, one row per clip.")]
 Numbers = Annotated[str | None, Option(help="Key frames: `names` of files, or from 0 or 1.")]
@@ -237,7 +238,7 @@ def import_frames(
 def _add_preset(name, preset):
     """Make a command of a Preset: `mer import NAME SOURCE DATA`."""
 
-    @imports.command(name, help=f"{preset.title}, as its licence holders have it.")
+    @imports.command(name, help=f"{preset.title}: a preset, see `mer import --list`.")
     def command(
         source: Source, data: Target, classes: Classes = None, table: Table = None,
         folder: Annotated[str, Option(help="One of its layouts, or how it begins.")] = "",
@@ -249,9 +250,9 @@ def _add_preset(name, preset):
         from mer_tools.importing.recordings import import_preset
 
         options = {"numbers": numbers, "around": around, "only": only, "fps": fps, "sheet": sheet}
-        options |= {"cropped": cropped, "skip_faulty": skip_faulty, "nearest_frame": nearest_frame}
+        options |= {"cropped": cropped, "nearest_frame": nearest_frame}
         options = {key: value for key, value in options.items() if value not in (None, False, "")}
-        rest = {"copy": copy, "jobs": jobs, **options}
+        rest = {"copy": copy, "jobs": jobs, "skip_faulty": skip_faulty, **options}
         said = import_preset(preset, source, data, table, folder, columns, classes, **rest)
         _finish(said, data, figures)
 

@@ -9,7 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-from mer_tools.importing.tables import PUBLISHED, need_columns, read_table, write_table
+from mer_tools.importing.labels import drop_unread_aus, read_flags, regroup, spell_aus
+from mer_tools.importing.tables import need_columns, read_table, write_table
 from mer_utils import LABELS, MerError, explain
 from mer_utils.dataset import find_frames, read_size, survey
 from mer_utils.files import new_folder, write_json
@@ -52,7 +53,7 @@ class Entry:
     offset: int | None = None
     numbers: str = "0"  # what these three count, see ``find_keys``
     fps: float | None = None
-    aus: str = ""
+    aus: str = ""  # action units as the table has them, see ``labels.parse_aus``
     # the frames, or those whose names begin so, are face crops: the box is the whole view
     cropped: bool | str = False
     around: int | None = None  # frames kept before onset and after offset; None: the whole folder
@@ -71,25 +72,28 @@ def copy_frames(source, entry, target):
 
 
 def write_set(
-    source, data, info, entries, classes=None, make=refer_frames, jobs=1, skip_faulty=False
+    source, data, info, entries, classes=None, make=refer_frames, jobs=1, skip_faulty=None
 ):
     """Write a dataset of Entries to the folder ``data``, all or nothing; return sentences that say
     what it holds.
 
     ``make(source, entry, target)`` fills a clip's folder and returns the paths of its frames, fps
     (or None), notes, and the face's boxes, one per view (or none). By default the frames stay where
-    they are, and ``data`` may be a folder that exists. ``classes``: see ``regroup``. What was
-    written is read as a dataset before it counts.
+    they are, and ``data`` may be a folder that exists. ``classes``: see ``labels.regroup``. What
+    was written is read as a dataset before it counts.
 
     ``entries`` may hold MerErrors in place of rows that cannot be used. Raises one MerError for
-    these and all other unusable clips, unless ``skip_faulty`` leaves them out.
+    these and all other unusable clips, unless ``skip_faulty`` leaves them out (None: the kind of
+    import has no such option).
     """
-    data, said, refers = Path(data), [], make is refer_frames
+    data, refers = Path(data), make is refer_frames
     places = [entry.where for entry in entries]
     faults = {entry.where: entry for entry in entries if isinstance(entry, MerError)}
-    entries = [entry for entry in entries if isinstance(entry, Entry)]
+    entries, unread = drop_unread_aus([e for e in entries if isinstance(e, Entry)])
+    said = tell_left_out("cells of AUs that cannot be read", unread)
     if classes:
-        entries, info, said = regroup(entries, info, classes)
+        entries, info, notes = regroup(entries, info, classes)
+        said += notes
     faults |= _check_entries(source, info, entries)
     if not entries and not faults:
         raise MerError(source, "no clip is left; see what the kind of import expects there")
@@ -108,7 +112,7 @@ def write_set(
                 (part / name).unlink(missing_ok=True)
             rows = {e: row for e, row in rows.items() if e.where not in faults}
             if not skip_faulty or not rows:
-                raise _join_faults([faults[place] for place in places if place in faults])
+                raise _join_faults([faults[p] for p in places if p in faults], skip_faulty)
             for entry in answers.keys() - rows.keys():
                 shutil.rmtree(part / "clips" / entry.name, ignore_errors=True)
             _write_files(part, info, rows)
@@ -122,12 +126,16 @@ def write_set(
     return [_count(info, rows), *said, *dict.fromkeys(chain(*notes))]
 
 
-def _join_faults(faults):
-    """Return one MerError that lists others, at most 20 of them."""
-    if len(faults) == 1:
-        return faults[0]
+def _join_faults(faults, skip_faulty):
+    """Return one MerError that lists others, at most 20 of them, and says what can be done."""
     text = "; ".join([str(faults[0]), *map(_shorten, faults[1:20])])
-    return MerError(f"{text} ({len(faults)} rows or clips cannot be used)")
+    if len(faults) > 1:
+        text += f" ({len(faults)} rows or clips cannot be used)"
+    if skip_faulty is not None:
+        text += "; --skip-faulty leaves such rows out"
+        if "no frame of" in text:
+            text += ", --nearest-frame takes the nearest for frames that are lost"
+    return MerError(text)
 
 
 def _shorten(fault):
@@ -164,7 +172,11 @@ def _make_row(make, source, info, entry, part):
         return error.seen_from(entry.where)
     row |= {key: "" if n is None else n for key, n in zip(KEYS, keys, strict=True)}
     fps = entry.fps or fps
-    row |= {"fps": f"{fps:g}" if fps else "", "aus": entry.aus, "box": format_boxes(boxes)}
+    row |= {
+        "fps": f"{fps:g}" if fps else "",
+        "aus": spell_aus(entry.aus),
+        "box": format_boxes(boxes),
+    }
     row |= {"frames": entry.path} if "frames" in info else {}
     return row, notes, mended
 
@@ -177,9 +189,6 @@ def _cut_range(source, entry):
     stems = [path.stem for path in paths]
     entry, mended = mend_keys(entry, stems)
     onset, apex, offset = find_keys(entry, stems)
-    if onset is None or offset is None:
-        what = "is a part of a recording and needs its onset and offset; fill them in"
-        raise MerError(entry.where, f"the clip in {entry.path} {what}")
     first, last = max(0, onset - entry.around), min(len(paths) - 1, offset + entry.around)
     path = f"{entry.path}/{paths[first].name};{paths[last].name}"
     keys = {"onset": onset - first, "apex": apex and apex - first, "offset": offset - first}
@@ -304,41 +313,6 @@ def _check_entries(source, info, entries):
         if what:
             faults[entry.where] = MerError(entry.where, what)
     return faults
-
-
-def regroup(entries, info, classes):
-    """Give Entries the classes of a table label, class instead of labels; return (Entries, info,
-    sentences).
-
-    ``classes`` is the table's path, or "three" for the built-in one: Negative with Repression,
-    Positive, Surprise, without Others. That is a choice of this package, not of 4DME. A label of an
-    empty class counts as none, and a clip whose labels are not of exactly one class is left out and
-    counted.
-    """
-    path = PUBLISHED / "three_classes.csv" if classes == "three" else Path(classes)
-    rows = read_table(path)
-    need_columns(path, rows, ["label", "class"])
-    groups = {row.cells["label"].lower(): row.cells["class"] for row in rows}
-    names = [name for name in dict.fromkeys(groups.values()) if name]
-    if len(groups) < len(rows) or len(names) < 2:
-        raise MerError(path, "needs one row for each label, and 2 classes or more")
-
-    kept = []
-    for entry in entries:
-        unlisted = [label for label in entry.labels or () if label.lower() not in groups]
-        if unlisted:
-            what = f"the label {unlisted[0]!r} has no row in {path.name}; add one there"
-            raise MerError(entry.where, what)
-        if entry.labels is None:
-            kept.append(entry)
-            continue
-        labels = {groups[label.lower()] for label in entry.labels} - {""}
-        if len(labels) == 1:
-            kept.append(replace(entry, labels=tuple(labels)))
-    left_out = f"{len(entries) - len(kept)} of {len(entries)} clips left out"
-    info = {key: value for key, value in info.items() if key != "published"}
-    info |= {"labels": names, "exclusive": True, "classes": path.name}
-    return kept, info, [f"{left_out}: not of exactly one class of {path.name}."]
 
 
 def _count(info, rows):
@@ -472,38 +446,3 @@ def read_numbers(where, cells, columns=None, missing=MISSING):
         except ValidationError as error:
             raise MerError(where, f"{column}{explain(error)}") from None
     return values
-
-
-def sort_labels(names):
-    """Return distinct label names: those of 4DME in the order used everywhere, then the others."""
-    order = {label.lower(): k for k, label in enumerate(LABELS)}
-
-    def place(name):
-        return order.get(name.lower(), len(LABELS)), name.lower(), name
-
-    return sorted(set(names), key=place)
-
-
-def read_flags(where, cells, labels):
-    """Return the names of ``labels`` whose cell is 1, or None where all are empty; MerError for
-    other than 0 and 1.
-    """
-    if not any(cells[label] for label in labels):
-        return None
-    for label in labels:
-        if cells[label] not in ("0", "1"):
-            what = f"{label} is {cells[label]!r}, but must be 0 or 1 (all empty: no labels)"
-            raise MerError(where, what)
-    return tuple(label for label in labels if cells[label] == "1")
-
-
-def split_labels(where, text, missing=MISSING):
-    """Return the label names of "Positive+Surprise" (4DME's in its own spelling), None for none."""
-    if text in missing:
-        return None
-    spelling = {label.lower(): label for label in LABELS}
-    names = [part.strip() for part in text.split("+")]
-    if not all(names):
-        what = f"the label {text!r} has an empty part; write names with + between them"
-        raise MerError(where, what)
-    return tuple(dict.fromkeys(spelling.get(name.lower(), name) for name in names))

@@ -7,11 +7,11 @@ from mer_tools.importing.common import (
     check_source,
     compile_pattern,
     describe,
-    sort_labels,
     tell_left_out,
     walk_folders,
     write_set,
 )
+from mer_tools.importing.labels import sort_labels
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import read_size
 

@@ -21,7 +21,8 @@ class Preset:
     ``columns`` are the table's (see Layout), by which it is found; {} for a set without a table.
     ``header`` names the columns of a table that has no header. ``prepare(path, rows)`` may add
     cells to a table's Rows. ``asks`` are options that a user has to give, each with the sentence
-    that says why. ``note`` ends the report.
+    that says why. ``classes`` names a table of classes that suits the labels (published/), ``note``
+    ends the report.
     """
 
     title: str  # also the name in published_counts.csv
@@ -31,6 +32,7 @@ class Preset:
     header: tuple[str, ...] = ()
     prepare: Callable | None = None
     asks: dict[str, str] = field(default_factory=dict)
+    classes: str = ""
     note: str = ""
 
 
@@ -48,7 +50,7 @@ def join_naming_rules(path, rows):
     for number, cells in rows:
         folder, person = people.get(cells["Subject"], ("", ""))
         code = films.get(cells["Filename"].rpartition("_")[0])
-        joined.append(Row(number, cells | {"Folder": code and f"{folder}/{person}_{code}" or ""}))
+        joined.append(Row(number, cells | {"Folder": (code and f"{folder}/{person}_{code}") or ""}))
     return joined
 
 
@@ -65,6 +67,7 @@ PRESETS = {
             "onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame",
         },
         options={"fps": 200, "cropped": "reg_", "name": "sub{Subject:0>2}_{Filename}"},
+        classes="five_casme2",
     ),
     "samm": Preset(
         "SAMM",
@@ -74,6 +77,7 @@ PRESETS = {
             "onset": "Onset Frame", "apex": "Apex Frame", "offset": "Offset Frame",
         },
         options={"fps": 200, "name": "{Filename}"},
+        classes="five_samm",
     ),
     "smic": Preset(
         "SMIC",

@@ -19,26 +19,17 @@ from mer_tools.importing.common import (
     name_some,
     read_numbers,
     refer_frames,
-    sort_labels,
-    split_labels,
     tell_left_out,
     walk_folders,
     write_set,
 )
 from mer_tools.importing.films import VIDEO_TYPES, read_video, video_fps
-from mer_tools.importing.tables import (
-    PUBLISHED,
-    Row,
-    doubt,
-    find_table,
-    need_columns,
-    read_table,
-)
+from mer_tools.importing.labels import sort_labels, split_labels
+from mer_tools.importing.tables import PUBLISHED, Row, doubt, find_table, need_columns, read_table
 from mer_utils import LABELS, MerError, checked
 from mer_utils.dataset import FRAME_TYPES, encode_png, find_inside
 
 from annotated_types import Ge, Gt, Lt
-
 
 # what the pattern of folders without a table may hold
 PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
@@ -52,9 +43,9 @@ class Layout:
 
     ``folder`` is a clip's folder or film below the source, made of the table's own columns;
     ``name`` is the clip's name, by default made of its folder. ``columns`` maps subject, label
-    ("a+b" for several), onset, apex, offset, fps and aus to the table's names (default: the same
-    names); the subject may be a template, too: "{dataset}_{Subject}". ``numbers``: what key frames
-    count, see ``common.find_keys``.
+    ("a+b" for several), onset, apex, offset, fps and aus (action units) to the table's names
+    (default: the same names); the subject may be a template, too: "{dataset}_{Subject}".
+    ``numbers``: what key frames count, see ``common.find_keys``.
 
     Rows that share a folder become clips that are cut from onset to offset and named with the
     onset; with ``around`` every clip is cut, and so many frames more are kept on both sides.
@@ -74,7 +65,7 @@ class Layout:
     only: dict[str, str] | None = None  # {column: text}; rows with another text are left out
     around: Whole | None = None
     nearest_frame: bool = False  # take the nearest frame for a key frame that is lost
-    skip_faulty: bool = False  # leave out rows that cannot be used
+    skip_faulty: bool | None = None  # leave out rows that cannot be used; see ``write_set``
 
 
 def import_frames(
@@ -86,7 +77,7 @@ def import_frames(
     {subject}, {clip} and perhaps {label}.
 
     ``folder``, ``columns`` and ``options`` are those of a Layout. ``copy``: frames are copied, not
-    referenced; films are decoded in either case. ``classes``: see ``common.regroup``. Returns
+    referenced; films are decoded in either case. ``classes``: see ``labels.regroup``. Returns
     sentences to print. Raises MerError.
     """
     layout, source = Layout(folder, columns, **options), check_source(source)
@@ -135,7 +126,9 @@ def import_preset(
     said = _import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
     said[1:1] = [f"Published: {', '.join(counts)}."] if counts else []
     said.append(f"Taken: {', '.join([*taken, f'folders as {folder}'])}.")
-    return [" ".join([*said, *([preset.note] if preset.note else [])])]
+    if preset.classes and not classes:
+        said.append(f"Classes of published results: --classes {preset.classes}.")
+    return [" ".join([*said, preset.note]).strip()]
 
 
 def _list_needed(columns):
@@ -159,7 +152,9 @@ def _choose_folder(preset, source, data, table, rows, wanted):
     fitting = []
     for folder in templates:
         if table:
-            paths = (find_folder(source, _fill_in(table, folder, cells), table) for _, cells in rows)
+            paths = (
+                find_folder(source, _fill_in(table, folder, cells), table) for _, cells in rows
+            )
             fits = any((source / path).is_dir() for path in paths)
         else:
             fits = bool(list_rows(source, data, folder))
@@ -242,6 +237,7 @@ def read_entries(source, table, rows, layout):
             moved.append(f"{path} is {found}")
         people.setdefault(person, {}).setdefault(" ".join(map(cells.get, _list_fields(subject))))
         labels = labels and tuple(spelling.setdefault(name.lower(), name) for name in labels)
+        aus = cells.get(columns["aus"], "")
         default = str(Path(found).with_suffix("")) if _is_film(found) else found
         entry = Entry(
             name=name or default.replace("/", "_"),
@@ -250,7 +246,7 @@ def read_entries(source, table, rows, layout):
             path=found,
             where=where,
             numbers=layout.numbers,
-            aus=cells.get(columns["aus"], ""),
+            aus="" if aus in layout.missing else aus,
             cropped=layout.cropped,
             nearest=layout.nearest_frame,
             **numbers | {"fps": numbers["fps"] or layout.fps},
@@ -318,9 +314,7 @@ def write_recordings(source, data, info, entries, layout, classes=None, copy=Fal
     unlisted = [path.relative_to(source).as_posix() for path in unlisted]
     table = Path(entries[0].where.rpartition(", row ")[0]).name
     what = f"have no row in {table}" if table else f"do not fit {layout.folder}"
-    return said + tell_left_out(
-        f"folders or films that {what}", sorted({*unlisted} - {*paths})
-    )
+    return said + tell_left_out(f"folders or films that {what}", sorted({*unlisted} - {*paths}))
 
 
 def _is_film(path):
