@@ -249,7 +249,7 @@ def find_frames(root, text, where, listing=list_frames):
     if not first or Path(last).suffix.lower() not in FRAME_TYPES:
         return listing(find_inside(root, text, where))
     first = find_inside(root, first, where)
-    frames, last = listing(first.parent), first.with_name(last)
+    frames, last = listing(first.parent), first.parent / last
     if not {first, last} <= {*frames} or number_key(last) < number_key(first):
         raise MerError(where, f"{text!r} does not name the first and last frame of a clip")
     return frames[frames.index(first) : frames.index(last) + 1]

@@ -40,17 +40,15 @@ def write_frames(folder, frames, pattern, start=0):
         assert cv2.imwrite(str(folder / pattern.format(number)), frame)
 
 
-def write_sheet(path, rows, above=(), below=(), header=True, sheet="Sheet1"):
-    """Write rows (dicts with the same keys; of several keys that begin with "_" the header cell is
-    empty) as a sheet of an XLSX file, with lines of text ``above`` and ``below``.
+def write_sheet(path, rows, above=(), below=()):
+    """Write rows (dicts with the same keys; of those that begin with "_" the header cell is empty)
+    as an XLSX file, with lines of text ``above`` and ``below``.
     """
     names = ["" if name.startswith("_") else name for name in rows[0]]
-    lines = [[text] for text in above] + ([names] if header else [])
-    lines += [list(row.values()) for row in rows] + [[text] for text in below]
+    lines = [[text] for text in above] + [names] + [list(row.values()) for row in rows]
+    lines += [[text] for text in below]
     lines = [line + [None] * (len(names) - len(line)) for line in lines]
-    mode = {"mode": "a"} if path.exists() else {}
-    with pd.ExcelWriter(path, engine="openpyxl", **mode) as writer:
-        pd.DataFrame(lines).to_excel(writer, sheet_name=sheet, header=False, index=False)
+    pd.DataFrame(lines).to_excel(path, header=False, index=False)
 
 
 def write_casme2(root, clips, cropped=False):
@@ -217,16 +215,3 @@ def write_mmew(root, clips):
         rows.append({"Subject": person, "Filename": name, **keys, **rest})
     write_sheet(root / "MMEW_Micro_Exp.xlsx", rows)
     return root
-
-
-SETS = {
-    "casme2": write_casme2,
-    "samm": write_samm,
-    "smic": write_smic,
-    "smic-e": write_smic_e,
-    "casme": write_casme,
-    "casme-sq": write_casme_sq,
-    "casme3": write_casme3,
-    "casme3c": write_casme3c,
-    "mmew": write_mmew,
-}

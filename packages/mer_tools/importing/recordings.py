@@ -107,7 +107,8 @@ def import_preset(
     columns = preset.columns | (columns or {})
     if columns:
         sheet = options.get("sheet", preset.options.get("sheet", ""))
-        table, rows = find_table(table or source, _list_needed(columns), sheet, preset.header)
+        needed = _list_needed(columns | {"folder": next(iter(preset.folders))})
+        table, rows = find_table(table or source, needed, sheet, preset.header)
         rows = preset.prepare(table, rows) if preset.prepare else rows
         columns = {key: name for key, name in columns.items() if key != "aus" or name in rows[0][1]}
         taken = [Path(table).name]
@@ -134,7 +135,8 @@ def import_preset(
 def _list_needed(columns):
     """Return the names of the columns that a table must have; those of templates, too."""
     names = [name for key, name in columns.items() if key != "aus"]
-    return [field for name in names for field in (_list_fields(name) or [name])]
+    fields = [field for name in names for field in (_list_fields(name) or [name])]
+    return list(dict.fromkeys(fields))
 
 
 def _list_fields(template):
