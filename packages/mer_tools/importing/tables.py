@@ -29,6 +29,8 @@ def read_table(path, header_row=None):
     import pandas as pd  # slow to import, and not every command reads a table
 
     path, options = Path(path), {"header": None, "dtype": str, "keep_default_na": False}
+    if path.exists() and not path.is_file():
+        raise MerError(path, "is no table but a folder, a pipe or a device; save it as a CSV file")
     try:
         if path.suffix.lower() == ".xlsx":
             cells, above = pd.read_excel(path, **options), 0
