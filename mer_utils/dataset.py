@@ -282,7 +282,7 @@ def survey(root):
     try:
         Info.model_validate(info)
     except ValidationError as error:
-        raise MerError(root / "dataset.json", explain(error)) from None
+        raise MerError(root / "dataset.json", explain(error).strip()) from None
     frames = root / info.get("frames", "clips")
     if not frames.is_dir():
         raise MerError(frames, f"no such folder; {root}/dataset.json says that frames lie there")

@@ -105,7 +105,7 @@ def test_a_bad_dataset_json_is_named(copy, facts, words):
 @pytest.mark.parametrize("text", ["[[1]]", "[" * 10**5, "5"])
 def test_a_dataset_json_that_is_no_table_of_keys_is_refused(copy, text):
     (copy / "dataset.json").write_text(text)
-    refuse(copy, r"dataset\.json: (the whole is .*valid dictionary|not readable as JSON)")
+    refuse(copy, r"dataset\.json: (is .*valid dictionary|not readable as JSON)")
 
 
 SPELLINGS = [("1", "01", True), ("P1", "p01", True), ("S 7", "s7", True), ("sub_2", "SUB2", True)]

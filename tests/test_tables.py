@@ -1,6 +1,10 @@
 """Tables of spreadsheet programs: read as text, or refused in one sentence that names the file."""
 
+import os
+from pathlib import Path
+
 from mer_tools.importing.tables import need_columns, read_table, write_table
+from mer_utils import MerError
 
 import pytest
 from foreign import refuse, write_xlsx
@@ -44,6 +48,10 @@ def test_what_is_no_table_is_refused(tmp_path):
     refuse("no rows below a header", read_table, write_xlsx(tmp_path / "h.xlsx", ["a", "b"]))
     refuse("nothing.csv: no such file", read_table, tmp_path / "nothing.csv")
     refuse("not readable as a table", read_table, tmp_path)
+    os.mkfifo(tmp_path / "pipe.csv")
+    for endless in (tmp_path / "pipe.csv", Path("/dev/zero")):
+        with pytest.raises(MerError, match="not readable as a table .*device"):
+            read_table(endless)
     for name, content, words in (
         ("x.xlsx", b"PK\3\4 not a zip", "not readable as a table"),
         ("x.xlsx", b"a,b\n1,2\n", "not readable as a table"),

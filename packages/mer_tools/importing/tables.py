@@ -30,7 +30,7 @@ def read_table(path, header_row=None):
 
     path, options = Path(path), {"header": None, "dtype": str, "keep_default_na": False}
     if path.exists() and not path.is_file():
-        raise MerError(path, "is no table but a folder, a pipe or a device; save it as a CSV file")
+        raise MerError(path, "not readable as a table (a folder, pipe or device); save it as CSV UTF-8")
     try:
         if path.suffix.lower() == ".xlsx":
             cells, above = pd.read_excel(path, **options), 0
