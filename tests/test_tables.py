@@ -1,7 +1,6 @@
 """Tables of spreadsheet programs: read as text, or refused in one sentence that names the file."""
 
 import os
-from pathlib import Path
 
 from mer_tools.importing.tables import need_columns, read_table, write_table
 from mer_utils import MerError
@@ -48,10 +47,6 @@ def test_what_is_no_table_is_refused(tmp_path):
     refuse("no rows below a header", read_table, write_xlsx(tmp_path / "h.xlsx", ["a", "b"]))
     refuse("nothing.csv: no such file", read_table, tmp_path / "nothing.csv")
     refuse("not readable as a table", read_table, tmp_path)
-    os.mkfifo(tmp_path / "pipe.csv")
-    for endless in (tmp_path / "pipe.csv", Path("/dev/zero")):
-        with pytest.raises(MerError, match="not readable as a table .*device"):
-            read_table(endless)
     for name, content, words in (
         ("x.xlsx", b"PK\3\4 not a zip", "not readable as a table"),
         ("x.xlsx", b"a,b\n1,2\n", "not readable as a table"),
@@ -70,3 +65,12 @@ def test_what_was_written_is_read_back(tmp_path):
     rows = [{"clip": "a, b", "subject": "ü"}, {"clip": 'say "x"', "subject": "2"}]
     write_table(tmp_path / "t.csv", rows)
     assert [row.cells for row in read_table(tmp_path / "t.csv")] == rows
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize("name", ["pipe.csv", "pipe.xlsx", "/dev/zero"])
+def test_a_table_that_never_ends_is_refused(tmp_path, name):
+    if name.startswith("pipe"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(MerError, match=r"not readable as a table \(a folder, a pipe or a device\)"):
+        read_table(tmp_path / name)
