@@ -193,10 +193,10 @@ def learn_aus(entries, info, name, wanted=None):
                 people[number].add(entry.subject)
     numbers = sorted(clips) if wanted is None else wanted
     learnt = [n for n in numbers if clips[n] >= FEWEST and len(people[n]) >= PEOPLE]
-    enough = f"{FEWEST} clips or {PEOPLE} people"
     if not learnt:
-        what = f"no AU is left: {len(kept)} of {len(entries)} clips have AUs, and each needs "
-        raise MerError(name, f"{what}{enough}; is their column named, as in aus=AU?")
+        have = f"{len(kept)} of {len(entries)} clips have AUs"
+        needs = f"each AU needs {FEWEST} clips and {PEOPLE} people"
+        raise MerError(name, f"no AU is left: {have}, {needs}; is their column named (aus=AU)?")
 
     kept = [
         replace(entry, labels=tuple(f"AU{n}" for n in list_aus(entry.aus) if n in learnt))
@@ -205,5 +205,6 @@ def learn_aus(entries, info, name, wanted=None):
     info = info | {"exclusive": False, "classes": name, "labels": [f"AU{n}" for n in learnt]}
     said = [f"{len(entries) - len(kept)} of {len(entries)} clips left out: no AUs are known."]
     if rare := [f"AU{n} ({clips[n]})" for n in numbers if n not in learnt]:
-        said.append(f"AUs left out, in fewer than {enough}: {', '.join(rare)}.")
+        few = f"in fewer than {FEWEST} clips or {PEOPLE} people"
+        said.append(f"AUs left out, {few}: {', '.join(rare)}.")
     return kept, info, said
