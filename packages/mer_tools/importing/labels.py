@@ -63,9 +63,8 @@ def parse_aus(text):
     for part in BETWEEN.split(text) if text else ():
         match = AU.fullmatch(part)
         if match is None:
-            raise MerError(
-                f"{text!r}", f"{part!r} is no action unit such as AU4, L7, 12B or R12(k)"
-            )
+            what = f"{part!r} is no action unit such as AU4, L7, 12B or R12(k)"
+            raise MerError(f"{text!r}", what)
         side, number, intensity, static = match.groups()
         if not static:
             aus.append((side.upper(), int(number), intensity.upper()))
@@ -126,7 +125,10 @@ def regroup(entries, info, classes):
     path = find_classes(classes)
     rows = read_table(path)
     if "au" in rows[0].cells:
-        wanted = list_aus("+".join(row.cells["au"] for row in rows))
+        try:
+            wanted = list_aus("+".join(row.cells["au"] for row in rows))
+        except MerError as error:
+            raise error.seen_from(path) from None
         return learn_aus(entries, info, path.name, wanted)
     need_columns(path, rows, ["label", "class"])
     groups = {_fold(row.cells["label"]): row.cells["class"] for row in rows}
@@ -152,9 +154,11 @@ def regroup(entries, info, classes):
 
 def _fold(label):
     """Return what equal labels of a table have in common: small letters, AUs in order."""
-    if re.match(r"au\s*\d", label, re.IGNORECASE):
-        return "+".join(f"au{number}" for number in list_aus(label))
-    return label.lower()
+    try:
+        numbers = list_aus(label) if label.lower().startswith("au") else []
+    except MerError:  # a word, such as "Aufregung"
+        numbers = []
+    return "+".join(f"au{number}" for number in numbers) or label.lower()
 
 
 def _name_set(aus, groups):
