@@ -170,7 +170,7 @@ def test_a_table_with_aus_is_imported_to_learn_them(data, tmp_path):
     aus = [row.cells["aus"] for row in read_table(tmp_path / "set" / "manifest.csv")]
     assert dataset.clips[-1].labels == (0,)  # its only AU is static: known, and none moves
     assert aus == ["4 L10", "4 B23", "4 7", "1 2 4", "L7 4", "4", ""]
-    assert "cells of AUs that cannot be read or say \"or\": row 5 'R14A or 17A'." in said[1]
+    assert "cells of AUs that cannot be read: row 5 'R14A or 17A'." in said[1]
     assert "2 of 9 clips left out: no AUs are known." in said
     message = "nothing.csv: no such file, and no table of classes has this name: au, au12, five"
     rest = tmp_path / "s", tmp_path / "new", table

@@ -77,7 +77,7 @@ def write_set(source, data, info, entries, classes=None, make=refer_frames, jobs
     """
     data, refers = Path(data), make is refer_frames
     entries, unread = drop_unread_aus(entries)
-    said = tell_left_out('cells of AUs that cannot be read or say "or"', unread)
+    said = tell_left_out("cells of AUs that cannot be read", unread)
     if classes:
         entries, info, notes = regroup(entries, info, classes)
         said += notes
