@@ -68,7 +68,7 @@ def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path, 
     entries = [enter("a"), enter("b", labels=None, apex=2, fps=29.97)]
     said = write_set(source, root, INFO, entries)
     dataset = open_dataset(root)
-    labels = "Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; without labels: 1."
+    labels = "Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; without labels: 1; without an apex: 1."
     assert said == [f"2 clips of 1 subject: {labels}"]
     assert dataset.info["frames"] == (frames or str(source)) and not dataset.synthetic
     assert [clip.labels for clip in dataset.clips] == [(1, 0, 0, 0, 0), None]
@@ -107,7 +107,7 @@ def test_names_may_be_in_any_script_and_copied_frames_can_move(data, tmp_path, m
         ([enter("a", path="empty")], "row a: .*empty: holds no frames"),
         ([enter("a", onset=3, offset=2)], "row a: clip a: onset 3, apex None, offset 2"),
         ([enter("a", apex=99), enter("b"), enter("c", apex=98)],
-         r"row a: apex is 99, .* \(and 1 more cannot be used: row c\)"),
+         r"row a: apex is 99, .*\); row c: apex is 98, .*\) \(2 rows or clips cannot be used\)"),
     ],
 )  # fmt: skip
 def test_bad_entries_are_named_all_at_once_and_nothing_is_written(

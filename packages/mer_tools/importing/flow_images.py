@@ -1,11 +1,11 @@
 """Ready-made flow images: one PNG per clip and phase, referenced, never copied."""
 
-import re
 from dataclasses import replace
 
 from mer_tools.importing.common import (
     Entry,
     check_source,
+    compile_pattern,
     describe,
     tell_left_out,
     walk_folders,
@@ -38,7 +38,9 @@ def import_flow_images(
     red, green and blue hold (the third may be called strain). ``labels`` renames, as {"0":
     "Negative"}. Returns sentences to print. Raises MerError.
     """
-    source, expression = check_source(source), _compile(pattern)
+    source, expression = check_source(source), compile_pattern(pattern, PARTS)
+    if not pattern.lower().endswith(".png"):
+        raise MerError(f"the pattern {pattern!r} must end with .png")
     if sorted(channels) not in CHANNELS:
         what = "but must be u, v and magnitude (or strain) in some order"
         raise MerError(f"channels are {', '.join(channels)}, {what}")
@@ -64,25 +66,6 @@ def import_flow_images(
     info = describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
     said = write_set(source, data, info | {"channels": list(channels)}, entries)
     return said + tell_left_out("PNG files that do not fit the pattern", other)
-
-
-def _compile(pattern):
-    """Return the regular expression of a path pattern."""
-    expression, used = "", set()
-    for part in re.split(r"(\{[^{}]*\})", pattern):
-        name = part[1:-1]
-        if not part.startswith("{"):
-            expression += re.escape(part)
-        elif name not in PARTS:
-            what = "but knows only {subject} {label} {clip} {phase}"
-            raise MerError(f"the pattern {pattern!r} has {part}, {what}")
-        else:
-            expression += f"(?P={name})" if name in used else f"(?P<{name}>{PARTS[name]})"
-            used.add(name)
-    if not {"subject", "clip"} <= used or not pattern.lower().endswith(".png"):
-        what = "must have {subject} and {clip} and end with .png"
-        raise MerError(f"the pattern {pattern!r} {what}")
-    return re.compile(expression)
 
 
 def _read_clip(source, subject, clip, files, phases, names):

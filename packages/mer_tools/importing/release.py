@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mer_tools.importing.common import check_source, describe
 from mer_tools.importing.recordings import Layout, read_entries, write_recordings
-from mer_tools.importing.tables import PUBLISHED, Row, need_columns, read_table
+from mer_tools.importing.tables import PUBLISHED, Row, find_table, need_columns, read_table
 from mer_utils import LABELS, MerError
 
 # columns of 4DME's release that are read
@@ -33,7 +33,7 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
     Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
-    path, rows = _find_sheet(source, sheet)
+    path, rows = find_table(sheet or source, SHEET)
     rows, said = mend_rows(path, rows, faults)
     if not (source / "gray_micro").is_dir():
         what = "holds no folder gray_micro; give the folder that the release was unpacked to"
@@ -50,28 +50,12 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
     if several:
         said.append(f"Sessions of one person are one subject: {'; '.join(several)}.")
 
-    entries = read_entries(path, [Row(*row) for row in rows.items()], LAYOUT)
+    entries, mended = read_entries(source, path, [Row(*row) for row in rows.items()], LAYOUT)
     info = describe("4DME", 1, LABELS, "mer import 4dme-release: spreadsheet and gray_micro frames")
     info["licence"] = "4DME: under its licence of the University of Oulu; not to be passed on"
     info["published"] = "4DME"
     written = write_recordings(source, data, info, entries, LAYOUT, classes, copy)
-    return [written[0], *said, *written[1:]]
-
-
-def _find_sheet(source, sheet):
-    """Return the path and Rows of the release's spreadsheet."""
-    if sheet:
-        rows = read_table(sheet)
-        need_columns(sheet, rows, SHEET)
-        return Path(sheet), rows
-    paths = [path for path in sorted(source.iterdir()) if path.suffix.lower() in (".xlsx", ".csv")]
-    tables = {path: read_table(path) for path in paths if path.name[0] not in ".~"}
-    sheets = [pair for pair in tables.items() if set(SHEET) <= set(pair[1][0].cells)]
-    if len(sheets) != 1:
-        names = ", ".join(path.name for path, _ in sheets) or "none"
-        what = f"wants one spreadsheet with {', '.join(SHEET)}, but has {names}; name it"
-        raise MerError(source, what)
-    return sheets[0]
+    return [written[0], *said, *mended, *written[1:]]
 
 
 def mend_rows(path, rows, faults=None):
