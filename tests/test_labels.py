@@ -67,7 +67,7 @@ def test_labels_become_classes_by_a_table(tmp_path):
         (["negative,bad", "others,good"], rf"own\.csv: has {unlisted}; add them to it, with an"),
         (["negative,bad", "Negative,good"], "one row for each label"),
         (["negative,bad"], "2 classes or more"),
-        (["AU4+AU7,bad", "au 7+4,good"], "one row for each label"),
+        (["Aufregung,ok", "AU4+AU7,bad", "au 7+4,good"], "one row for each label"),
     ):
         table = write_rows(tmp_path / "own.csv", "label,class", *rows)
         with pytest.raises(MerError, match=message):
@@ -122,7 +122,7 @@ def test_objective_classes_come_from_aus_where_no_label_has_a_row():
             regroup(mixed, INFO, "seven_objective")
 
 
-def test_aus_become_labels_and_rare_ones_are_left_out_and_counted():
+def test_aus_become_labels_and_rare_ones_are_left_out_and_counted(tmp_path):
     texts = 3 * ["4 L7"] + 2 * ["R4 45"] + 5 * ["12"] + ["4", "", "4(k)+9"]
     people = 3 * ["S1"] + 2 * ["S2"] + 5 * ["S3"] + ["S1", "S1", "S1"]
     entries = [enter(k, ("x",), *pair) for k, pair in enumerate(zip(texts, people, strict=True))]
@@ -140,6 +140,9 @@ def test_aus_become_labels_and_rare_ones_are_left_out_and_counted():
     assert "AU1 (0), AU2 (0), AU5 (0), AU6 (0), AU7 (3), AU9 (1), AU10 (0)" in said[1]
     wanted = [int(row.cells["au"]) for row in read_table(find_classes("au12"))]
     assert len(wanted) == 12 and list_aus("+".join(map(str, wanted))) == wanted
+    own = write_rows(tmp_path / "own.csv", "au", "4", "x")
+    with pytest.raises(MerError, match=r"own\.csv: '4\+x': 'x' is no action unit"):
+        regroup(entries, INFO, own)
     with pytest.raises(MerError, match=r"^au: no AU is left: 0 of 13 clips have AUs"):
         regroup([replace(entry, aus="") for entry in entries[:13]], INFO, "au")
 
@@ -167,7 +170,7 @@ def test_a_table_with_aus_is_imported_to_learn_them(data, tmp_path):
     aus = [row.cells["aus"] for row in read_table(tmp_path / "set" / "manifest.csv")]
     assert dataset.clips[-1].labels == (0,)  # its only AU is static: known, and none moves
     assert aus == ["4 L10", "4 B23", "4 7", "1 2 4", "L7 4", "4", ""]
-    assert "Left out: 1 cells of AUs that cannot be read: row 5 'R14A or 17A'." in said
+    assert "cells of AUs that cannot be read: row 5 'R14A or 17A'." in said[1]
     assert "2 of 9 clips left out: no AUs are known." in said
     message = "nothing.csv: no such file, and no table of classes has this name: au, au12, five"
     rest = tmp_path / "s", tmp_path / "new", table

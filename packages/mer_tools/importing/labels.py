@@ -63,9 +63,8 @@ def parse_aus(text):
     for part in BETWEEN.split(text) if text else ():
         match = AU.fullmatch(part)
         if match is None:
-            raise MerError(
-                f"{text!r}", f"{part!r} is no action unit such as AU4, L7, 12B or R12(k)"
-            )
+            what = f"{part!r} is no action unit such as AU4, L7, 12B or R12(k)"
+            raise MerError(f"{text!r}", what)
         side, number, intensity, static = match.groups()
         if not static:
             aus.append((side.upper(), int(number), intensity.upper()))
@@ -126,7 +125,10 @@ def regroup(entries, info, classes):
     path = find_classes(classes)
     rows = read_table(path)
     if "au" in rows[0].cells:
-        wanted = list_aus("+".join(row.cells["au"] for row in rows))
+        try:
+            wanted = list_aus("+".join(row.cells["au"] for row in rows))
+        except MerError as error:
+            raise error.seen_from(path) from None
         return learn_aus(entries, info, path.name, wanted)
     need_columns(path, rows, ["label", "class"])
     groups = {_fold(row.cells["label"]): row.cells["class"] for row in rows}
@@ -152,9 +154,11 @@ def regroup(entries, info, classes):
 
 def _fold(label):
     """Return what equal labels of a table have in common: small letters, AUs in order."""
-    if re.match(r"au\s*\d", label, re.IGNORECASE):
-        return "+".join(f"au{number}" for number in list_aus(label))
-    return label.lower()
+    try:
+        numbers = list_aus(label) if label.lower().startswith("au") else []
+    except MerError:  # a word, such as "Aufregung"
+        numbers = []
+    return "+".join(f"au{number}" for number in numbers) or label.lower()
 
 
 def _name_set(aus, groups):
@@ -193,10 +197,10 @@ def learn_aus(entries, info, name, wanted=None):
                 people[number].add(entry.subject)
     numbers = sorted(clips) if wanted is None else wanted
     learnt = [n for n in numbers if clips[n] >= FEWEST and len(people[n]) >= PEOPLE]
-    enough = f"{FEWEST} clips or {PEOPLE} people"
     if not learnt:
-        what = f"no AU is left: {len(kept)} of {len(entries)} clips have AUs, and each needs "
-        raise MerError(name, f"{what}{enough}; is their column named, as in aus=AU?")
+        have = f"{len(kept)} of {len(entries)} clips have AUs"
+        needs = f"each AU needs {FEWEST} clips and {PEOPLE} people"
+        raise MerError(name, f"no AU is left: {have}, {needs}; is their column named (aus=AU)?")
 
     kept = [
         replace(entry, labels=tuple(f"AU{n}" for n in list_aus(entry.aus) if n in learnt))
@@ -205,5 +209,6 @@ def learn_aus(entries, info, name, wanted=None):
     info = info | {"exclusive": False, "classes": name, "labels": [f"AU{n}" for n in learnt]}
     said = [f"{len(entries) - len(kept)} of {len(entries)} clips left out: no AUs are known."]
     if rare := [f"AU{n} ({clips[n]})" for n in numbers if n not in learnt]:
-        said.append(f"AUs left out, in fewer than {enough}: {', '.join(rare)}.")
+        few = f"in fewer than {FEWEST} clips or {PEOPLE} people"
+        said.append(f"AUs left out, {few}: {', '.join(rare)}.")
     return kept, info, said
