@@ -2,6 +2,8 @@
 
 TITLES = {  # the rest is called as in results.json
     "uf1": "Macro-UF1, and F1 per label",
+    "datasets": "Each dataset of the set by itself (notebook 06)",
+    "published": "Published results on MEGC 2019's composite (notebook 06)",
     "leakage": "What peeking would bring: which epoch is kept (notebook 06)",
     "ablations_many_sets": "Ablations on many synthetic sets: loaded from "
     "benchmarks/replicates-bench-v2.json (notebook 07)",
@@ -45,12 +47,29 @@ def write_report(results, figures):
     return "\n".join(lines) + "\n"
 
 
+def score_datasets(truth, answers, datasets):
+    """Return a row of the table of datasets: {"UF1": ..., "UAR": ...} of exclusive labels and
+    answers (N, L), then the same of each dataset's clips; ``datasets`` (N,) says whose they are.
+    """
+    from mer_utils.evaluation import macro_uf1, uar  # torch: `mer` starts faster so
+
+    scores = {"UF1": macro_uf1(truth, answers), "UAR": uar(truth, answers)}
+    for name in sorted(set(datasets)):
+        rows = [dataset == name for dataset in datasets]
+        scores[f"UF1 {name}"] = macro_uf1(truth[rows], answers[rows])
+        scores[f"UAR {name}"] = uar(truth[rows], answers[rows])
+    return {name: round(score, 4) for name, score in scores.items()}
+
+
 def _tabulate(value):
     """Return the lines of the table or tables that a section needs."""
     inner = [row for row in value.values() if isinstance(row, dict)]
     if inner and all("p_corrected" in row for row in inner):
         columns = ["", "macro-UF1", "95 % interval", "difference", "95 % interval", "corrected p"]
         return _table(columns, [_compare(name, row) for name, row in value.items()])
+    if inner and all("UAR" in row for row in inner):
+        rows = [[_word(name), *map(str, row.values())] for name, row in value.items()]
+        return _table(["", *inner[0]], rows)
     if inner and all("settings" in row for row in inner):
         columns = ["what", "setting", "measure", "value", "95 % interval"]
         rows = [row for name, axis in value.items() for row in _list_settings(name, axis)]

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ NUMBERS = {
 }  # fmt: skip
 KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
-COLUMNS = ("clip", "subject", *NUMBERS, "aus", "box", "frames")
+COLUMNS = ("clip", "subject", "dataset", *NUMBERS, "aus", "box", "frames")
 MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
 # in no folder's name: separators of other systems, control characters, what is no UTF-8
 UNSAFE = r"[/\\:\0-\x1f\ud800-\udfff]"
@@ -52,6 +53,7 @@ class Entry:
     fps: float | None = None
     aus: str = ""
     cropped: bool = False  # the frames are face crops: the box is the whole view
+    dataset: str = ""  # where several are joined
 
 
 def refer_frames(source, entry, target=None):
@@ -95,7 +97,7 @@ def write_set(source, data, info, entries, classes=None, make=refer_frames, jobs
 
 def _make_row(make, source, info, entry, part):
     """Fill a clip's folder; return its row of the manifest and notes, or the MerError instead."""
-    row = {"clip": entry.name, "subject": entry.subject}
+    row = {"clip": entry.name, "subject": entry.subject, "dataset": entry.dataset}
     for label in info["labels"]:
         row[label.lower()] = "" if entry.labels is None else int(label in entry.labels)
     keys, fps, notes, boxes = (None, None, None), None, (), []
@@ -123,7 +125,7 @@ def _write_files(folder, info, entries, rows):
     for path in (manifest, about):
         if path.exists():
             raise MerError(path, "exists already; remove it or choose a new folder for the dataset")
-    for key in ("aus", "box"):
+    for key in ("dataset", "aus", "box"):
         if not any(row[key] for row in rows):
             rows = [{name: row[name] for name in row if name != key} for row in rows]
     try:
@@ -243,6 +245,8 @@ def _count(info, entries):
     if bare < len(entries):
         labels = [label for entry in entries for label in entry.labels or ()]
         text += ": " + ", ".join(f"{name} {labels.count(name)}" for name in info["labels"])
+    datasets = Counter(entry.dataset for entry in entries if entry.dataset)
+    text += "; " * bool(datasets) + ", ".join(f"{name} {n}" for name, n in sorted(datasets.items()))
     return text + (f"; without labels: {bare}." if bare else ".")
 
 
