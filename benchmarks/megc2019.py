@@ -14,8 +14,7 @@ import tempfile
 from pathlib import Path
 
 from mer_tools.importing.flow_images import import_flow_images
-from mer_tools.importing.tables import PUBLISHED, read_table
-from mer_tools.report import score_datasets
+from mer_tools.report import list_datasets, read_published, score_datasets
 from mer_utils import MerError
 from mer_utils.baselines import recipe_of
 from mer_utils.dataset import open_dataset
@@ -36,17 +35,17 @@ NEEDS = (
 
 
 def read_composite(folder, centred, cache, jobs):
-    """Return the Features of the flow images in ``folder`` and each clip's dataset (N,)."""
+    """Return the Features of the flow images in ``folder`` and each clip's dataset."""
     options = {"channels": ("u", "v", "strain"), "labels": CLASSES, "centred": centred}
     with tempfile.TemporaryDirectory() as place:
         for sentence in import_flow_images(folder, Path(place, "new"), **options):
             print(sentence)
         dataset = open_dataset(Path(place, "new"))
-        rows = read_table(dataset.root / "manifest.csv")
-        if "dataset" not in rows[0].cells:
+        datasets = list_datasets(dataset.root)
+        if not all(datasets):
             raise MerError(folder, "the subjects are not those of three datasets")
         features = extract(dataset, FrontEnd(size=20), cache, jobs)
-    return features, np.array([row.cells["dataset"] for row in rows])
+    return features, datasets
 
 
 def score_methods(features, datasets, recipes, cache, jobs):
@@ -83,9 +82,8 @@ def main(words=None):
     for method, row in scores.items():
         print(f"{method:15}", *(f"{value:12.4f}" for value in row.values()))
     print("published on the 442 clips:")
-    for row in read_table(PUBLISHED / "megc2019_results.csv"):
-        method, uf1, uar, protocol = row.cells.values()
-        print(f"{method:15} {uf1:>12} {uar:>12}  {protocol}")
+    for method, row in read_published().items():
+        print(f"{method:15} {row['UF1']:>12} {row['UAR']:>12}  {row['protocol']}")
 
 
 if __name__ == "__main__":

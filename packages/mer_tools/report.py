@@ -1,5 +1,9 @@
 """RESULTS.md: every number of a results.json and every figure as tables; nothing in it is typed."""
 
+from pathlib import Path
+
+from mer_tools.importing.tables import PUBLISHED, read_table
+
 TITLES = {  # the rest is called as in results.json
     "uf1": "Macro-UF1, and F1 per label",
     "datasets": "Each dataset of the set by itself (notebook 06)",
@@ -47,9 +51,20 @@ def write_report(results, figures):
     return "\n".join(lines) + "\n"
 
 
+def list_datasets(root):
+    """Return of each clip of the dataset folder ``root`` which joined dataset it is of, or ""."""
+    return [row.cells.get("dataset", "") for row in read_table(Path(root) / "manifest.csv")]
+
+
+def read_published():
+    """Return {method: {"UF1", "UAR", "protocol"}} as published for MEGC 2019's composite."""
+    rows = read_table(PUBLISHED / "megc2019_results.csv")
+    return {row.cells.pop("method"): row.cells for row in rows}
+
+
 def score_datasets(truth, answers, datasets):
     """Return a row of the table of datasets: {"UF1": ..., "UAR": ...} of exclusive labels and
-    answers (N, L), then the same of each dataset's clips; ``datasets`` (N,) says whose they are.
+    answers (N, L), then the same of each dataset's clips; ``datasets`` says whose each clip is.
     """
     from mer_utils.evaluation import macro_uf1, uar  # torch: `mer` starts faster so
 
