@@ -9,7 +9,7 @@ import io
 import os
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Annotated, Literal
@@ -246,6 +246,20 @@ def list_frames(folder):
     return tuple(frames)
 
 
+def find_frames(root, text, where, listing=list_frames):
+    """Return the frames of the folder root / text; of "folder/1.jpg;9.jpg" those from the first to
+    the last. MerError, begun by ``where``.
+    """
+    first, _, last = text.rpartition(";")
+    if not first or Path(last).suffix.lower() not in FRAME_TYPES:
+        return listing(find_inside(root, text, where))
+    first = find_inside(root, first, where)
+    frames, last = listing(first.parent), first.parent / last
+    if not {first, last} <= {*frames} or number_key(last) < number_key(first):
+        raise MerError(where, f"{text!r} does not name the first and last frame of a clip")
+    return frames[frames.index(first) : frames.index(last) + 1]
+
+
 def iterate_frames(clip, shrink=1):
     """Yield the raw frames of a Clip, or of a list of paths, one by one as they lie on disk, views
     still side by side: (H, W) uint8 grey, or ``shrink`` times smaller. MerError names a frame that
@@ -311,14 +325,14 @@ def survey(root):
     if not frames.is_dir():
         what = f"no such folder; {root / 'dataset.json'} says that the frames lie there"
         raise MerError(frames, what)
-    clips, first_rows = [], {}
+    clips, first_rows, listing = [], {}, cache(list_frames)  # recordings hold several clips
     for number, cells in _read_manifest(path, ["clip", "subject", *info["labels"]]):
         where, name = f"{path}, row {number}", cells["clip"]
         first = first_rows.setdefault(name, number)
         try:
             if first != number:
                 raise MerError(where, f"the clip {name!r} is listed twice (first in row {first})")
-            clips.append(_read_row(where, info, frames, cells))
+            clips.append(_read_row(where, info, frames, cells, listing))
         except MerError as error:
             clips.append(error)
     return info, clips
@@ -346,7 +360,7 @@ def _read_manifest(path, columns):
     return [(number, dict(zip_longest(header, line, fillvalue=""))) for number, line in rows]
 
 
-def _read_row(where, info, root, cells):
+def _read_row(where, info, root, cells, listing):
     """Return the Clip of one row of the manifest; ``root`` is the folder that its frames lie in."""
     try:
         row = Row.model_validate({key: text for key, text in cells.items() if text})
@@ -359,11 +373,11 @@ def _read_row(where, info, root, cells):
         files = [find_inside(root, part.strip(), where) for part in row.frames.split(";")]
         names = tuple(file.relative_to(root).as_posix() for file in files)
         return Clip(row.clip, row.subject, labels, root, names, 0, None, 0)
-    folder = find_inside(root, row.frames or row.clip, where)
     try:
-        names = tuple(path.name for path in list_frames(folder))
+        frames = find_frames(root, row.frames or row.clip, where, listing)
     except MerError as error:
         raise error.seen_from(where) from None
+    folder, names = frames[0].parent, tuple(path.name for path in frames)
     onset, offset = row.onset or 0, len(names) - 1 if row.offset is None else row.offset
     apex = onset + 1 if row.apex is None else row.apex
     if not 0 <= onset < apex < offset < len(names):

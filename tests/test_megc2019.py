@@ -6,84 +6,73 @@ from functools import partial
 from mer_tools.doctor import examine
 from mer_tools.importing.flow_images import import_flow_images
 from mer_tools.importing.megc2019 import import_megc2019
-from mer_tools.report import score_datasets, write_report
+from mer_tools.report import list_datasets, score_datasets, write_report
 from mer_utils import MerError
 from mer_utils.dataset import encode_png, open_dataset
 from mer_utils.features import FrontEnd, extract
 from mer_utils.training import Recipe
 
+import miniatures
 import numpy as np
 import pytest
-from foreign import plant, write_rows, write_xlsx
+from foreign import write_rows
 from toys import load_benchmark
 
 NAMES = {"0": "Negative", "1": "Positive", "2": "Surprise"}
-LIST = ["casme2,sub01,EP02_01f,0", "samm,006,006_006_1_2,1", "smic,s1,s1_ne_01,2"]
+CLIPS = miniatures.make_clips()
+LIST = ["casme2,sub01,EP05_01f,0", "samm,006,006_006_1_1,1", "smic,s1,s1_ne_01,2"]
 
 
 @pytest.fixture
-def sets(data, tmp_path):
-    """One clip of each set as laboratories hold it, one more that the list leaves out, the list."""
-    root = tmp_path / "sets"
-    for k, name in enumerate(("EP02_01f", "EP03_02")):
-        folder = root / "A" / "CASME2_RAW_selected" / "sub01" / name
-        plant(data, folder, k, "img{}.png", first=46, count=8)
-    heads = [f"{name}Frame" for name in ("Onset", "Apex", "Offset")]
-    rows = [1, "EP02_01f", 46, 49, 52], ["01", "EP03_02", 46, "/", 52]
-    write_xlsx(root / "A" / "coding.xlsx", ["Subject", "Filename", *heads], *rows)
-    plant(data, root / "B" / "006" / "006_1_2", 2, "006_{:05d}.png", first=5588, count=8)
-    notes = [["note"]] * 13
-    head = ["Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame"]
-    write_xlsx(root / "B" / "samm.xlsx", *notes, head, ["006", "006_1_2", 5588, 5592, 5595])
-    for kind in ("HS", "VIS"):  # the composite's are those of the fast camera
-        place = root / "C" / kind / "s1" / "micro" / "negative"
-        plant(data, place / "s1_ne_01", 3, "reg_image{:06d}.png", first=36237, count=8)
-    write_rows(root / "list.csv", *LIST)
-    return root
+def sets(tmp_path):
+    """The three sets as laboratories hold them, and a list of three of their clips."""
+    for name in "ABC":
+        (tmp_path / name).mkdir()
+    miniatures.write_casme2(tmp_path / "A", CLIPS)
+    miniatures.write_samm(tmp_path / "B", CLIPS)
+    for kind in ("HS", "VIS"):  # the composite's clips are those of the fast camera
+        folder = tmp_path / "C" / kind / "s1" / "micro" / "negative" / "s1_ne_01"
+        miniatures.write_frames(folder, CLIPS[1][1], "reg_image{:06d}.png", 36237)
+    table = write_rows(tmp_path / "list.csv", *LIST)
+    return {"casme2": tmp_path / "A", "samm": tmp_path / "B", "smic": tmp_path / "C", "list": table}
 
 
-def test_three_sets_become_one(sets, tmp_path):
-    places = (*(sets / name for name in "ABC"), sets / "list.csv")
-    said = import_megc2019(tmp_path / "new", *places)
-    assert said[0] == (
-        "3 clips of 3 subjects: Negative 1, Positive 1, Surprise 1; casme2 1, samm 1, smic 1."
-    )
+def test_three_sets_become_one(mer, sets, tmp_path):
+    words = [word for name, path in sets.items() for word in (f"--{name}", path)]
+    code, out, err = mer("import", "megc2019", tmp_path / "new", *words)
+    assert (code, err) == (0, "") and "samm: 8 clips of 4 subjects" in out
+    counts = "Negative 1, Positive 1, Surprise 1; casme2 1, samm 1, smic 1"
+    assert out.startswith(f"3 clips of 3 subjects: {counts}; without an apex: 1.")
     dataset = open_dataset(tmp_path / "new")
-    assert dataset.exclusive and dataset.labels == ("Negative", "Positive", "Surprise")
-    clips = [(clip.name, clip.subject, clip.labels) for clip in dataset.clips]
+    assert dataset.exclusive and list_datasets(dataset.root) == ["casme2", "samm", "smic"]
+    clips = [(clip.name, clip.subject, clip.labels, clip.fps) for clip in dataset.clips]
     assert clips == [
-        ("sub01_EP02_01f", "sub01", (1, 0, 0)),
-        ("006_006_1_2", "006", (0, 1, 0)),
-        ("s1_ne_01", "s1", (0, 0, 1)),
+        ("sub01_EP05_01f", "sub01", (1, 0, 0), 200),
+        ("006_1_1", "006", (0, 1, 0), 200),
+        ("s1_ne_01", "s1", (0, 0, 1), 100),
     ]
-    keys = [(clip.onset, clip.apex, clip.offset, clip.fps) for clip in dataset.clips]
-    assert keys == [(0, 3, 6, 200), (0, 4, 7, 200), (0, None, 7, 100)]
+    assert [clip.apex for clip in dataset.clips] == [5, 4, None]
     assert dataset.clips[2].folder.parts[-5] == "HS" and dataset.clips[2].boxes
-    assert "442 published" in str(examine(tmp_path / "new").to_json())
+    report = examine(dataset.root)
+    assert report.sound and "442 published" in str(report.to_json())
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("lines", "message"),
     [
-        ("samm,006,006_9_9,1", r"list\.csv: 1 rows name no clip .*: row 4 \(samm, 006, 006_9_9, 1"),
-        ("casme3,1,EP02_01f,0", "row 4 .casme3"),
-        ("casme2,1,EP03_02,3", "no class 0, 1 or 2: row 4"),
-        ("casme2,1,EP02_01f,1", "row 4: the clip 'sub01_EP02_01f' stands at .*row 1 already"),
+        (
+            ["samm,006,006_9_9,1", "casme3,1,EP05_01f,0"],
+            "2 rows name .*: row 4 .samm.*, row 5 .cas",
+        ),
+        (["casme2,1,EP01_01f,3"], r"no class 0, 1 or 2: row 4 \(casme2, 1, EP01_01f, 3\)"),
+        (["casme2,1,EP05_01f,1"], "row 4: the clip 'sub01_EP05_01f' stands at .*row 1 already"),
     ],
 )
-def test_a_list_that_names_no_clip_is_refused(sets, tmp_path, line, message):
-    table = write_rows(sets / "list.csv", *LIST, line)
-    places = (*(sets / name for name in "ABC"), table)
+def test_a_list_that_names_no_clip_is_refused(sets, tmp_path, lines, message):
+    table = write_rows(tmp_path / "list.csv", *LIST, *lines)
     with pytest.raises(MerError, match=message):
-        import_megc2019(tmp_path / "new", *places)
+        import_megc2019(tmp_path / "new", *[*sets.values()][:3], table)
     assert not (tmp_path / "new").exists()
-
-
-def test_what_is_there_twice_is_not_chosen_in_silence(sets, tmp_path):
-    (sets / "A" / "Cropped" / "sub01" / "EP02_01f").mkdir(parents=True)
-    places = (*(sets / name for name in "ABC"), sets / "list.csv")
-    with pytest.raises(MerError, match="but has CASME2_RAW_selected, Cropped"):
-        import_megc2019(tmp_path / "new", *places)
 
 
 @pytest.fixture

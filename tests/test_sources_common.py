@@ -10,8 +10,6 @@ from mer_tools.importing.common import (
     describe,
     find_keys,
     refer_frames,
-    regroup,
-    sort_labels,
     write_set,
 )
 from mer_tools.importing.tables import PUBLISHED, read_table
@@ -19,7 +17,7 @@ from mer_utils import LABELS, MerError
 from mer_utils.dataset import open_dataset
 
 import pytest
-from foreign import contents, plant, refuse, write_rows
+from foreign import contents, plant, refuse
 
 INFO = describe("test", 2, LABELS, "a test")
 STEMS = ["img011", "img012", "img013", "img014", "img015", "img016"]
@@ -70,7 +68,7 @@ def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path, 
     entries = [enter("a"), enter("b", labels=None, apex=2, fps=29.97)]
     said = write_set(source, root, INFO, entries)
     dataset = open_dataset(root)
-    labels = "Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; without labels: 1."
+    labels = "Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; without labels: 1; without an apex: 1."
     assert said == [f"2 clips of 1 subject: {labels}"]
     assert dataset.info["frames"] == (frames or str(source)) and not dataset.synthetic
     assert [clip.labels for clip in dataset.clips] == [(1, 0, 0, 0, 0), None]
@@ -109,7 +107,7 @@ def test_names_may_be_in_any_script_and_copied_frames_can_move(data, tmp_path, m
         ([enter("a", path="empty")], "row a: .*empty: holds no frames"),
         ([enter("a", onset=3, offset=2)], "row a: clip a: onset 3, apex None, offset 2"),
         ([enter("a", apex=99), enter("b"), enter("c", apex=98)],
-         r"row a: apex is 99, .* \(and 1 more cannot be used: row c\)"),
+         r"row a: apex is 99, .*\); row c: apex is 98, .*\) \(2 rows or clips cannot be used\)"),
     ],
 )  # fmt: skip
 def test_bad_entries_are_named_all_at_once_and_nothing_is_written(
@@ -145,27 +143,6 @@ def test_an_existing_dataset_is_never_overwritten_and_no_part_of_one_stays(
         refuse("No space left", write_set, source, data, INFO, [enter("a")])
 
 
-def test_labels_become_classes_by_a_table(tmp_path):
-    sets = [
-        ("Negative",), ("Negative", "Repression"), ("Positive", "Surprise"), ("Others",),
-        ("Others", "Positive"), None,
-    ]  # fmt: skip
-    entries = [enter(str(k), labels=labels) for k, labels in enumerate(sets)]
-    kept, info, said = regroup(entries, INFO | {"published": "4DME"}, "three")
-    assert [entry.labels for entry in kept] == [("Negative",), ("Negative",), ("Positive",), None]
-    assert info["labels"] == ["Negative", "Positive", "Surprise"] and info["exclusive"]
-    assert "published" not in info
-    assert said == ["2 of 6 clips left out: not of exactly one class of three_classes.csv."]
-    for rows, message in (
-        (["negative,bad", "others,good"], r"row 1: the label 'Repression' has no row in own\.csv"),
-        (["negative,bad", "Negative,good"], "one row for each label"),
-        (["negative,bad"], "2 classes or more"),
-    ):
-        table = write_rows(tmp_path / "own.csv", "label,class", *rows)
-        with pytest.raises(MerError, match=message):
-            regroup(entries, INFO, table)
-
-
 def test_the_published_tables_agree_with_one_another():
     classes = {row.cells["label"] for row in read_table(PUBLISHED / "three_classes.csv")}
     assert classes == {*LABELS}
@@ -174,8 +151,3 @@ def test_the_published_tables_agree_with_one_another():
     assert set(counts) == {"clips", "subjects", *LABELS}
     assert counts["clips"] == 267 and counts["subjects"] == 24
     assert sum(counts[label] for label in LABELS) == 306  # 1.146 labels a clip
-
-
-def test_labels_stand_in_one_order():
-    names = ["happiness", "Others", "negative", "Disgust", "Others"]
-    assert sort_labels(names) == ["negative", "Others", "Disgust", "happiness"]

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
+from mer_tools.importing.presets import PRESETS
 from mer_utils import MerError
 from mer_utils.files import write_bytes, write_json
 from mer_utils.jobs import DASK, check_cluster
@@ -29,7 +30,7 @@ mer = typer.Typer(
     help="Dual-view optical flow for 4D micro-expression recognition.",
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
-imports = typer.Typer(help="Turn a foreign layout into a dataset.", no_args_is_help=True)
+imports = typer.Typer()
 mer.add_typer(imports, name="import")
 
 
@@ -51,10 +52,19 @@ Target = Annotated[Path, Argument(metavar="DATA", help="A new folder; for frames
 Data = Annotated[Path, Argument(metavar="DATA", help="A dataset folder, as `mer import` makes it.")]
 Labels = Annotated[Path | None, Option(metavar="FILE", help="Table of labels (CSV or XLSX).")]
 Copy = Annotated[bool, Option("--copy", help="Copy the frames into DATA, so that it can be moved.")]
-Classes = Annotated[str | None, Option(metavar="TABLE", help="`three`, or a table label,class.")]
+CLASSES = "`au`, a published table (`three`, `au12`, `seven_objective` ...) or one of label,class."
+Classes = Annotated[str | None, Option(metavar="TABLE", help=CLASSES)]
 Pairs = Annotated[dict | None, Option(parser=_read_pairs, help="As in subject=Subject,label=Joy.")]
 Home = Annotated[Path, Option(metavar="DIR", help="The set's own folder.")]
 Centred = Annotated[bool, Option("--centred/--as-stored", help="Take their median from u and v.")]
+Table = Annotated[Path | None, Option(metavar="FILE", help="CSV or XLSX, one row per clip.")]
+Numbers = Annotated[str | None, Option(help="Key frames: `names` of files, or from 0 or 1.")]
+Around = Annotated[int | None, Option(min=0, help="Cut clips to their ranges and N frames more.")]
+Sheet = Annotated[str, Option(help="Of an XLSX file; default: the first.")]
+Fps = Annotated[float | None, Option(help="Frames a second, if not in the table.")]
+Cropped = Annotated[bool, Option("--cropped", help="Frames are face crops already.")]
+Skip = Annotated[bool, Option("--skip-faulty", help="Leave out rows that cannot be used.")]
+Nearest = Annotated[bool, Option("--nearest-frame", help="Take it for a key frame that is lost.")]
 Figures = Annotated[bool, Option("--figures", help="Then run all notebooks on the new dataset.")]
 Yaw = Annotated[float, Option(help="Meshes are filmed from so many degrees left and right.")]
 Size = Annotated[int, Option(help="Height of a view in px.")]
@@ -203,24 +213,67 @@ def import_obj(
 
 @imports.command("frames")
 def import_frames(
-    source: Source, data: Target,
-    table: Annotated[Path, Option(metavar="FILE", help="CSV or XLSX, one row per clip.")],
-    columns: Pairs = None,
+    source: Source, data: Target, table: Table = None, columns: Pairs = None,
     folder: Annotated[str, Option(help="As in sub{Subject:0>2}/{Filename}.")] = "{clip}",
-    numbers: Annotated[str, Option(help="Key frames: `names` of files, or from 0 or 1.")] = "names",
+    subject: Annotated[str | None, Option(help="As in {dataset}_{Subject}.")] = None,
+    numbers: Numbers = "names", around: Around = None, only: Pairs = None,
     views: Annotated[int, Option(min=1, max=2, help="2: both views side by side.")] = 1,
-    fps: Annotated[float | None, Option(help="Frames a second, if not in the table.")] = None,
-    cropped: Annotated[bool, Option("--cropped", help="Frames are face crops already.")] = False,
+    fps: Fps = None, cropped: Cropped = False, sheet: Sheet = "",
     header_row: Annotated[int | None, Option(min=1, help="Row of the table's header.")] = None,
+    no_header: Annotated[bool, Option("--no-header", help="Call columns `column 1`...")] = False,
     several: Annotated[bool, Option("--several", help="A clip may have several labels.")] = False,
+    skip_faulty: Skip = False, nearest_frame: Nearest = False,
     copy: Copy = False, classes: Classes = None, jobs: Jobs = 0, figures: Figures = False,
 ):  # fmt: skip
     """Frames in folders, or films (mp4, avi): CASME II, SAMM, SMIC, your own."""
     from mer_tools.importing.recordings import import_frames
 
+    if subject:
+        columns = (columns or {}) | {"subject": subject}
     rest = {"views": views, "numbers": numbers, "copy": copy, "exclusive": not several, "fps": fps}
-    rest |= {"cropped": cropped, "header_row": header_row, "jobs": jobs}
+    rest |= {"cropped": cropped, "header_row": 0 if no_header else header_row, "jobs": jobs}
+    rest |= {"sheet": sheet, "only": only, "around": around}
+    rest |= {"skip_faulty": skip_faulty, "nearest_frame": nearest_frame}
     _finish(import_frames(source, data, table, folder, columns, classes, **rest), data, figures)
+
+
+def _add_preset(name, preset):
+    """Make a command of a Preset: `mer import NAME SOURCE DATA`."""
+
+    @imports.command(name, help=f"{preset.title}: a preset, see `mer import --list`.")
+    def command(
+        source: Source, data: Target, classes: Classes = None, table: Table = None,
+        folder: Annotated[str, Option(help="One of its layouts, or how it begins.")] = "",
+        columns: Pairs = None, numbers: Numbers = None, around: Around = None, only: Pairs = None,
+        fps: Fps = None, cropped: Cropped = False, sheet: Sheet = "",
+        skip_faulty: Skip = False, nearest_frame: Nearest = False,
+        copy: Copy = False, jobs: Jobs = 0, figures: Figures = False,
+    ):  # fmt: skip
+        from mer_tools.importing.recordings import import_preset
+
+        options = {"numbers": numbers, "around": around, "only": only, "fps": fps, "sheet": sheet}
+        options |= {"cropped": cropped, "nearest_frame": nearest_frame}
+        options = {key: value for key, value in options.items() if value not in (None, False, "")}
+        rest = {"copy": copy, "jobs": jobs, "skip_faulty": skip_faulty, **options}
+        said = import_preset(preset, source, data, table, folder, columns, classes, **rest)
+        _finish(said, data, figures)
+
+
+for _name, _preset in PRESETS.items():
+    _add_preset(_name, _preset)
+
+
+@imports.callback(invoke_without_command=True)
+def list_imports(
+    context: typer.Context,
+    known: Annotated[bool, Option("--list", help="List the presets and their layouts.")] = False,
+):
+    """Turn a foreign layout into a dataset."""
+    if known:
+        for name, preset in PRESETS.items():
+            echo(f"{name:9} {preset.title}: {', '.join(preset.folders)}")
+    elif context.invoked_subcommand is None:
+        echo(context.get_help())
 
 
 @imports.command("flow-images")
@@ -243,12 +296,12 @@ def import_flow_images(
 def import_megc2019(
     data: Target, casme2: Home, samm: Home, smic: Home,
     table: Annotated[Path, Option("--list", metavar="FILE", help="As in samm,006,006_1_2,0.")],
-    copy: Copy = False, figures: Figures = False,
+    copy: Copy = False, jobs: Jobs = 0, figures: Figures = False,
 ):  # fmt: skip
     """Clips of CASME II, SAMM and SMIC together; FILE lists set, subject, clip, class (0, 1, 2)."""
     from mer_tools.importing.megc2019 import import_megc2019
 
-    _finish(import_megc2019(data, casme2, samm, smic, table, copy), data, figures)
+    _finish(import_megc2019(data, casme2, samm, smic, table, copy, jobs), data, figures)
 
 
 def _finish(report, data, figures):

@@ -21,7 +21,7 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
 
     ``labels`` is a table Id, Negative, Positive, Repression, Surprise, Others (0 or 1) and perhaps
     Subject, whose Id is the first integer of a folder's name. Folders without a row have no labels.
-    ``classes``: see ``regroup``. Returns sentences to print. Raises MerError.
+    ``classes``: see ``labels.regroup``. Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
     columns = "Id", "Subject", LABELS

@@ -6,12 +6,14 @@ import shutil
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-from mer_tools.importing.tables import PUBLISHED, need_columns, read_table, write_table
+from mer_tools.importing.labels import drop_unread_aus, read_flags, regroup, spell_aus
+from mer_tools.importing.tables import need_columns, read_table, write_table
 from mer_utils import LABELS, MerError, explain
-from mer_utils.dataset import find_inside, list_frames, read_size, survey
+from mer_utils.dataset import find_frames, read_size, survey
 from mer_utils.files import new_folder, write_json
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import format_boxes
@@ -32,7 +34,7 @@ NUMBERS = {
 KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
 COLUMNS = ("clip", "subject", "dataset", *NUMBERS, "aus", "box", "frames")
-MISSING = ("", "/", "NaN")  # what stands in other people's tables where nothing is known
+MISSING = ("", "/", "NaN", "nan")  # what stands in other people's tables where nothing is known
 # in no folder's name: separators of other systems, control characters, what is no UTF-8
 UNSAFE = r"[/\\:\0-\x1f\ud800-\udfff]"
 
@@ -44,21 +46,25 @@ class Entry:
     name: str
     subject: str
     labels: tuple[str, ...] | None
-    path: str  # of its folder, film or flow images ("a.png;b.png") below the source
+    # of its folder, film, frames ("a/1.jpg;9.jpg") or flow images ("a.png;b.png") below the source
+    path: str
     where: str  # what errors name: file and row of the table, or the folder
     onset: int | None = None
     apex: int | None = None
     offset: int | None = None
     numbers: str = "0"  # what these three count, see ``find_keys``
     fps: float | None = None
-    aus: str = ""
-    cropped: bool = False  # the frames are face crops: the box is the whole view
+    aus: str = ""  # action units as the table has them, see ``labels.parse_aus``
+    # the frames, or those whose names begin so, are face crops: the box is the whole view
+    cropped: bool | str = False
+    around: int | None = None  # frames kept before onset and after offset; None: the whole folder
+    nearest: bool = False  # take the nearest frame for a key frame that is lost
     dataset: str = ""  # where several are joined
 
 
 def refer_frames(source, entry, target=None):
     """Return the paths of an Entry's frames where they lie; see ``write_set`` for the rest."""
-    return list_frames(find_inside(source, entry.path, entry.where)), None, (), []
+    return find_frames(source, entry.path, entry.where), None, (), []
 
 
 def copy_frames(source, entry, target):
@@ -67,77 +73,155 @@ def copy_frames(source, entry, target):
     return [Path(shutil.copyfile(path, target / path.name)) for path in paths], None, (), []
 
 
-def write_set(source, data, info, entries, classes=None, make=refer_frames, jobs=1):
+def write_set(
+    source, data, info, entries, classes=None, make=refer_frames, jobs=1, skip_faulty=None
+):
     """Write a dataset of Entries to the folder ``data``, all or nothing; return sentences that say
     what it holds.
 
     ``make(source, entry, target)`` fills a clip's folder and returns the paths of its frames, fps
     (or None), notes, and the face's boxes, one per view (or none). By default the frames stay where
-    they are, and ``data`` may be a folder that exists. ``classes``: see ``regroup``. What was
-    written is read as a dataset before it counts. Raises one MerError for all unusable clips.
+    they are, and ``data`` may be a folder that exists. ``classes``: see ``labels.regroup``. What
+    was written is read as a dataset before it counts.
+
+    ``entries`` may hold MerErrors in place of rows that cannot be used. Raises one MerError for
+    these and all other unusable clips, unless ``skip_faulty`` leaves them out (None: the kind of
+    import has no such option).
     """
-    data, said, refers = Path(data), [], make is refer_frames
+    data, refers = Path(data), make is refer_frames
+    places = [entry.where for entry in entries]
+    faults = {entry.where: entry for entry in entries if isinstance(entry, MerError)}
+    entries, unread = drop_unread_aus([e for e in entries if isinstance(e, Entry)])
+    said = tell_left_out("cells of AUs that cannot be read", unread)
     if classes:
-        entries, info, said = regroup(entries, info, classes)
-    _check_entries(source, info, entries)
-    beside = refers and data.is_dir()
+        entries, info, notes = regroup(entries, info, classes)
+        said += notes
+    faults |= _check_entries(source, info, entries)
+    if not entries and not faults:
+        raise MerError(source, "no clip is left; see what the kind of import expects there")
     if refers:
         info = info | {"frames": _relate(source, data)}
-    with nullcontext(data) if beside else new_folder(data) as part:
+
+    entries = [entry for entry in entries if entry.where not in faults]
+    with nullcontext(data) if refers and data.is_dir() else new_folder(data) as part:
         tasks = [(make, source, info, entry, part) for entry in entries]
-        answers = run_jobs(_make_row, tasks, jobs)
-        if faults := [answer for answer in answers if isinstance(answer, MerError)]:
-            others = ", ".join(fault.where.rpartition(", ")[2] for fault in faults[1:20])
-            more = f" (and {len(faults) - 1} more cannot be used: {others})" if others else ""
-            raise MerError(f"{faults[0]}{more}")
-        _write_files(part, info, entries, [row for row, _ in answers])
-    notes = dict.fromkeys(note for _, notes in answers for note in notes)
-    return [_count(info, entries), *said, *notes]
+        answers = dict(zip(entries, run_jobs(_make_row, tasks, jobs), strict=True))
+        faults |= {e.where: answer for e, answer in answers.items() if isinstance(answer, MerError)}
+        rows = {e: answers[e][0] for e in entries if e.where not in faults}
+        faults |= _write_files(part, info, rows)
+        if faults:
+            for name in ("manifest.csv", "dataset.json"):
+                (part / name).unlink(missing_ok=True)
+            rows = {e: row for e, row in rows.items() if e.where not in faults}
+            if not skip_faulty or not rows:
+                raise _join_faults([faults[p] for p in places if p in faults], skip_faulty)
+            for entry in answers.keys() - rows.keys():
+                shutil.rmtree(part / "clips" / entry.name, ignore_errors=True)
+            _write_files(part, info, rows)
+
+    left_out = [_shorten(faults[place]) for place in places if place in faults]
+    said += tell_left_out("rows that cannot be used", left_out)
+    _, notes, mended = zip(*(answers[entry] for entry in rows), strict=True)
+    if any(mended):
+        taken = name_some(list(chain(*mended)))
+        said.append(f"The nearest frame was taken for one that is lost: {taken}.")
+    return [_count(info, rows), *said, *dict.fromkeys(chain(*notes))]
+
+
+def _join_faults(faults, skip_faulty):
+    """Return one MerError that lists others, at most 20 of them, and says what can be done."""
+    text = "; ".join([str(faults[0]), *map(_shorten, faults[1:20])])
+    if len(faults) > 1:
+        text += f" ({len(faults)} rows or clips cannot be used)"
+    if skip_faulty is not None:
+        text += "; --skip-faulty leaves such rows out"
+        if "no frame of" in text:
+            text += ", --nearest-frame takes the nearest for frames that are lost"
+    return MerError(text)
+
+
+def _shorten(fault):
+    """Return a MerError's text without the file's name before the row."""
+    return f"{fault.where.rpartition(', ')[2]}: {fault.what}"
 
 
 def _make_row(make, source, info, entry, part):
-    """Fill a clip's folder; return its row of the manifest and notes, or the MerError instead."""
+    """Fill a clip's folder; return its row of the manifest, notes and what was mended; or the
+    MerError instead.
+    """
     row = {"clip": entry.name, "subject": entry.subject, "dataset": entry.dataset}
     for label in info["labels"]:
         row[label.lower()] = "" if entry.labels is None else int(label in entry.labels)
-    keys, fps, notes, boxes = (None, None, None), None, (), []
+    keys, fps, notes, boxes, mended = (None, None, None), None, (), [], []
     try:
         if "channels" not in info:
             folder = part / "clips" / entry.name
             if make is not refer_frames:
                 folder.mkdir(parents=True)
+            if entry.around is not None:
+                entry, mended = _cut_range(source, entry)
             paths, fps, notes, boxes = make(source, entry, folder)
-            keys = find_keys(entry, [path.stem for path in paths])
-            if entry.cropped:
+            stems = [path.stem for path in paths]
+            if entry.around is None:
+                entry, mended = mend_keys(entry, stems)
+            keys = find_keys(entry, stems)
+            crops = entry.cropped
+            if crops is True or (crops and stems[0].startswith(crops)):
                 width, height = read_size(paths[0])
                 boxes = [(0, 0, width // info["views"], height)] * info["views"]
+                notes = [*notes, "The frames are face crops and are used whole."]
     except MerError as error:
         return error.seen_from(entry.where)
     row |= {key: "" if n is None else n for key, n in zip(KEYS, keys, strict=True)}
     fps = entry.fps or fps
-    row |= {"fps": f"{fps:g}" if fps else "", "aus": entry.aus, "box": format_boxes(boxes)}
-    return row | ({"frames": entry.path} if "frames" in info else {}), notes
+    row |= {
+        "fps": f"{fps:g}" if fps else "",
+        "aus": spell_aus(entry.aus),
+        "box": format_boxes(boxes),
+    }
+    row |= {"frames": entry.path} if "frames" in info else {}
+    return row, notes, mended
 
 
-def _write_files(folder, info, entries, rows):
-    """Write manifest.csv and dataset.json, and read them as a dataset: both, or neither."""
+def _cut_range(source, entry):
+    """Return an Entry of the frames from onset to offset, and those ``around``, instead of the
+    recording that holds them; and what was mended. Raises MerError.
+    """
+    paths = find_frames(source, entry.path, entry.where)
+    stems = [path.stem for path in paths]
+    entry, mended = mend_keys(entry, stems)
+    onset, apex, offset = find_keys(entry, stems)
+    first, last = max(0, onset - entry.around), min(len(paths) - 1, offset + entry.around)
+    path = f"{entry.path}/{paths[first].name};{paths[last].name}"
+    keys = {"onset": onset - first, "apex": apex and apex - first, "offset": offset - first}
+    return replace(entry, path=path, numbers="0", **keys), mended
+
+
+def _write_files(folder, info, rows):
+    """Write manifest.csv and dataset.json of {Entry: row}, and read them as a dataset: both, or
+    neither. Return {entry.where: MerError} of the clips that cannot be used.
+    """
     manifest, about = folder / "manifest.csv", folder / "dataset.json"
     for path in (manifest, about):
         if path.exists():
             raise MerError(path, "exists already; remove it or choose a new folder for the dataset")
-    for key in ("dataset", "aus", "box"):
-        if not any(row[key] for row in rows):
-            rows = [{name: row[name] for name in row if name != key} for row in rows]
+    if not rows:
+        return {}
+    spare = [key for key in ("dataset", "aus", "box") if not any(row[key] for row in rows.values())]
+    lines = [{key: row[key] for key in row if key not in spare} for row in rows.values()]
     try:
-        write_table(manifest, rows)
+        write_table(manifest, lines)
         write_json(about, info)
-        for entry, clip in zip(entries, survey(folder)[1], strict=True):
-            if isinstance(clip, MerError):
-                raise MerError(entry.where, f"clip {entry.name}: {clip.what}")
+        clips = survey(folder)[1]
     except MerError:
         manifest.unlink(missing_ok=True)
         about.unlink(missing_ok=True)
         raise
+    return {
+        entry.where: MerError(entry.where, f"clip {entry.name}: {clip.what}")
+        for entry, clip in zip(rows, clips, strict=True)
+        if isinstance(clip, MerError)
+    }
 
 
 def _relate(source, data):
@@ -147,16 +231,13 @@ def _relate(source, data):
     return Path(os.path.relpath(source, data) if near else source).as_posix()
 
 
-def find_keys(entry, stems):
-    """Return (onset, apex, offset) of an Entry as indices into its frames, None where it has none.
+def _number_frames(entry, stems):
+    """Return {number: index} of the frames of an Entry, by what its numbers count.
 
-    ``entry.numbers`` says what its numbers count: "0" or "1": frames from there; "names": the last
-    integer of the frames' file ``stems``; "onset": the same if the names hold onset and offset,
-    else frames from the onset, the first frame. Raises MerError (row) where they point at no frame.
+    ``entry.numbers``: "0" or "1": frames from there; "names": the last integer of the frames' file
+    ``stems``; "onset": the same if the names hold onset and offset, else frames from the onset, the
+    first frame. Raises MerError (row).
     """
-    numbers = {key: getattr(entry, key) for key in KEYS}
-    if all(number is None for number in numbers.values()):
-        return None, None, None
     places = {int(re.findall(r"\d+", stem)[-1]): k for k, stem in enumerate(stems)}
     by_name = entry.numbers == "names"
     if entry.numbers == "onset":
@@ -169,85 +250,86 @@ def find_keys(entry, stems):
     if not by_name:
         first = entry.onset if entry.numbers == "onset" else int(entry.numbers)
         places = {k + first: k for k in range(len(stems))}
+    return places
+
+
+def _read_keys(entry):
+    """Return {"onset": ..., "apex": ..., "offset": ...} of an Entry, without what is None."""
+    keys = {key: getattr(entry, key) for key in KEYS}
+    return {key: number for key, number in keys.items() if number is not None}
+
+
+def mend_keys(entry, stems):
+    """Return an Entry, and in words what was mended: without an apex that is the onset or a 0 that
+    counts no frame; with the nearest frames for those that are lost, if it wants them.
+    """
+    if not _read_keys(entry):
+        return entry, []
+    places, mended = _number_frames(entry, stems), []
+    if entry.apex == entry.onset or (entry.apex == 0 and 0 not in places):
+        entry = replace(entry, apex=None)
+    for key, number in _read_keys(entry).items():
+        if entry.nearest and number not in places:
+            near = _find_nearest(number, places)
+            entry = replace(entry, **{key: near})
+            mended.append(f"{entry.where.rpartition(', ')[2]}, {key} {number} is now {near}")
+    return entry, mended
+
+
+def _find_nearest(number, places):
+    return min(places, key=lambda place: abs(place - number))
+
+
+def find_keys(entry, stems):
+    """Return (onset, apex, offset) of an Entry as indices into its frames, None where it has none.
+    Raises MerError (row) where they point at no frame.
+    """
+    numbers = _read_keys(entry)
+    places = _number_frames(entry, stems) if numbers else {}
     for key, number in numbers.items():
-        if number is not None and number not in places:
-            span = f"they go from {min(places)} to {max(places)}"
+        if number not in places:
+            span = f"nearest: {_find_nearest(number, places)}; "
+            span += f"they go from {min(places)} to {max(places)}"
             what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
             raise MerError(entry.where, what)
-    return tuple(places.get(number) for number in numbers.values())
+    return tuple(places.get(numbers.get(key)) for key in KEYS)
 
 
 def _check_entries(source, info, entries):
-    """Raise MerError for no clips, names of labels and clips that are unusable or equal, and labels
-    that the set does not have.
+    """Return {entry.where: MerError} of Entries whose names cannot be used or are taken, or whose
+    labels the set does not have. Raises MerError for names of labels that cannot be used.
     """
-    if not entries:
-        raise MerError(source, "no clip is left; see what the kind of import expects there")
-    labels = [label.lower() for label in info["labels"]]
+    labels, first_use, faults = [label.lower() for label in info["labels"]], {}, {}
     for label in labels:
         if labels.count(label) > 1 or label in COLUMNS:
             raise MerError(source, f"a label cannot be called {label!r}; rename it")
-    first_use = {}
     for entry in entries:
-        name = entry.name
+        name, what = entry.name, ""
         if re.search(UNSAFE, name) or name.strip() != name or name in ("", ".", ".."):
             what = f"the clip name {name!r} cannot be a folder's name everywhere; rename it"
-            raise MerError(entry.where, what)
-        if name in first_use:
+        elif name in first_use:
             what = f"the clip {name!r} stands at {first_use[name]} already; keep one of them"
-            raise MerError(entry.where, what)
-        first_use[name] = entry.where
-        if unknown := set(entry.labels or ()) - {*info["labels"]}:
+        elif unknown := set(entry.labels or ()) - {*info["labels"]}:
             what = f"the label {min(unknown)!r} is none of {', '.join(info['labels'])}"
-            raise MerError(entry.where, what)
+        first_use.setdefault(name, entry.where)
+        if what:
+            faults[entry.where] = MerError(entry.where, what)
+    return faults
 
 
-def regroup(entries, info, classes):
-    """Give Entries the classes of a table label, class instead of labels; return (Entries, info,
-    sentences).
-
-    ``classes`` is the table's path, or "three" for the built-in one: Negative with Repression,
-    Positive, Surprise, without Others. That is a choice of this package, not of 4DME. A label of an
-    empty class counts as none, and a clip whose labels are not of exactly one class is left out and
-    counted.
-    """
-    path = PUBLISHED / "three_classes.csv" if classes == "three" else Path(classes)
-    rows = read_table(path)
-    need_columns(path, rows, ["label", "class"])
-    groups = {row.cells["label"].lower(): row.cells["class"] for row in rows}
-    names = [name for name in dict.fromkeys(groups.values()) if name]
-    if len(groups) < len(rows) or len(names) < 2:
-        raise MerError(path, "needs one row for each label, and 2 classes or more")
-
-    kept = []
-    for entry in entries:
-        unlisted = [label for label in entry.labels or () if label.lower() not in groups]
-        if unlisted:
-            what = f"the label {unlisted[0]!r} has no row in {path.name}; add one there"
-            raise MerError(entry.where, what)
-        if entry.labels is None:
-            kept.append(entry)
-            continue
-        labels = {groups[label.lower()] for label in entry.labels} - {""}
-        if len(labels) == 1:
-            kept.append(replace(entry, labels=tuple(labels)))
-    left_out = f"{len(entries) - len(kept)} of {len(entries)} clips left out"
-    info = {key: value for key, value in info.items() if key != "published"}
-    info |= {"labels": names, "exclusive": True, "classes": path.name}
-    return kept, info, [f"{left_out}: not of exactly one class of {path.name}."]
-
-
-def _count(info, entries):
-    """Return the sentence that counts clips, subjects and labels."""
-    bare = sum(entry.labels is None for entry in entries)
-    people = len({entry.subject for entry in entries})
-    text = f"{len(entries)} clip{'s' * (len(entries) > 1)} of {people} subject{'s' * (people > 1)}"
-    if bare < len(entries):
-        labels = [label for entry in entries for label in entry.labels or ()]
+def _count(info, rows):
+    """Return the sentence that counts clips, subjects, labels and apexes of {Entry: row}."""
+    bare = sum(entry.labels is None for entry in rows)
+    people = len({entry.subject for entry in rows})
+    text = f"{len(rows)} clip{'s' * (len(rows) > 1)} of {people} subject{'s' * (people > 1)}"
+    if bare < len(rows):
+        labels = [label for entry in rows for label in entry.labels or ()]
         text += ": " + ", ".join(f"{name} {labels.count(name)}" for name in info["labels"])
-    datasets = Counter(entry.dataset for entry in entries if entry.dataset)
+    datasets = Counter(entry.dataset for entry in rows if entry.dataset)
     text += "; " * bool(datasets) + ", ".join(f"{name} {n}" for name, n in sorted(datasets.items()))
-    return text + (f"; without labels: {bare}." if bare else ".")
+    text += f"; without labels: {bare}" if bare else ""
+    unknown = sum(row["apex"] == "" for row in rows.values())
+    return text + (f"; without an apex: {unknown}." if 0 < unknown < len(rows) else ".")
 
 
 def describe(name, views, labels, source, exclusive=False):
@@ -287,6 +369,26 @@ def walk_folders(source, data):
             name for name in inner if name[0] != "." and (folder / name).resolve() != skip
         )
         yield folder, sorted(name for name in names if name[0] != ".")
+
+
+def compile_pattern(pattern, parts):
+    """Return the regular expression of a path pattern such as "{subject}/{clip}"; ``parts`` says
+    what each name may hold. MerError for other names, and without {subject} and {clip}.
+    """
+    expression, used = "", set()
+    for part in re.split(r"(\{[^{}]*\})", pattern):
+        name = part[1:-1]
+        if not part.startswith("{"):
+            expression += re.escape(part)
+        elif name not in parts:
+            what = f"but knows only {' '.join(f'{{{known}}}' for known in parts)}"
+            raise MerError(f"the pattern {pattern!r} has {part}, {what}")
+        else:
+            expression += f"(?P={name})" if name in used else f"(?P<{name}>{parts[name]})"
+            used.add(name)
+    if not {"subject", "clip"} <= used:
+        raise MerError(f"the pattern {pattern!r} must have {{subject}} and {{clip}}")
+    return re.compile(expression)
 
 
 def read_folders(source, data, table, clip, subject, names=None, key=str):
@@ -343,43 +445,8 @@ def read_numbers(where, cells, columns=None, missing=MISSING):
         column = key if columns is None else columns.get(key)
         text = cells.get(column, "")
         try:
-            empty = text in missing
+            empty = text in missing or (key, text) == ("apex", "-1")
             values[key] = None if empty else adapter.validate_python(text.replace(",", "."))
         except ValidationError as error:
             raise MerError(where, f"{column}{explain(error)}") from None
     return values
-
-
-def sort_labels(names):
-    """Return distinct label names: those of 4DME in the order used everywhere, then the others."""
-    order = {label.lower(): k for k, label in enumerate(LABELS)}
-
-    def place(name):
-        return order.get(name.lower(), len(LABELS)), name.lower(), name
-
-    return sorted(set(names), key=place)
-
-
-def read_flags(where, cells, labels):
-    """Return the names of ``labels`` whose cell is 1, or None where all are empty; MerError for
-    other than 0 and 1.
-    """
-    if not any(cells[label] for label in labels):
-        return None
-    for label in labels:
-        if cells[label] not in ("0", "1"):
-            what = f"{label} is {cells[label]!r}, but must be 0 or 1 (all empty: no labels)"
-            raise MerError(where, what)
-    return tuple(label for label in labels if cells[label] == "1")
-
-
-def split_labels(where, text, missing=MISSING):
-    """Return the label names of "Positive+Surprise" (4DME's in its own spelling), None for none."""
-    if text in missing:
-        return None
-    spelling = {label.lower(): label for label in LABELS}
-    names = [part.strip() for part in text.split("+")]
-    if not all(names):
-        what = f"the label {text!r} has an empty part; write names with + between them"
-        raise MerError(where, what)
-    return tuple(dict.fromkeys(spelling.get(name.lower(), name) for name in names))

@@ -6,12 +6,13 @@ from dataclasses import replace
 from mer_tools.importing.common import (
     Entry,
     check_source,
+    compile_pattern,
     describe,
-    sort_labels,
     tell_left_out,
     walk_folders,
     write_set,
 )
+from mer_tools.importing.labels import sort_labels
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import read_size
 
@@ -42,7 +43,9 @@ def import_flow_images(
     "Negative"}. ``centred``: u and v lose their median when they are read, because the value that
     stands for no motion differs from copy to copy. Returns sentences to print. Raises MerError.
     """
-    source, expression = check_source(source), _compile(pattern)
+    source, expression = check_source(source), compile_pattern(pattern, PARTS)
+    if not pattern.lower().endswith(".png"):
+        raise MerError(f"the pattern {pattern!r} must end with .png")
     if sorted(channels) not in CHANNELS:
         what = "but must be u, v and magnitude (or strain) in some order"
         raise MerError(f"channels are {', '.join(channels)}, {what}")
@@ -81,25 +84,6 @@ def import_flow_images(
 def _tell_dataset(subject):
     """Return which set of MEGC 2019's composite calls a person so; None for no such name."""
     return next((name for name, form in PEOPLE.items() if re.fullmatch(form, subject)), None)
-
-
-def _compile(pattern):
-    """Return the regular expression of a path pattern."""
-    expression, used = "", set()
-    for part in re.split(r"(\{[^{}]*\})", pattern):
-        name = part[1:-1]
-        if not part.startswith("{"):
-            expression += re.escape(part)
-        elif name not in PARTS:
-            what = "but knows only {subject} {label} {clip} {phase}"
-            raise MerError(f"the pattern {pattern!r} has {part}, {what}")
-        else:
-            expression += f"(?P={name})" if name in used else f"(?P<{name}>{PARTS[name]})"
-            used.add(name)
-    if not {"subject", "clip"} <= used or not pattern.lower().endswith(".png"):
-        what = "must have {subject} and {clip} and end with .png"
-        raise MerError(f"the pattern {pattern!r} {what}")
-    return re.compile(expression)
 
 
 def _read_clip(source, subject, clip, files, phases, names):

@@ -1,6 +1,11 @@
 """Frames in folders, or films, that a table lists: CASME II, SAMM, SMIC, your own."""
 
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Literal
 
 from mer_tools.importing.common import (
@@ -8,105 +13,301 @@ from mer_tools.importing.common import (
     MISSING,
     Entry,
     check_source,
+    compile_pattern,
     copy_frames,
     describe,
+    name_some,
     read_numbers,
     refer_frames,
-    sort_labels,
-    split_labels,
     tell_left_out,
     walk_folders,
     write_set,
 )
 from mer_tools.importing.films import VIDEO_TYPES, read_video, video_fps
-from mer_tools.importing.tables import need_columns, read_table
+from mer_tools.importing.labels import sort_labels, split_labels
+from mer_tools.importing.tables import PUBLISHED, Row, doubt, find_table, need_columns, read_table
 from mer_utils import LABELS, MerError, checked
 from mer_utils.dataset import FRAME_TYPES, encode_png, find_inside
 
-from annotated_types import Gt, Lt
+from annotated_types import Ge, Gt, Lt
+
+# what the pattern of folders without a table may hold
+PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
+Column = Literal["subject", "label", "onset", "apex", "offset", "fps", "aus"]
+Whole = Annotated[int, Ge(0)]
 
 
 @checked
 class Layout:
-    """Where the clips of a set lie and what its table says of them; a set's preset is one of these.
+    """Where the clips of a set lie and what its table says of them; presets are made of these.
 
     ``folder`` is a clip's folder or film below the source, made of the table's own columns;
     ``name`` is the clip's name, by default made of its folder. ``columns`` maps subject, label
-    ("a+b" for several), onset, apex, offset and fps to the table's names (default: the same names).
+    ("a+b" for several), onset, apex, offset, fps and aus (action units) to the table's names
+    (default: the same names); the subject may be a template, too: "{dataset}_{Subject}".
     ``numbers``: what key frames count, see ``common.find_keys``.
+
+    Rows that share a folder become clips that are cut from onset to offset and named with the
+    onset; with ``around`` every clip is cut, and so many frames more are kept on both sides.
     """
 
-    folder: str = "{clip}"  # as "sub{Subject:0>2}/{Filename}"
-    columns: dict[Literal["subject", "label", "onset", "apex", "offset", "fps"], str] | None = None
+    folder: str = "{clip}"  # as "sub{Subject:0>2}/{Filename}"; a "*" stands for any letters
+    columns: dict[Column, str] | None = None
     name: str = ""
     views: Literal[1, 2] = 1
     numbers: Literal["names", "0", "1", "onset"] = "names"
     exclusive: bool = True  # exactly one label a clip
     fps: Annotated[float, Gt(0), Lt(1e6)] | None = None  # where the table says nothing
     missing: tuple[str, ...] = MISSING  # cells that count as empty
-    cropped: bool = False  # frames are face crops, and the box is the whole view
-    header_row: int | None = None  # see ``read_table``
+    cropped: bool | str = False  # frames, or those whose names begin so, are face crops: no box
+    header_row: Whole | None = None  # see ``read_table``
+    sheet: str = ""  # of an XLSX file; by default the first
+    only: dict[str, str] | None = None  # {column: text}; rows with another text are left out
+    around: Whole | None = None
+    nearest_frame: bool = False  # take the nearest frame for a key frame that is lost
+    skip_faulty: bool | None = None  # leave out rows that cannot be used; see ``write_set``
 
 
 def import_frames(
-    source, data, table, folder="{clip}", columns=None, classes=None, copy=False, jobs=1, **options
-):
+    source, data, table=None, folder="{clip}", columns=None, classes=None, copy=False, jobs=1,
+    **options,
+):  # fmt: skip
     """Make a dataset of folders of frames, or of films, that a CSV or XLSX ``table`` lists (CASME
-    II, SAMM, SMIC).
+    II, SAMM, SMIC). Without a table they are the folders that fit the pattern ``folder``, which has
+    {subject}, {clip} and perhaps {label}.
 
     ``folder``, ``columns`` and ``options`` are those of a Layout. ``copy``: frames are copied, not
-    referenced; films are decoded in either case. ``classes``: see ``common.regroup``. Returns
+    referenced; films are decoded in either case. ``classes``: see ``labels.regroup``. Returns
     sentences to print. Raises MerError.
     """
     layout, source = Layout(folder, columns, **options), check_source(source)
-    entries = read_entries(table, read_table(table, layout.header_row), layout)
-    labels = sort_labels(label for entry in entries for label in entry.labels or ()) or LABELS
-    about = "mer import frames: a table and frames or films"
-    info = describe(source.resolve().name, layout.views, labels, about, layout.exclusive)
-    return write_recordings(source, data, info, entries, layout, classes, copy, jobs)
+    if table:
+        rows = read_table(table, layout.header_row, layout.sheet)
+    else:
+        rows = list_rows(source, data, folder)
+    info = {"name": source.resolve().name, "source": "mer import frames: frames or films"}
+    return _import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
 
 
-def read_entries(table, rows, layout):
-    """Return the Entries of a table's Rows. Raises MerError (file and row)."""
+def import_preset(
+    preset, source, data, table=None, folder="", columns=None, classes=None, copy=False, jobs=1,
+    **options,
+):  # fmt: skip
+    """Make a dataset of a set that a Preset of ``presets.py`` describes.
+
+    ``table``: by default the one in ``source`` that has the preset's columns. ``folder``: one of
+    the preset's templates, or how it begins, or another. ``columns`` and ``options`` go before
+    those of the preset's Layout. Returns one paragraph to print. Raises MerError, also where the
+    preset does not know something for certain and no option says it.
+    """
+    source, rows, taken = check_source(source), [], []
+    for option, question in preset.asks.items():
+        if option not in options:
+            raise MerError(source, question)
+    columns = preset.columns | (columns or {})
+    if columns:
+        sheet = options.get("sheet", preset.options.get("sheet", ""))
+        needed = _list_needed(columns | {"folder": next(iter(preset.folders))})
+        table, rows = find_table(table or source, needed, sheet, preset.header)
+        rows = preset.prepare(table, rows) if preset.prepare else rows
+        columns = {key: name for key, name in columns.items() if key != "aus" or name in rows[0][1]}
+        taken = [Path(table).name]
+    folder = _choose_folder(preset, source, data, table, rows, folder)
+    options = preset.options | preset.folders.get(folder, {}) | options
+    published = options.pop("published", preset.title)
+    layout = Layout(folder, columns, **options)
+    if layout.fps is None:
+        raise MerError(source, "how many frames a second this part has is not known; say --fps")
+    rows = rows or list_rows(source, data, folder)
+
+    counts = read_table(PUBLISHED / "published_counts.csv")
+    counts = [f"{c['count']} {c['what']}" for _, c in counts if c["set"] == published]
+    info = {"name": preset.title, "source": f"a preset of mer import: {preset.title}"}
+    info |= {"published": published} if counts else {}
+    said = _import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
+    said[1:1] = [f"Published: {', '.join(counts)}."] if counts else []
+    said.append(f"Taken: {', '.join([*taken, f'folders as {folder}'])}.")
+    if preset.classes and not classes:
+        said.append(f"Classes of published results: --classes {preset.classes}.")
+    return [" ".join([*said, preset.note]).strip()]
+
+
+def _list_needed(columns):
+    """Return the names of the columns that a table must have; those of templates, too."""
+    names = [name for key, name in columns.items() if key != "aus"]
+    fields = [field for name in names for field in (_list_fields(name) or [name])]
+    return list(dict.fromkeys(fields))
+
+
+def _list_fields(template):
+    """Return the names in braces of a template; none of one that ``_fill_in`` will refuse."""
+    with suppress(ValueError):
+        return [field for _, field, *_ in Formatter().parse(template) if field]
+    return []
+
+
+def _choose_folder(preset, source, data, table, rows, wanted):
+    """Return the one folder template of a Preset under which folders exist; MerError for none, and
+    where several are.
+    """
+    templates = [folder for folder in preset.folders if folder.startswith(wanted)] or [wanted]
+    fitting = []
+    for folder in templates:
+        if table:
+            paths = (
+                find_folder(source, _fill_in(table, folder, cells), table) for _, cells in rows
+            )
+            fits = any((source / path).is_dir() for path in paths)
+        else:
+            fits = bool(list_rows(source, data, folder))
+        fitting += [folder] * fits
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        what = f"fits {' and '.join(fitting)}; choose one: --folder {fitting[0].partition('{')[0]}"
+        raise MerError(source, what)
+    what = f"has no folders of clips as {' or '.join(templates)}; give another folder, or --folder"
+    raise MerError(source, what)
+
+
+def list_rows(source, data, pattern):
+    """Return Rows of the folders with frames that fit a ``pattern`` such as
+    "{subject}/{label}/{clip}": in the place of its number a row has its folder.
+    """
+    expression, rows = compile_pattern(pattern, PARTS), []
+    for folder, names in walk_folders(source, data):
+        path = folder.relative_to(source).as_posix()
+        frames = [name for name in names if Path(name).suffix.lower() in FRAME_TYPES]
+        if frames and (fit := expression.fullmatch(path)):
+            rows.append(Row(path, fit.groupdict()))
+    return rows
+
+
+def _import_rows(source, data, table, rows, layout, about, classes, copy, jobs):
+    """Write the dataset of a table's Rows, or of those of ``list_rows``; return sentences."""
+    if not rows:
+        raise MerError(source, f"has no folder of frames that fits the pattern {layout.folder!r}")
+    said = []
+    if table and layout.header_row is None and (remark := doubt(rows[0].cells)):
+        said.append(f"{Path(table).name}{remark}.")
+    notes = [f"row {n}" for n, row in rows if len(row) > 3 and sum(map(bool, row.values())) == 1]
+    said += tell_left_out("rows of text", notes)
+    rows = [row for row in rows if f"row {row.number}" not in notes]
+    for column, text in (layout.only or {}).items():
+        need_columns(table, rows, [column])
+        others = [f"row {n}" for n, cells in rows if cells[column].lower() != text.lower()]
+        said += tell_left_out(f"rows whose {column} is not {text}", others)
+        rows = [row for row in rows if f"row {row.number}" not in others]
+    entries, mended = read_entries(source, table, rows, layout)
+    named = [entry for entry in entries if isinstance(entry, Entry)]
+    labels = sort_labels(label for entry in named for label in entry.labels or ()) or LABELS
+    info = describe(about["name"], layout.views, labels, "", layout.exclusive) | about
+    written = write_recordings(source, data, info, entries, layout, classes, copy, jobs)
+    return [written[0], *said, *mended, *written[1:]]
+
+
+def read_entries(source, table, rows, layout):
+    """Return the Entries of a table's Rows, each an Entry or the MerError (file and row) that says
+    why it is none; and sentences about what was mended. Raises MerError for what concerns all rows.
+    """
     columns = layout.columns or {}
-    need_columns(table, rows, columns.values())
-    columns = {key: key for key in ("subject", "label", *KEYS, "fps")} | columns
-    if columns["subject"] not in rows[0].cells:
+    need_columns(table, rows, [name for name in columns.values() if "{" not in name])
+    columns = {key: key for key in ("subject", "label", *KEYS, "fps", "aus")} | columns
+    subject = columns["subject"]
+    if "{" not in subject and subject not in rows[0].cells:
         what = f"has no column 'subject'; say which of {', '.join(rows[0].cells)} it is"
         raise MerError(table, what)
-    entries, spelling = [], {}
+    fields = _list_needed({"folder": layout.folder, "name": layout.name, "subject": subject})
+
+    entries, spelling, moved, people = [], {}, [], {}
     for number, cells in rows:
-        where = f"{table}, row {number}"
+        where = f"{table}, row {number}" if table else str(source / number)
         path = _fill_in(where, layout.folder, cells)
-        labels = split_labels(where, cells.get(columns["label"], ""), layout.missing)
+        name = _fill_in(where, layout.name, cells)
+        person = _fill_in(where, subject, cells) if "{" in subject else cells[subject]
+        try:
+            if empty := [field for field in fields if cells.get(field) == ""]:
+                what = "is empty; fill it in (a merged cell counts for its first row only)"
+                raise MerError(where, f"{empty[0]} {what}")
+            found = find_folder(source, path, where)
+            labels = split_labels(where, cells.get(columns["label"], ""), layout.missing)
+            numbers = read_numbers(where, cells, columns, layout.missing)
+        except MerError as error:
+            entries.append(error)
+            continue
+        if path.lower() == found.lower() and path != found:
+            moved.append(f"{path} is {found}")
+        people.setdefault(person, {}).setdefault(" ".join(map(cells.get, _list_fields(subject))))
         labels = labels and tuple(spelling.setdefault(name.lower(), name) for name in labels)
-        numbers = read_numbers(where, cells, columns, layout.missing)
-        name = str(Path(path).with_suffix("")) if _is_film(path) else path
+        aus = cells.get(columns["aus"], "")
+        default = str(Path(found).with_suffix("")) if _is_film(found) else found
         entry = Entry(
-            name=_fill_in(where, layout.name, cells) or name.replace("/", "_"),
-            subject=cells[columns["subject"]],
+            name=name or default.replace("/", "_"),
+            subject=person,
             labels=labels,
-            path=path,
+            path=found,
             where=where,
             numbers=layout.numbers,
+            aus="" if aus in layout.missing else aus,
             cropped=layout.cropped,
+            nearest=layout.nearest_frame,
             **numbers | {"fps": numbers["fps"] or layout.fps},
         )
         entries.append(entry)
-    return entries
+    alike = [f"{', '.join(texts)} are {name}" for name, texts in people.items() if len(texts) > 1]
+    said = [f"One person in several spellings: {name_some(alike)}."] if alike else []
+    if moved := list(dict.fromkeys(moved)):
+        said.append(f"Folders that are spelt in other letters: {name_some(moved)}.")
+    return _cut_clips(entries, layout.around), said
+
+
+def _cut_clips(entries, around):
+    """Return Entries, of which those that are parts of a recording are to be cut and are named with
+    their onsets: all if ``around`` is given, else those that share a folder.
+    """
+    shared = Counter(entry.path for entry in entries if isinstance(entry, Entry))
+    cut = []
+    for entry in entries:
+        if isinstance(entry, MerError) or _is_film(entry.path):
+            cut.append(entry)
+        elif around is None and shared[entry.path] == 1:
+            cut.append(entry)
+        elif entry.onset is None or entry.offset is None:
+            what = f"is to be cut out of {entry.path} and needs onset and offset; fill them in"
+            cut.append(MerError(entry.where, f"the clip {what}"))
+        else:
+            cut.append(replace(entry, around=around or 0, name=f"{entry.name}_{entry.onset}"))
+    return cut
+
+
+def find_folder(source, text, where):
+    """Return ``text``, or the only path below ``source`` that differs from it in case alone or fits
+    its "*"; ``text`` again where there is none. MerError (``where``) if there are several.
+    """
+    if (source / text).exists():
+        return text
+    found = [source]
+    for part in text.lower().split("/"):
+        inner = [path for folder in found if folder.is_dir() for path in folder.iterdir()]
+        found = [path for path in inner if fnmatch(path.name.lower(), part)]
+    names = sorted(path.relative_to(source).as_posix() for path in found)
+    if len(names) > 1:
+        raise MerError(where, f"{text} may be {' or '.join(names[:3])}; rename all but one")
+    return names[0] if names else text
 
 
 def write_recordings(source, data, info, entries, layout, classes=None, copy=False, jobs=1):
     """Write a dataset of Entries whose paths are folders of frames or films; return sentences, also
-    about what no entry names.
+    about what no entry names. For MerErrors among them see ``write_set``.
     """
-    films = sum(_is_film(entry.path) for entry in entries)
+    paths = [entry.path for entry in entries if isinstance(entry, Entry)]
+    films = sum(map(_is_film, paths))
     make = _make_frames if films or copy else refer_frames
-    said = write_set(source, data, info, entries, classes, make, jobs)
+    said = write_set(source, data, info, entries, classes, make, jobs, layout.skip_faulty)
     if films:
-        rest = "" if films == len(entries) else ", and the frames of the others copied"
+        rest = "" if films == len(paths) else ", and the frames of the others copied"
         said.append(f"{films} films were decoded{rest}.")
-    used, unlisted = {entry.path for entry in entries}, []
+    unlisted = []
     top = source / layout.folder.partition("{")[0].rpartition("/")[0]
     for folder, names in walk_folders(top, data):
         if folder != source and any(Path(name).suffix.lower() in FRAME_TYPES for name in names):
@@ -114,8 +315,8 @@ def write_recordings(source, data, info, entries, layout, classes=None, copy=Fal
         unlisted += [folder / name for name in names if _is_film(name)]
     unlisted = [path.relative_to(source).as_posix() for path in unlisted]
     table = Path(entries[0].where.rpartition(", row ")[0]).name
-    what = f"folders or films that have no row in {table}"
-    return said + tell_left_out(what, [path for path in unlisted if path not in used])
+    what = f"have no row in {table}" if table else f"do not fit {layout.folder}"
+    return said + tell_left_out(f"folders or films that {what}", sorted({*unlisted} - {*paths}))
 
 
 def _is_film(path):
@@ -130,7 +331,7 @@ def _fill_in(where, template, cells):
         what = f"names the column {error}, but the table has {', '.join(cells)}"
     except (ValueError, AttributeError, IndexError) as error:
         what = f"cannot be read ({error}); write as sub{{Subject:0>2}}/{{Filename}}"
-    raise MerError(where, f"the folder {template!r} {what}")
+    raise MerError(where, f"the template {template!r} {what}")
 
 
 def _make_frames(source, entry, target):

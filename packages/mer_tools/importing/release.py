@@ -2,13 +2,11 @@
 by a table.
 """
 
-import re
-from dataclasses import replace
 from pathlib import Path
 
-from mer_tools.importing.common import check_source, describe, name_some
+from mer_tools.importing.common import check_source, describe
 from mer_tools.importing.recordings import Layout, read_entries, write_recordings
-from mer_tools.importing.tables import PUBLISHED, Row, need_columns, read_table
+from mer_tools.importing.tables import PUBLISHED, Row, find_table, need_columns, read_table
 from mer_utils import LABELS, MerError
 
 # columns of 4DME's release that are read
@@ -16,7 +14,7 @@ SHEET = ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs")
 LAYOUT = Layout(
     folder="gray_micro/{sub_ID}/{fold_name}",
     columns={"subject": "person", "label": "Emotion"}
-    | {"onset": "Onset", "apex": "Apex", "offset": "Offset"},
+    | {"onset": "Onset", "apex": "Apex", "offset": "Offset", "aus": "AUs"},
     name="{fold_name}",
     numbers="onset",
     exclusive=False,
@@ -31,23 +29,19 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
 
     ``sheet`` is the spreadsheet (default: the one in ``source`` that has its columns). A subject is
     what stands in sub_ID before the first "_": sessions of one person are one subject. ``faults``:
-    see ``mend_rows``; ``classes``: see ``common.regroup``. A row without a folder is an error.
+    see ``mend_rows``; ``classes``: see ``labels.regroup``. A row without a folder is an error.
     Returns sentences to print. Raises MerError.
     """
     source = check_source(source)
-    path, rows = _find_sheet(source, sheet)
+    path, rows = find_table(sheet or source, SHEET)
     rows, said = mend_rows(path, rows, faults)
     if not (source / "gray_micro").is_dir():
         what = "holds no folder gray_micro; give the folder that the release was unpacked to"
         raise MerError(source, what)
-    sessions, aus, unread = {}, {}, []
-    for number, cells in rows.items():
+    sessions = {}
+    for cells in rows.values():
         cells["person"] = cells["sub_ID"].split("_")[0]
         sessions.setdefault(cells["person"], set()).add(cells["sub_ID"])
-        try:
-            aus[cells["fold_name"]] = parse_aus(cells["AUs"])
-        except MerError:
-            unread.append(f"row {number} {cells['AUs']!r}")
     several = [
         f"{', '.join(sorted(names))} are {person}"
         for person, names in sessions.items()
@@ -55,32 +49,13 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
     ]
     if several:
         said.append(f"Sessions of one person are one subject: {'; '.join(several)}.")
-    if unread:
-        said.append(f"AU cells that cannot be read were left empty: {name_some(unread)}.")
 
-    entries = read_entries(path, [Row(*row) for row in rows.items()], LAYOUT)
-    entries = [replace(entry, aus=aus.get(entry.name, "")) for entry in entries]
+    entries, mended = read_entries(source, path, [Row(*row) for row in rows.items()], LAYOUT)
     info = describe("4DME", 1, LABELS, "mer import 4dme-release: spreadsheet and gray_micro frames")
     info["licence"] = "4DME: under its licence of the University of Oulu; not to be passed on"
     info["published"] = "4DME"
     written = write_recordings(source, data, info, entries, LAYOUT, classes, copy)
-    return [written[0], *said, *written[1:]]
-
-
-def _find_sheet(source, sheet):
-    """Return the path and Rows of the release's spreadsheet."""
-    if sheet:
-        rows = read_table(sheet)
-        need_columns(sheet, rows, SHEET)
-        return Path(sheet), rows
-    paths = [path for path in sorted(source.iterdir()) if path.suffix.lower() in (".xlsx", ".csv")]
-    tables = {path: read_table(path) for path in paths if path.name[0] not in ".~"}
-    sheets = [pair for pair in tables.items() if set(SHEET) <= set(pair[1][0].cells)]
-    if len(sheets) != 1:
-        names = ", ".join(path.name for path, _ in sheets) or "none"
-        what = f"wants one spreadsheet with {', '.join(SHEET)}, but has {names}; name it"
-        raise MerError(source, what)
-    return sheets[0]
+    return [written[0], *said, *mended, *written[1:]]
 
 
 def mend_rows(path, rows, faults=None):
@@ -135,18 +110,3 @@ def _mend(sheet, cells, row, action, column, value, note):
     else:
         raise MerError(f"{action} {column!r} is no swap, set, clear or skip of a column there is")
     return f"Mended: {change} ({note})."
-
-
-def parse_aus(text):
-    """Return the AUs of a string such as "AU4(k)+L7" as "L7": sides kept, static ones "(k)"
-    dropped, spaces between. Raises MerError for what is no such string.
-    """
-    kept = []
-    for part in text.replace(" ", "").split("+") if text.strip() else ():
-        match = re.fullmatch(r"(?:AU)?([LR]?)([0-9]{1,2})(\([kK]\))?", part, re.IGNORECASE)
-        if match is None:
-            raise MerError(f"{text!r}", f"{part!r} is no action unit such as AU4, L7 or R12(k)")
-        side, number, static = match.groups()
-        if not static:
-            kept.append(side.upper() + str(int(number)))
-    return " ".join(kept)

@@ -1,5 +1,7 @@
 """Tables that people keep: CSV of any spreadsheet program, and XLSX, read as plain text cells."""
 
+import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,54 +20,128 @@ class Row(NamedTuple):
     cells: dict
 
 
-def read_table(path, header_row=None):
-    """Return the Rows of a CSV (commas, semicolons or tabs, UTF-8) or XLSX file (its first sheet);
-    empty rows are left out.
+def read_table(path, header_row=None, sheet="", columns=()):
+    """Return the Rows of a CSV (commas, semicolons or tabs, UTF-8) or a sheet of an XLSX file (by
+    default its first); empty rows are left out.
 
-    The header is the first filled row, or row ``header_row`` as a spreadsheet counts. A column
-    without a name is called "column 3" by its place. Whole numbers of a spreadsheet come as "12".
-    Raises MerError for what is no such table, and for equal names.
+    The header is row ``header_row`` as a spreadsheet counts (0: there is none); else the first row
+    that holds all names in ``columns``, whatever their case, spaces and signs, and these names are
+    used; else the first filled row. A column without a name is called "column 3" by its place.
+    Whole numbers of a spreadsheet come as "12". Raises MerError for what is no such table, and for
+    equal names.
     """
+    path, wanted = Path(path), {_simplify(name): name for name in columns}
+    cells = _read_cells(path, header_row, sheet, wanted)
+    if wanted and header_row is None:
+        fits = [n for n, row in cells.iterrows() if wanted.keys() <= set(map(_simplify, row))]
+        if not fits:
+            raise MerError(path, f"has no row that holds all columns {', '.join(columns)}")
+        header_row = fits[0]
+    cells = cells.loc[header_row or 1 :]
+    cells = cells[(cells != "").any(axis=1)]
+    cells = cells.loc[:, (cells != "").any(axis=0)]
+    header = [f"column {k + 1}" for k in cells.columns]
+    if header_row != 0:
+        if len(cells) < 2 or cells.index[0] != (header_row or cells.index[0]):
+            place = f" in row {header_row}" if header_row else ""
+            raise MerError(path, f"has no rows below a header{place}")
+        named = zip(cells.iloc[0], header, strict=True)
+        header = [wanted.get(_simplify(name), name) or place for name, place in named]
+        cells = cells.iloc[1:]
+    if len(set(header)) < len(header):
+        raise MerError(path, f"two columns have one name: {', '.join(header)}{doubt(header)}")
+    return [Row(number, dict(zip(header, row, strict=True))) for number, *row in cells.itertuples()]
+
+
+def _simplify(name):
+    """Return a column's name without what people write now so, now otherwise."""
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def list_sheets(path):
+    """Return the names of the sheets of an XLSX file, or [""] for a CSV."""
+    import pandas as pd
+
+    if Path(path).suffix.lower() != ".xlsx":
+        return [""]
+    with _told_readably(path), pd.ExcelFile(path) as book:
+        return book.sheet_names
+
+
+def find_table(place, columns, sheet="", header=()):
+    """Return the path and the Rows of the one table in the folder ``place`` (or the file) that has
+    all ``columns``, on whatever sheet and in whatever row their names stand. ``header`` names the
+    columns of a table that has no header, on the sheet ``sheet``. Raises MerError.
+    """
+    place, found = Path(place), []
+    paths = sorted(place.iterdir()) if place.is_dir() else [place]
+    for path in paths:
+        if path.suffix.lower() not in (".xlsx", ".csv") or path.name[0] in ".~":
+            continue
+        with suppress(MerError):
+            for name in [sheet] if sheet else list_sheets(path):
+                with suppress(MerError):
+                    rows = read_table(path, 0 if header else None, name, columns)
+                    found.append((path, name, rows))
+    if len(found) != 1:
+        names = ", ".join(f"{path.name} {name}".strip() for path, name, _ in found) or "none"
+        what = f"should hold one table with {', '.join(columns)}, but has {names}; "
+        raise MerError(place, what + "name it with --table, its --sheet or --columns")
+    path, _, rows = found[0]
+    names = {f"column {k}": name for k, name in enumerate(header, 1)}
+    return path, [Row(n, {names.get(key, key): text for key, text in c.items()}) for n, c in rows]
+
+
+def _read_cells(path, header_row, sheet, wanted):
+    """Return a table's cells as texts, numbered as a spreadsheet does; a CSV from its header on."""
     import pandas as pd  # slow to import, and not every command reads a table
 
-    path, options = Path(path), {"header": None, "dtype": str, "keep_default_na": False}
-    try:
+    options, above = {"header": None, "dtype": str, "keep_default_na": False}, 0
+    if sheet and sheet not in list_sheets(path):
+        raise MerError(path, f"has no sheet {sheet!r}; it has {', '.join(list_sheets(path))}")
+    with _told_readably(path):
         if path.suffix.lower() == ".xlsx":
-            cells, above = pd.read_excel(path, **options), 0
+            cells = pd.read_excel(path, sheet_name=sheet or 0, **options)
         else:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             filled = [
                 k for k, line in enumerate(lines) if line.strip() and k + 1 >= (header_row or 1)
             ]
-            above = min(filled, default=0)
+            named = [k for k in filled if all(name in _simplify(lines[k]) for name in wanted)]
+            above = min(named or filled, default=0)
             options["sep"] = max(",;\t", key=lines[above].count) if lines else ","
             options |= {"encoding": "utf-8-sig", "skiprows": above, "skip_blank_lines": False}
             cells = pd.read_csv(path, **options)
+    cells.index += 1 + above
+    return cells.fillna("").map(str.strip)
+
+
+@contextmanager
+def _told_readably(path):
+    """Turn whatever a library raises while it reads ``path`` into a MerError."""
+    try:
+        yield
     except FileNotFoundError:
         raise MerError(path, "no such file") from None
     except Exception as error:  # zip, XML, openpyxl and pandas each raise their own
         what = f"not readable as a table ({' '.join(str(error).split())}); save it as CSV UTF-8"
         raise MerError(path, what) from None
-    cells.index += 1 + above
-    cells = cells.fillna("").map(str.strip).loc[header_row or 1 :]
-    cells = cells[(cells != "").any(axis=1)]
-    cells = cells.loc[:, (cells != "").any(axis=0)]
-    if len(cells) < 2 or cells.index[0] != (header_row or cells.index[0]):
-        raise MerError(
-            path, f"has no rows below a header{f' in row {header_row}' * bool(header_row)}"
-        )
-    header = [name or f"column {k + 1}" for k, name in cells.iloc[0].items()]
-    if len(set(header)) < len(header):
-        raise MerError(path, f"two columns have one name: {', '.join(header)}")
-    rows = zip(cells.index[1:], cells.values[1:].tolist(), strict=True)
-    return [Row(number, dict(zip(header, row, strict=True))) for number, row in rows]
+
+
+def doubt(header):
+    """Return a remark on a header that looks like a row of data, else ""."""
+    numbers = [name for name in header if re.fullmatch(r"-?\d+(\.\d+)?", name)]
+    many = len(numbers) > 1
+    return f"; its header holds numbers ({', '.join(numbers)}): has it none? --no-header" * many
 
 
 def need_columns(path, rows, names):
     """Raise MerError for the first of ``names`` that is no column of the Rows of ``path``."""
+    header = rows[0].cells
     for name in names:
-        if name not in rows[0].cells:
-            raise MerError(path, f"lacks the column {name!r}; it has {', '.join(rows[0].cells)}")
+        if name not in header:
+            what = f"lacks the column {name!r}; it has {', '.join(header)}{doubt(header)}"
+            raise MerError(path, what)
 
 
 def write_table(path, rows):

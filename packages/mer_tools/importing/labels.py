@@ -1,0 +1,209 @@
+"""What clips are learnt by: labels in words or flags, action units (AUs), and tables of classes."""
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+from mer_tools.importing.tables import PUBLISHED, need_columns, read_table
+from mer_utils import LABELS, MerError
+
+FEWEST, PEOPLE = 5, 2  # clips and people that an AU needs to be learnt
+OTHER_AUS = "au*"  # the label, in a table of classes, of every set of AUs that has no row
+AU = re.compile(r"(?:AU)?([LRB]?)(0?[1-9][0-9]?)([A-E]?)(\(k\))?", re.IGNORECASE)
+# spaces that belong to one AU, as in "AU 4", "L 7" and "4 (k)"
+INNER_SPACE = re.compile(r"(?<!\d)(AU|[LRB])\s+(?=[LRB\d])|\s+(?=\()", re.IGNORECASE)
+BETWEEN = re.compile(r"\s*[+,;＋，；、]\s*|\s+")
+
+
+def sort_labels(names):
+    """Return distinct label names: those of 4DME in the order used everywhere, then the others."""
+    order = {label.lower(): k for k, label in enumerate(LABELS)}
+
+    def place(name):
+        return order.get(name.lower(), len(LABELS)), name.lower(), name
+
+    return sorted(set(names), key=place)
+
+
+def read_flags(where, cells, labels):
+    """Return the names of ``labels`` whose cell is 1, or None where all are empty; MerError for
+    other than 0 and 1.
+    """
+    if not any(cells[label] for label in labels):
+        return None
+    for label in labels:
+        if cells[label] not in ("0", "1"):
+            what = f"{label} is {cells[label]!r}, but must be 0 or 1 (all empty: no labels)"
+            raise MerError(where, what)
+    return tuple(label for label in labels if cells[label] == "1")
+
+
+def split_labels(where, text, missing):
+    """Return the label names of "Positive+Surprise" (4DME's in its own spelling), None for none."""
+    if text in missing:
+        return None
+    spelling = {label.lower(): label for label in LABELS}
+    names = [part.strip() for part in text.split("+")]
+    if not all(names):
+        what = f"the label {text!r} has an empty part; write names with + between them"
+        raise MerError(where, what)
+    return tuple(dict.fromkeys(spelling.get(name.lower(), name) for name in names))
+
+
+def parse_aus(text):
+    """Return the action units of a cell such as "AU4(k)+L7, 12B" as [(side, number, intensity)].
+
+    A side is "L", "R", "B" (both) or "", an intensity "A" to "E" or "". Static ones, marked (k),
+    are dropped. Raises MerError for what is no such text, and for "R14 or R17".
+    """
+    if re.search(r"\bor\b", text, re.IGNORECASE):
+        raise MerError(f"{text!r}", "leaves open which action unit moved; keep one of them")
+    text, aus = INNER_SPACE.sub(r"\1", text.strip()), []
+    for part in BETWEEN.split(text) if text else ():
+        match = AU.fullmatch(part)
+        if match is None:
+            raise MerError(
+                f"{text!r}", f"{part!r} is no action unit such as AU4, L7, 12B or R12(k)"
+            )
+        side, number, intensity, static = match.groups()
+        if not static:
+            aus.append((side.upper(), int(number), intensity.upper()))
+    return aus
+
+
+def list_aus(text):
+    """Return the distinct numbers of the AUs in a text, in order; see ``parse_aus``."""
+    return sorted({number for _, number, _ in parse_aus(text)})
+
+
+def spell_aus(text):
+    """Return the AUs of a cell as manifests have them: "4 L7", without intensities."""
+    return " ".join(f"{side}{number}" for side, number, _ in parse_aus(text))
+
+
+def drop_unread_aus(entries):
+    """Empty the AUs of Entries that cannot be read; return (Entries, [row and cell of these])."""
+    kept, unread = [], []
+    for entry in entries:
+        try:
+            parse_aus(entry.aus)
+            kept.append(entry)
+        except MerError:
+            unread.append(f"{entry.where.rpartition(', ')[2]} {entry.aus!r}")
+            kept.append(replace(entry, aus=""))
+    return kept, unread
+
+
+def find_classes(name):
+    """Return the path of a table of classes: a published one's by its name, or a file's."""
+    tables = {
+        path.stem.removesuffix("_classes"): path
+        for path in sorted(PUBLISHED.glob("*.csv"))
+        if path.read_text(encoding="utf-8").startswith(("au,", "label,class"))
+    }
+    path = tables.get(str(name), Path(name))
+    if not path.exists():
+        names = ", ".join(["au", *tables])
+        raise MerError(name, f"no such file, and no table of classes has this name: {names}")
+    return path
+
+
+def regroup(entries, info, classes):
+    """Give Entries other labels: the classes of a table, or their AUs. Return (Entries, info,
+    sentences).
+
+    ``classes`` is "au", the name of a published table, or a table's path. A table label, class
+    makes exclusive classes: a label of an empty class counts as none, and a clip whose labels are
+    not of exactly one class is left out and counted. Such a table can list sets of AUs, as
+    "AU4+AU7", and "AU*" for all others; they count where none of the set's labels has a row. A
+    table with a column au makes these AUs the labels, and "au" makes all of them: ``learn_aus``.
+    Raises one MerError for all labels without a row.
+    """
+    info = {key: value for key, value in info.items() if key != "published"}
+    if classes == "au":
+        return learn_aus(entries, info, classes)
+    path = find_classes(classes)
+    rows = read_table(path)
+    if "au" in rows[0].cells:
+        wanted = list_aus("+".join(row.cells["au"] for row in rows))
+        return learn_aus(entries, info, path.name, wanted)
+    need_columns(path, rows, ["label", "class"])
+    groups = {_fold(row.cells["label"]): row.cells["class"] for row in rows}
+    names = [name for name in dict.fromkeys(groups.values()) if name]
+    if len(groups) < len(rows) or len(names) < 2:
+        raise MerError(path, "needs one row for each label, and 2 classes or more")
+
+    labels, source = [entry.labels for entry in entries], "labels"
+    listed = any(_fold(label) in groups for mine in labels for label in mine or ())
+    if not listed and OTHER_AUS in groups and any(entry.aus for entry in entries):
+        labels, source = [_name_set(entry.aus, groups) for entry in entries], "AUs"
+    _check_listed(path, entries, labels, groups)
+
+    kept = []
+    for entry, mine in zip(entries, labels, strict=True):
+        found = mine and {groups[_fold(label)] for label in mine} - {""}
+        if mine is None or len(found) == 1:
+            kept.append(replace(entry, labels=found and tuple(found)))
+    left_out = f"{len(entries) - len(kept)} of {len(entries)} clips left out"
+    info |= {"labels": names, "exclusive": True, "classes": path.name}
+    return kept, info, [f"{left_out}: not of exactly one class of {path.name} by their {source}."]
+
+
+def _fold(label):
+    """Return what equal labels of a table have in common: small letters, AUs in order."""
+    if re.match(r"au\s*\d", label, re.IGNORECASE):
+        return "+".join(f"au{number}" for number in list_aus(label))
+    return label.lower()
+
+
+def _name_set(aus, groups):
+    """Return the AUs of a clip as one label that has a row, "au*" if need be; () without AUs."""
+    name = "+".join(f"au{number}" for number in list_aus(aus))
+    return (name if name in groups else OTHER_AUS,) if name else ()
+
+
+def _check_listed(path, entries, labels, groups):
+    """Raise one MerError for all labels that have no row, each with the first clip that has it."""
+    unlisted = {}
+    for entry, mine in zip(entries, labels, strict=True):
+        for label in mine or ():
+            if _fold(label) not in groups:
+                unlisted.setdefault(label, entry.where.rpartition(", ")[2])
+    if unlisted:
+        names = ", ".join(f"{label!r} ({row})" for label, row in unlisted.items())
+        where = "a copy of it" if path.parent == PUBLISHED else "it"
+        what = f"has no row for {names}; add them to {where}, with an empty class to leave them out"
+        raise MerError(path, what)
+
+
+def learn_aus(entries, info, name, wanted=None):
+    """Make the AUs ``wanted`` (default: all) the labels of Entries, any number of them a clip;
+    return (Entries, info, sentences).
+
+    Clips without known AUs, and AUs of fewer than 5 clips or 2 people, are left out and counted.
+    ``name`` is what the user called this choice. MerError where no AU is left.
+    """
+    kept, clips, people = [], defaultdict(int), defaultdict(set)
+    for entry in entries:
+        if entry.aus:
+            kept.append(entry)
+            for number in list_aus(entry.aus):
+                clips[number] += 1
+                people[number].add(entry.subject)
+    numbers = sorted(clips) if wanted is None else wanted
+    learnt = [n for n in numbers if clips[n] >= FEWEST and len(people[n]) >= PEOPLE]
+    enough = f"{FEWEST} clips or {PEOPLE} people"
+    if not learnt:
+        what = f"no AU is left: {len(kept)} of {len(entries)} clips have AUs, and each needs "
+        raise MerError(name, f"{what}{enough}; is their column named, as in aus=AU?")
+
+    kept = [
+        replace(entry, labels=tuple(f"AU{n}" for n in list_aus(entry.aus) if n in learnt))
+        for entry in kept
+    ]
+    info = info | {"exclusive": False, "classes": name, "labels": [f"AU{n}" for n in learnt]}
+    said = [f"{len(entries) - len(kept)} of {len(entries)} clips left out: no AUs are known."]
+    if rare := [f"AU{n} ({clips[n]})" for n in numbers if n not in learnt]:
+        said.append(f"AUs left out, in fewer than {enough}: {', '.join(rare)}.")
+    return kept, info, said

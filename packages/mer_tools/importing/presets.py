@@ -1,0 +1,170 @@
+"""Sets that laboratories hold, each as a short declaration over one importer (``recordings``). Add
+your own to PRESETS, and `mer import` knows it.
+
+Layouts and columns are those that public readers of these sets describe. Where they leave something
+open, a preset asks for an option or says so in its note.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mer_tools.importing.tables import Row, read_table
+
+ONE_READER = "This layout was described by one reader only: look at a few clips with `mer demo`."
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What is known of a set: ``folders`` are templates of a clip's folder below the set's, with
+    options of a ``recordings.Layout`` that hold for this one only; ``options`` hold for all.
+
+    ``columns`` are the table's (see Layout), by which it is found; {} for a set without a table.
+    ``header`` names the columns of a table that has no header. ``prepare(path, rows)`` may add
+    cells to a table's Rows. ``asks`` are options that a user has to give, each with the sentence
+    that says why. ``classes`` names a table of classes that suits the labels (published/), ``note``
+    ends the report.
+    """
+
+    title: str  # also the name in published_counts.csv
+    folders: dict[str, dict]
+    columns: dict[str, str] = field(default_factory=dict)
+    options: dict = field(default_factory=dict)
+    header: tuple[str, ...] = ()
+    prepare: Callable | None = None
+    asks: dict[str, str] = field(default_factory=dict)
+    classes: str = ""
+    note: str = ""
+
+
+def join_naming_rules(path, rows):
+    """Give the Rows of CAS(ME)^2's table their Folder: from subject 1 and disgust1_1, by the sheets
+    "naming rule1" (15, s15, 1) and "naming rule2" (0101, disgust1), to s15/15_0101.
+    """
+    first, second = (
+        [list(cells.values()) for _, cells in read_table(path, 0, f"naming rule{k}")]
+        for k in (1, 2)
+    )
+    people = {subject: (folder, number) for number, folder, subject, *_ in first}
+    films = {film: code.zfill(4) for code, film, *_ in second}
+    joined = []
+    for number, cells in rows:
+        folder, person = people.get(cells["Subject"], ("", ""))
+        code = films.get(cells["Filename"].rpartition("_")[0])
+        joined.append(Row(number, cells | {"Folder": (code and f"{folder}/{person}_{code}") or ""}))
+    return joined
+
+
+PRESETS = {
+    "casme2": Preset(
+        "CASME II",
+        folders={
+            "CASME2_RAW_selected/sub{Subject:0>2}/{Filename}": {},
+            "Cropped/sub{Subject:0>2}/{Filename}": {},
+            "sub{Subject:0>2}/{Filename}": {},
+        },
+        columns={
+            "subject": "sub{Subject:0>2}", "label": "Estimated Emotion", "aus": "Action Units",
+            "onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame",
+        },
+        options={"fps": 200, "cropped": "reg_", "name": "sub{Subject:0>2}_{Filename}"},
+        classes="five_casme2",
+    ),
+    "samm": Preset(
+        "SAMM",
+        folders={"{Subject:0>3}/{Filename}": {}, "SAMM/{Subject:0>3}/{Filename}": {}},
+        columns={
+            "subject": "{Subject:0>3}", "label": "Estimated Emotion", "aus": "Action Units",
+            "onset": "Onset Frame", "apex": "Apex Frame", "offset": "Offset Frame",
+        },
+        options={"fps": 200, "name": "{Filename}"},
+        classes="five_samm",
+    ),
+    "smic": Preset(
+        "SMIC",
+        folders={
+            "HS/{subject}/micro/{label}/{clip}": {"fps": 100, "published": "SMIC HS"},
+            "VIS/{subject}/micro/{label}/{clip}": {"fps": 25},
+            "NIR/{subject}/micro/{label}/{clip}": {"fps": 25},
+            "{subject}/micro/{label}/{clip}": {},
+        },
+        options={"cropped": "reg_", "name": "{clip}"},
+    ),
+    "smic-e": Preset(
+        "SMIC-E",
+        folders={
+            "SMIC-HS-E/s{Subject:0>2}/{Filename}": {"fps": 100},
+            "HS_long/SMIC-HS-E/s{Subject:0>2}/{Filename}": {"fps": 100},
+            "s{Subject:0>2}/{Filename}": {},
+        },
+        columns={
+            "subject": "s{Subject:0>2}", "label": "Emotion", "onset": "OnsetF", "offset": "OffsetF",
+        },
+        options={"around": 0, "name": "{Filename}"},
+        note=ONE_READER,
+    ),
+    "casme": Preset(
+        "CASME",
+        folders={"sub{Subject:0>2}/{Filename}": {}},
+        columns={
+            "subject": "sub{Subject:0>2}", "label": "Emotion", "aus": "AU",
+            "onset": "OnsetF", "apex": "ApexF1", "offset": "OffsetF",
+        },
+        options={"fps": 60},
+        asks={
+            "numbers": "it is not certain how the frames of CASME are named; look into a folder and"
+            " say --numbers names if the names hold the numbers of the table, else --numbers 1"
+        },
+    ),
+    "casme-sq": Preset(
+        "CAS(ME)^2",
+        folders={"rawpic/{Folder}*": {}, "{Folder}*": {}},
+        columns={
+            "subject": "s{Subject:0>2}", "label": "Emotion", "aus": "AUs",
+            "onset": "Onset", "apex": "Apex", "offset": "Offset",
+        },
+        header=(
+            "Subject", "Filename", "Onset", "Apex", "Offset", "AUs", "Emotion", "Type", "Felt",
+        ),
+        prepare=join_naming_rules,
+        options={
+            "fps": 30, "around": 0, "only": {"Type": "micro-expression"},
+            "name": "s{Subject:0>2}_{Filename}", "sheet": "CASFEcode_final", "header_row": 0,
+        },
+    ),
+    "casme3": Preset(
+        "CAS(ME)^3 part A",
+        folders={
+            "{Subject}/{Filename}/color": {"around": 0, "name": "{Subject}_{Filename}"},
+            "Part_A_ME_clip/frame/{Subject}_{Filename}_{Onset}": {"numbers": "onset"},
+            "frame/{Subject}_{Filename}_{Onset}": {"numbers": "onset"},
+        },
+        columns={
+            "subject": "Subject", "label": "emotion", "aus": "AU",
+            "onset": "Onset", "apex": "Apex", "offset": "Offset",
+        },
+        options={"fps": 30},
+    ),
+    "casme3c": Preset(
+        "CAS(ME)^3 part C",
+        folders={"{sub:0>2}/{count}/color": {}},
+        columns={
+            "subject": "{sub:0>2}", "label": "emotion", "aus": "au",
+            "onset": "onset", "offset": "offset",
+        },
+        options={"fps": 30, "around": 0, "name": "{sub:0>2}_{count}"},
+        note=ONE_READER,
+    ),
+    "mmew": Preset(
+        "MMEW",
+        folders={
+            "Micro_Expression/{Estimated Emotion}/{Filename}": {},
+            "{Estimated Emotion}/{Filename}": {},
+        },
+        columns={
+            "subject": "S{Subject:0>2}", "label": "Estimated Emotion", "aus": "Action Units",
+            "onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame",
+        },
+        options={"fps": 90, "name": "{Filename}"},
+        note=ONE_READER,
+    ),
+}  # fmt: skip

@@ -1,0 +1,174 @@
+"""What clips are learnt by: AU strings as people write them, tables of classes, AUs as labels."""
+
+from dataclasses import replace
+
+from mer_tools.importing.common import Entry, describe
+from mer_tools.importing.labels import find_classes, list_aus, parse_aus, regroup, sort_labels
+from mer_tools.importing.recordings import import_frames
+from mer_tools.importing.tables import PUBLISHED, read_table
+from mer_utils import LABELS, MerError
+from mer_utils.dataset import open_dataset
+
+import pytest
+from foreign import plant, refuse, write_rows
+
+INFO = describe("test", 1, LABELS, "a test")
+CASME2 = ("happiness", "disgust", "surprise", "repression", "others", "fear", "sadness")
+
+
+def enter(k, labels=None, aus="", subject="S1"):
+    return Entry(str(k), subject, labels, str(k), f"table.csv, row {k + 2}", aus=aus)
+
+
+def spell(aus):
+    return " ".join(f"{side}{number}{intensity}" for side, number, intensity in aus)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4+L10", "4 L10"), ("4,B23", "4 B23"), ("4，7", "4 7"), ("1A+2C", "1A 2C"),
+        ("AU4(k)+L7", "L7"), ("AUR2+12(k)+45", "R2 45"), ("AU4 (K)", ""), ("", ""), (" ", ""),
+        ("AU1 + AU2", "1 2"), ("aul12", "L12"), ("AU06", "6"), ("R14A", "R14A"), ("4 L7", "4 L7"),
+        ("AU 4, L 7b", "4 L7B"), ("14b 12", "14B 12"), ("1;2、4＋5", "1 2 4 5"),
+        ("R14A or 17A", "leaves open which action unit moved"), ("4 OR 7", "leaves open"),
+        ("AU", "no action unit"), ("blink", "no action unit"), ("AU4++7", "no action unit"),
+        ("AU123", "no action unit"), ("AUX4", "no action unit"), ("4F", "no action unit"),
+        ("0", "no action unit"), ("/", "no action unit"), ("4+", "no action unit"),
+    ],
+)  # fmt: skip
+def test_au_strings_are_read_or_refused_in_one_sentence(text, expected):
+    if expected.startswith(("leaves", "no")):
+        with pytest.raises(MerError, match=expected):
+            parse_aus(text)
+    else:
+        assert spell(parse_aus(text)) == expected
+
+
+def test_labels_stand_in_one_order():
+    names = ["happiness", "Others", "negative", "Disgust", "Others"]
+    assert sort_labels(names) == ["negative", "Others", "Disgust", "happiness"]
+
+
+def test_labels_become_classes_by_a_table(tmp_path):
+    sets = [
+        ("Negative",), ("Negative", "Repression"), ("Positive", "Surprise"), ("Others",),
+        ("Others", "Positive"), None,
+    ]  # fmt: skip
+    entries = [enter(k, labels) for k, labels in enumerate(sets)]
+    kept, info, said = regroup(entries, INFO | {"published": "4DME"}, "three")
+    assert [entry.labels for entry in kept] == [("Negative",), ("Negative",), ("Positive",), None]
+    assert info["labels"] == ["Negative", "Positive", "Surprise"] and info["exclusive"]
+    assert "published" not in info
+    why = "not of exactly one class of three_classes.csv by their labels"
+    assert said == [f"2 of 6 clips left out: {why}."]
+    unlisted = r"no row for 'Repression' \(row 3\), 'Positive' \(row 4\), 'Surprise' \(row 4\)"
+    for rows, message in (
+        (["negative,bad", "others,good"], rf"own\.csv: has {unlisted}; add them to it, with an"),
+        (["negative,bad", "Negative,good"], "one row for each label"),
+        (["negative,bad"], "2 classes or more"),
+        (["AU4+AU7,bad", "au 7+4,good"], "one row for each label"),
+    ):
+        table = write_rows(tmp_path / "own.csv", "label,class", *rows)
+        with pytest.raises(MerError, match=message):
+            regroup(entries, INFO, table)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "classes"),
+    [
+        ("five_casme2", CASME2, ["Happiness", "Disgust", "Surprise", "Repression", "Others"]),
+        ("three_megc2019_casme2", CASME2, ["Positive", "Negative", "Surprise", "Negative"]),
+        ("three_megc2019", ("Anger", "Contempt", "Disgust", "Fear", "Sadness", "Other"),
+         5 * ["Negative"]),
+        ("three_megc2019", ("negative", "positive"), ["Negative", "Positive"]),
+        ("five_samm", ("Anger", "Contempt", "Happiness", "Surprise", "Other", "Fear"),
+         ["Anger", "Contempt", "Happiness", "Surprise", "Others"]),
+        ("seven_objective", ("I", "VI", "VII"), ["I", "VI", "VII"]),
+    ],
+)  # fmt: skip
+def test_published_tables_are_found_by_name_and_say_their_source(name, labels, classes):
+    entries = [enter(k, (label,)) for k, label in enumerate(labels)]
+    kept, info, said = regroup(entries, INFO, name)
+    assert [entry.labels[0] for entry in kept] == classes
+    assert set(classes) <= set(info["labels"]) and info["classes"] == find_classes(name).name
+    left_out = len(labels) - len(classes)
+    assert said[0].startswith(f"{left_out} of {len(labels)} clips left out")
+
+
+def test_every_published_table_of_classes_says_its_source_in_its_first_line():
+    with pytest.raises(MerError, match="has this name: au, au12, five_casme2") as no:
+        find_classes("thre")
+    names = str(no.value).partition("name: ")[2].split(", ")
+    assert {"three", "three_megc2019", "five_samm", "seven_objective"} < set(names)
+    for name in names[1:]:
+        (*_, source), text = read_table(find_classes(name))[0].cells, find_classes(name).read_text()
+        assert source.startswith("source: ") and source in text.partition("\n")[0], name
+    assert {row.cells["label"] for row in read_table(PUBLISHED / "three_classes.csv")} == {*LABELS}
+
+
+def test_objective_classes_come_from_aus_where_no_label_has_a_row():
+    aus = ["6 12", "L12 R6", "2 1", "4", "4 9 17", "15", "1 2 4", "14", "4 6", ""]
+    entries = [enter(k, ("happiness",), text) for k, text in enumerate(aus)]
+    kept, info, said = regroup(entries, INFO, "seven_objective")
+    found = [entry.labels[0] for entry in kept]
+    assert found == ["I", "I", "II", "III", "IV", "V", "VI", "VII", "VII"]
+    assert info["labels"] == ["I", "II", "III", "IV", "V", "VI", "VII"]
+    assert said == ["1 of 10 clips left out: not of exactly one class of seven_objective.csv by "
+                    "their AUs."]  # fmt: skip
+    for labels in ("happiness", "X"):  # no AUs, or a column of classes with a wrong one
+        mixed = [enter(0, ("I",)), enter(1, (labels,), "4"), enter(2, ("IX",))]
+        with pytest.raises(MerError, match=rf"for '{labels}' \(row 3\), 'IX' \(row 4\); .* a copy"):
+            regroup(mixed, INFO, "seven_objective")
+
+
+def test_aus_become_labels_and_rare_ones_are_left_out_and_counted():
+    texts = 3 * ["4 L7"] + 2 * ["R4 45"] + 5 * ["12"] + ["4", "", "4(k)+9"]
+    people = 3 * ["S1"] + 2 * ["S2"] + 5 * ["S3"] + ["S1", "S1", "S1"]
+    entries = [enter(k, ("x",), *pair) for k, pair in enumerate(zip(texts, people, strict=True))]
+    kept, info, said = regroup(entries, INFO | {"exclusive": True, "published": "4DME"}, "au")
+    assert (info["labels"], info["exclusive"], info["classes"]) == (["AU4"], False, "au")
+    assert [len(entry.labels) for entry in kept] == [1] * 5 + [0] * 5 + [1, 0]
+    assert "published" not in info
+    assert said == [
+        "1 of 13 clips left out: no AUs are known.",
+        "AUs left out, in fewer than 5 clips or 2 people: AU7 (3), AU9 (1), AU12 (5), AU45 (2).",
+    ]
+    entries += [enter(20, None, "12", "S1")]
+    _, info, said = regroup(entries, INFO, "au12")
+    assert info["labels"] == ["AU4", "AU12"] and info["classes"] == "au12.csv"
+    assert "AU1 (0), AU2 (0), AU5 (0), AU6 (0), AU7 (3), AU9 (1), AU10 (0)" in said[1]
+    wanted = [int(row.cells["au"]) for row in read_table(find_classes("au12"))]
+    assert len(wanted) == 12 and list_aus("+".join(map(str, wanted))) == wanted
+    with pytest.raises(MerError, match=r"^au: no AU is left: 0 of 13 clips have AUs"):
+        regroup([replace(entry, aus="") for entry in entries[:13]], INFO, "au")
+
+
+def test_a_table_with_aus_is_imported_to_learn_them(data, tmp_path):
+    cells = [
+        "4+L10",
+        '"4,B23"',
+        "4，7",
+        "R14A or 17A",
+        "1A+2C+4",
+        "AU4(k)+L7+4",
+        "/",
+        "4",
+        "AU7(k)",
+    ]
+    for k in range(len(cells)):
+        plant(data, tmp_path / "s" / f"c{k}", k % 3, count=6)
+    rows = [f"c{k},S{k % 2},joy,{cell}" for k, cell in enumerate(cells)]
+    table = write_rows(tmp_path / "t.csv", "clip,subject,label,AU", *rows)
+    options = {"columns": {"aus": "AU"}, "classes": "au"}
+    said = import_frames(tmp_path / "s", tmp_path / "set", table, **options)
+    dataset = open_dataset(tmp_path / "set")
+    assert dataset.labels == ("AU4",) and not dataset.exclusive
+    aus = [row.cells["aus"] for row in read_table(tmp_path / "set" / "manifest.csv")]
+    assert dataset.clips[-1].labels == (0,)  # its only AU is static: known, and none moves
+    assert aus == ["4 L10", "4 B23", "4 7", "1 2 4", "L7 4", "4", ""]
+    assert "Left out: 1 cells of AUs that cannot be read: row 5 'R14A or 17A'." in said
+    assert "2 of 9 clips left out: no AUs are known." in said
+    message = "nothing.csv: no such file, and no table of classes has this name: au, au12, five"
+    rest = tmp_path / "s", tmp_path / "new", table
+    refuse(message, import_frames, *rest, classes="nothing.csv")
