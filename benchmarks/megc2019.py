@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from mer_tools.importing.flow_images import import_flow_images
+from mer_tools.importing.megc2019 import CLASSES
 from mer_tools.report import list_datasets, read_published, score_datasets
 from mer_utils import MerError
 from mer_utils.baselines import recipe_of
@@ -26,7 +27,6 @@ from mer_utils.training import Recipe
 
 import numpy as np
 
-CLASSES = {"0": "Negative", "1": "Positive", "2": "Surprise"}
 NEEDS = (
     "this benchmark needs the flow images of MEGC 2019's composite, which licences keep from being "
     "shipped: the folder three_norm_u_v_os of published code, with CASME II (sub01), SAMM (006) "

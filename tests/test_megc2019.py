@@ -5,7 +5,8 @@ from functools import partial
 
 from mer_tools.doctor import examine
 from mer_tools.importing.flow_images import import_flow_images
-from mer_tools.importing.megc2019 import import_megc2019
+from mer_tools.importing.megc2019 import CLASSES, import_megc2019
+from mer_tools.importing.tables import read_table
 from mer_tools.report import list_datasets, score_datasets, write_report
 from mer_utils import MerError
 from mer_utils.dataset import encode_png, open_dataset
@@ -18,7 +19,6 @@ import pytest
 from foreign import write_rows
 from toys import load_benchmark
 
-NAMES = {"0": "Negative", "1": "Positive", "2": "Surprise"}
 CLIPS = miniatures.make_clips()
 LIST = ["casme2,sub01,EP05_01f,0", "samm,006,006_006_1_1,1", "smic,s1,s1_ne_01,2"]
 
@@ -45,12 +45,13 @@ def test_three_sets_become_one(mer, sets, tmp_path):
     assert out.startswith(f"3 clips of 3 subjects: {counts}; without an apex: 1.")
     dataset = open_dataset(tmp_path / "new")
     assert dataset.exclusive and list_datasets(dataset.root) == ["casme2", "samm", "smic"]
-    clips = [(clip.name, clip.subject, clip.labels, clip.fps) for clip in dataset.clips]
-    assert clips == [
-        ("sub01_EP05_01f", "sub01", (1, 0, 0), 200),
-        ("006_1_1", "006", (0, 1, 0), 200),
-        ("s1_ne_01", "s1", (0, 0, 1), 100),
+    cells = [row.cells for row in read_table(dataset.root / "manifest.csv")]
+    assert [(row["clip"], row["subject"], row["fps"]) for row in cells] == [
+        ("sub01_EP05_01f", "sub01", "200"),
+        ("006_1_1", "006", "200"),
+        ("s1_ne_01", "s1", "100"),
     ]
+    assert [clip.labels for clip in dataset.clips] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
     assert [clip.apex for clip in dataset.clips] == [5, 4, None]
     assert dataset.clips[2].folder.parts[-5] == "HS" and dataset.clips[2].boxes
     report = examine(dataset.root)
@@ -93,7 +94,7 @@ def pictures(tmp_path):
 
 
 def test_flow_images_are_imported_as_they_are_and_centred(pictures, tmp_path):
-    maps, options = [], {"channels": ("u", "v", "strain"), "labels": NAMES}
+    maps, options = [], {"channels": ("u", "v", "strain"), "labels": CLASSES}
     for centred in (True, False):
         said = import_flow_images(pictures, tmp_path / str(centred), centred=centred, **options)
         assert said[0].endswith("Surprise 9; casme2 9, samm 9, smic 9.") and len(said) == 1

@@ -296,12 +296,12 @@ def import_flow_images(
 def import_megc2019(
     data: Target, casme2: Home, samm: Home, smic: Home,
     table: Annotated[Path, Option("--list", metavar="FILE", help="As in samm,006,006_1_2,0.")],
-    copy: Copy = False, jobs: Jobs = 0, figures: Figures = False,
+    figures: Figures = False,
 ):  # fmt: skip
     """Clips of CASME II, SAMM and SMIC together; FILE lists set, subject, clip, class (0, 1, 2)."""
     from mer_tools.importing.megc2019 import import_megc2019
 
-    _finish(import_megc2019(data, casme2, samm, smic, table, copy, jobs), data, figures)
+    _finish(import_megc2019(data, casme2, samm, smic, table), data, figures)
 
 
 def _finish(report, data, figures):
