@@ -7,6 +7,7 @@ processes instead. Import it before NumPy.
 
 import functools
 import os
+import reprlib
 import warnings
 
 from mer_utils import kernels
@@ -14,7 +15,7 @@ from mer_utils import kernels
 KERNELS = kernels.pin()  # first of all: the libraries look once, when they load
 
 # what cannot be read is said by us, in one sentence
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "FATAL")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 # a worker that imports torch grows by hundreds of MB; joblib takes that for a leak, starts a new
@@ -24,6 +25,8 @@ warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
 __version__ = "0.1.0"
 # 4DME's, in the order used everywhere
 LABELS = ("Negative", "Positive", "Repression", "Surprise", "Others")
+SHORT = reprlib.Repr()  # of a value that is wrong
+SHORT.maxstring = SHORT.maxother = 80
 STREAMS = ("u", "v", "magnitude")  # what the three channels of a map hold, everywhere
 
 
@@ -69,13 +72,14 @@ def checked(cls):
 
 
 def explain(error):
-    """Return in one sentence all that a pydantic ValidationError says."""
+    """Return in one sentence what a pydantic ValidationError says, long values cut."""
     parts = []
-    for fault in error.errors(include_url=False):
+    for fault in error.errors(include_url=False)[:5]:
         name = ".".join(str(part) for part in fault["loc"])
-        value = "" if fault["type"] == "missing" else f" is {fault['input']!r}"
+        value = "" if fault["type"] == "missing" else f" is {SHORT.repr(fault['input'])}"
         parts.append(f"{name}{value}: {fault['msg']}")
-    return "; ".join(parts)
+    more = f"; and {error.error_count() - 5} more" if error.error_count() > 5 else ""
+    return "; ".join(parts) + more
 
 
 from mer_utils import cache  # noqa: E402 (needs MerError and KERNELS)

@@ -8,11 +8,11 @@ import hashlib
 import io
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise, zip_longest
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from mer_utils import MerError, explain
 from mer_utils.files import read_json
@@ -20,12 +20,13 @@ from mer_utils.files import read_json
 import cv2
 import numpy as np
 import simplejpeg
-from annotated_types import Gt, Len, Lt
-from PIL import Image
+from annotated_types import Ge, Gt, Le, Len, Lt
+from PIL import ExifTags, Image
 from pydantic import BaseModel, ValidationError, field_validator
 
-FRAME_TYPES = {".png", ".jpg", ".jpeg"}
-UPRIGHT, ORIENTATION = (None, 1), 0x0112  # EXIF: how a camera was held
+FRAME_TYPES = {".png", ".jpg", ".jpeg", ".bmp"}
+# what may differ in two spellings of a name; but S13_1 and S131 are two names
+SPELLING = re.compile(r"(?<!\d)[\s_-]+|[\s_-]+(?!\d)|(?<!\d)0+(?=\d)")
 SMALLEST = 16  # px, side of a face's box: half a pixel for each cell of its map
 Text = Annotated[str, Len(1)]
 
@@ -34,7 +35,7 @@ class Info(BaseModel, strict=True):
     """What dataset.json says of a set; other keys are allowed."""
 
     name: Text
-    views: Literal[1, 2]
+    views: Annotated[int, Ge(1), Le(2)]
     labels: Annotated[list[Text], Len(1)]
     exclusive: bool  # whether each clip has exactly one label
     synthetic: bool
@@ -96,7 +97,7 @@ def read_size(path):
 def read_image(path, colour=False, shrink=1):
     """Return a picture (H, W) uint8 grey, or (H, W, 3) uint8 RGB; or, each side rounded up, one
     that is ``shrink`` (1, 2, 4, 8) times smaller, as a JPEG can be decoded. MerError for what is no
-    8-bit grey or RGB picture (PNG, JPEG), or is damaged.
+    upright 8-bit grey or RGB picture (PNG, JPEG, BMP), or is damaged.
     """
     try:
         data = Path(path).read_bytes()
@@ -106,30 +107,29 @@ def read_image(path, colour=False, shrink=1):
     width, height = (-(-side // shrink) for side in header.size)
     if header.format == "JPEG":
         limits = {} if shrink == 1 else {"min_height": height, "min_width": width}
-        image = decode_jpeg(path, data, colour, **limits)
-        if header.getexif().get(ORIENTATION) in UPRIGHT:
-            return image
+        return decode_jpeg(path, data, colour, **limits)
+    flags = cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE
     try:
         header.verify()  # OpenCV fills what is missing with grey, but each PNG chunk has a checksum
-        flags = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        height, width = (-(-side // shrink) for side in image.shape[:2])  # turned by the EXIF
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     except Exception:  # PIL raises SyntaxError, OSError, struct.error; OpenCV its own
-        what = "is damaged or cut off before its end; copy the file again"
-        raise MerError(path, what) from None
-    if shrink > 1:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(image[..., ::-1]) if colour else image
+        raise MerError(path, "is damaged or cut off before its end; copy the file again") from None
 
 
 def _open_image(path, file):
     """Return the PIL Image of a file's header (not decoded); MerError for no usable frame."""
     try:
-        image = Image.open(file, formats=("PNG", "JPEG"))
+        image = Image.open(file, formats=("PNG", "JPEG", "BMP"))
+        turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation) in range(
+            2, 9
+        )
     except Exception as error:  # PIL raises struct.error, SyntaxError, ValueError, OSError
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise MerError(path, f"not readable as an image ({reason}); replace the file") from None
-    deep = any("16" in str(tile[3]) for tile in image.tile)
+    if turned:
+        raise MerError(path, "lies turned (EXIF orientation); save all frames upright, without it")
+    deep = any(re.search("1[56]", str(tile[3]).partition(",")[0]) for tile in image.tile)
     if deep or image.mode not in ("L", "RGB") or "transparency" in image.info:
         what = f"has 16 bits per pixel, a palette or transparency ({image.mode})"
         raise MerError(path, f"{what}; save all frames alike as 8-bit grey or RGB")
@@ -154,7 +154,7 @@ class Clip:
     """
 
     name: str
-    subject: str
+    subject: str  # "dataset/subject" where the manifest joins several datasets
     labels: tuple[int, ...] | None  # None: not labelled
     folder: Path
     names: tuple[str, ...]  # of the frames' files in ``folder``
@@ -163,6 +163,7 @@ class Clip:
     offset: int
     fps: float | None = None
     boxes: tuple[tuple[int, int, int, int], ...] | None = None  # one (x0, y0, x1, y1) per view, px
+    dataset: str = ""  # where there are several
 
     @property
     def frames(self):
@@ -242,7 +243,7 @@ def list_frames(folder):
             what = f"{first.name} and {second.name} have the same numbers, by which frames are "
             raise MerError(folder, what + "sorted; keep one of them, or rename")
     if not frames:
-        raise MerError(folder, "holds no frames (.png, .jpg or .jpeg)")
+        raise MerError(folder, "holds no frames (.png, .jpg, .jpeg or .bmp)")
     return tuple(frames)
 
 
@@ -290,26 +291,6 @@ def open_dataset(root):
     return Dataset(Path(root), info, tuple(clips))
 
 
-def find_datasets(path):
-    """Yield the datasets' folders that ``path`` is or lies in, the nearest first."""
-    path = Path(path).resolve()
-    for folder in (path, *path.parents):
-        if (folder / "dataset.json").is_file() and (folder / "manifest.csv").is_file():
-            yield folder
-
-
-def check_outside(path):
-    """Raise MerError if ``path``, which is to be written, is one of a dataset's two files or lies
-    among its frames, where a picture would become a frame.
-    """
-    path = Path(path).resolve()
-    for root in find_datasets(path):
-        clips = (clip for clip in survey(root)[1] if isinstance(clip, Clip))
-        places = [root / "dataset.json", root / "manifest.csv", *(clip.folder for clip in clips)]
-        if any(path.is_relative_to(place.resolve()) for place in places):
-            raise MerError(path, f"lies inside the dataset {root}; write somewhere else")
-
-
 def survey(root):
     """Return dataset.json's content and for each row of the manifest its Clip, or the MerError that
     says what is wrong with it. MerError is raised for what concerns the whole: the two files, their
@@ -320,22 +301,43 @@ def survey(root):
     try:
         Info.model_validate(info)
     except ValidationError as error:
-        raise MerError(root / "dataset.json", explain(error)) from None
+        raise MerError(root / "dataset.json", explain(error).strip()) from None
     frames = root / info.get("frames", "clips")
     if not frames.is_dir():
-        what = f"no such folder; {root / 'dataset.json'} says that the frames lie there"
-        raise MerError(frames, what)
-    clips, first_rows, listing = [], {}, cache(list_frames)  # recordings hold several clips
-    for number, cells in _read_manifest(path, ["clip", "subject", *info["labels"]]):
+        raise MerError(frames, f"no such folder; {root}/dataset.json says that frames lie there")
+    rows = _read_manifest(path, ["clip", "subject", *info["labels"]])
+    several = len({cells.get("dataset") for _, cells in rows}) > 1
+    clips, first_rows, people, listing = [], {}, {}, cache(list_frames)  # clips may share a folder
+    for number, cells in rows:
         where, name = f"{path}, row {number}", cells["clip"]
         first = first_rows.setdefault(name, number)
         try:
             if first != number:
                 raise MerError(where, f"the clip {name!r} is listed twice (first in row {first})")
-            clips.append(_read_row(where, info, frames, cells, listing))
+            clip = _read_row(where, info, frames, cells, listing)
+            if several:
+                clip = _name_by_dataset(where, clip, cells["dataset"])
+            _check_spelling(where, clip, people)
+            clips.append(clip)
         except MerError as error:
             clips.append(error)
     return info, clips
+
+
+def _name_by_dataset(where, clip, dataset):
+    """Return the Clip of a manifest that joins datasets: 1 of one is not 1 of the next."""
+    if not dataset:
+        raise MerError(where, "dataset is empty, but other rows name theirs; fill it in")
+    return replace(clip, dataset=dataset, subject=f"{dataset}/{clip.subject}")
+
+
+def _check_spelling(where, clip, people):
+    """Raise MerError if ``people``, {name: first clip}, spells this clip's subject otherwise."""
+    first = people.setdefault(SPELLING.sub("", clip.subject.casefold()), clip)
+    if first.subject != clip.subject:
+        names = f"the subject {clip.subject!r} and {first.subject!r} of the clip {first.name}"
+        what = "differ by zeros, case or gaps alone; give one person one name (importing a table:"
+        raise MerError(where, f"{names} {what} subject={{Subject:0>2}}), two people two names")
 
 
 def _read_manifest(path, columns):

@@ -83,7 +83,10 @@ def test_a_bad_row_is_named(copy, column, value, message):
     ("facts", "words"),
     [
         ({"name": ""}, "name is ''"),
-        ({"views": 3}, "views is 3: Input should be 1 or 2"),
+        ({"views": 3}, "views is 3: Input should be less than or equal to 2"),
+        ({"views": 2.0}, "views is 2.0: Input should be a valid integer"),
+        ({"labels": [["Negative"]] * 999}, "labels.0 is .'Negative'.: Input.*and 994 more"),
+        ({"labels": "x" * 10**6}, r"labels is '.{,90}': Input"),
         ({"labels": "Negative"}, "labels is 'Negative': Input should be a valid list"),
         ({"labels": ["Negative", "negative"]}, "labels is .*the same name twice"),
         ({"labels": ["Fear"]}, "needs one column 'fear'"),
@@ -97,6 +100,41 @@ def test_a_bad_dataset_json_is_named(copy, facts, words):
     edit(copy, 1, negative="1", positive="1")
     tell(copy, **facts)
     refuse(copy, words)
+
+
+@pytest.mark.parametrize("text", ["[[1]]", "[" * 10**5, "5"])
+def test_a_dataset_json_that_is_no_table_of_keys_is_refused(copy, text):
+    (copy / "dataset.json").write_text(text)
+    refuse(copy, r"dataset\.json: (is .*valid dictionary|not readable as JSON)")
+
+
+SPELLINGS = [("1", "01", True), ("P1", "p01", True), ("S 7", "s7", True), ("sub_2", "SUB2", True)]
+SPELLINGS += [("S13_1", "S131", False), ("1", "10", False), ("P1", "P11", False)]
+
+
+@pytest.mark.parametrize(("one", "other", "same"), SPELLINGS)
+def test_a_person_in_two_spellings_is_refused(copy, data, one, other, same):
+    edit(copy, 1, subject=one)
+    edit(copy, 4, subject=other)
+    words = f"row 5: the subject '{other}' and '{one}' of the clip {data.clips[0].name} differ"
+    if same:
+        refuse(copy, f"{words} by .* alone; give one person one name")
+        bad = [row for row in survey(copy)[1] if isinstance(row, MerError)]
+        assert len(bad) == 1
+    else:
+        assert {one, other} <= set(open_dataset(copy).subjects)
+
+
+def test_a_person_is_named_by_the_set_where_sets_are_joined(copy):
+    for row in range(1, 7):
+        edit(copy, row, subject="01", dataset="A")
+    assert open_dataset(copy).subjects == ["01"]
+    for row in range(4, 7):
+        edit(copy, row, subject="1", dataset="B")  # another spelling of another person
+    dataset = open_dataset(copy)
+    assert dataset.subjects == ["A/01", "B/1"] and dataset.clips[3].dataset == "B"
+    edit(copy, 5, dataset="")
+    refuse(copy, "row 6: dataset is empty")
 
 
 def test_missing_files_are_named(copy):

@@ -108,11 +108,10 @@ def test_rows_that_cannot_be_used_are_all_named(copy):
 
 def test_subjects_labels_and_counts_are_compared(copy, data):
     write_info(copy, **data.info, published="4DME")
-    for row, subject in enumerate(["S13_1st", "S13_2", "s07", "S 7", "S132", "S2"]):
+    for row, subject in enumerate(["S13_1st", "S13_2", "s07", "S 8", "S132", "S2"]):
         edit(copy, row, subject=subject, repression="0", fps="" if row == 0 else "60")
     edit(copy, 5, **dict.fromkeys(map(str.lower, data.labels), ""), fps="12")
     report = examine(copy)
-    assert list(found(report, "mend", "subjects")) == ["S 7, s07"]
     assert list(found(report, "look", "subjects")) == ["S13_1st, S13_2"]
     assert "no clip has this label" in found(report, "mend", "labels")["Repression"]
     last = data.clips[5]
@@ -123,9 +122,19 @@ def test_subjects_labels_and_counts_are_compared(copy, data):
     assert "not given" in fps[data.clips[0].name] and "12 fps, but most have 60" in fps[last.name]
     seconds = f"{(last.offset - last.onset) / 12:.2f} s"
     assert seconds in found(report, "look", "duration")[last.name]
+    edit(copy, 3, subject="S 07")
+    (where,) = found(report := examine(copy), "mend", "subjects")
+    assert where == "manifest.csv, row 5" and report.rows["rows"].startswith("5 of 6")
     for row in range(6):
         edit(copy, row, subject="S1")
     assert "only subject" in found(examine(copy), "mend", "subjects")["S1"]
+
+
+def test_people_of_joined_sets_are_counted_by_set(copy):
+    for row, (dataset, subject) in enumerate(zip("AAABBB", "121123", strict=True)):
+        edit(copy, row, dataset=dataset, subject=subject)
+    assert examine(copy).rows["subjects"] == "5: A 2, B 3"
+    assert open_dataset(copy).subjects == ["A/1", "A/2", "B/1", "B/2", "B/3"]
 
 
 def test_copies_are_found_by_their_pictures(copy):

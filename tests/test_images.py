@@ -6,7 +6,7 @@ import io
 
 from mer_tools.importing.films import read_video, video_fps
 from mer_utils import MerError
-from mer_utils.dataset import encode_png, read_image, read_size
+from mer_utils.dataset import encode_png, list_frames, read_image, read_size
 
 import cv2
 import numpy as np
@@ -16,9 +16,9 @@ from PIL import Image
 GREY = (np.add.outer(np.arange(30), np.arange(40)) * 3 % 256).astype(np.uint8)  # (H, W)
 
 
-def save(array, kind="PNG", **options):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, kind, **options)
+def save(array, kind="PNG", palette=0, **options):
+    buffer, image = io.BytesIO(), Image.fromarray(array)
+    (image.quantize(palette) if palette else image).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -33,12 +33,21 @@ def test_grey_and_colour_come_back(tmp_path):
     assert (
         np.abs(read_image(path).astype(int) - cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).max() <= 1
     )
+    bitmap = tmp_path / "2.bmp"
+    for picture, large in ((GREY, np.tile(GREY, (1, 4))), (colour, np.tile(colour, (1, 4, 1)))):
+        for array in (picture, large):  # a line of 160 bytes makes no 16 bits
+            bitmap.write_bytes(save(array, "BMP"))
+            np.testing.assert_array_equal(read_image(bitmap, colour=array.ndim == 3), array)
+            assert read_size(bitmap) == array.shape[1::-1] and list_frames(tmp_path)[-1] == bitmap
     jpeg = tmp_path / "1.jpg"
     jpeg.write_bytes(save(GREY // 8 + 100, "JPEG", quality=95))
     assert np.abs(read_image(jpeg).astype(int) - (GREY // 8 + 100)).max() <= 6
 
 
 JPEG = save(GREY, "JPEG", exif=b"Exif\0\0" + save(GREY, "JPEG"))  # two end marks: a thumbnail's
+TURNED = Image.Exif()
+TURNED[0x0112] = 6  # a quarter turn, as a camera notes how it was held
+BMP16 = save(np.stack([GREY] * 3, -1), "BMP").replace(b"\x01\0\x18\0", b"\x01\0\x10\0", 1)
 UNUSABLE = {
     "empty": (b"", "not readable as an image"),
     "text": (b"this is text\n" * 100, "not readable as an image"),
@@ -48,17 +57,29 @@ UNUSABLE = {
     "transparent": (save(np.stack([GREY] * 4, -1)), r"transparency \(RGBA\); .* grey or RGB"),
     "cut PNG": (encode_png(GREY)[:-30], "cut off"),
     "cut JPEG": (JPEG[:-40], "cut off"),
+    "cut BMP": (save(GREY, "BMP")[:-30], "cut off"),
+    "BMP of 16 bits": (BMP16, "16 bits"),
+    "BMP with a palette": (
+        save(np.stack([GREY, 9 - GREY, GREY], -1), "BMP", 64),
+        r"palette.*\(P\)",
+    ),
+    "turned JPEG": (save(GREY, "JPEG", exif=TURNED), "lies turned"),
+    "turned PNG": (save(GREY, exif=TURNED), "lies turned"),
 }
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_what_is_no_frame_is_refused(case, tmp_path):
+def test_what_is_no_frame_is_refused(case, tmp_path, capfd):
     path, (data, words) = tmp_path / "7.png", UNUSABLE[case]
     path.write_bytes(data)
     for colour in (False, True):
         with pytest.raises(MerError, match=words) as caught:
             read_image(path, colour)
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    if "cut" not in case:
+        with pytest.raises(MerError, match=words):  # one rule for sizes, boxes and pixels
+            read_size(path)
+    assert capfd.readouterr() == ("", "")  # no word of a library
 
 
 def test_what_is_no_file_is_refused(tmp_path):
@@ -66,14 +87,6 @@ def test_what_is_no_file_is_refused(tmp_path):
         read_image(tmp_path)
     with pytest.raises(MerError, match="No such file"):
         read_size(tmp_path / "nothing.png")
-
-
-def test_a_jpeg_is_turned_as_its_camera_was_held(tmp_path):
-    exif, path = Image.Exif(), tmp_path / "1.jpg"
-    exif[0x0112] = 6  # a quarter turn
-    for shrink in (1, 2):
-        path.write_bytes(save(GREY, "JPEG", exif=exif))
-        assert read_image(path, shrink=shrink).shape == (40 // shrink, 30 // shrink)
 
 
 @pytest.mark.parametrize("shrink", [2, 4, 8])

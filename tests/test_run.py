@@ -69,7 +69,7 @@ def make_dataset(root, clips=3):
             cv2.imwrite(str(folder / f"{t}.png"), np.full((8, 12), 10 * number + t, np.uint8))
         rows.append(f"c{number},s{number % 2},1,0,0,0,0")
     (root / "manifest.csv").write_text("\n".join(rows) + "\n")
-    info = {"name": root.name, "views": 2, "labels": LABELS, "exclusive": True, "synthetic": False}
+    info = {"name": root.name, "views": 2, "labels": LABELS, "exclusive": True, "synthetic": True}
     (root / "dataset.json").write_text(json.dumps(info))
 
 
@@ -326,6 +326,11 @@ def test_another_family_of_kernels_is_said_and_recorded(root, monkeypatch):
         ({"overrides": ["01.seed=True"]}, "seed is True: Input should be a valid integer"),
         ({"overrides": ["01.seed=0.5"]}, "seed is 0.5: Input should be a valid integer"),
         ({"overrides": ["01.on=1"]}, "on is 1: Input should be a valid boolean"),
+        (
+            {"overrides": ["02.seed=2020-13-45"]},
+            "seed is '2020-13-45': Input should be a valid int",
+        ),
+        ({"overrides": ["02.seed=["]}, "seed is '[': Input should be a valid integer"),
         ({"overrides": ["01.rate=fast"]}, "rate is 'fast': Input should be a valid number"),
         ({"overrides": ["01.widths=[8, 0.5]"]}, "widths.1 is 0.5: Input should be a valid integer"),
         ({"overrides": ["01.widths=8"]}, "widths is 8: Input should be a valid list"),
@@ -342,6 +347,33 @@ def test_bad_requests_are_refused_before_anything_runs(root, options, sentence):
         run(root, **options)
     assert sentence in str(error.value) and "\n" not in str(error.value)
     assert not (root / "artifacts").exists()
+
+
+def test_what_the_doctor_would_mend_in_given_data_is_refused_before_anything_runs(root):
+    data, wrong = root / "given", []
+    make_dataset(data, clips=4)
+    info = json.loads((data / "dataset.json").read_text()) | {"synthetic": False}
+    (data / "dataset.json").write_text(json.dumps(info | {"labels": LABELS[:2]}))
+    manifest = data / "manifest.csv"
+    sound = "clip,subject,negative,positive\nc0,a,1,0\nc1,b,0,1\nc2,a,0,1\nc3,b,1,0\n"
+    for text in (sound.replace(",b,", ",a,"), sound.replace("0,1", "1,0")):
+        manifest.write_text(text)
+        with pytest.raises(MerError) as caught:
+            run(root, data=data, only=["01"])
+        wrong.append(str(caught.value))
+    manifest.write_text(sound)
+    shutil.rmtree(data / "clips" / "c3")
+    (data / "clips" / "c3").mkdir()
+    for k in range(4):  # a copy whose frames count from elsewhere
+        shutil.copy(data / "clips" / "c0" / f"{k}.png", data / "clips" / "c3" / f"{k + 7}.png")
+    with pytest.raises(MerError, match=r"c3: has the same pictures as c0, and another subject"):
+        run(root, data=data, only=["01"])
+    assert "a: is the only subject" in wrong[0] and "Positive: no clip has this" in wrong[1]
+    assert not list((root / "artifacts").glob("*given*"))
+    shutil.rmtree(data / "clips" / "c3")
+    shutil.copytree(data / "clips" / "c2", data / "clips" / "c3")
+    cv2.imwrite(str(data / "clips" / "c3" / "2.png"), np.zeros((8, 12), np.uint8))
+    run(root, data=data, only=["01"])
 
 
 def test_flow_images_choose_the_notebooks_that_need_no_frames(root):

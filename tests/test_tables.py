@@ -1,6 +1,9 @@
 """Tables of spreadsheet programs: read as text, or refused in one sentence that names the file."""
 
+import os
+
 from mer_tools.importing.tables import need_columns, read_table, write_table
+from mer_utils import MerError
 
 import pytest
 from foreign import refuse, write_xlsx
@@ -62,3 +65,12 @@ def test_what_was_written_is_read_back(tmp_path):
     rows = [{"clip": "a, b", "subject": "ü"}, {"clip": 'say "x"', "subject": "2"}]
     write_table(tmp_path / "t.csv", rows)
     assert [row.cells for row in read_table(tmp_path / "t.csv")] == rows
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize("name", ["pipe.csv", "pipe.xlsx", "/dev/zero"])
+def test_a_table_that_never_ends_is_refused(tmp_path, name):
+    if name.startswith("pipe"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(MerError, match=r"not readable as a table \(a folder, a pipe or a device\)"):
+        read_table(tmp_path / name)

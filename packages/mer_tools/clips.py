@@ -8,8 +8,9 @@ from pathlib import Path
 from mer_tools.boxes import FaceFinder
 from mer_tools.importing.films import VIDEO_TYPES, read_video
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
+from mer_tools.places import check_outside, find_datasets
 from mer_utils import MerError
-from mer_utils.dataset import Clip, check_outside, find_datasets, iterate_frames, list_frames
+from mer_utils.dataset import Clip, iterate_frames, list_frames
 from mer_utils.features import FrontEnd
 from mer_utils.files import read_json, say
 from mer_utils.prediction import OwnClip, check_kind, predict_crops

@@ -45,7 +45,8 @@ def _read_pairs(text):
 
 Profile = Annotated[str, Option(help="course, full (the README's figures) or paper (your data).")]
 Set = Annotated[str, Option(metavar="DIR", help="A dataset folder instead of synthetic faces.")]
-Jobs = Annotated[int, Option(min=0, help="Processes; 0 is one per core. Changes no number.")]
+MOST = max(64, os.cpu_count() or 1)  # processes
+Jobs = Annotated[int, Option(min=0, max=MOST, help="0: one per core. Changes no number.")]
 Out = Annotated[str, Option(metavar="DIR", help="Where the results go.")]
 Source = Annotated[Path, Argument(metavar="SOURCE", help="Your folder; no file in it is changed.")]
 Target = Annotated[Path, Argument(metavar="DATA", help="A new folder; for frames SOURCE, too.")]
@@ -405,8 +406,9 @@ def submit(
     overwrite: Overwrite = False, jobs: Jobs = 0,
 ):  # fmt: skip
     """Answer a dataset's unlabelled clips as the challenge wants it: Id and 0 or 1 per label."""
+    from mer_tools.places import check_outside
     from mer_tools.submission import answer_clips, write_answers
-    from mer_utils.dataset import check_outside, open_dataset
+    from mer_utils.dataset import open_dataset
 
     check_outside(out)
     if out.exists() and not overwrite:

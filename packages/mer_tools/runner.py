@@ -5,6 +5,7 @@ for every figure where it came from.
 import ast
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,9 +84,9 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
         parameters = _check_types(paths[number], own, values)
         place = parameters["data"]
         if place not in fingerprints:
-            from mer_utils.dataset import open_dataset  # OpenCV: `mer status` starts faster so
+            from mer_tools.rules import open_sound  # OpenCV: `mer status` starts faster so
 
-            fingerprints[place] = open_dataset(root / place).fingerprint
+            fingerprints[place] = open_sound(root / place).fingerprint
         described = paths[number], entries[number], parameters, fingerprints[place]
         jobs.append(Job(number, *described, find_place(root, profile, place) / number))
     return jobs
@@ -134,8 +135,10 @@ def _list_changes(settings, overrides, suite, defaults):
             what = f"no notebook of this run has a parameter {target}.{name}{known}"
             raise MerError(origin, what)
         for number in meant:
-            text = isinstance(value, str) and not isinstance(defaults[number][name], str)
-            changes[number][name] = yaml.safe_load(value) if text else value
+            changes[number][name] = value
+            if isinstance(value, str) and not isinstance(defaults[number][name], str):
+                with suppress(ValueError, yaml.YAMLError):  # a text stays one, of the wrong type
+                    changes[number][name] = yaml.safe_load(value)
 
     for target, table in settings["parameters"].items():
         if target == "all" or target in defaults:
@@ -254,7 +257,7 @@ def run_suite(
     if kind not in FORMATS:
         raise MerError(f"there is no format {kind!r}; choose from {', '.join(FORMATS)}")
     if out:
-        from mer_utils.dataset import check_outside  # OpenCV: `mer status` starts faster so
+        from mer_tools.places import check_outside  # OpenCV: `mer status` starts faster so
 
         check_outside(out)
     select = sorted({_pick_number(suite, text) for text in only})

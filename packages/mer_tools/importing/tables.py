@@ -64,7 +64,7 @@ def list_sheets(path):
 
     if Path(path).suffix.lower() != ".xlsx":
         return [""]
-    with _told_readably(path), pd.ExcelFile(path) as book:
+    with _told_readably(Path(path)), pd.ExcelFile(path) as book:
         return book.sheet_names
 
 
@@ -120,6 +120,8 @@ def _read_cells(path, header_row, sheet, wanted):
 def _told_readably(path):
     """Turn whatever a library raises while it reads ``path`` into a MerError."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("a folder, a pipe or a device")
         yield
     except FileNotFoundError:
         raise MerError(path, "no such file") from None
