@@ -42,6 +42,7 @@ class Info(BaseModel, strict=True):
     frames: Text = "clips"  # the folder that holds the clips, from here or absolute
     # of ready-made flow images: what red, green and blue hold
     channels: Annotated[list[Text], Len(3, 3)] | None = None
+    centred: bool = False  # of flow images: whether u and v lose their median
 
     @field_validator("labels", "channels")
     def differ(cls, names):
@@ -184,8 +185,12 @@ class Dataset:
     exclusive = property(lambda self: self.info["exclusive"])  # exactly one label a clip
     synthetic = property(lambda self: self.info["synthetic"])
     subjects = property(lambda self: sorted({clip.subject for clip in self.clips}))
-    # of ready-made flow images: what red, green and blue hold; None where the set has frames
-    channels = property(lambda self: self.info.get("channels"))
+
+    @property
+    def channels(self):
+        """What flow images' red, green, blue hold, and "centred" if u and v shall be; else None."""
+        names = self.info.get("channels")
+        return names and names + ["centred"] * self.info.get("centred", False)
 
     def __len__(self):
         return len(self.clips)

@@ -177,8 +177,8 @@ def read_flow_images(clip, channels, options=FrontEnd()):
     """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG a phase.
 
     ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and
-    v come as (value - 127.5) / 127.5, the third as value / 255: how many px that is, only the maker
-    of the pictures knows.
+    v come as (value - 127.5) / 127.5, less their median over the map if ``channels`` end with
+    "centred", the third as value / 255: how many px that is, only the maker of the pictures knows.
     """
     order = [channels.index("u"), channels.index("v")]
     order += [k for k in range(3) if k not in order]
@@ -188,8 +188,10 @@ def read_flow_images(clip, channels, options=FrontEnd()):
         maps.append(np.stack([u / 127.5 - 1, v / 127.5 - 1, third / 255]))
         if maps[-1].shape != maps[0].shape:
             raise MerError(path, "another size than the clip's first flow image; all must be alike")
-    maps = normalise(np.stack(maps)[None], options.normalisation)
-    return _shrink(maps, options.size)
+    maps = np.stack(maps)[None]
+    if "centred" in channels:
+        maps[:, :, :2] -= np.median(maps[:, :, :2], (-2, -1), keepdims=True)
+    return _shrink(normalise(maps, options.normalisation), options.size)
 
 
 def _extract_arrays(clip, views, channels, variants):

@@ -140,13 +140,15 @@ def test_ready_made_flow_images_give_the_figures_that_need_no_frames(
     PNGs of u, v, M.
     """
     features = extract(made, FrontEnd(size=28, phases=1))
+    # called as in the three sets that MEGC 2019 joins
+    people = dict(zip(made.subjects, ("sub01", "006", "s1", "s2"), strict=True))
     for n, maps in enumerate(features.x[:, 0, 0]):  # (3, S, S) of the left view
         kind = list(EMOTIONS).index(emotions[n])
-        folder = tmp_path / "flows" / features.subjects[n] / "u_test" / str(kind)
+        folder = tmp_path / "flows" / people[features.subjects[n]] / "u_test" / str(kind)
         folder.mkdir(parents=True, exist_ok=True)
         u, v, magnitude = maps[0] * 40 + 127.5, maps[1] * 40 + 127.5, maps[2] * 80
         picture = np.clip(np.stack([magnitude, v, u], -1), 0, 255).astype(np.uint8)  # B, G, R
-        cv2.imwrite(str(folder / f"clip{n}.png"), picture)
+        cv2.imwrite(str(folder / f"clip{n} .png"), picture)
     data, options = tmp_path / "flowset", ["--labels", "0=Negative,1=Positive,2=Surprise"]
     words = ["import", "flow-images", tmp_path / "flows", data, *options, "--figures"]
     printed = run_mer(checkout, *words)
@@ -155,6 +157,8 @@ def test_ready_made_flow_images_give_the_figures_that_need_no_frames(
     assert figures == declared("05", "06", "07", "08")
     assert "all_ones" not in results["uf1"]  # exclusive labels: one a clip
     assert 0 <= results["uf1"]["MicroAttNet"]["uar"] <= 1
+    assert set(results["datasets"]) == {"MicroAttNet", "PCA+SVM", "majority"}
+    assert "UAR smic" in results["datasets"]["PCA+SVM"] and len(results["published"]) == 11
 
 
 def test_two_runs_from_nothing_are_equal_to_the_byte_whatever_the_workers(tmp_path):

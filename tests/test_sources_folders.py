@@ -146,7 +146,8 @@ def test_flow_images_are_imported(flow, tmp_path):
     said = import_flow_images(flow, tmp_path / "set", labels=names, channels=("u", "v", "strain"))
     dataset = open_dataset(tmp_path / "set")
     assert dataset.labels == ("Negative", "Positive", "Surprise")
-    assert dataset.exclusive and dataset.views == 1 and dataset.channels == ["u", "v", "strain"]
+    assert dataset.exclusive and dataset.views == 1
+    assert dataset.channels == ["u", "v", "strain", "centred"]
     assert [(clip.name, clip.subject, clip.labels) for clip in dataset.clips] == [
         ("006_1_2", "006", (1, 0, 0)),
         ("006_1_3", "006", (0, 0, 1)),

@@ -56,6 +56,8 @@ Copy = Annotated[bool, Option("--copy", help="Copy the frames into DATA, so that
 CLASSES = "`au`, a published table (`three`, `five_samm`, `au12` ...), or a file of label,class."
 Classes = Annotated[str | None, Option(metavar="TABLE", help=CLASSES)]
 Pairs = Annotated[dict | None, Option(parser=_read_pairs, help="As in subject=Subject,label=Joy.")]
+Home = Annotated[Path, Option(metavar="DIR", help="The set's own folder.")]
+Centred = Annotated[bool, Option("--centred/--as-stored", help="Take their median from u and v.")]
 Table = Annotated[Path | None, Option(metavar="FILE", help="CSV or XLSX, one row per clip.")]
 Numbers = Annotated[str | None, Option(help="Key frames: `names` of files, or from 0 or 1.")]
 Around = Annotated[int | None, Option(min=0, help="Cut clips to their ranges and N frames more.")]
@@ -281,13 +283,26 @@ def import_flow_images(
     pattern: Annotated[str, Option(help="A PNG's path.")] = "{subject}/u_test/{label}/{clip}.png",
     channels: Annotated[str, Option(help="What red, green and blue hold.")] = "u,v,magnitude",
     phases: Annotated[int, Option(min=1, max=2, help="2: with {phase} in the pattern.")] = 1,
-    figures: Figures = False,
+    centred: Centred = True, figures: Figures = False,
 ):  # fmt: skip
     """Ready-made flow pictures, exclusive labels, no frames: for notebooks 05 to 08."""
     from mer_tools.importing.flow_images import import_flow_images
 
     names = tuple(name.strip() for name in channels.split(","))
-    _finish(import_flow_images(source, data, pattern, names, phases, labels), data, figures)
+    said = import_flow_images(source, data, pattern, names, phases, labels, centred)
+    _finish(said, data, figures)
+
+
+@imports.command("megc2019")
+def import_megc2019(
+    data: Target, casme2: Home, samm: Home, smic: Home,
+    table: Annotated[Path, Option("--list", metavar="FILE", help="As in samm,006,006_1_2,0.")],
+    figures: Figures = False,
+):  # fmt: skip
+    """Clips of CASME II, SAMM and SMIC together; FILE lists set, subject, clip, class (0, 1, 2)."""
+    from mer_tools.importing.megc2019 import import_megc2019
+
+    _finish(import_megc2019(data, casme2, samm, smic, table), data, figures)
 
 
 def _finish(report, data, figures):

@@ -1,7 +1,13 @@
 """RESULTS.md: every number of a results.json and every figure as tables; nothing in it is typed."""
 
+from pathlib import Path
+
+from mer_tools.importing.tables import PUBLISHED, read_table
+
 TITLES = {  # the rest is called as in results.json
     "uf1": "Macro-UF1, and F1 per label",
+    "datasets": "Each dataset of the set by itself (notebook 06)",
+    "published": "Published results on MEGC 2019's composite (notebook 06)",
     "leakage": "What peeking would bring: which epoch is kept (notebook 06)",
     "ablations_many_sets": "Ablations on many synthetic sets: loaded from "
     "benchmarks/replicates-bench-v2.json (notebook 07)",
@@ -45,12 +51,40 @@ def write_report(results, figures):
     return "\n".join(lines) + "\n"
 
 
+def list_datasets(root):
+    """Return of each clip of the dataset folder ``root`` which joined dataset it is of, or ""."""
+    return [row.cells.get("dataset", "") for row in read_table(Path(root) / "manifest.csv")]
+
+
+def read_published():
+    """Return {method: {"UF1", "UAR", "protocol"}} as published for MEGC 2019's composite."""
+    rows = read_table(PUBLISHED / "megc2019_results.csv")
+    return {row.cells.pop("method"): row.cells for row in rows}
+
+
+def score_datasets(truth, answers, datasets):
+    """Return a row of the table of datasets: {"UF1": ..., "UAR": ...} of exclusive labels and
+    answers (N, L), then the same of each dataset's clips; ``datasets`` says whose each clip is.
+    """
+    from mer_utils.evaluation import macro_uf1, uar  # torch: `mer` starts faster so
+
+    scores = {"UF1": macro_uf1(truth, answers), "UAR": uar(truth, answers)}
+    for name in sorted(set(datasets)):
+        rows = [dataset == name for dataset in datasets]
+        scores[f"UF1 {name}"] = macro_uf1(truth[rows], answers[rows])
+        scores[f"UAR {name}"] = uar(truth[rows], answers[rows])
+    return {name: round(score, 4) for name, score in scores.items()}
+
+
 def _tabulate(value):
     """Return the lines of the table or tables that a section needs."""
     inner = [row for row in value.values() if isinstance(row, dict)]
     if inner and all("p_corrected" in row for row in inner):
         columns = ["", "macro-UF1", "95 % interval", "difference", "95 % interval", "corrected p"]
         return _table(columns, [_compare(name, row) for name, row in value.items()])
+    if inner and all("UAR" in row for row in inner):
+        rows = [[_word(name), *map(str, row.values())] for name, row in value.items()]
+        return _table(["", *inner[0]], rows)
     if inner and all("settings" in row for row in inner):
         columns = ["what", "setting", "measure", "value", "95 % interval"]
         rows = [row for name, axis in value.items() for row in _list_settings(name, axis)]

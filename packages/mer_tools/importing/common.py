@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -32,7 +33,7 @@ NUMBERS = {
 }  # fmt: skip
 KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
-COLUMNS = ("clip", "subject", *NUMBERS, "aus", "box", "frames")
+COLUMNS = ("clip", "subject", "dataset", *NUMBERS, "aus", "box", "frames")
 MISSING = ("", "/", "NaN", "nan")  # what stands in other people's tables where nothing is known
 # in no folder's name: separators of other systems, control characters, what is no UTF-8
 UNSAFE = r"[/\\:\0-\x1f\ud800-\udfff]"
@@ -58,6 +59,7 @@ class Entry:
     cropped: bool | str = False
     around: int | None = None  # frames kept before onset and after offset; None: the whole folder
     nearest: bool = False  # take the nearest frame for a key frame that is lost
+    dataset: str = ""  # where several are joined
 
 
 def refer_frames(source, entry, target=None):
@@ -147,7 +149,7 @@ def _make_row(make, source, info, entry, part):
     """Fill a clip's folder; return its row of the manifest, notes and what was mended; or the
     MerError instead.
     """
-    row = {"clip": entry.name, "subject": entry.subject}
+    row = {"clip": entry.name, "subject": entry.subject, "dataset": entry.dataset}
     for label in info["labels"]:
         row[label.lower()] = "" if entry.labels is None else int(label in entry.labels)
     keys, fps, notes, boxes, mended = (None, None, None), None, (), [], []
@@ -205,7 +207,7 @@ def _write_files(folder, info, rows):
             raise MerError(path, "exists already; remove it or choose a new folder for the dataset")
     if not rows:
         return {}
-    spare = [key for key in ("aus", "box") if not any(row[key] for row in rows.values())]
+    spare = [key for key in ("dataset", "aus", "box") if not any(row[key] for row in rows.values())]
     lines = [{key: row[key] for key in row if key not in spare} for row in rows.values()]
     try:
         write_table(manifest, lines)
@@ -323,6 +325,8 @@ def _count(info, rows):
     if bare < len(rows):
         labels = [label for entry in rows for label in entry.labels or ()]
         text += ": " + ", ".join(f"{name} {labels.count(name)}" for name in info["labels"])
+    datasets = Counter(entry.dataset for entry in rows if entry.dataset)
+    text += "; " * bool(datasets) + ", ".join(f"{name} {n}" for name, n in sorted(datasets.items()))
     text += f"; without labels: {bare}" if bare else ""
     unknown = sum(row["apex"] == "" for row in rows.values())
     return text + (f"; without an apex: {unknown}." if 0 < unknown < len(rows) else ".")

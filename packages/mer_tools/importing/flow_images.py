@@ -1,5 +1,6 @@
 """Ready-made flow images: one PNG per clip and phase, referenced, never copied."""
 
+import re
 from dataclasses import replace
 
 from mer_tools.importing.common import (
@@ -20,6 +21,8 @@ from PIL import Image
 CHANNELS = (["magnitude", "u", "v"], ["strain", "u", "v"])
 # what each part of a pattern may hold
 PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+", "phase": "[0-9]+?"}
+# how the three sets of MEGC 2019's composite call their people: sub01, 006, s1
+PEOPLE = {"casme2": "sub[0-9]+", "samm": "[0-9]+", "smic": "s[0-9]+"}
 
 
 def import_flow_images(
@@ -29,6 +32,7 @@ def import_flow_images(
     channels=("u", "v", "magnitude"),
     phases=1,
     labels=None,
+    centred=True,
 ):
     """Make a dataset of ready-made flow images: one PNG of three channels per clip and phase,
     referenced, never copied.
@@ -36,7 +40,8 @@ def import_flow_images(
     ``pattern`` is a path below ``source`` with {subject}, {clip}, and optionally {label} and
     {phase}; each takes as few letters as it can, {clip} as many, none a "/". ``channels`` says what
     red, green and blue hold (the third may be called strain). ``labels`` renames, as {"0":
-    "Negative"}. Returns sentences to print. Raises MerError.
+    "Negative"}. ``centred``: u and v lose their median when they are read, because the value that
+    stands for no motion differs from copy to copy. Returns sentences to print. Raises MerError.
     """
     source, expression = check_source(source), compile_pattern(pattern, PARTS)
     if not pattern.lower().endswith(".png"):
@@ -48,7 +53,9 @@ def import_flow_images(
     for folder, names in walk_folders(source, data):
         for path in ((folder / name).relative_to(source).as_posix() for name in names):
             if fit := expression.fullmatch(path):
-                parts = {"phase": "0", "label": None} | fit.groupdict()
+                # in the common copy of MEGC 2019's, names end in a space: "006_006_1_2 .png"
+                texts = {name: text.strip() for name, text in fit.groupdict().items()}
+                parts = {"phase": "0", "label": None} | texts
                 key = parts["subject"], parts["clip"]
                 clips.setdefault(key, []).append((int(parts["phase"]), parts["label"], path))
             elif path.lower().endswith(".png"):
@@ -64,8 +71,19 @@ def import_flow_images(
     names = sort_labels(label for entry in entries for label in entry.labels or ())
     about = f"mer import flow-images: PNG flow images of {phases} phase{'s' * (phases > 1)}"
     info = describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
-    said = write_set(source, data, info | {"channels": list(channels)}, entries)
+    info |= {"channels": list(channels), "centred": centred}
+    told = [_tell_dataset(entry.subject) for entry in entries]
+    if set(told) == {*PEOPLE}:
+        pairs = zip(entries, told, strict=True)
+        entries = [replace(entry, dataset=dataset) for entry, dataset in pairs]
+        info["published"] = "MEGC2019"
+    said = write_set(source, data, info, entries)
     return said + tell_left_out("PNG files that do not fit the pattern", other)
+
+
+def _tell_dataset(subject):
+    """Return which set of MEGC 2019's composite calls a person so; None for no such name."""
+    return next((name for name, form in PEOPLE.items() if re.fullmatch(form, subject)), None)
 
 
 def _read_clip(source, subject, clip, files, phases, names):

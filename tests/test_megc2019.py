@@ -1,0 +1,137 @@
+"""The composite of MEGC 2019, from miniature folders and from miniature flow images."""
+
+import json
+from functools import partial
+
+from mer_tools.doctor import examine
+from mer_tools.importing.flow_images import import_flow_images
+from mer_tools.importing.megc2019 import CLASSES, import_megc2019
+from mer_tools.importing.tables import read_table
+from mer_tools.report import list_datasets, score_datasets, write_report
+from mer_utils import MerError
+from mer_utils.dataset import encode_png, open_dataset
+from mer_utils.features import FrontEnd, extract
+from mer_utils.training import Recipe
+
+import miniatures
+import numpy as np
+import pytest
+from foreign import write_rows
+from toys import load_benchmark
+
+CLIPS = miniatures.make_clips()
+LIST = ["casme2,sub01,EP05_01f,0", "samm,006,006_006_1_1,1", "smic,s1,s1_ne_01,2"]
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """The three sets as laboratories hold them, and a list of three of their clips."""
+    for name in "ABC":
+        (tmp_path / name).mkdir()
+    miniatures.write_casme2(tmp_path / "A", CLIPS)
+    miniatures.write_samm(tmp_path / "B", CLIPS)
+    for kind in ("HS", "VIS"):  # the composite's clips are those of the fast camera
+        folder = tmp_path / "C" / kind / "s1" / "micro" / "negative" / "s1_ne_01"
+        miniatures.write_frames(folder, CLIPS[1][1], "reg_image{:06d}.png", 36237)
+    table = write_rows(tmp_path / "list.csv", *LIST)
+    return {"casme2": tmp_path / "A", "samm": tmp_path / "B", "smic": tmp_path / "C", "list": table}
+
+
+def test_three_sets_become_one(mer, sets, tmp_path):
+    words = [word for name, path in sets.items() for word in (f"--{name}", path)]
+    code, out, err = mer("import", "megc2019", tmp_path / "new", *words)
+    assert (code, err) == (0, "") and "samm: 8 clips of 4 subjects" in out
+    counts = "Negative 1, Positive 1, Surprise 1; casme2 1, samm 1, smic 1"
+    assert out.startswith(f"3 clips of 3 subjects: {counts}; without an apex: 1.")
+    dataset = open_dataset(tmp_path / "new")
+    assert dataset.exclusive and list_datasets(dataset.root) == ["casme2", "samm", "smic"]
+    cells = [row.cells for row in read_table(dataset.root / "manifest.csv")]
+    assert [(row["clip"], row["subject"], row["fps"]) for row in cells] == [
+        ("sub01_EP05_01f", "sub01", "200"),
+        ("006_1_1", "006", "200"),
+        ("s1_ne_01", "s1", "100"),
+    ]
+    assert [clip.labels for clip in dataset.clips] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    assert [clip.apex for clip in dataset.clips] == [5, 4, None]
+    assert dataset.clips[2].folder.parts[-5] == "HS" and dataset.clips[2].boxes
+    report = examine(dataset.root)
+    assert report.sound and "442 published" in str(report.to_json())
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["samm,006,006_9_9,1", "casme3,1,EP05_01f,0"],
+            "2 rows name .*: row 4 .samm.*, row 5 .cas",
+        ),
+        (["casme2,1,EP01_01f,3"], r"no class 0, 1 or 2: row 4 \(casme2, 1, EP01_01f, 3\)"),
+        (["casme2,1,EP05_01f,1"], "row 4: the clip 'sub01_EP05_01f' stands at .*row 1 already"),
+    ],
+)
+def test_a_list_that_names_no_clip_is_refused(sets, tmp_path, lines, message):
+    table = write_rows(tmp_path / "list.csv", *LIST, *lines)
+    with pytest.raises(MerError, match=message):
+        import_megc2019(tmp_path / "new", *[*sets.values()][:3], table)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Flow images of three people of each set, named as in the copy that most people have: a space
+    stands before .png. The label is a bright patch; the zero of u and v lies beside 127.5.
+    """
+    rng, root = np.random.default_rng(0), tmp_path / "three_norm_u_v_os"
+    people = [f"{start}{k}" for start in ("sub0", "00", "s") for k in (1, 2, 3)]
+    for n, person in enumerate(3 * people):
+        kind = n // len(people)
+        image = rng.normal((131, 120, 30), 4, (28, 28, 3))  # u, v, strain
+        image[8 * kind : 8 * kind + 8, 8:20] += 60
+        path = root / person / "u_test" / str(kind) / f"{person}_{n} .png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(image[..., ::-1].clip(0, 255).astype(np.uint8)))
+    return root
+
+
+def test_flow_images_are_imported_as_they_are_and_centred(pictures, tmp_path):
+    maps, options = [], {"channels": ("u", "v", "strain"), "labels": CLASSES}
+    for centred in (True, False):
+        said = import_flow_images(pictures, tmp_path / str(centred), centred=centred, **options)
+        assert said[0].endswith("Surprise 9; casme2 9, samm 9, smic 9.") and len(said) == 1
+        dataset = open_dataset(tmp_path / str(centred))
+        assert dataset.clips[0].name == "001_3" and dataset.clips[0].names[0].endswith("_3 .png")
+        assert dataset.info["centred"] is centred and examine(dataset.root).sound
+        maps.append(extract(dataset, FrontEnd(size=28), tmp_path / "cache").x)
+    medians = np.median(maps[1], (-2, -1), keepdims=True)
+    assert (abs(medians[:, 0, 0, :2]) > 0.005).all()
+    medians[:, 0, 0, 2] = 0  # strain is as it is stored
+    np.testing.assert_allclose(maps[0], maps[1] - medians, atol=1e-6)
+
+
+def test_each_dataset_has_scores_of_its_own():
+    truth, datasets = np.eye(2, dtype=int)[[0, 1, 0, 1]], np.array(["samm", "samm", "smic", "smic"])
+    row = score_datasets(truth, truth[[0, 1, 1, 1]], datasets)
+    assert row == {
+        **{"UF1": 0.7333, "UAR": 0.75, "UF1 samm": 1.0, "UAR samm": 1.0},
+        **{"UF1 smic": 0.3333, "UAR smic": 0.5},
+    }
+    text = write_report({"datasets": {"majority": row}}, {})
+    assert "|  | UF1 | UAR | UF1 samm | UAR samm" in text and "| majority | 0.7333 |" in text
+
+
+def test_the_benchmark_scores_a_copy_and_says_what_it_needs(
+    pictures, tmp_path, capsys, monkeypatch
+):
+    benchmark, out = load_benchmark("megc2019"), tmp_path / "out.json"
+    monkeypatch.setattr(benchmark, "Recipe", partial(Recipe, members=1, epochs=4))
+    monkeypatch.setattr(benchmark, "find_root", lambda _: tmp_path)
+    benchmark.main([str(pictures), "--seeds", "1", "--out", str(out), "--jobs", "1"])
+    record = json.loads(out.read_text())
+    assert set(record["scores"]) == {"majority", "PCA+SVM", "MicroAttNet"}
+    assert record["scores"]["PCA+SVM"]["UF1"] > 0.8 > record["scores"]["majority"]["UF1"]
+    assert len(record["seeds"]) == 1 and "UAR smic" in record["seeds"][0]
+    printed = capsys.readouterr().out
+    assert "HTNet" in printed and printed.count("not comparable") == 2
+    for folder in (tmp_path / "nowhere", tmp_path / "artifacts"):
+        with pytest.raises(SystemExit, match=f"{folder}.*three_norm_u_v_os"):
+            benchmark.main([str(folder)])
