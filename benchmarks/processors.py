@@ -120,8 +120,10 @@ def take_steps():
     features = make_features()
     answers = {f"shift{k}": np.roll(features.y, k, 0) for k in (6, 12)}
     found = compare(features.y, answers, "shift6", features.subjects, draws=200)
+    numbers = ("macro", "low", "high", "difference", "difference_low", "difference_high")
+    numbers += ("p", "p_corrected")
     made["bootstrap, permutation test"] = np.array(
-        [list(vars(row).values()) for row in found.values()]
+        [[getattr(row, name) for name in numbers] for row in found.values()]
     )
     wave = np.sin(np.arange(9))
     set_style()

@@ -95,8 +95,10 @@ def stand_in(data, trained, tmp_path_factory):
     for name in ("TRAIN", "TEST", "4dme-challenge"):
         for k in range(6):
             plant(data, root / name / f"seq{k}", k, count=5)
-    write_rows(root / "LABELS.csv", row, *(f"{k},1,0,0,{k % 2},0,P{k}" for k in range(6)))
-    sheet = [(1, f"S0{k}", f"S0{k}_001_01_1", "Positive", 1, 4, 8, "", None) for k in range(4)]
+    flags = ["1,0,0,0,0", "0,1,0,0,0", "0,0,1,0,0", "0,0,0,1,0", "0,0,0,0,1", "1,0,0,1,0"]
+    write_rows(root / "LABELS.csv", row, *(f"{k},{flags[k]},P{k}" for k in range(6)))
+    felt = ["Positive", "Negative+Surprise", "Repression", "Others"]
+    sheet = [(1, f"S0{k}", f"S0{k}_001_01_1", felt[k], 1, 4, 8, "", None) for k in range(4)]
     for k, (_, person, name, *_) in enumerate(sheet):
         plant(data, root / "4dme-release" / "gray_micro" / person / name, k, first=1, count=8)
     write_xlsx(root / "4dme-release" / "4DME_Labelling_Micro_release v1.xlsx", COLUMNS, *sheet)

@@ -30,11 +30,13 @@ def draw(values):
 
 
 def test_the_banner_says_what_is_measured_and_warns_of_synthetic_faces(root, capsys, monkeypatch):
+    info = root / "data" / "tiny" / "dataset.json"
+    made = info.read_text()
+    info.write_text(made.replace('"synthetic": true', '"synthetic": false'))
     opened = open_tiny(seed=3)
     assert capsys.readouterr().out == "profile course · seed 3 · tiny: 3 clips, 2 subjects\n"
     assert opened.root == root and opened.dir == root / "artifacts" / "course" / "01"
-    info = root / "data" / "tiny" / "dataset.json"
-    info.write_text(info.read_text().replace('"synthetic": false', '"synthetic": true'))
+    info.write_text(made)
     calls = []
     monkeypatch.setattr(
         generate,

@@ -170,8 +170,8 @@ OPTIONS = [
     ("synth", "new", "--clips", "0"), ("synth", "new", "--clips", "999999999999"),
     ("synth", "new", "--clips", "-1"), ("synth", "new", "--subjects", "0"),
     ("synth", "new", "--clips", "x"), ("synth", "new", "--jobs", "-1"),
-    ("run", "--jobs", "-1"), ("run", "--nothing"), ("nothing",), ("import",), ("import", "x"),
-    ("predict",), ("submit", "one"), ("import", "frames", "a", "b"),
+    ("run", "--jobs", "-1"), ("run", "--nothing"), ("nothing",), ("import", "x"),
+    ("predict",), ("submit", "one"), ("import", "frames", "a"),
     ("import", "frames", "a", "b", "--table", "c", "--views", "3"),
 ]  # fmt: skip
 
@@ -197,7 +197,7 @@ def test_what_is_not_there_is_said_in_a_sentence(words, mer):
 RUNS = [
     ("-p", "x"), ("-p", "05.seeds"), ("-p", "99.seeds=1"), ("-p", "05.nothing=1"),
     ("-p", "05.members=many"), ("-p", "all.nothing=1"), ("-p", "05.jobs=3"), ("-p", "=1"),
-    ("-p", "05.=1"), ("--only", "99"), ("--from", "99"), ("--only", "03", "--from", "05"),
+    ("-p", "05.=1"), ("--only", "99"),
     ("--profile", "none"), ("--profile", "paper"), ("--format", "gif"),
     ("--dask", "nonsense"), ("--dask", "tcp://host"), ("--dask", "host:8786"), ("--data", "none"),
 ]  # fmt: skip
