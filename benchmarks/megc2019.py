@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mer_tools.importing.flow_images import import_flow_images
 from mer_tools.importing.megc2019 import CLASSES
-from mer_tools.report import list_datasets, read_published, score_datasets
+from mer_tools.report import read_published, score_datasets
 from mer_utils import MerError
 from mer_utils.baselines import recipe_of
 from mer_utils.dataset import open_dataset
@@ -41,7 +41,7 @@ def read_composite(folder, centred, cache, jobs):
         for sentence in import_flow_images(folder, Path(place, "new"), **options):
             print(sentence)
         dataset = open_dataset(Path(place, "new"))
-        datasets = list_datasets(dataset.root)
+        datasets = [clip.dataset for clip in dataset.clips]
         if not all(datasets):
             raise MerError(folder, "the subjects are not those of three datasets")
         features = extract(dataset, FrontEnd(size=20), cache, jobs)

@@ -122,6 +122,7 @@ def stand_in(data, trained, tmp_path_factory):
     for name in PRESETS:
         (root / name).mkdir()
         getattr(miniatures, f"write_{name.replace('-', '_')}")(root / name, clips)
+    write_rows(root / "list.csv", "casme2,sub01,EP01_01f,0", "smic,s2,s2_po_02,1")
     shutil.copytree(data.root, root / "data" / "mine")
     shutil.copyfile(ROOT / "data" / "README.md", root / "data" / "README.md")
     import_challenge(root / "TEST", root / "data" / "test")

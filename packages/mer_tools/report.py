@@ -1,7 +1,5 @@
 """RESULTS.md: every number of a results.json and every figure as tables; nothing in it is typed."""
 
-from pathlib import Path
-
 from mer_tools.importing.tables import PUBLISHED, read_table
 
 TITLES = {  # the rest is called as in results.json
@@ -49,11 +47,6 @@ def write_report(results, figures):
     ]
     lines += ["", "## Figures", "", *_table(["figure", "notebook", "what it shows"], drawn)]
     return "\n".join(lines) + "\n"
-
-
-def list_datasets(root):
-    """Return of each clip of the dataset folder ``root`` which joined dataset it is of, or ""."""
-    return [row.cells.get("dataset", "") for row in read_table(Path(root) / "manifest.csv")]
 
 
 def read_published():

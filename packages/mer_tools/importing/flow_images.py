@@ -78,6 +78,8 @@ def import_flow_images(
         entries = [replace(entry, dataset=dataset) for entry, dataset in pairs]
         info["published"] = "MEGC2019"
     said = write_set(source, data, info, entries)
+    if "published" in info:
+        said.append("Datasets are told from the subjects' names: sub01, 006 and s1.")
     return said + tell_left_out("PNG files that do not fit the pattern", other)
 
 
