@@ -264,7 +264,7 @@ def test_a_profile_changes_parameters_and_writes_where_it_says(root):
 
 
 def test_a_kernel_spec_of_another_python_misleads_nobody(root, monkeypatch, tmp_path):
-    spec = {"argv": ["no-such-python", "{connection_file}"], "display_name": "", "language": "python"}
+    spec = {"argv": ["no-such-python"], "display_name": "Python 3", "language": "python"}
     files.write_json(tmp_path / "kernels" / "python3" / "kernel.json", spec)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     edit(root, "study.headline(", "import sys; study.headline(sys.prefix); (")

@@ -9,13 +9,16 @@ from typing import NamedTuple
 
 from mer_tools.importing.tables import PUBLISHED
 from mer_utils import MerError
+from mer_utils.apex import joint_curve
 from mer_utils.dataset import Clip, number_key, read_image, survey
+from mer_utils.features import extract_clip
 from mer_utils.flow import compute_flow, head_motion, magnitude
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import crop, locate, split_views
 
 import numpy as np
 import pandas as pd
+from scipy.signal import find_peaks
 
 CROP = 128  # px, side of the crop in which motion is measured
 
@@ -29,6 +32,8 @@ RULES = (
     ("look", "fps", "fps > 0 and fps != usual_fps",
      "{fps:g} fps, but most have {usual_fps:g}: curves are smoothed over frames, not seconds"),
     ("look", "duration", "seconds > 0.5", "{seconds:.2f} s: a micro-expression lasts 0.5 s"),
+    ("look", "duration", "peaks > 1",
+     "the face moves {peaks:g} times from onset to offset: cut it into one clip an expression"),
     ("look", "frames", "repeats > 0", "{repeats:g} frames repeat the one before exactly"),
     ("look", "frames", "gap.notna()", "the file names' numbers jump {gap}: are frames missing?"),
     ("look", "sizes", "size.notna() and size != usual_size", "{size}, but most have {usual_size}"),
@@ -46,6 +51,7 @@ RULES = (
 COLUMNS = (
     "clip", "subject", "labels", "frames", "size", "digest", "fps", "seconds", "repeats", "gap",
     "odd", "how", "narrow", "wide", "least", "most", "head", "phases", "grey", "plain",
+    "peaks",
 )  # fmt: skip
 
 
@@ -113,9 +119,7 @@ def examine(root, jobs=1):
     findings += [finding for _, found in readings for finding in found]
     for column in ("size", "phases", "fps"):
         clips[f"usual_{column}"] = next(iter(clips.loc[clips[column] != 0, column].mode()), None)
-    for level, check, condition, sentence in RULES:
-        for row in clips.query(condition, engine="python").to_dict("records"):
-            findings.append(Finding(level, check, row["clip"], sentence.format(**row)))
+    findings += apply_rules(clips, RULES)
     findings += [*find_copies(clips), *find_names(clips)]
     if len(usable) == len(rows):  # else what is missing may stand in rows that cannot be used
         findings += [*find_missing(info, clips), *compare_published(info, clips)]
@@ -124,6 +128,30 @@ def examine(root, jobs=1):
     order = list(table)
     findings.sort(key=lambda finding: (finding.level != "mend", order.index(finding.check)))
     return Report(info["name"], table, findings)
+
+
+def apply_rules(clips, rules):
+    """Return a Finding for each row of a table of clips of which one of ``rules`` is true."""
+    return [
+        Finding(level, check, row["clip"], sentence.format(**row))
+        for level, check, condition, sentence in rules
+        for row in clips.query(condition, engine="python").to_dict("records")
+    ]
+
+
+def find_long(name, seconds, joint):
+    """Return Findings on a clip that may hold more than one expression: on its length in seconds
+    (NaN: not known), and on its motion curve (T,) from onset to offset.
+    """
+    clip = {"clip": name, "seconds": seconds, "peaks": count_peaks(joint)}
+    return apply_rules(pd.DataFrame([clip]), [rule for rule in RULES if rule[1] == "duration"])
+
+
+def count_peaks(joint):
+    """Return how many peaks of a motion curve (T,) stand out by a third of its maximum: never two
+    in 120 synthetic clips of one expression, some of them held or coming up again.
+    """
+    return len(find_peaks(joint, prominence=joint.max() / 3)[0])
 
 
 def _explain(check, error, root):
@@ -168,6 +196,9 @@ def read_pictures(root, info, clip):
         row["odd"] = info["views"] == 2 and picture.shape[1] % 2 == 1
         try:
             row |= _measure_face(info["views"], clip, kept, times)
+            if row["seconds"] > 0.5:  # a shorter clip has no room for two expressions
+                curve = joint_curve(extract_clip(clip, info["views"])[2])
+                row["peaks"] = count_peaks(curve[clip.onset : clip.offset + 1])
         except MerError as error:
             findings.append(Finding("mend", "face box", clip.name, str(error)))
     return row, findings
