@@ -203,14 +203,9 @@ class Dataset:
         digest = hashlib.sha256()
         for name in ("dataset.json", "manifest.csv"):
             digest.update((self.root / name).read_bytes())
-        for frames in self.hashes:
-            digest.update(frames.encode())
+        for clip in self.clips:
+            digest.update(hash_frames(clip.frames).encode())
         return digest.hexdigest()
-
-    @cached_property
-    def hashes(self):
-        """Of each clip the hash of its frames."""
-        return [hash_frames(clip.frames) for clip in self.clips]
 
 
 def hash_frames(paths):

@@ -69,7 +69,7 @@ class Features:
     labels: tuple[str, ...]
     exclusive: bool = False  # exactly one label a clip
     channels: tuple[str, ...] | None = None  # of ready-made flow images; None: measured in px here
-    frames: list[str] | None = None  # of each clip the hash of its frames; None: not known
+    onsets: list[str] | None = None  # of each clip the hash of its onset frame; None: not known
 
     @functools.cached_property
     def key(self):
@@ -269,7 +269,7 @@ def extract_variants(dataset, variants, cache=None, jobs=1):
         "labels": dataset.labels,
         "exclusive": dataset.exclusive,
         "channels": dataset.channels and tuple(dataset.channels),
-        "frames": dataset.hashes,
+        "onsets": [hash_frames([clip.frames[clip.onset]]) for clip in dataset.clips],
     }
     return [Features(**about, **row) for row in extract_arrays(dataset, variants, cache, jobs)]
 

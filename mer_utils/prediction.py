@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mer_utils import STREAMS, MerError
 from mer_utils.apex import joint_curve
+from mer_utils.dataset import hash_frames
 from mer_utils.evaluation import decide
 from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.files import read_arrays, write_arrays
@@ -30,22 +31,23 @@ class Ensemble:
     trained_on: str
     exclusive: bool = False
     channels: list[str] | None = None  # of the flow images that were learnt; None: frames
-    # {hash of a training clip's frames: (its subject, the fold that left them out)}; {}: not known
+    # {hash of a training clip's onset frame: (subject, fold that left them out)}; {}: not known
     learnt: dict[str, tuple[str, int]] = field(default_factory=dict)
-    left_out: str | None = None  # the subject whom these networks alone never saw
+    left_out: str | None = None  # a subject whom these networks never saw, but the others did
 
     @property
     def thresholds(self):
         """The median over folds, (L,)."""
         return np.median(self.fold_thresholds, 0).round(6)
 
-    def leave_out(self, frames):
-        """Return who may answer a clip whose frames have this hash: all networks or, where the clip
-        is one they learnt from, the fold that left its subject out.
+    def leave_out(self, paths):
+        """Return who may answer a clip of these frames' files: all networks or, where these learnt
+        from one of them, the fold that left the clip's subject out.
         """
-        if frames not in self.learnt:
+        known = [self.learnt.get(hash_frames([path])) for path in paths if self.learnt]
+        if not any(known):
             return self
-        subject, fold = self.learnt[frames]
+        subject, fold = next(filter(None, known))
         size = len(self.members) // len(self.fold_thresholds)
         members = self.members[fold * size : (fold + 1) * size]
         about = {"trained_on": f"{self.trained_on} without {subject}", "left_out": subject}
@@ -135,10 +137,9 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
     meta |= {"recipe": asdict(recipe), "front_end": asdict(front_end), "trained_on": trained_on}
     meta["learnt"] = {}
     folds = [f",{names}," for names in outcome.subjects]
-    if features.frames is not None and len(folds) == len(outcome.members):
-        for frames, name in zip(features.frames, features.subjects.tolist(), strict=True):
-            left_out = [f",{name}," in names for names in folds].index(True)
-            meta["learnt"][frames] = name, left_out
+    if features.onsets and len(folds) == len(outcome.members):
+        for onset, name in zip(features.onsets, features.subjects.tolist(), strict=True):
+            meta["learnt"][onset] = name, [f",{name}," in names for names in folds].index(True)
     tensors = {"thresholds": outcome.fold_thresholds}
     for n, fold in enumerate(outcome.members):
         tensors |= {f"{n}.{name}": value for name, value in fold.items()}

@@ -89,7 +89,9 @@ def test_a_clip_of_the_training_set_is_answered_by_who_never_saw_the_person(
     said = mer("predict", moved, *options, path)[1]
     assert "learnt from this clip: only the 2 that never saw P1 answer" in said
     assert "does not say whom" not in said
-    (moved / "0000.png").write_bytes((moved / "0001.png").read_bytes())  # another clip
+    (moved / clip.names[0]).unlink()  # some frames of it are as good as all
+    assert len(predict_clip(moved, ensemble).scores) == 2
+    (moved / clip.names[clip.onset]).unlink()
     assert len(predict_clip(moved, ensemble).scores) == 8
 
     arrays, about = read_arrays(path)  # as weights were written before

@@ -14,7 +14,6 @@ from mer_utils.dataset import (
     Clip,
     check_outside,
     find_datasets,
-    hash_frames,
     iterate_frames,
     list_frames,
     survey,
@@ -137,7 +136,7 @@ def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=
     rest = onset, offset, boxes, face_model, ensemble.front_end
     clip = read_clip(source, views, *rest, **camera)
     if source.is_dir() and not holds_meshes(source):
-        ensemble = ensemble.leave_out(hash_frames(list_frames(source)))
+        ensemble = ensemble.leave_out(list_frames(source))
     return predict_crops(clip, ensemble)
 
 

@@ -355,8 +355,8 @@ def submit(
     write_answers(out, rows)
     counts = ", ".join(f"{label} {sum(row[label] for row in rows)}" for label in ensemble.labels)
     echo(f"{about}\n{out}: {len(rows)} clips answered: {counts}")
-    pairs = zip(dataset.clips, dataset.hashes, strict=True)
-    if met := sum(frames in ensemble.learnt for clip, frames in pairs if clip.labels is None):
+    asked = [clip for clip in dataset.clips if clip.labels is None]
+    if met := sum(ensemble.leave_out(clip.frames) is not ensemble for clip in asked):
         echo(f"the networks learnt from {met} of them: only those that never saw the person answer")
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from mer_tools.importing.tables import write_table
 from mer_utils import MerError
-from mer_utils.dataset import hash_frames
 from mer_utils.evaluation import decide
 from mer_utils.features import extract_arrays
 from mer_utils.prediction import check_kind, check_motion
@@ -45,7 +44,7 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
     rows = []
     for number, clip, maps in zip(clips, dataset.clips, arrays["x"], strict=True):
         check_motion(f"clip {clip.name}", maps)
-        networks = ensemble.leave_out(hash_frames(clip.frames))
+        networks = ensemble.leave_out(clip.frames)
         scores = networks.score(maps)[0].mean(0, keepdims=True)
         answers = decide(scores, networks.thresholds, networks.exclusive)[0].astype(int).tolist()
         rows.append({"Id": number, **dict(zip(labels, answers, strict=True))})
