@@ -210,14 +210,14 @@ class Dataset:
         for name in ("dataset.json", "manifest.csv"):
             digest.update((self.root / name).read_bytes())
         for clip in self.clips:
-            digest.update(hash_frames(clip).encode())
+            digest.update(hash_frames(clip.frames).encode())
         return digest.hexdigest()
 
 
-def hash_frames(clip):
-    """Return a hash of a clip's frames: of each its name, size, first and last 64 KiB."""
+def hash_frames(paths):
+    """Return a hash of frames: of each its file's name, size, first and last 64 KiB."""
     digest, part = hashlib.sha256(), 1 << 16
-    for path in clip.frames:
+    for path in paths:
         try:
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size

@@ -69,6 +69,7 @@ class Features:
     labels: tuple[str, ...]
     exclusive: bool = False  # exactly one label a clip
     channels: tuple[str, ...] | None = None  # of ready-made flow images; None: measured in px here
+    onsets: list[str] | None = None  # of each clip the hash of its onset frame; None: not known
 
     @functools.cached_property
     def key(self):
@@ -250,7 +251,7 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
 def _hash_clip(clip, views, channels):
     """Return the name of all that the front end reads of a clip."""
     numbers = clip.onset, clip.apex, clip.offset, clip.boxes
-    return key_of(hash_frames(clip), numbers, views, channels)
+    return key_of(hash_frames(clip.frames), numbers, views, channels)
 
 
 def _stack(rows):
@@ -270,6 +271,7 @@ def extract_variants(dataset, variants, cache=None, jobs=1):
         "labels": dataset.labels,
         "exclusive": dataset.exclusive,
         "channels": dataset.channels and tuple(dataset.channels),
+        "onsets": [hash_frames([clip.frames[clip.onset]]) for clip in dataset.clips],
     }
     return [Features(**about, **row) for row in extract_arrays(dataset, variants, cache, jobs)]
 

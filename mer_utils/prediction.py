@@ -1,10 +1,11 @@
 """A trained ensemble on disk, and what it predicts for a clip that has no labels."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mer_utils import STREAMS, MerError
 from mer_utils.apex import joint_curve
+from mer_utils.dataset import hash_frames
 from mer_utils.evaluation import decide
 from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.files import read_arrays, write_arrays
@@ -21,15 +22,36 @@ STILL = 1e-3  # px, or that share of what ready-made maps can show: below it not
 class Ensemble:
     """The networks of all folds, with what they were trained on."""
 
-    members: tuple[NetworkMember, ...]
+    members: tuple[NetworkMember, ...]  # fold by fold
     labels: tuple[str, ...]
     shape: tuple[int, ...]  # (V, P, 3, S, S)
-    thresholds: np.ndarray  # (L,) median over folds
+    fold_thresholds: np.ndarray  # (F, L)
     recipe: Recipe
     front_end: FrontEnd
     trained_on: str
     exclusive: bool = False
     channels: list[str] | None = None  # of the flow images that were learnt; None: frames
+    # {hash of a training clip's onset frame: (subject, fold that left them out)}; {}: not known
+    learnt: dict[str, tuple[str, int]] = field(default_factory=dict)
+    left_out: str | None = None  # a subject whom these networks never saw, but the others did
+
+    @property
+    def thresholds(self):
+        """The median over folds, (L,)."""
+        return np.median(self.fold_thresholds, 0).round(6)
+
+    def leave_out(self, paths):
+        """Return who may answer a clip of these frames' files: all networks or, where these learnt
+        from one of them, the fold that left the clip's subject out.
+        """
+        known = [self.learnt.get(hash_frames([path])) for path in paths if self.learnt]
+        if not any(known):
+            return self
+        subject, fold = next(filter(None, known))
+        size = len(self.members) // len(self.fold_thresholds)
+        members = self.members[fold * size : (fold + 1) * size]
+        about = {"trained_on": f"{self.trained_on} without {subject}", "left_out": subject}
+        return replace(self, members=members, fold_thresholds=self.fold_thresholds[[fold]], **about)
 
     def score(self, maps):
         """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and the weights (M, 3)
@@ -61,16 +83,17 @@ class OwnClip:
 class Prediction(OwnClip):
     """What an ensemble says of one clip, with everything that led there."""
 
-    labels: tuple[str, ...]
+    ensemble: Ensemble
     scores: np.ndarray  # (M, L) each member's probabilities
-    thresholds: np.ndarray  # (L,)
     attention: np.ndarray  # (3,) mean weight of u, v, magnitude
     apex: int
     curve: np.ndarray  # (V, T) px
     joint: np.ndarray  # (T,) px, the curve of all views in which the apex was sought
     maps: np.ndarray  # (V, P, 3, S, S) px
-    trained_on: str
-    exclusive: bool = False
+
+    labels = property(lambda self: self.ensemble.labels)
+    thresholds = property(lambda self: self.ensemble.thresholds)
+    exclusive = property(lambda self: self.ensemble.exclusive)
 
     @property
     def answers(self):
@@ -89,21 +112,12 @@ class Prediction(OwnClip):
 
     def to_json(self):
         """Return everything but the pictures as JSON values."""
-        return to_plain(
-            {
-                "clip": self.name,
-                "trained_on": self.trained_on,
-                "networks": len(self.scores),
-                "labels": self.table(),
-                "attention": dict(zip(STREAMS, self.attention, strict=True)),
-                "onset": self.onset,
-                "apex": self.apex,
-                "offset": self.offset,
-                "boxes": np.array(self.boxes, int),
-                "boxes_found_by": self.found,
-                "motion_curve_px": self.curve,
-            }
-        )
+        about = {"clip": self.name, "trained_on": self.ensemble.trained_on}
+        about |= {"networks": len(self.scores), "labels": self.table()}
+        about["attention"] = dict(zip(STREAMS, self.attention, strict=True))
+        about |= {"onset": self.onset, "apex": self.apex, "offset": self.offset}
+        about |= {"boxes": np.array(self.boxes, int), "boxes_found_by": self.found}
+        return to_plain(about | {"motion_curve_px": self.curve})
 
 
 def predict_crops(clip, ensemble):
@@ -112,19 +126,8 @@ def predict_crops(clip, ensemble):
     maps, apex, curve = measure_crops(clip.crops, clip.onset, clip.offset, options)
     check_motion(f"clip {clip.name}", maps)
     scores, attention = ensemble.score(maps)
-    return Prediction(
-        **vars(clip),
-        labels=ensemble.labels,
-        scores=scores,
-        thresholds=ensemble.thresholds,
-        attention=attention.mean(0),
-        apex=apex,
-        curve=curve,
-        joint=joint_curve(curve, options.rule, options.smoothing),
-        maps=maps,
-        trained_on=ensemble.trained_on,
-        exclusive=ensemble.exclusive,
-    )
+    motion = apex, curve, joint_curve(curve, options.rule, options.smoothing), maps
+    return Prediction(*vars(clip).values(), ensemble, scores, attention.mean(0), *motion)
 
 
 def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
@@ -132,7 +135,12 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
     meta = {name: getattr(features, name) for name in ("labels", "exclusive", "channels")}
     meta |= {"shape": features.x.shape[1:], "folds": len(outcome.members)}
     meta |= {"recipe": asdict(recipe), "front_end": asdict(front_end), "trained_on": trained_on}
-    tensors = {"thresholds": np.median(outcome.fold_thresholds, 0).round(6)}
+    meta["learnt"] = {}
+    folds = [f",{names}," for names in outcome.subjects]
+    if features.onsets and len(folds) == len(outcome.members):
+        for onset, name in zip(features.onsets, features.subjects.tolist(), strict=True):
+            meta["learnt"][onset] = name, [f",{name}," in names for names in folds].index(True)
+    tensors = {"thresholds": outcome.fold_thresholds}
     for n, fold in enumerate(outcome.members):
         tensors |= {f"{n}.{name}": value for name, value in fold.items()}
     write_arrays(path, tensors, meta)
@@ -143,13 +151,12 @@ def find_weights(root):
     synthetic faces; of the profile paper first, then full, then course. Raises MerError where
     several datasets have some.
     """
-    kept, profiles = Path(root) / "artifacts", ("paper", "full", "course")
-    for pattern in (*(f"{profile}-*" for profile in profiles), *profiles):
-        paths = sorted(kept.glob(f"{pattern}/05/{WEIGHTS}"))
+    kept = Path(root) / "artifacts"
+    for place in ("paper-*", "full-*", "course-*", "paper", "full", "course"):
+        paths = sorted(kept.glob(f"{place}/05/{WEIGHTS}"))
         if len(paths) > 1:
-            names = ", ".join(map(str, paths))
-            what = f"has weights of {len(paths)} datasets; choose with --weights: {names}"
-            raise MerError(kept, what)
+            what = f"has weights of {len(paths)} datasets; choose with --weights: "
+            raise MerError(kept, what + ", ".join(map(str, paths)))
         if paths:
             return paths[0]
     return kept / "course" / "05" / WEIGHTS
@@ -165,8 +172,10 @@ def load_ensemble(path):
         members = []
         for n in range(meta["folds"]):
             members += load_members(pick(tensors, n), recipe, used, len(labels), exclusive)
-        about = (recipe, front_end, meta["trained_on"], exclusive, meta["channels"])
-        return Ensemble(tuple(members), labels, shape, tensors["thresholds"], *about)
+        # older files hold the median of the thresholds, and do not say what was learnt
+        thresholds, learnt = np.atleast_2d(tensors["thresholds"]), meta.get("learnt", {})
+        about = recipe, front_end, meta["trained_on"], exclusive, meta["channels"], learnt
+        return Ensemble(tuple(members), labels, shape, thresholds, *about)
     except (MerError, KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).removeprefix(f"{path}: ").split())
         retrain = "train the weights anew with `mer run --only 05`"
@@ -177,12 +186,10 @@ def check_kind(where, ensemble, channels):
     """Raise MerError unless maps that come from ``channels`` (of flow images; None: from frames)
     are of the kind that the Ensemble learnt: px and the units of pictures are no match.
     """
-    if set(ensemble.channels or ()) != set(channels or ()):
-        learnt, asked = (
-            f"ready-made flow images ({', '.join(sorted(kind))})" if kind else "frames"
-            for kind in (ensemble.channels, channels)
-        )
-        what = f"the weights learnt from {learnt} and cannot answer {asked}"
+    kinds = [", ".join(sorted(names or ())) for names in (ensemble.channels, channels)]
+    if kinds[0] != kinds[1]:
+        kinds = [f"ready-made flow images ({kind})" if kind else "frames" for kind in kinds]
+        what = "the weights learnt from {} and cannot answer {}".format(*kinds)
         raise MerError(where, f"{what}; train on data of the same kind")
 
 

@@ -41,7 +41,7 @@ def test_from_the_challenge_s_folders_to_its_answer_sheet(mer, sequences, traine
     words = ("submit", data, out, "--weights", trained[0], "--exclude", "--jobs", 1)
     code, text, err = mer(*words)
     assert (code, err) == (0, "") and "2 clips answered" in text
-    assert "trained on tiny synthetic faces" in text
+    assert "trained on tiny synthetic faces" in text and "learnt from 2 of them" in text
     with open(out, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["Id"] for row in rows] == ["4", "5"]

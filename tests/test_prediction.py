@@ -5,6 +5,7 @@ from dataclasses import replace
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools.clips import open_film, predict_clip
+from mer_tools.doctor import examine
 from mer_tools.submission import answer_clips
 from mer_utils import MerError
 from mer_utils.dataset import encode_png, read_frames
@@ -31,6 +32,15 @@ def write_pngs(folder, frames):
     return folder
 
 
+def write_film(path, frames, fps):
+    lossless = cv2.VideoWriter_fourcc(*"FFV1")
+    film = cv2.VideoWriter(str(path), lossless, fps, frames.shape[:0:-1], False)
+    for frame in frames:
+        film.write(frame)
+    film.release()
+    return path
+
+
 def test_a_stored_ensemble_gives_the_scores_it_was_stored_with(trained, ensemble, data, tmp_path):
     _, features, outcome = trained
     assert len(ensemble.members) == 8 and ensemble.labels == data.labels
@@ -41,10 +51,12 @@ def test_a_stored_ensemble_gives_the_scores_it_was_stored_with(trained, ensemble
     np.testing.assert_allclose(attention.sum(1), 1, rtol=1e-5)
     median = np.median(outcome.fold_thresholds, 0)
     np.testing.assert_allclose(ensemble.thresholds, median, atol=1e-6)
-    many = replace(outcome, fold_thresholds=np.array([[1.0], [2.0], [9.0]]))
+    limits = np.array([[1.0], [2.0], [9.0]])
+    many = replace(outcome, members=outcome.members[:1], fold_thresholds=limits)
     options = Recipe(epochs=2, inner=2, width=4), FrontEnd(crop=64, size=12)
     save_ensemble(tmp_path / "x", many, features, *options, "x")
-    assert read_arrays(tmp_path / "x")[0]["thresholds"].tolist() == [2.0]
+    some = load_ensemble(tmp_path / "x")
+    assert some.thresholds.tolist() == [2.0] and not some.learnt  # whose fold it is: not known
 
 
 def test_a_folder_of_frames_is_predicted_like_the_clip_it_is(trained, ensemble, data, tmp_path):
@@ -54,23 +66,75 @@ def test_a_folder_of_frames_is_predicted_like_the_clip_it_is(trained, ensemble, 
     assert result.apex == features.apex[1]
     np.testing.assert_array_equal(result.maps, features.x[1])
     about = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert (about["networks"], about["apex"]) == (8, result.apex)
-    assert about["trained_on"] == "tiny synthetic faces"
+    assert (about["networks"], about["apex"]) == (2, result.apex)
+    assert about["trained_on"] == "tiny synthetic faces without P1"
     assert about["labels"] == result.table() and list(about["labels"]) == list(data.labels)
     assert sum(about["attention"].values()) == pytest.approx(1, abs=1e-3)
-    never = replace(result, thresholds=np.full(5, np.inf))
+    never = replace(result, ensemble=replace(ensemble, fold_thresholds=np.full((1, 5), np.inf)))
     assert all(row["threshold"] is None and not row["answer"] for row in never.table().values())
     whole = predict_clip(folder, ensemble)
     assert (whole.onset, whole.offset) == (0, len(clip.frames) - 1)
 
 
+def test_a_clip_of_the_training_set_is_answered_by_who_never_saw_the_person(
+    trained, ensemble, data, mer, tmp_path
+):
+    path, _, outcome = trained
+    for n, clip in enumerate(data.clips[:2]):
+        moved = shutil.copytree(clip.folder, tmp_path / f"elsewhere {n}")
+        result = predict_clip(moved, ensemble, clip.onset, clip.offset)
+        np.testing.assert_allclose(result.scores.mean(0), outcome.scores[n], atol=1e-6)
+        np.testing.assert_array_equal(result.answers, outcome.answers[n])
+    options = ("--out", tmp_path / "answers", "--weights")
+    said = mer("predict", moved, *options, path)[1]
+    assert "learnt from this clip: only the 2 that never saw P1 answer" in said
+    assert "does not say whom" not in said
+    (moved / clip.names[0]).unlink()  # some frames of it are as good as all
+    assert len(predict_clip(moved, ensemble).scores) == 2
+    (moved / clip.names[clip.onset]).unlink()
+    assert len(predict_clip(moved, ensemble).scores) == 8
+
+    arrays, about = read_arrays(path)  # as weights were written before
+    del about["learnt"]
+    arrays["thresholds"] = np.median(arrays["thresholds"], 0)
+    write_arrays(tmp_path / "old", arrays, about)
+    said = mer("predict", clip.folder, *options, tmp_path / "old")[1]
+    assert "8 networks" in said and "the file does not say whom they saw" in said
+
+
+def test_a_folder_of_several_subjects_is_the_fold_of_each(trained, tmp_path):
+    _, features, outcome = trained
+    pairs = replace(outcome, subjects=("P0,P3", "P1,P2"), members=outcome.members[:2])
+    options = Recipe(epochs=2, inner=2, width=4), FrontEnd(crop=64, size=12)
+    save_ensemble(tmp_path / "pairs", pairs, features, *options, "x")
+    learnt = load_ensemble(tmp_path / "pairs").learnt
+    assert {tuple(who) for who in learnt.values()} == {("P0", 0), ("P3", 0), ("P1", 1), ("P2", 1)}
+
+
+def test_what_may_hold_two_expressions_is_said_as_the_doctor_says_it(trained, data, mer, tmp_path):
+    clip, root = data.clips[1], shutil.copytree(data.root, tmp_path / "set")
+    frames = read_frames(clip)[clip.onset : clip.offset + 1]
+    folder = write_pngs(root / "clips" / "twice", np.concatenate([frames, frames]))
+    last = 2 * len(frames) - 1
+    row = f"twice,P0,1,0,0,0,0,0,{last},30"
+    columns = "clip,subject," + ",".join(map(str.lower, data.labels)) + ",onset,offset,fps"
+    (root / "manifest.csv").write_text(f"{columns}\n{row}\n")
+    found = [one.what for one in examine(root).findings if one.check == "duration"]
+    seconds, times = f"{last / 30:.2f} s: a micro-expression", "the face moves 2 times from onset"
+    assert len(found) == 2 and found[0].startswith(seconds) and found[1].startswith(times)
+    options = ("--weights", trained[0], "--out", tmp_path / "answers")
+    err = mer("predict", folder, *options)[2]
+    assert err.count("\n") == 1 and all(what in err for what in found)
+    ends = ("--onset", 0, "--offset", len(frames) - 1)
+    assert mer("predict", folder, *options, *ends)[2].count("\n") == (len(frames) - 1 > 15)
+    film = write_film(tmp_path / "a.avi", np.concatenate([frames, frames]), 30)
+    assert seconds in mer("predict", film, *options)[2]
+
+
 def test_a_film_and_a_folder_of_the_same_frames_get_one_answer(ensemble, data, tmp_path):
-    clip, path = data.clips[1], tmp_path / "a film.avi"
-    lossless = cv2.VideoWriter_fourcc(*"FFV1")
-    writer = cv2.VideoWriter(str(path), lossless, 60, (336, 224), False)
-    for frame in read_frames(clip):
-        writer.write(frame)
-    writer.release()
+    ensemble = replace(ensemble, learnt={})  # a film's frames cannot be compared with the set's
+    clip = data.clips[1]
+    path = write_film(tmp_path / "a film.avi", read_frames(clip), 60)
     film = predict_clip(path, ensemble, clip.onset, clip.offset)
     folder = predict_clip(clip.folder, ensemble, clip.onset, clip.offset)
     assert film.apex == folder.apex and film.found == folder.found == "silhouette"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -260,6 +261,14 @@ def test_a_profile_changes_parameters_and_writes_where_it_says(root):
     run(root, profile="full", only=["02"])
     figure = json.loads((root / "figures" / "figures.json").read_text())["fig02_a"]
     assert (figure["parameters"]["seed"], figure["parameters"]["rate"]) == (1, 1)
+
+
+def test_a_kernel_spec_of_another_python_misleads_nobody(root, monkeypatch, tmp_path):
+    spec = {"argv": ["no-such-python"], "display_name": "Python 3", "language": "python"}
+    files.write_json(tmp_path / "kernels" / "python3" / "kernel.json", spec)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    edit(root, "study.headline(", "import sys; study.headline(sys.prefix); (")
+    assert run(root, only=["01"])[0][0]["headline"] == sys.prefix
 
 
 def test_data_are_named_as_seen_from_the_current_folder(root, monkeypatch):

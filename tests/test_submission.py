@@ -7,6 +7,7 @@ from mer_tools.importing.tables import read_table
 from mer_tools.submission import answer_clips, write_answers
 from mer_utils import MerError
 from mer_utils.features import FrontEnd, extract
+from mer_utils.prediction import load_ensemble
 
 import numpy as np
 import pytest
@@ -23,10 +24,12 @@ def score(maps):
 
 @pytest.fixture
 def ensemble(data):
-    return SimpleNamespace(
+    networks = SimpleNamespace(
         front_end=FRONT, exclusive=False, shape=(2, 2, 3, 12, 12), channels=None,
         thresholds=np.full(5, 0.5), labels=data.labels, score=score,
     )  # fmt: skip
+    networks.leave_out = lambda frames: networks
+    return networks
 
 
 @pytest.fixture
@@ -54,6 +57,12 @@ def test_the_sheet_holds_each_unlabelled_clip_once_sorted_by_number(bare, data, 
     assert [row.cells for row in read_table(tmp_path / "out.csv")] == texts
     mixed = replace(bare, clips=(*bare.clips[:2], *data.clips[2:]))
     assert [row["Id"] for row in answer_clips(mixed, ensemble)] == [9, 10]
+
+
+def test_clips_of_the_training_set_are_answered_by_who_never_saw_the_person(bare, data, trained):
+    rows = answer_clips(bare, load_ensemble(trained[0]))
+    answers = {row["Id"]: [row[label] for label in data.labels] for row in rows}
+    assert [answers[n] for n in (10, 9, 3, 21, 2, 1)] == trained[2].answers.tolist()
 
 
 def test_negative_excludes_positive_only_when_asked(bare, ensemble):

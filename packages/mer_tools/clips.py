@@ -6,11 +6,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mer_tools.boxes import FaceFinder
-from mer_tools.importing.films import VIDEO_TYPES, read_video
+from mer_tools.doctor import find_long
+from mer_tools.importing.films import VIDEO_TYPES, read_video, video_fps
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
 from mer_tools.places import check_outside, find_datasets
 from mer_utils import MerError
-from mer_utils.dataset import Clip, iterate_frames, list_frames
+from mer_utils.dataset import Clip, iterate_frames, list_frames, survey
 from mer_utils.features import FrontEnd
 from mer_utils.files import read_json, say
 from mer_utils.prediction import OwnClip, check_kind, predict_crops
@@ -42,15 +43,20 @@ def open_film(source, views=2, boxes=None, **camera):
     return (split_views(frame, views) for frame in frames)
 
 
-def known_views(source):
-    """Return how many views a clip's frames hold side by side: two for meshes, what dataset.json
-    says for a clip inside a dataset, else None.
+def look_up(source):
+    """Return how many views a clip's frames hold and how many it has a second, None where neither
+    its kind, nor a film's header, nor the files of the dataset that it lies in say so.
     """
     source = Path(source).resolve()
+    if source.is_file():
+        return None, video_fps(source) if source.suffix.lower() in VIDEO_TYPES else None
     if source.is_dir() and holds_meshes(source):
-        return 2
-    root = next(find_datasets(source), None) if source.is_dir() else None
-    return read_json(root / "dataset.json").get("views") if root else None
+        return 2, None
+    for root in islice(find_datasets(source), 1):
+        info, rows = survey(root)
+        clips = [row for row in rows if isinstance(row, Clip)]
+        return info["views"], next((c.fps for c in clips if c.folder.resolve() == source), None)
+    return None, None
 
 
 def look_like_one(first):
@@ -110,19 +116,22 @@ def read_clip(
 
 
 def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
-    """Run one clip through the whole pipeline: views, crop, apex, phase flow, every network; return
-    a Prediction.
+    """Run one clip through the whole pipeline: views, crop, apex, phase flow, every network (of a
+    clip that they learnt from: those that never saw its subject); return a Prediction.
 
     What is given besides the ``ensemble`` goes to ``read_clip``. Raises MerError for what cannot be
     used.
     """
     check_kind(source, ensemble, None)
-    views, known = ensemble.shape[0], known_views(source)
+    source, views, (known, _) = Path(source), ensemble.shape[0], look_up(source)
     if known not in (None, views):
         what = f"its frames hold {known} view{'s' * (known > 1)}, the weights learnt from {views}"
         raise MerError(source, f"{what}; train on data of the same kind")
     rest = onset, offset, boxes, face_model, ensemble.front_end
-    return predict_crops(read_clip(source, views, *rest, **camera), ensemble)
+    clip = read_clip(source, views, *rest, **camera)
+    if source.is_dir() and not holds_meshes(source):
+        ensemble = ensemble.leave_out(list_frames(source))
+    return predict_crops(clip, ensemble)
 
 
 def say_found(how, remedy):
@@ -171,5 +180,12 @@ def describe_prediction(source, result):
         limit = "largest" if result.exclusive else limit
         numbers = f"{row['probability']:>11.2f} {row['spread']:>8.2f} {limit:>10}"
         lines.append(f"{label:12} {numbers}  {'yes' if row['answer'] else 'no'}")
+    fps, joint = look_up(source)[1], result.joint[result.onset : result.offset + 1]
+    long = find_long(result.name, (len(joint) - 1) / (fps or np.nan), joint)
+    if long:
+        say(f"{source}: LOOK: {'; '.join(finding.what for finding in long)}")
+    if result.ensemble.left_out:
+        who = f"only the {len(result.scores)} that never saw {result.ensemble.left_out} answer"
+        lines.insert(0, f"the networks learnt from this clip: {who}")
     weights = result.to_json()["attention"].items()
     return [*lines, f"attention: {', '.join(f'{name} {value:.2f}' for name, value in weights)}"]

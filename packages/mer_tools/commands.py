@@ -375,8 +375,10 @@ def _load_networks(weights):
 
     weights = weights or find_weights(find_root())
     ensemble = load_ensemble(weights)
-    networks = f"{len(ensemble.members)} networks, trained on {ensemble.trained_on}"
-    return ensemble, f"weights: {weights}: {networks}"
+    about = f"{len(ensemble.members)} networks, trained on {ensemble.trained_on}"
+    if not ensemble.learnt:
+        about += "; the file does not say whom they saw, so they may know the person they judge"
+    return ensemble, f"weights: {weights}: {about}"
 
 
 @mer.command()
@@ -386,17 +388,18 @@ def demo(
     no_open: Annotated[bool, Option("--no-open", help="Write the notebook, no more.")] = False,
 ):  # fmt: skip
     """Open a clip player in JupyterLab: frames, motion curve, flow. Needs no trained weights."""
-    from mer_tools.clips import known_views, read_clip
+    from mer_tools.clips import look_up, read_clip
     from mer_tools.demo import describe, write_demo
 
     root = find_root()
-    views = views or known_views(source) or 1
+    views = views or look_up(source)[0] or 1
     # all of the clip is read: what is wrong with it is said here, not in the notebook
     echo(describe(read_clip(source, views, onset, offset, face_model=face_model)))
     path = write_demo(root, source, onset, offset, views, face_model)
     echo(f"notebook: {path}")
     if not no_open:
-        _become("jupyterlab", f"--ServerApp.root_dir={root}", str(path))
+        specs = "--ServerApp.kernel_spec_manager_class=mer_tools.runner.OwnSpecs"
+        _become("jupyterlab", f"--ServerApp.root_dir={root}", specs, str(path))
 
 
 @mer.command()
@@ -417,10 +420,14 @@ def submit(
     cache = None  # outside of the repository nothing is kept
     with suppress(MerError):
         cache = find_root() / "artifacts" / "cache"
-    rows = answer_clips(open_dataset(data), ensemble, exclude, cache, jobs)
+    dataset = open_dataset(data)
+    rows = answer_clips(dataset, ensemble, exclude, cache, jobs)
     write_answers(out, rows)
     counts = ", ".join(f"{label} {sum(row[label] for row in rows)}" for label in ensemble.labels)
     echo(f"{about}\n{out}: {len(rows)} clips answered: {counts}")
+    asked = [clip for clip in dataset.clips if clip.labels is None]
+    if met := sum(ensemble.leave_out(clip.frames) is not ensemble for clip in asked):
+        echo(f"the networks learnt from {met} of them: only those that never saw the person answer")
 
 
 @mer.command()

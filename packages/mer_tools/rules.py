@@ -18,6 +18,7 @@ RULES = Path(__file__).with_name("rules.csv")
 COLUMNS = (
     "clip", "subject", "dataset", "labels", "frames", "size", "digest", "fps", "seconds", "repeats",
     "gap", "odd", "how", "narrow", "wide", "least", "most", "head", "phases", "grey", "plain",
+    "peaks",
 )  # fmt: skip
 
 
@@ -74,12 +75,12 @@ def tabulate(info, rows):
     return tables
 
 
-def apply_rules(tables):
-    """Return the Findings of RULES about tables."""
+def apply_rules(tables, check=None):
+    """Return the Findings of RULES, or of those with this ``check``, about tables."""
     return [
         Finding(rule.level, rule.check, row["where"], rule.sentence.format(**row))
         for rule in pd.read_csv(RULES).itertuples()
-        if len(tables.get(rule.table, ()))
+        if len(tables.get(rule.table, ())) and check in (None, rule.check)
         for row in tables[rule.table].query(rule.condition, engine="python").to_dict("records")
     ]
 

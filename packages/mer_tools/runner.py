@@ -31,11 +31,26 @@ import joblib
 import nbformat
 import yaml
 from filelock import FileLock, Timeout
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 from pydantic import ConfigDict, ValidationError, create_model
+from traitlets import Instance, List
 
 PACKAGES = ("mer_utils", "faces4d", "mer_tools", "mer_course")
 # parameters that `mer run` sets itself; workers and paths change no output
 BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}
+
+
+class OwnSpecs(KernelSpecManager):
+    """Knows one kernel, the Python that runs `mer`, whatever kernel specs are installed."""
+
+    kernel_dirs = List()
+
+
+class OwnKernel(AsyncKernelManager):
+    """Starts the kernel that ``OwnSpecs`` knows."""
+
+    kernel_spec_manager = Instance(OwnSpecs, ())
 
 
 @dataclass(frozen=True)
@@ -320,6 +335,7 @@ def _execute(job, echo):
             _escape(executed),
             job.parameters,
             kernel_name="python3",
+            kernel_manager_class=OwnKernel,
             cwd=job.source.parent,
             progress_bar=False,
             extra_arguments=["--log-level=CRITICAL"],  # what fails comes as an exception

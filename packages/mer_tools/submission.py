@@ -14,10 +14,11 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
     """Return the rows {Id, label: 0 or 1, ...} of a Dataset's unlabelled clips, sorted by Id, the
     integer in the clip's name (``seq12`` is 12).
 
-    The mean probability of all networks of the Ensemble is compared with its thresholds, which were
-    chosen on inner subjects. ``exclude``: where Negative is answered, Positive is not (the
-    challenge entry's rule). Raises MerError if no clip is unlabelled, if an Id is missing or
-    double, or if the set does not fit the weights.
+    The mean probability of the networks (of a clip that they learnt from: of those that never saw
+    its subject) is compared with their thresholds, which were chosen on inner subjects.
+    ``exclude``: where Negative is answered, Positive is not (the challenge entry's rule). Raises
+    MerError if no clip is unlabelled, if an Id is missing or double, or if the set does not fit the
+    weights.
     """
     clips = {}
     for clip in dataset.clips:
@@ -43,8 +44,9 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
     rows = []
     for number, clip, maps in zip(clips, dataset.clips, arrays["x"], strict=True):
         check_motion(f"clip {clip.name}", maps)
-        scores = ensemble.score(maps)[0].mean(0, keepdims=True)
-        answers = decide(scores, ensemble.thresholds, ensemble.exclusive)[0].astype(int).tolist()
+        networks = ensemble.leave_out(clip.frames)
+        scores = networks.score(maps)[0].mean(0, keepdims=True)
+        answers = decide(scores, networks.thresholds, networks.exclusive)[0].astype(int).tolist()
         rows.append({"Id": number, **dict(zip(labels, answers, strict=True))})
         if exclude and rows[-1]["Negative"]:
             rows[-1]["Positive"] = 0
