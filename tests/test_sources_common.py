@@ -68,7 +68,8 @@ def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path, 
     entries = [enter("a"), enter("b", labels=None, apex=2, fps=29.97)]
     said = write_set(source, root, INFO, entries)
     dataset = open_dataset(root)
-    labels = "Negative 1, Positive 0, Repression 0, Surprise 0, Others 0; without labels: 1; without an apex: 1."
+    labels = "Negative 1, Positive 0, Repression 0, Surprise 0, Others 0"
+    labels += "; without labels: 1; without an apex: 1."
     assert said == [f"2 clips of 1 subject: {labels}"]
     assert dataset.info["frames"] == (frames or str(source)) and not dataset.synthetic
     assert [clip.labels for clip in dataset.clips] == [(1, 0, 0, 0, 0), None]

@@ -170,7 +170,8 @@ OPTIONS = [
     ("synth", "new", "--clips", "0"), ("synth", "new", "--clips", "999999999999"),
     ("synth", "new", "--clips", "-1"), ("synth", "new", "--subjects", "0"),
     ("synth", "new", "--clips", "x"), ("synth", "new", "--jobs", "-1"),
-    ("run", "--jobs", "-1"), ("run", "--nothing"), ("nothing",), ("import", "x"),
+    ("run", "--jobs", "-1"), ("run", "--jobs", "99999"), ("run", "--nothing"), ("nothing",),
+    ("import", "x"),
     ("predict",), ("submit", "one"), ("import", "frames", "a"),
     ("import", "frames", "a", "b", "--table", "c", "--views", "3"),
 ]  # fmt: skip

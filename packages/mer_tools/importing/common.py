@@ -320,7 +320,7 @@ def _check_entries(source, info, entries):
 def _count(info, rows):
     """Return the sentence that counts clips, subjects, labels and apexes of {Entry: row}."""
     bare = sum(entry.labels is None for entry in rows)
-    people = len({entry.subject for entry in rows})
+    people = len({(entry.dataset, entry.subject) for entry in rows})
     text = f"{len(rows)} clip{'s' * (len(rows) > 1)} of {people} subject{'s' * (people > 1)}"
     if bare < len(rows):
         labels = [label for entry in rows for label in entry.labels or ()]
