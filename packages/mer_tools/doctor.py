@@ -50,8 +50,7 @@ RULES = (
 )  # fmt: skip
 COLUMNS = (
     "clip", "subject", "labels", "frames", "size", "digest", "fps", "seconds", "repeats", "gap",
-    "odd", "how", "narrow", "wide", "least", "most", "head", "phases", "grey", "plain",
-    "peaks",
+    "odd", "how", "narrow", "wide", "least", "most", "head", "phases", "grey", "plain", "peaks",
 )  # fmt: skip
 
 
@@ -119,7 +118,7 @@ def examine(root, jobs=1):
     findings += [finding for _, found in readings for finding in found]
     for column in ("size", "phases", "fps"):
         clips[f"usual_{column}"] = next(iter(clips.loc[clips[column] != 0, column].mode()), None)
-    findings += apply_rules(clips, RULES)
+    findings += apply_rules(clips)
     findings += [*find_copies(clips), *find_names(clips)]
     if len(usable) == len(rows):  # else what is missing may stand in rows that cannot be used
         findings += [*find_missing(info, clips), *compare_published(info, clips)]
@@ -130,21 +129,14 @@ def examine(root, jobs=1):
     return Report(info["name"], table, findings)
 
 
-def apply_rules(clips, rules):
-    """Return a Finding for each row of a table of clips of which one of ``rules`` is true."""
+def apply_rules(clips, wanted=None):
+    """Return what RULES (those of one check, if ``wanted``) find in a table of clips: Findings."""
     return [
         Finding(level, check, row["clip"], sentence.format(**row))
-        for level, check, condition, sentence in rules
+        for level, check, condition, sentence in RULES
+        if wanted in (None, check)
         for row in clips.query(condition, engine="python").to_dict("records")
     ]
-
-
-def find_long(name, seconds, joint):
-    """Return Findings on a clip that may hold more than one expression: on its length in seconds
-    (NaN: not known), and on its motion curve (T,) from onset to offset.
-    """
-    clip = {"clip": name, "seconds": seconds, "peaks": count_peaks(joint)}
-    return apply_rules(pd.DataFrame([clip]), [rule for rule in RULES if rule[1] == "duration"])
 
 
 def count_peaks(joint):
