@@ -44,8 +44,7 @@ def test_it_writes_a_notebook_that_names_the_clip_and_opens_it(mer, root, data, 
     player = f"play_clip({str(clip.folder)!r}, onset=1, offset=None, views=2)"
     assert player in notebook.cells[1].source
     mer("demo", clip.folder)
-    specs = "--ServerApp.kernel_spec_manager_class=mer_tools.runner.OwnSpecs"
-    lab = ["-m", "jupyterlab", f"--ServerApp.root_dir={root}", specs, str(path)]
+    lab = ["-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(path)]
     assert [words for _, *words in started] == [lab]
 
 

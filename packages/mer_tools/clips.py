@@ -1,15 +1,15 @@
 """A clip of one's own, in no dataset: a folder of frames, a film or meshes, read and predicted."""
 
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
 from mer_tools.boxes import FaceFinder
-from mer_tools.doctor import find_long
+from mer_tools.doctor import count_peaks
 from mer_tools.importing.films import VIDEO_TYPES, read_video, video_fps
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
 from mer_tools.places import check_outside, find_datasets
+from mer_tools.rules import apply_rules
 from mer_utils import MerError
 from mer_utils.dataset import Clip, iterate_frames, list_frames, survey
 from mer_utils.features import FrontEnd
@@ -18,6 +18,7 @@ from mer_utils.prediction import OwnClip, check_kind, predict_crops
 from mer_utils.preprocessing import load_crops, locate, split_views
 
 import numpy as np
+import pandas as pd
 
 LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression lasts half of one
 
@@ -33,13 +34,11 @@ def open_film(source, views=2, boxes=None, **camera):
         if views != 2:
             raise MerError(source, f"meshes give two views, but {views} is asked for")
         return film_meshes(list_meshes(source), boxes=boxes, **camera)
-    if not source.is_file():
-        frames = iterate_frames(list_frames(source))
-    elif source.suffix.lower() in VIDEO_TYPES:
-        frames = read_video(source)
-    else:
+    film = source.is_file()
+    if film and source.suffix.lower() not in VIDEO_TYPES:
         kinds = ", ".join(sorted(VIDEO_TYPES))
         raise MerError(source, f"is neither a folder nor a film ({kinds})")
+    frames = read_video(source) if film else iterate_frames(list_frames(source))
     return (split_views(frame, views) for frame in frames)
 
 
@@ -89,20 +88,18 @@ def read_clip(
         what = f"each of {views} views would be {width} x {height} px, too narrow for a face"
         wanted = "both views side by side" if views == 2 else "one view"
         raise MerError(source, f"{what}; a frame must hold {wanted}")
-    name, known = source.name or source.resolve().name, boxes or tuple(mesh_boxes) or None
-    clip = Clip(name, "", None, source, (), 0, None, 0, boxes=known)
-    boxes_used, how = locate(first, clip, options.enlarge)
-    if mesh_boxes and boxes is None:
-        how = "mesh"
+    found, how = (boxes, "manifest") if boxes else (tuple(mesh_boxes), "mesh")
+    if not found:
+        found, how = locate(first, enlarge=options.enlarge)
     if how == "fallback" and finder is not None:
-        boxes_used, how = tuple(finder.find(view) for view in first), "face model"
-        if None in boxes_used:
-            view = boxes_used.index(None) + 1
+        found, how = tuple(finder.find(view) for view in first), "face model"
+        if None in found:
+            view = found.index(None) + 1
             raise MerError(source, f"YuNet finds no face in view {view}'s first frame; give a box")
     # the smoothing of the motion curve looks a little beyond the offset
-    count = LONGEST + 1 if offset is None else offset + 1 + round(4 * options.smoothing)
-    film = islice(chain([first], frames), max(3, min(count, LONGEST + 1)))
-    clip = replace(clip, boxes=boxes_used)
+    end = LONGEST if offset is None else min(LONGEST, offset + round(4 * options.smoothing))
+    film, name = islice(chain([first], frames), max(3, end + 1)), source.resolve().name
+    clip = Clip(name, "", None, source, (), 0, None, 0, boxes=found)
     crops, _ = load_crops(clip, views, options.crop, options.enlarge, film)
     count = crops.shape[1]
     if count > LONGEST:
@@ -112,15 +109,12 @@ def read_clip(
     if not 0 <= onset < offset - 1 < count - 1:
         what = f"onset {onset} and offset {offset} must lie in its {count} frames (counted from 0)"
         raise MerError(source, f"{what}, with a frame between them")
-    return OwnClip(name, tuple(first), crops, boxes_used, how, onset, offset)
+    return OwnClip(name, tuple(first), crops, found, how, onset, offset)
 
 
 def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
-    """Run one clip through the whole pipeline: views, crop, apex, phase flow, every network (of a
-    clip that they learnt from: those that never saw its subject); return a Prediction.
-
-    What is given besides the ``ensemble`` goes to ``read_clip``. Raises MerError for what cannot be
-    used.
+    """Run one clip (see ``read_clip``) through crop, apex, phase flow and every network, or, where
+    they learnt from it, those that never saw its subject; return a Prediction.
     """
     check_kind(source, ensemble, None)
     source, views, (known, _) = Path(source), ensemble.shape[0], look_up(source)
@@ -180,12 +174,17 @@ def describe_prediction(source, result):
         limit = "largest" if result.exclusive else limit
         numbers = f"{row['probability']:>11.2f} {row['spread']:>8.2f} {limit:>10}"
         lines.append(f"{label:12} {numbers}  {'yes' if row['answer'] else 'no'}")
-    fps, joint = look_up(source)[1], result.joint[result.onset : result.offset + 1]
-    long = find_long(result.name, (len(joint) - 1) / (fps or np.nan), joint)
-    if long:
+    joint = result.joint[result.onset : result.offset + 1]
+    seconds = (len(joint) - 1) / (look_up(source)[1] or np.nan)
+    clip = {"where": result.name, "seconds": seconds, "peaks": count_peaks(joint)}
+    if long := apply_rules({"clips": pd.DataFrame([clip])}, "duration"):
         say(f"{source}: LOOK: {'; '.join(finding.what for finding in long)}")
     if result.ensemble.left_out:
         who = f"only the {len(result.scores)} that never saw {result.ensemble.left_out} answer"
         lines.insert(0, f"the networks learnt from this clip: {who}")
+    elif source.is_file() or holds_meshes(source):
+        lines.insert(
+            0, "whether the networks know this person can be told for folders of pictures only"
+        )
     weights = result.to_json()["attention"].items()
     return [*lines, f"attention: {', '.join(f'{name} {value:.2f}' for name, value in weights)}"]

@@ -398,8 +398,7 @@ def demo(
     path = write_demo(root, source, onset, offset, views, face_model)
     echo(f"notebook: {path}")
     if not no_open:
-        specs = "--ServerApp.kernel_spec_manager_class=mer_tools.runner.OwnSpecs"
-        _become("jupyterlab", f"--ServerApp.root_dir={root}", specs, str(path))
+        _become("jupyterlab", f"--ServerApp.root_dir={root}", str(path))
 
 
 @mer.command()

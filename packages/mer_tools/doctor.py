@@ -86,14 +86,6 @@ def examine(root, jobs=1):
     return Report(info["name"], table, findings)
 
 
-def find_long(name, seconds, joint):
-    """Return Findings on a clip that may hold more than one expression: on its length in seconds
-    (NaN: not known), and on its motion curve (T,) from onset to offset.
-    """
-    clip = {"where": name, "seconds": seconds, "peaks": count_peaks(joint)}
-    return apply_rules({"clips": pd.DataFrame([clip])}, "duration")
-
-
 def count_peaks(joint):
     """Return how many peaks of a motion curve (T,) stand out by a third of its maximum: never two
     in 120 synthetic clips of one expression, some of them held or coming up again.

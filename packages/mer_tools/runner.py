@@ -34,23 +34,17 @@ from filelock import FileLock, Timeout
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from pydantic import ConfigDict, ValidationError, create_model
-from traitlets import Instance, List
+from traitlets import Instance
 
 PACKAGES = ("mer_utils", "faces4d", "mer_tools", "mer_course")
 # parameters that `mer run` sets itself; workers and paths change no output
 BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}
 
 
-class OwnSpecs(KernelSpecManager):
-    """Knows one kernel, the Python that runs `mer`, whatever kernel specs are installed."""
-
-    kernel_dirs = List()
-
-
 class OwnKernel(AsyncKernelManager):
-    """Starts the kernel that ``OwnSpecs`` knows."""
+    """Starts the Python that runs `mer`, whatever kernel specs are installed."""
 
-    kernel_spec_manager = Instance(OwnSpecs, ())
+    kernel_spec_manager = Instance(KernelSpecManager, kw={"kernel_dirs": []})
 
 
 @dataclass(frozen=True)
