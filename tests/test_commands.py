@@ -16,10 +16,12 @@ from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools import commands
 from mer_tools.importing.challenge import import_challenge
+from mer_tools.importing.presets import PRESETS
 from mer_utils.files import write_bytes, write_json
 from mer_utils.study import read_suite
 
 import cv2
+import miniatures
 import numpy as np
 import papermill
 import pytest
@@ -114,6 +116,10 @@ def stand_in(data, trained, tmp_path_factory):
         picture = root / "flow-images" / f"s{k}" / "u_test" / str(k % 2) / f"{k}.png"
         picture.parent.mkdir(parents=True)
         cv2.imwrite(str(picture), np.full((28, 28, 3), 9, np.uint8))
+    for name in PRESETS:
+        if any(f"mer import {name} " in command for command in COMMANDS):
+            write_set = getattr(miniatures, f"write_{name.replace('-', '_')}")
+            write_set(root / name, miniatures.make_clips(4, frames=10))
     shutil.copytree(data.root, root / "data" / "mine")
     shutil.copyfile(ROOT / "data" / "README.md", root / "data" / "README.md")
     import_challenge(root / "TEST", root / "data" / "test")

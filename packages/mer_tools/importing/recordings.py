@@ -69,9 +69,8 @@ class Layout:
 
 
 def import_frames(
-    source, data, table=None, folder="{clip}", columns=None, classes=None, copy=False, jobs=1,
-    **options,
-):  # fmt: skip
+    source, data, table=None, folder="", columns=None, classes=None, copy=False, jobs=1, **options
+):
     """Make a dataset of folders of frames, or of films, that a CSV or XLSX ``table`` lists (CASME
     II, SAMM, SMIC). Without a table they are the folders that fit the pattern ``folder``, which has
     {subject}, {clip} and perhaps {label}.
@@ -80,6 +79,7 @@ def import_frames(
     referenced; films are decoded in either case. ``classes``: see ``labels.regroup``. Returns
     sentences to print. Raises MerError.
     """
+    folder = folder or "{clip}"
     layout, source = Layout(folder, columns, **options), check_source(source)
     if table:
         rows = read_table(table, layout.header_row, layout.sheet)
@@ -106,9 +106,11 @@ def import_preset(
             raise MerError(source, question)
     columns = preset.columns | (columns or {})
     if columns:
-        sheet = options.get("sheet", preset.options.get("sheet", ""))
+        where = {
+            k: v for k, v in (preset.options | options).items() if k in ("header_row", "sheet")
+        }
         needed = _list_needed(columns | {"folder": next(iter(preset.folders))})
-        table, rows = find_table(table or source, needed, sheet, preset.header)
+        table, rows = find_table(table or source, needed, **where)
         rows = preset.prepare(table, rows) if preset.prepare else rows
         columns = {key: name for key, name in columns.items() if key != "aus" or name in rows[0][1]}
         taken = [Path(table).name]

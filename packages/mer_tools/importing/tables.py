@@ -68,10 +68,9 @@ def list_sheets(path):
         return book.sheet_names
 
 
-def find_table(place, columns, sheet="", header=()):
+def find_table(place, columns, header_row=None, sheet=""):
     """Return the path and the Rows of the one table in the folder ``place`` (or the file) that has
-    all ``columns``, on whatever sheet and in whatever row their names stand. ``header`` names the
-    columns of a table that has no header, on the sheet ``sheet``. Raises MerError.
+    all ``columns``, on whatever sheet and in whatever row their names stand. Raises MerError.
     """
     place, found = Path(place), []
     paths = sorted(place.iterdir()) if place.is_dir() else [place]
@@ -81,15 +80,12 @@ def find_table(place, columns, sheet="", header=()):
         with suppress(MerError):
             for name in [sheet] if sheet else list_sheets(path):
                 with suppress(MerError):
-                    rows = read_table(path, 0 if header else None, name, columns)
-                    found.append((path, name, rows))
+                    found.append((path, name, read_table(path, header_row, name, columns)))
     if len(found) != 1:
         names = ", ".join(f"{path.name} {name}".strip() for path, name, _ in found) or "none"
         what = f"should hold one table with {', '.join(columns)}, but has {names}; "
         raise MerError(place, what + "name it with --table, its --sheet or --columns")
-    path, _, rows = found[0]
-    names = {f"column {k}": name for k, name in enumerate(header, 1)}
-    return path, [Row(n, {names.get(key, key): text for key, text in c.items()}) for n, c in rows]
+    return found[0][0], found[0][2]
 
 
 def _read_cells(path, header_row, sheet, wanted):
