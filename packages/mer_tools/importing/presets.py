@@ -19,9 +19,9 @@ class Preset:
     options of a ``recordings.Layout`` that hold for this one only; ``options`` hold for all.
 
     ``columns`` are the table's (see Layout), by which it is found; {} for a set without a table.
-    ``prepare(path, rows)`` may change a table's Rows. ``asks`` are options that a user has to give, each with the sentence
-    that says why. ``classes`` names a table of classes that suits the labels (published/), ``note``
-    ends the report.
+    ``prepare(path, rows)`` may change a table's Rows. ``asks`` are options that a user has to give,
+    each with the sentence that says why. ``classes`` names a table of classes that suits the labels
+    (published/), ``note`` ends the report.
     """
 
     title: str  # also the name in published_counts.csv
