@@ -298,8 +298,8 @@ def probe_front_end(options, channels=None):
                 Path(folder, name).write_bytes(encoded.tobytes())
             box = None if kind == ".png" else ((8, 12, side - 20, side - 16),) * 2
             clip = Clip("", "", None, Path(folder), names, 0, 3, 6, None, box)
-            found = extract_clip(clip, 2, options)
-            arrays |= {f"{name}{kind}": value for name, value in zip("xact", found, strict=True)}
+            values = extract_clip(clip, 2, options)
+            arrays |= {f"{name}{kind}": value for name, value in zip("xact", values, strict=True)}
     necks = [_draw_head(64, 0, width) for width in np.arange(0, 0.9, 0.02)]
     necks += [_draw_head(64, 0, 0, tall) for tall in np.arange(0.3, 0.5, 0.02)]
     necks += [_draw_head(520, 0, 0.4), rng.integers(256, size=(64, 48)).astype(np.uint8)]

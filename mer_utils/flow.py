@@ -66,12 +66,12 @@ def _sample_grid(height, width, method):
     step = max(1, height // 32)  # 32 x 32 samples are enough for so few unknowns
     y, x = np.mgrid[:height, :width].astype(np.float64)
     x, y = x - x.mean(), y - y.mean()
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    columns = [(x, y), (-y, x), (one, zero), (zero, one)]
+    ones, zeros = np.ones_like(x), np.zeros_like(x)
+    columns = [(x, y), (-y, x), (ones, zeros), (zeros, ones)]
     if method == "rigid":
         across, along = EGG[0] * width, EGG[1] * height
         depth = np.sqrt(np.maximum(1 - (x / across) ** 2 - (y / along) ** 2, 0)) - 1
-        columns += [(across * depth, zero), (zero, across * depth)]
+        columns += [(across * depth, zeros), (zeros, across * depth)]
     columns = np.array(columns)
     return step, columns.astype(np.float32), columns[:, :, ::step, ::step].copy()
 

@@ -59,15 +59,15 @@ def shrink(png):
     grain), a JPEG.
     """
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    made = []
+    encodings = []
     for kind, image, options in (
         ("png", picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=0), {}),
         ("jpeg", picture, {"quality": 75}),
     ):
         buffer = io.BytesIO()
         image.save(buffer, kind, optimize=True, **options)
-        made.append((f"image/{kind}", buffer.getvalue()))
-    return min(made, key=lambda one: len(one[1]))
+        encodings.append((f"image/{kind}", buffer.getvalue()))
+    return min(encodings, key=lambda encoding: len(encoding[1]))
 
 
 def bundle(png, width, alt):
@@ -108,8 +108,8 @@ def draw_counts(groups, title, xlabel):
     their medians.
     """
     figure, ((axis,),) = grid(1, 1, 7, 2.8)
-    named = {f"{name}: median {np.median(given):g}": given for name, given in groups.items()}
-    names = np.repeat(list(named), [len(given) for given in named.values()])
+    named = {f"{name}: median {np.median(values):g}": values for name, values in groups.items()}
+    names = np.repeat(list(named), [len(values) for values in named.values()])
     values, colours = np.concatenate(list(groups.values())), [BLUE, GREY, ORANGE][: len(groups)]
     style = {"palette": colours, "saturation": 1, "native_scale": True}
     seaborn.countplot(x=values, hue=names, ax=axis, **style)
@@ -129,8 +129,8 @@ def draw_spread(groups, title, ylabel):
     box = {"showfliers": False, "width": 0.5, "fill": False, "color": GREY, "linewidth": 1}
     seaborn.boxplot(x=names, y=values, ax=axis, medianprops={"color": RED}, **box)
     seaborn.swarmplot(x=names, y=values, ax=axis, color=BLUE, size=2.5, alpha=0.6, warn_thresh=1)
-    for k, given in enumerate(groups.values()):
-        text = f"median {np.median(given):.3f}"
+    for k, group in enumerate(groups.values()):
+        text = f"median {np.median(group):.3f}"
         axis.annotate(text, (k, top * 1.04), ha="center", fontsize=8)
     axis.set(title=title, ylabel=ylabel, ylim=(0, top * 1.14))
     return figure
@@ -292,8 +292,8 @@ def add_arrows(axis, flow, maximum, step, side=None):
     """
     half, scale = step // 2, (side or flow.shape[2]) / flow.shape[2]
     y, x = np.mgrid[half : flow.shape[1] : step, half : flow.shape[2] : step]
-    here = np.isfinite(flow[0][y, x])
-    y, x = y[here], x[here]
+    known = np.isfinite(flow[0][y, x])
+    y, x = y[known], x[known]
     style = {"angles": "xy", "scale_units": "xy", "scale": maximum / step / scale, "width": 0.005}
     axis.quiver((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5, *flow[:, y, x], **style)
 
@@ -461,9 +461,9 @@ def add_answers(axis, prediction):
     axis.barh(rows, p.scores.mean(0), color=[BLUE if yes else GREY for yes in p.answers])
     axis.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
     axis.plot(p.thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
-    told = [label for label, yes in zip(p.labels, p.answers, strict=True) if yes]
-    title = f"answered: {', '.join(told) or 'no label'}"
-    title = title if len(title) < 45 else f"answered: {len(told)} of {len(p.labels)} labels"
+    answers = [label for label, yes in zip(p.labels, p.answers, strict=True) if yes]
+    title = f"answered: {', '.join(answers) or 'no label'}"
+    title = title if len(title) < 45 else f"answered: {len(answers)} of {len(p.labels)} labels"
     red = "; red: threshold" if np.isfinite(p.thresholds).any() else ""
     axis.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), title=title)
     axis.set_xlabel(f"probability (dots: networks{red})")

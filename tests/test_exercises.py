@@ -225,9 +225,10 @@ CASES["baselines 4"] = (
 )  # fmt: skip
 
 
-def make_set(onset, apex, offset, names=("a1", "a2", "b1"), labels=("Joy",)):
+def make_set(onset, apex, offset, names=("a1", "a2", "b1"), labels=("Joy",), fps=60):
     numbers = {"frames": tuple(range(20)), "onset": onset, "apex": apex, "offset": offset}
-    return Some(clips=[Some(subject=name[0], **numbers) for name in names], labels=labels)
+    clips = [Some(name=name, subject=name[0], fps=fps, **numbers) for name in names]
+    return Some(clips=clips, labels=labels)
 
 
 CASES["own data 1"] = (
@@ -239,12 +240,15 @@ CASES["own data 1"] = (
     },
     [make_set(2, 7, 15)],
 )  # fmt: skip
-MEND, LOOK = (
-    Some(findings=[Some(check="subjects", level=level, where="1, 01", what="one subject")])
-    for level in ("mend", "look")
-)
 CASES["own data 2"] = (
-    own_data.check_2, MEND, "1, 01: one subject", {"is the manifest written": [LOOK]}, [],
+    own_data.check_2, make_set(2, 7, 15), "3 clips by a preset",
+    {
+        "2 clips; all 3": [make_set(2, 7, 15, names=("a1", "b1"))],
+        "the subject is c": [make_set(2, 7, 15, names=("a1", "a2", "c1"))],
+        "should be (2, 7, 15)": [make_set(3, 7, 15)],
+        "how many frames": [make_set(2, 7, 15, fps=200)],
+    },
+    [make_set(2, 7, 15)],
 )  # fmt: skip
 CASES["own data 3"] = (
     own_data.check_3, [12, 22, 62, 72], "it shares 85%",

@@ -211,6 +211,7 @@ def test_the_readme_says_of_the_two_hypotheses_what_many_sets_say():
             rf"^\| {part} left out, [^|]*\| ([^|]+) macro-UF1 \| (.+) \|$", page, re.M
         )
         assert number(told[0]) == round(row.difference, 3) and told[1] == row.words
+    assert f"({known.rows['default'].macro:.3f} with it)" in page
 
 
 def test_the_steps_of_the_front_end_are_the_measured_ones():

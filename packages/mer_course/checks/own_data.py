@@ -1,4 +1,4 @@
-"""Exercises of 09: a table without frame numbers, a person in two spellings, a box by hand."""
+"""Exercises of 09: a table without frame numbers, a preset, a box by hand."""
 
 from mer_course.checks.answer import judge, need
 
@@ -20,11 +20,17 @@ def check_1(short, mine):
 
 
 @judge
-def check_2(report):
-    """The report must be what examine returns."""
-    found = [one for one in report.findings if (one.check, one.level) == ("subjects", "mend")]
-    need(found, "the doctor finds nothing to mend in the subjects: is the manifest written?")
-    return "; ".join(f"{one.where}: {one.what}" for one in found)
+def check_2(in_lab, mine):
+    """The answer must be a dataset, as open_dataset returns it."""
+    count, all_clips = len(in_lab.clips), len(mine.clips)
+    need(count == all_clips, f"{count} clips; all {all_clips} are wanted.")
+    for clip, wanted in zip(in_lab.clips, mine.clips, strict=True):
+        need(clip.subject == wanted.subject, f"{clip.name}: the subject is {clip.subject}.")
+        keys, right = ((c.onset, c.apex, c.offset) for c in (clip, wanted))
+        need(keys == right, f"{clip.name}: onset, apex, offset are {keys}, but should be {right}.")
+        need(clip.frames == wanted.frames, f"{clip.name}: its frames are other ones.")
+    need(all(clip.fps == 60 for clip in in_lab.clips), "say how many frames there are a second.")
+    return f"{count} clips by a preset of your own."
 
 
 @judge

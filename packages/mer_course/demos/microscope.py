@@ -26,7 +26,7 @@ class Microscope:
             raise MerError("the microscope needs a network with fusion attention and SE")
         self.network, self.x, self.truth = network.eval(), x, np.asarray(truth, bool)
         self.names, self.labels = [str(name) for name in names], list(labels)
-        self.scale = np.reshape(scale, (len(STREAMS), 1, 1, 1))
+        self.scale = np.asarray(scale).reshape(-1, 1, 1, 1)
         views, phases = x.shape[1:3]
         self.parts = dict.fromkeys((NOTHING, "SE", "fusion attention", "both gates"))
         self.parts |= {f"stream {name}": (k, ...) for k, name in enumerate(STREAMS)}
