@@ -118,10 +118,9 @@ def stand_in(data, trained, tmp_path_factory):
         picture = root / "flow-images" / f"s{k}" / "u_test" / str(k % 2) / f"{k}.png"
         picture.parent.mkdir(parents=True)
         cv2.imwrite(str(picture), np.full((28, 28, 3), 9, np.uint8))
-    clips = miniatures.make_clips(4)
     for name in PRESETS:
-        (root / name).mkdir()
-        getattr(miniatures, f"write_{name.replace('-', '_')}")(root / name, clips)
+        write_set = getattr(miniatures, f"write_{name.replace('-', '_')}")
+        write_set(root / name, miniatures.make_clips(4, frames=10))
     write_rows(root / "list.csv", "casme2,sub01,EP01_01f,0", "smic,s2,s2_po_02,1")
     shutil.copytree(data.root, root / "data" / "mine")
     shutil.copyfile(ROOT / "data" / "README.md", root / "data" / "README.md")

@@ -54,7 +54,7 @@ def source(data, tmp_path):
 def test_key_frames_are_counted_as_the_table_counts_them(numbers, keys, expected):
     entry = enter(onset=keys[0], apex=keys[1], offset=keys[2], numbers=numbers)
     if isinstance(expected, tuple):
-        assert find_keys(entry, STEMS) == expected
+        assert find_keys(entry, STEMS) == (expected, [])
     else:
         with pytest.raises(MerError, match=f"^table.csv, row a: {expected}"):
             find_keys(entry, STEMS)
@@ -69,8 +69,8 @@ def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path, 
     said = write_set(source, root, INFO, entries)
     dataset = open_dataset(root)
     labels = "Negative 1, Positive 0, Repression 0, Surprise 0, Others 0"
-    labels += "; without labels: 1; without an apex: 1."
-    assert said == [f"2 clips of 1 subject: {labels}"]
+    missing = "without labels: 1; without an apex: 1."
+    assert said == [f"2 clips of 1 subject: {labels}; {missing}"]
     assert dataset.info["frames"] == (frames or str(source)) and not dataset.synthetic
     assert [clip.labels for clip in dataset.clips] == [(1, 0, 0, 0, 0), None]
     clip = dataset.clips[1]

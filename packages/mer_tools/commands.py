@@ -8,6 +8,7 @@ import os
 import sys
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -58,14 +59,6 @@ Classes = Annotated[str | None, Option(metavar="TABLE", help=CLASSES)]
 Pairs = Annotated[dict | None, Option(parser=_read_pairs, help="As in subject=Subject,label=Joy.")]
 Home = Annotated[Path, Option(metavar="DIR", help="The set's own folder.")]
 Centred = Annotated[bool, Option("--centred/--as-stored", help="Take their median from u and v.")]
-Table = Annotated[Path | None, Option(metavar="FILE", help="CSV or XLSX, one row per clip.")]
-Numbers = Annotated[str | None, Option(help="Key frames: `names` of files, or from 0 or 1.")]
-Around = Annotated[int | None, Option(min=0, help="Cut clips to their ranges and N frames more.")]
-Sheet = Annotated[str, Option(help="Of an XLSX file; default: the first.")]
-Fps = Annotated[float | None, Option(help="Frames a second, if not in the table.")]
-Cropped = Annotated[bool, Option("--cropped", help="Frames are face crops already.")]
-Skip = Annotated[bool, Option("--skip-faulty", help="Leave out rows that cannot be used.")]
-Nearest = Annotated[bool, Option("--nearest-frame", help="Take it for a key frame that is lost.")]
 Figures = Annotated[bool, Option("--figures", help="Then run all notebooks on the new dataset.")]
 Yaw = Annotated[float, Option(help="Meshes are filmed from so many degrees left and right.")]
 Size = Annotated[int, Option(help="Height of a view in px.")]
@@ -212,56 +205,44 @@ def import_obj(
     _finish(import_obj(source, data, labels, size, yaw, fov, jobs), data, figures)
 
 
-@imports.command("frames")
-def import_frames(
-    source: Source, data: Target, table: Table = None, columns: Pairs = None,
-    folder: Annotated[str, Option(help="As in sub{Subject:0>2}/{Filename}.")] = "{clip}",
+def import_recordings(
+    context: typer.Context, source: Source, data: Target,
+    table: Annotated[Path | None, Option(metavar="FILE", help="One row per clip.")] = None,
+    columns: Pairs = None,
+    folder: Annotated[str, Option(help="As in sub{Subject:0>2}/{Filename}.")] = "",
     subject: Annotated[str | None, Option(help="As in {dataset}_{Subject}.")] = None,
-    numbers: Numbers = "names", around: Around = None, only: Pairs = None,
-    views: Annotated[int, Option(min=1, max=2, help="2: both views side by side.")] = 1,
-    fps: Fps = None, cropped: Cropped = False, sheet: Sheet = "",
+    numbers: Annotated[str | None, Option(help="Key frames: `names`, or from 0 or 1.")] = None,
+    around: Annotated[int | None, Option(min=0, help="Cut to the range and N frames more.")] = None,
+    views: Annotated[int | None, Option(min=1, max=2, help="2: views side by side.")] = None,
+    fps: Annotated[float | None, Option(help="Frames a second, if not in the table.")] = None,
+    cropped: Annotated[bool, Option("--cropped", help="Frames are face crops already.")] = False,
+    sheet: Annotated[str | None, Option(help="Of an XLSX file, if not its first.")] = None,
     header_row: Annotated[int | None, Option(min=1, help="Row of the table's header.")] = None,
-    no_header: Annotated[bool, Option("--no-header", help="Call columns `column 1`...")] = False,
+    no_header: Annotated[bool, Option("--no-header", help="Columns are `column 1` ...")] = False,
+    only: Annotated[dict | None, Option(parser=_read_pairs, help="Rows, as in Type=micro.")] = None,
     several: Annotated[bool, Option("--several", help="A clip may have several labels.")] = False,
-    skip_faulty: Skip = False, nearest_frame: Nearest = False,
+    skip_faulty: Annotated[bool, Option("--skip-faulty", help="Leave out bad rows.")] = False,
+    nearest_frame: Annotated[bool, Option("--nearest-frame", help="For lost key frames.")] = False,
     copy: Copy = False, classes: Classes = None, jobs: Jobs = 0, figures: Figures = False,
 ):  # fmt: skip
     """Frames in folders, or films (mp4, avi): CASME II, SAMM, SMIC, your own."""
-    from mer_tools.importing.recordings import import_frames
+    from mer_tools.importing.recordings import import_frames, import_preset
 
-    if subject:
-        columns = (columns or {}) | {"subject": subject}
-    rest = {"views": views, "numbers": numbers, "copy": copy, "exclusive": not several, "fps": fps}
-    rest |= {"cropped": cropped, "header_row": 0 if no_header else header_row, "jobs": jobs}
-    rest |= {"sheet": sheet, "only": only, "around": around}
-    rest |= {"skip_faulty": skip_faulty, "nearest_frame": nearest_frame}
-    _finish(import_frames(source, data, table, folder, columns, classes, **rest), data, figures)
-
-
-def _add_preset(name, preset):
-    """Make a command of a Preset: `mer import NAME SOURCE DATA`."""
-
-    @imports.command(name, help=f"{preset.title}: a preset, see `mer import --list`.")
-    def command(
-        source: Source, data: Target, classes: Classes = None, table: Table = None,
-        folder: Annotated[str, Option(help="One of its layouts, or how it begins.")] = "",
-        columns: Pairs = None, numbers: Numbers = None, around: Around = None, only: Pairs = None,
-        fps: Fps = None, cropped: Cropped = False, sheet: Sheet = "",
-        skip_faulty: Skip = False, nearest_frame: Nearest = False,
-        copy: Copy = False, jobs: Jobs = 0, figures: Figures = False,
-    ):  # fmt: skip
-        from mer_tools.importing.recordings import import_preset
-
-        options = {"numbers": numbers, "around": around, "only": only, "fps": fps, "sheet": sheet}
-        options |= {"cropped": cropped, "nearest_frame": nearest_frame}
-        options = {key: value for key, value in options.items() if value not in (None, False, "")}
-        rest = {"copy": copy, "jobs": jobs, "skip_faulty": skip_faulty, **options}
-        said = import_preset(preset, source, data, table, folder, columns, classes, **rest)
-        _finish(said, data, figures)
+    columns = (columns or {}) | ({"subject": subject} if subject else {})
+    options = {"numbers": numbers, "around": around, "views": views, "fps": fps, "sheet": sheet}
+    options |= {"header_row": 0 if no_header else header_row, "only": only, "jobs": jobs}
+    options |= {"exclusive": False if several else None, "cropped": cropped or None, "copy": copy}
+    options |= {"skip_faulty": skip_faulty, "nearest_frame": nearest_frame, "classes": classes}
+    options = {key: value for key, value in options.items() if value is not None}
+    call, name = import_frames, context.info_name
+    if name in PRESETS:
+        call = partial(import_preset, PRESETS[name])
+    _finish(call(source, data, table, folder, columns, **options), data, figures)
 
 
+imports.command("frames")(import_recordings)
 for _name, _preset in PRESETS.items():
-    _add_preset(_name, _preset)
+    imports.command(_name, help=f"{_preset.title}: a preset.")(import_recordings)
 
 
 @imports.callback(invoke_without_command=True)

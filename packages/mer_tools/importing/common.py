@@ -119,7 +119,7 @@ def write_set(
                 shutil.rmtree(part / "clips" / entry.name, ignore_errors=True)
             _write_files(part, info, rows)
 
-    left_out = [_shorten(faults[place]) for place in places if place in faults]
+    left_out = [f"{_shorten(faults[p])}: {faults[p].what}" for p in places if p in faults]
     said += tell_left_out("rows that cannot be used", left_out)
     _, notes, mended = zip(*(answers[entry] for entry in rows), strict=True)
     if any(mended):
@@ -130,7 +130,8 @@ def write_set(
 
 def _join_faults(faults, skip_faulty):
     """Return one MerError that lists others, at most 20 of them, and says what can be done."""
-    text = "; ".join([str(faults[0]), *map(_shorten, faults[1:20])])
+    others = [f"{_shorten(fault)}: {fault.what}" for fault in faults[1:20]]
+    text = "; ".join([str(faults[0]), *others])
     if len(faults) > 1:
         text += f" ({len(faults)} rows or clips cannot be used)"
     if skip_faulty is not None:
@@ -140,9 +141,9 @@ def _join_faults(faults, skip_faulty):
     return MerError(text)
 
 
-def _shorten(fault):
-    """Return a MerError's text without the file's name before the row."""
-    return f"{fault.where.rpartition(', ')[2]}: {fault.what}"
+def _shorten(item):
+    """Return the row that an Entry or a MerError is of, without the file's name before it."""
+    return item.where.rpartition(", ")[2]
 
 
 def _make_row(make, source, info, entry, part):
@@ -159,12 +160,11 @@ def _make_row(make, source, info, entry, part):
             if make is not refer_frames:
                 folder.mkdir(parents=True)
             if entry.around is not None:
-                entry, mended = _cut_range(source, entry)
+                entry, keys, mended = _cut_range(source, entry)
             paths, fps, notes, boxes = make(source, entry, folder)
             stems = [path.stem for path in paths]
             if entry.around is None:
-                entry, mended = mend_keys(entry, stems)
-            keys = find_keys(entry, stems)
+                keys, mended = find_keys(entry, stems)
             crops = entry.cropped
             if crops is True or (crops and stems[0].startswith(crops)):
                 width, height = read_size(paths[0])
@@ -185,16 +185,14 @@ def _make_row(make, source, info, entry, part):
 
 def _cut_range(source, entry):
     """Return an Entry of the frames from onset to offset, and those ``around``, instead of the
-    recording that holds them; and what was mended. Raises MerError.
+    recording that holds them; its key frames, and what was mended. Raises MerError.
     """
     paths = find_frames(source, entry.path, entry.where)
-    stems = [path.stem for path in paths]
-    entry, mended = mend_keys(entry, stems)
-    onset, apex, offset = find_keys(entry, stems)
-    first, last = max(0, onset - entry.around), min(len(paths) - 1, offset + entry.around)
+    keys, mended = find_keys(entry, [path.stem for path in paths])
+    first, last = max(0, keys[0] - entry.around), min(len(paths) - 1, keys[2] + entry.around)
     path = f"{entry.path}/{paths[first].name};{paths[last].name}"
-    keys = {"onset": onset - first, "apex": apex and apex - first, "offset": offset - first}
-    return replace(entry, path=path, numbers="0", **keys), mended
+    keys = [key if key is None else key - first for key in keys]
+    return replace(entry, path=path), keys, mended
 
 
 def _write_files(folder, info, rows):
@@ -231,13 +229,18 @@ def _relate(source, data):
     return Path(os.path.relpath(source, data) if near else source).as_posix()
 
 
-def _number_frames(entry, stems):
-    """Return {number: index} of the frames of an Entry, by what its numbers count.
+def find_keys(entry, stems):
+    """Return (onset, apex, offset) of an Entry as indices into its frames, None where it has none;
+    and, in words, which lost ones are the nearest frames instead.
 
-    ``entry.numbers``: "0" or "1": frames from there; "names": the last integer of the frames' file
-    ``stems``; "onset": the same if the names hold onset and offset, else frames from the onset, the
-    first frame. Raises MerError (row).
+    ``entry.numbers`` says what its numbers count: "0" or "1": frames from there; "names": the last
+    integer of the frames' file ``stems``; "onset": the same if the names hold onset and offset,
+    else frames from the onset, the first frame. No apex is one that is the onset, or a 0 that
+    counts no frame. Raises MerError (row) for others that point at no frame.
     """
+    numbers = {key: number for key in KEYS if (number := getattr(entry, key)) is not None}
+    if not numbers:
+        return (None, None, None), []
     places = {int(re.findall(r"\d+", stem)[-1]): k for k, stem in enumerate(stems)}
     by_name = entry.numbers == "names"
     if entry.numbers == "onset":
@@ -250,49 +253,20 @@ def _number_frames(entry, stems):
     if not by_name:
         first = entry.onset if entry.numbers == "onset" else int(entry.numbers)
         places = {k + first: k for k in range(len(stems))}
-    return places
-
-
-def _read_keys(entry):
-    """Return {"onset": ..., "apex": ..., "offset": ...} of an Entry, without what is None."""
-    keys = {key: getattr(entry, key) for key in KEYS}
-    return {key: number for key, number in keys.items() if number is not None}
-
-
-def mend_keys(entry, stems):
-    """Return an Entry, and in words what was mended: without an apex that is the onset or a 0 that
-    counts no frame; with the nearest frames for those that are lost, if it wants them.
-    """
-    if not _read_keys(entry):
-        return entry, []
-    places, mended = _number_frames(entry, stems), []
     if entry.apex == entry.onset or (entry.apex == 0 and 0 not in places):
-        entry = replace(entry, apex=None)
-    for key, number in _read_keys(entry).items():
-        if entry.nearest and number not in places:
-            near = _find_nearest(number, places)
-            entry = replace(entry, **{key: near})
-            mended.append(f"{entry.where.rpartition(', ')[2]}, {key} {number} is now {near}")
-    return entry, mended
-
-
-def _find_nearest(number, places):
-    return min(places, key=lambda place: abs(place - number))
-
-
-def find_keys(entry, stems):
-    """Return (onset, apex, offset) of an Entry as indices into its frames, None where it has none.
-    Raises MerError (row) where they point at no frame.
-    """
-    numbers = _read_keys(entry)
-    places = _number_frames(entry, stems) if numbers else {}
+        numbers.pop("apex", None)
+    mended = []
     for key, number in numbers.items():
-        if number not in places:
-            span = f"nearest: {_find_nearest(number, places)}; "
-            span += f"they go from {min(places)} to {max(places)}"
+        if number in places:
+            continue
+        near = min(places, key=lambda place: abs(place - number))
+        if not entry.nearest:
+            span = f"nearest: {near}; they go from {min(places)} to {max(places)}"
             what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
             raise MerError(entry.where, what)
-    return tuple(places.get(numbers.get(key)) for key in KEYS)
+        mended.append(f"{_shorten(entry)}, {key} {number} is now {near}")
+        numbers[key] = near
+    return tuple(places.get(numbers.get(key)) for key in KEYS), mended
 
 
 def _check_entries(source, info, entries):

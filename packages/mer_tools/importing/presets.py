@@ -19,17 +19,15 @@ class Preset:
     options of a ``recordings.Layout`` that hold for this one only; ``options`` hold for all.
 
     ``columns`` are the table's (see Layout), by which it is found; {} for a set without a table.
-    ``header`` names the columns of a table that has no header. ``prepare(path, rows)`` may add
-    cells to a table's Rows. ``asks`` are options that a user has to give, each with the sentence
-    that says why. ``classes`` names a table of classes that suits the labels (published/), ``note``
-    ends the report.
+    ``prepare(path, rows)`` may change a table's Rows. ``asks`` are options that a user has to give,
+    each with the sentence that says why. ``classes`` names a table of classes that suits the labels
+    (published/), ``note`` ends the report.
     """
 
     title: str  # also the name in published_counts.csv
     folders: dict[str, dict]
     columns: dict[str, str] = field(default_factory=dict)
     options: dict = field(default_factory=dict)
-    header: tuple[str, ...] = ()
     prepare: Callable | None = None
     asks: dict[str, str] = field(default_factory=dict)
     classes: str = ""
@@ -37,8 +35,9 @@ class Preset:
 
 
 def join_naming_rules(path, rows):
-    """Give the Rows of CAS(ME)^2's table their Folder: from subject 1 and disgust1_1, by the sheets
-    "naming rule1" (15, s15, 1) and "naming rule2" (0101, disgust1), to s15/15_0101.
+    """Give the Rows of CAS(ME)^2's table names of columns and a Folder: from subject 1 and
+    disgust1_1, by the sheets "naming rule1" (15, s15, 1) and "naming rule2" (0101, disgust1), to
+    s15/15_0101.
     """
     first, second = (
         [list(cells.values()) for _, cells in read_table(path, 0, f"naming rule{k}")]
@@ -48,11 +47,23 @@ def join_naming_rules(path, rows):
     films = {film: code.zfill(4) for code, film, *_ in second}
     joined = []
     for number, cells in rows:
+        cells = {EVENT_SHEET.get(name, name): text for name, text in cells.items()}
         folder, person = people.get(cells["Subject"], ("", ""))
         code = films.get(cells["Filename"].rpartition("_")[0])
-        joined.append(Row(number, cells | {"Folder": (code and f"{folder}/{person}_{code}") or ""}))
+        joined.append(Row(number, cells | {"Folder": f"{folder}/{person}_{code}" if code else ""}))
     return joined
 
+
+# names of columns, as several sets have them; case, spaces and signs make no difference
+CODED = {
+    "label": "Estimated Emotion", "aus": "Action Units",
+    "onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame",
+}  # fmt: skip
+EVENT_SHEET = {  # of CAS(ME)^2, which has no header
+    f"column {k}": name
+    for k, name in enumerate("Subject Filename Onset Apex Offset AU Emotion Type Felt".split(), 1)
+}
+EVENTS = {"label": "Emotion", "aus": "AU", "onset": "Onset", "apex": "Apex", "offset": "Offset"}
 
 PRESETS = {
     "casme2": Preset(
@@ -62,20 +73,14 @@ PRESETS = {
             "Cropped/sub{Subject:0>2}/{Filename}": {},
             "sub{Subject:0>2}/{Filename}": {},
         },
-        columns={
-            "subject": "sub{Subject:0>2}", "label": "Estimated Emotion", "aus": "Action Units",
-            "onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame",
-        },
+        columns={"subject": "sub{Subject:0>2}"} | CODED,
         options={"fps": 200, "cropped": "reg_", "name": "sub{Subject:0>2}_{Filename}"},
         classes="five_casme2",
     ),
     "samm": Preset(
         "SAMM",
-        folders={"{Subject:0>3}/{Filename}": {}, "SAMM/{Subject:0>3}/{Filename}": {}},
-        columns={
-            "subject": "{Subject:0>3}", "label": "Estimated Emotion", "aus": "Action Units",
-            "onset": "Onset Frame", "apex": "Apex Frame", "offset": "Offset Frame",
-        },
+        folders={"{Subject:0>3}/{Filename}": {}},
+        columns={"subject": "{Subject:0>3}"} | CODED,
         options={"fps": 200, "name": "{Filename}"},
         classes="five_samm",
     ),
@@ -92,23 +97,21 @@ PRESETS = {
     "smic-e": Preset(
         "SMIC-E",
         folders={
-            "SMIC-HS-E/s{Subject:0>2}/{Filename}": {"fps": 100},
             "HS_long/SMIC-HS-E/s{Subject:0>2}/{Filename}": {"fps": 100},
+            "SMIC-HS-E/s{Subject:0>2}/{Filename}": {"fps": 100},
             "s{Subject:0>2}/{Filename}": {},
         },
-        columns={
-            "subject": "s{Subject:0>2}", "label": "Emotion", "onset": "OnsetF", "offset": "OffsetF",
-        },
+        columns={"subject": "s{Subject:0>2}", "label": "Emotion"}
+        | {"onset": "OnsetF", "offset": "OffsetF"},
         options={"around": 0, "name": "{Filename}"},
         note=ONE_READER,
     ),
     "casme": Preset(
         "CASME",
         folders={"sub{Subject:0>2}/{Filename}": {}},
-        columns={
-            "subject": "sub{Subject:0>2}", "label": "Emotion", "aus": "AU",
-            "onset": "OnsetF", "apex": "ApexF1", "offset": "OffsetF",
-        },
+        columns=EVENTS
+        | {"subject": "sub{Subject:0>2}"}
+        | {"onset": "OnsetF", "apex": "ApexF1", "offset": "OffsetF"},
         options={"fps": 60},
         asks={
             "numbers": "it is not certain how the frames of CASME are named; look into a folder and"
@@ -118,13 +121,7 @@ PRESETS = {
     "casme-sq": Preset(
         "CAS(ME)^2",
         folders={"rawpic/{Folder}*": {}, "{Folder}*": {}},
-        columns={
-            "subject": "s{Subject:0>2}", "label": "Emotion", "aus": "AUs",
-            "onset": "Onset", "apex": "Apex", "offset": "Offset",
-        },
-        header=(
-            "Subject", "Filename", "Onset", "Apex", "Offset", "AUs", "Emotion", "Type", "Felt",
-        ),
+        columns={"subject": "s{Subject:0>2}"} | EVENTS,
         prepare=join_naming_rules,
         options={
             "fps": 30, "around": 0, "only": {"Type": "micro-expression"},
@@ -138,19 +135,14 @@ PRESETS = {
             "Part_A_ME_clip/frame/{Subject}_{Filename}_{Onset}": {"numbers": "onset"},
             "frame/{Subject}_{Filename}_{Onset}": {"numbers": "onset"},
         },
-        columns={
-            "subject": "Subject", "label": "emotion", "aus": "AU",
-            "onset": "Onset", "apex": "Apex", "offset": "Offset",
-        },
+        columns={"subject": "{Subject}"} | EVENTS,
         options={"fps": 30},
     ),
     "casme3c": Preset(
         "CAS(ME)^3 part C",
         folders={"{sub:0>2}/{count}/color": {}},
-        columns={
-            "subject": "{sub:0>2}", "label": "emotion", "aus": "au",
-            "onset": "onset", "offset": "offset",
-        },
+        columns={"subject": "{sub:0>2}", "label": "emotion", "aus": "au"}
+        | {"onset": "onset", "offset": "offset"},
         options={"fps": 30, "around": 0, "name": "{sub:0>2}_{count}"},
         note=ONE_READER,
     ),
@@ -160,10 +152,7 @@ PRESETS = {
             "Micro_Expression/{Estimated Emotion}/{Filename}": {},
             "{Estimated Emotion}/{Filename}": {},
         },
-        columns={
-            "subject": "S{Subject:0>2}", "label": "Estimated Emotion", "aus": "Action Units",
-            "onset": "OnsetFrame", "apex": "ApexFrame", "offset": "OffsetFrame",
-        },
+        columns={"subject": "S{Subject:0>2}"} | CODED,
         options={"fps": 90, "name": "{Filename}"},
         note=ONE_READER,
     ),

@@ -69,9 +69,8 @@ class Layout:
 
 
 def import_frames(
-    source, data, table=None, folder="{clip}", columns=None, classes=None, copy=False, jobs=1,
-    **options,
-):  # fmt: skip
+    source, data, table=None, folder="", columns=None, classes=None, copy=False, jobs=1, **options
+):
     """Make a dataset of folders of frames, or of films, that a CSV or XLSX ``table`` lists (CASME
     II, SAMM, SMIC). Without a table they are the folders that fit the pattern ``folder``, which has
     {subject}, {clip} and perhaps {label}.
@@ -80,6 +79,7 @@ def import_frames(
     referenced; films are decoded in either case. ``classes``: see ``labels.regroup``. Returns
     sentences to print. Raises MerError.
     """
+    folder = folder or "{clip}"
     layout, source = Layout(folder, columns, **options), check_source(source)
     if table:
         rows = read_table(table, layout.header_row, layout.sheet)
@@ -106,9 +106,11 @@ def import_preset(
             raise MerError(source, question)
     columns = preset.columns | (columns or {})
     if columns:
-        sheet = options.get("sheet", preset.options.get("sheet", ""))
+        where = {
+            k: v for k, v in (preset.options | options).items() if k in ("header_row", "sheet")
+        }
         needed = _list_needed(columns | {"folder": next(iter(preset.folders))})
-        table, rows = find_table(table or source, needed, sheet, preset.header)
+        table, rows = find_table(table or source, needed, **where)
         rows = preset.prepare(table, rows) if preset.prepare else rows
         columns = {key: name for key, name in columns.items() if key != "aus" or name in rows[0][1]}
         taken = [Path(table).name]
@@ -190,14 +192,14 @@ def _import_rows(source, data, table, rows, layout, about, classes, copy, jobs):
     said = []
     if table and layout.header_row is None and (remark := doubt(rows[0].cells)):
         said.append(f"{Path(table).name}{remark}.")
-    notes = [f"row {n}" for n, row in rows if len(row) > 3 and sum(map(bool, row.values())) == 1]
-    said += tell_left_out("rows of text", notes)
-    rows = [row for row in rows if f"row {row.number}" not in notes]
+    others = {"rows of text": [row for row in rows if _is_text(row.cells)]}
     for column, text in (layout.only or {}).items():
         need_columns(table, rows, [column])
-        others = [f"row {n}" for n, cells in rows if cells[column].lower() != text.lower()]
-        said += tell_left_out(f"rows whose {column} is not {text}", others)
-        rows = [row for row in rows if f"row {row.number}" not in others]
+        what = f"rows whose {column} is not {text}"
+        others[what] = [row for row in rows if row.cells[column].lower() != text.lower()]
+    for what, out in others.items():
+        said += tell_left_out(what, [f"row {row.number}" for row in out])
+        rows = [row for row in rows if row not in out]
     entries, mended = read_entries(source, table, rows, layout)
     named = [entry for entry in entries if isinstance(entry, Entry)]
     labels = sort_labels(label for entry in named for label in entry.labels or ()) or LABELS
@@ -317,6 +319,11 @@ def write_recordings(source, data, info, entries, layout, classes=None, copy=Fal
     table = Path(entries[0].where.rpartition(", row ")[0]).name
     what = f"have no row in {table}" if table else f"do not fit {layout.folder}"
     return said + tell_left_out(f"folders or films that {what}", sorted({*unlisted} - {*paths}))
+
+
+def _is_text(cells):
+    """Return whether a row holds one text alone, such as a note below the table."""
+    return len(cells) > 3 and sum(map(bool, cells.values())) == 1
 
 
 def _is_film(path):

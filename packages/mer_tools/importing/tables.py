@@ -1,7 +1,7 @@
 """Tables that people keep: CSV of any spreadsheet program, and XLSX, read as plain text cells."""
 
 import re
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,10 @@ def read_table(path, header_row=None, sheet="", columns=()):
     equal names.
     """
     path, wanted = Path(path), {_simplify(name): name for name in columns}
-    cells = _read_cells(path, header_row, sheet, wanted)
+    sheets = _read_sheets(path, header_row, wanted)
+    if sheet and sheet not in sheets:
+        raise MerError(path, f"has no sheet {sheet!r}; it has {', '.join(sheets)}")
+    cells = sheets[sheet or next(iter(sheets))]
     if wanted and header_row is None:
         fits = [n for n, row in cells.iterrows() if wanted.keys() <= set(map(_simplify, row))]
         if not fits:
@@ -58,50 +61,18 @@ def _simplify(name):
     return "".join(filter(str.isalnum, name.lower()))
 
 
-def list_sheets(path):
-    """Return the names of the sheets of an XLSX file, or [""] for a CSV."""
-    import pandas as pd
-
-    if Path(path).suffix.lower() != ".xlsx":
-        return [""]
-    with _told_readably(Path(path)), pd.ExcelFile(path) as book:
-        return book.sheet_names
-
-
-def find_table(place, columns, sheet="", header=()):
-    """Return the path and the Rows of the one table in the folder ``place`` (or the file) that has
-    all ``columns``, on whatever sheet and in whatever row their names stand. ``header`` names the
-    columns of a table that has no header, on the sheet ``sheet``. Raises MerError.
+def _read_sheets(path, header_row=None, wanted=()):
+    """Return {name of the sheet: cells as texts, numbered as a spreadsheet does} of a table; a CSV
+    has one sheet, called "", and is read from its header on.
     """
-    place, found = Path(place), []
-    paths = sorted(place.iterdir()) if place.is_dir() else [place]
-    for path in paths:
-        if path.suffix.lower() not in (".xlsx", ".csv") or path.name[0] in ".~":
-            continue
-        with suppress(MerError):
-            for name in [sheet] if sheet else list_sheets(path):
-                with suppress(MerError):
-                    rows = read_table(path, 0 if header else None, name, columns)
-                    found.append((path, name, rows))
-    if len(found) != 1:
-        names = ", ".join(f"{path.name} {name}".strip() for path, name, _ in found) or "none"
-        what = f"should hold one table with {', '.join(columns)}, but has {names}; "
-        raise MerError(place, what + "name it with --table, its --sheet or --columns")
-    path, _, rows = found[0]
-    names = {f"column {k}": name for k, name in enumerate(header, 1)}
-    return path, [Row(n, {names.get(key, key): text for key, text in c.items()}) for n, c in rows]
-
-
-def _read_cells(path, header_row, sheet, wanted):
-    """Return a table's cells as texts, numbered as a spreadsheet does; a CSV from its header on."""
     import pandas as pd  # slow to import, and not every command reads a table
 
     options, above = {"header": None, "dtype": str, "keep_default_na": False}, 0
-    if sheet and sheet not in list_sheets(path):
-        raise MerError(path, f"has no sheet {sheet!r}; it has {', '.join(list_sheets(path))}")
-    with _told_readably(path):
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("a folder, a pipe or a device")
         if path.suffix.lower() == ".xlsx":
-            cells = pd.read_excel(path, sheet_name=sheet or 0, **options)
+            sheets = pd.read_excel(path, sheet_name=None, **options)
         else:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             filled = [
@@ -111,23 +82,42 @@ def _read_cells(path, header_row, sheet, wanted):
             above = min(named or filled, default=0)
             options["sep"] = max(",;\t", key=lines[above].count) if lines else ","
             options |= {"encoding": "utf-8-sig", "skiprows": above, "skip_blank_lines": False}
-            cells = pd.read_csv(path, **options)
-    cells.index += 1 + above
-    return cells.fillna("").map(str.strip)
-
-
-@contextmanager
-def _told_readably(path):
-    """Turn whatever a library raises while it reads ``path`` into a MerError."""
-    try:
-        if path.exists() and not path.is_file():
-            raise OSError("a folder, a pipe or a device")
-        yield
+            sheets = {"": pd.read_csv(path, **options)}
     except FileNotFoundError:
         raise MerError(path, "no such file") from None
     except Exception as error:  # zip, XML, openpyxl and pandas each raise their own
         what = f"not readable as a table ({' '.join(str(error).split())}); save it as CSV UTF-8"
         raise MerError(path, what) from None
+    for cells in sheets.values():
+        cells.index += 1 + above
+    return {name: cells.fillna("").map(str.strip) for name, cells in sheets.items()}
+
+
+def find_table(place, columns, header_row=None, sheet=""):
+    """Return the path and the Rows of the one table in the folder ``place`` (or the file) that has
+    all ``columns``, on whatever sheet and in whatever row their names stand. Raises MerError.
+    """
+    place, found, fault = Path(place), [], None
+    paths = sorted(place.iterdir()) if place.is_dir() else [place]
+    for path in paths:
+        if path.suffix.lower() not in (".xlsx", ".csv") or path.name[0] in ".~":
+            continue
+        sheets = [sheet]
+        with suppress(MerError):  # `read_table` says it better
+            if path.suffix.lower() == ".xlsx" and not sheet:
+                sheets = [*_read_sheets(path)]
+        for name in sheets:
+            try:
+                found.append((path, name, read_table(path, header_row, name, columns)))
+            except MerError as error:
+                fault = error
+    if not found and paths == [place] and fault:
+        raise fault
+    if len(found) != 1:
+        names = ", ".join(f"{path.name} {name}".strip() for path, name, _ in found) or "none"
+        what = f"should hold one table with {', '.join(columns)}, but has {names}; "
+        raise MerError(place, what + "name it with --table, its --sheet or --columns")
+    return found[0][0], found[0][2]
 
 
 def doubt(header):
