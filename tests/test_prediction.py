@@ -128,7 +128,8 @@ def test_what_may_hold_two_expressions_is_said_as_the_doctor_says_it(trained, da
     ends = ("--onset", 0, "--offset", len(frames) - 1)
     assert mer("predict", folder, *options, *ends)[2].count("\n") == (len(frames) - 1 > 15)
     film = write_film(tmp_path / "a.avi", np.concatenate([frames, frames]), 30)
-    assert seconds in mer("predict", film, *options)[2]
+    _, said, err = mer("predict", film, *options)
+    assert seconds in err and "only folders of pictures are compared" in said
 
 
 def test_a_film_and_a_folder_of_the_same_frames_get_one_answer(ensemble, data, tmp_path):

@@ -183,8 +183,6 @@ def describe_prediction(source, result):
         who = f"only the {len(result.scores)} that never saw {result.ensemble.left_out} answer"
         lines.insert(0, f"the networks learnt from this clip: {who}")
     elif source.is_file() or holds_meshes(source):
-        lines.insert(
-            0, "whether the networks know this person can be told for folders of pictures only"
-        )
+        lines.insert(0, "only folders of pictures are compared with what the networks learnt from")
     weights = result.to_json()["attention"].items()
     return [*lines, f"attention: {', '.join(f'{name} {value:.2f}' for name, value in weights)}"]
