@@ -218,6 +218,11 @@ def test_people_of_two_sets_in_one_table_are_told_apart(tmp_path, mer):
         code, out, _ = mer(*args, tmp_path / f"set{k}", *words)
         assert code == 0 and "One person in several spellings: X 1, X 01 are X01." in out
         assert open_dataset(tmp_path / f"set{k}").subjects == ["X01", "Y01"]
+    rows = "clip,dataset,Subject,label", "a,X,1,x", "b,Y,1,y", "c,X,2,y"
+    args = *args[:3], "--table", write_rows(tmp_path / "t.csv", *rows), tmp_path / "plain"
+    code, out, _ = mer(*args, "--columns", "subject=Subject")
+    assert code == 0 and "3 clips of 3 subjects" in out and "X 2, Y 1" in out
+    assert open_dataset(tmp_path / "plain").subjects == ["X/1", "X/2", "Y/1"]
 
 
 def test_without_a_table_folders_say_what_clips_are(tmp_path):

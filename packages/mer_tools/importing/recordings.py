@@ -220,6 +220,8 @@ def read_entries(source, table, rows, layout):
         what = f"has no column 'subject'; say which of {', '.join(rows[0].cells)} it is"
         raise MerError(table, what)
     fields = _list_needed({"folder": layout.folder, "name": layout.name, "subject": subject})
+    # 1 of one set is not 1 of the next; a template may say so itself
+    joined = [] if "{" in subject else [key for key in rows[0].cells if key.lower() == "dataset"]
 
     entries, spelling, moved, people = [], {}, [], {}
     for number, cells in rows:
@@ -253,6 +255,7 @@ def read_entries(source, table, rows, layout):
             aus="" if aus in layout.missing else aus,
             cropped=layout.cropped,
             nearest=layout.nearest_frame,
+            dataset="".join(cells[key] for key in joined),
             **numbers | {"fps": numbers["fps"] or layout.fps},
         )
         entries.append(entry)
