@@ -13,6 +13,7 @@ from mer_utils.features import FrontEnd, extract
 from mer_utils.study import read_suite
 
 import cv2
+import miniatures
 import numpy as np
 import pytest
 import yaml
@@ -101,36 +102,26 @@ def test_a_licensed_folder_gives_every_figure_with_one_command(made, checkout, t
     run_mer(checkout, "doctor", data)
 
 
-def test_a_set_of_one_view_and_exclusive_labels_gives_predictions(
-    made, emotions, checkout, tmp_path
-):
-    """One label a clip, one camera, three classes, key frames by the numbers in file names, as in
-    CASME II.
+def test_miniatures_of_two_published_sets_run_to_figures(made, checkout, tmp_path):
+    """One camera and one label a clip: CASME II with its table and key frames by the numbers in
+    file names, and SMIC's crops in folders.
     """
-    source, rows = tmp_path / "casme", []
-    for n, clip in enumerate(made.clips):
-        person = int(clip.subject[1:])
-        folder = source / f"sub{person:02d}" / f"EP{n:02d}"
-        folder.mkdir(parents=True)
-        for t, frame in enumerate(read_frames(clip)):
-            cv2.imwrite(str(folder / f"reg_img{t + 40}.png"), frame[:, : frame.shape[1] // 2])
-        keys = {"OnsetFrame": clip.onset + 40, "ApexFrame": "/", "OffsetFrame": clip.offset + 40}
-        names = {"Subject": person, "Filename": f"EP{n:02d}", "Emotion": emotions[n]}
-        rows.append(names | keys)
-    write_table(tmp_path / "coding.csv", rows)
-    classes = [{"label": label, "class": name} for label, name in EMOTIONS.items()]
-    write_table(tmp_path / "classes.csv", classes)
-    columns = "subject=Subject,label=Emotion,onset=OnsetFrame,apex=ApexFrame,offset=OffsetFrame"
-    options = ["--table", tmp_path / "coding.csv", "--columns", columns]
-    options += ["--folder", "sub{Subject:0>2}/{Filename}", "--classes", tmp_path / "classes.csv"]
-    data = tmp_path / "single"
-    run_mer(checkout, "import", "frames", source, data, *options)
-    run_mer(checkout, "run", "--profile", "paper", "--data", data, "--only", "10")
-    figures, results = read_figures(checkout, "single")
-    assert figures == declared("10") and results["data"]["clips"] == 8
-    (weights,) = (checkout / "artifacts").glob("paper-single-*/10/weights.safetensors")
-    printed = run_mer(checkout, "predict", source / "sub01" / "EP00", "--weights", weights)
-    assert printed.count(" yes") == 1 and "trained on casme" in printed
+    clips = []
+    for clip in made.clips:
+        left = read_frames(clip)
+        left = left[..., : left.shape[2] // 2]
+        clips.append((int(clip.subject[1:]), left, clip.onset, clip.apex, clip.offset))
+    for name, notebook in (("casme2", "10"), ("smic", "05")):
+        getattr(miniatures, f"write_{name}")(tmp_path / name, clips)
+        run_mer(checkout, "import", name, tmp_path / name, tmp_path / f"{name}-set")
+        words = "--profile", "paper", "--data", tmp_path / f"{name}-set", "--only", notebook
+        run_mer(checkout, "run", *words)
+        figures, results = read_figures(checkout, f"{name}-set")
+        assert figures == declared(notebook) and results["data"]["clips"] == 8
+    (weights,) = (checkout / "artifacts").glob("paper-casme2-set-*/10/weights.safetensors")
+    own = tmp_path / "casme2" / "CASME2_RAW_selected" / "sub01" / "EP01_01f"
+    printed = run_mer(checkout, "predict", own, "--weights", weights)
+    assert printed.count(" yes") == 1 and "trained on CASME II" in printed
 
 
 def test_ready_made_flow_images_give_the_figures_that_need_no_frames(
