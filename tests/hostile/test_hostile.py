@@ -200,7 +200,7 @@ RUNS = [
     ("-p", "05.members=many"), ("-p", "all.nothing=1"), ("-p", "05.jobs=3"), ("-p", "=1"),
     ("-p", "05.=1"), ("--only", "99"),
     ("--profile", "none"), ("--profile", "paper"), ("--format", "gif"),
-    ("--dask", "nonsense"), ("--dask", "tcp://host"), ("--dask", "host:8786"), ("--data", "none"),
+    ("--dask", "nonsense"), ("--dask", "tcp://host"), ("--data", "none"),
 ]  # fmt: skip
 
 
