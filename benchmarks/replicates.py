@@ -5,15 +5,16 @@
         [--keep-data] [--report]
 
 Makes each set of synthetic faces (24 subjects, 267 clips), trains every variant on it, one network
-a fold, and writes benchmarks/replicates-PRESET.json after each set. A run that was stopped goes on
+a fold, eight groups of people left out in turn, and writes benchmarks/replicates-PRESET.json after
+each set. A run that was stopped goes on
 where it was; a run with other groups or more sets adds to the file, and one with other settings or
 code asks for it to be moved away. Frames made here are removed when their set is done; features and
 folds stay in artifacts/cache. With --report nothing is trained: the statistics are computed again
 from the file and printed. Hours on two cores; it says
 how many minutes are left.
 
-Sets 1001 and above are for choosing defaults (defaults.py) and set 0 is the notebooks': neither is
-evidence, so both are refused here.
+Set 0 is the notebooks' and is refused. Sets 1001 and above are for choosing defaults and are no
+evidence: they have a file of their own, replicates-PRESET-development.json.
 """
 
 import argparse
@@ -39,35 +40,23 @@ from mer_utils.training import NETWORKS, Recipe
 import numpy as np
 
 BASE = Recipe(members=1)  # several seeds instead of several networks a fold
+FOLDS = 8  # groups of people: each is left out once
 # notebook 07's grid (a test holds them together): (changes to the front end, to the recipe)
 PRIMARY = {
     "default": ({}, {}),
-    "no fusion attention": ({}, {"fusion": "concat"}),
-    "no SE": ({}, {"se": "none"}),
-    "neither": ({}, {"fusion": "concat", "se": "none"}),
+    "no fusion attention": ({}, {"attention": False}),
+    "no SE": ({}, {"se": False}),
+    "neither": ({}, {"attention": False, "se": False}),
 }
 GRID = PRIMARY | {
     "onset-apex only": ({}, {"phases": 1}),
     "left view only": ({}, {"views": "left", "flip": False}),
     "right view only": ({}, {"views": "right", "flip": False}),
-    "views as samples": ({}, {"views": "samples"}),
-    "views as samples, OR": ({}, {"views": "samples", "merge": "or"}),
-    "no magnitude stream": ({}, {"magnitude": False}),
-    "BCE loss": ({}, {"loss": "bce"}),
-    "stopping by the loss": ({}, {"monitor": "loss"}),
-    "cosine rate, no stopping": ({}, {"schedule": "cosine", "epochs": 50, "stop": "last"}),
+    "cross-entropy": ({}, {"gamma": 0.0}),
     # what paid on development sets; the paper states focal loss and early stopping
-    "improved recipe": ({}, {"schedule": "cosine", "epochs": 50, "stop": "last", "loss": "bce"}),
-    "thresholds at 0.5": ({}, {"thresholds": "fixed"}),
-    "Farneback flow": ({"backend": "farneback"}, {}),
-    "TV-L1 flow": ({"backend": "tvl1"}, {}),
+    "improved recipe": ({}, {"schedule": "cosine", "epochs": 50, "stop": "last", "gamma": 0.0}),
     "head motion left in": ({"compensation": "none"}, {}),
-    "head motion by median": ({"compensation": "median"}, {}),
-    "head motion by similarity": ({"compensation": "similarity"}, {}),
     "maps min-max": ({"normalisation": "minmax"}, {}),
-    "maps robust": ({"normalisation": "robust"}, {}),
-    "maps 14 px": ({"size": 14}, {}),
-    "maps 28 px": ({"size": 28}, {}),
     "reference apex": ({"apex": "manifest"}, {}),
 }
 FRONT = "one camera in front"  # the same clips filmed again: see film_front
@@ -122,7 +111,7 @@ def start_record(args, variants, path):
     """Return the record to add to, that of ``path`` or an empty one, with an entry for each
     variant; MerError if ``path`` was made with other settings, code, packages or kernels.
     """
-    keys = ("preset", "subjects", "clips", "seeds")
+    keys = ("preset", "subjects", "clips", "seeds", "folds")
     record = {key: getattr(args, key) for key in keys} | {
         "provenance": describe_makers(),
         "labels": [],
@@ -188,7 +177,7 @@ def measure_set(args, root, seed, record, todo, tell):
         if name == FRONT:
             features = film_front(dataset, features, front, cache, args.jobs)
         tasks = [(features, replace(recipe, seed=k)) for k in range(args.seeds)]
-        scores = [one.uf1(features.y) for one in run_grid(tasks, cache, args.jobs)]
+        scores = [one.uf1(features.y) for one in run_grid(tasks, cache, args.jobs, FOLDS)]
         entry = record["tables"][table][name]
         entry["macro"][str(seed)] = [score["macro"] for score in scores]
         entry["f1"][str(seed)] = np.mean([score["per_label"] for score in scores], 0)
@@ -282,13 +271,13 @@ def parse_words(words, root):
     for name, size in (("--subjects", 24), ("--clips", 267)):  # smaller: for tests
         parser.add_argument(name, type=int, default=size, help=argparse.SUPPRESS)
     args = parser.parse_args(words)
+    args.folds = FOLDS
     get_preset(args.preset)
-    for seed in args.sets:
-        if seed < 1 or seed >= DEVELOPMENT:
-            raise MerError(
-                f"set {seed} is no evidence: 0 is the notebooks', {DEVELOPMENT} and above are for "
-                "choosing defaults"
-            )
+    if min(args.sets) < 1:
+        raise MerError(f"set {min(args.sets)} is no evidence: it is the notebooks'")
+    args.development = min(args.sets) >= DEVELOPMENT
+    if not args.development and max(args.sets) >= DEVELOPMENT:
+        raise MerError(f"sets from {DEVELOPMENT} on are for choosing defaults: run them alone")
     if len(set(args.sets)) < len(args.sets) or args.seeds < 1:
         raise MerError("each set can be named once, and at least one training seed is needed")
     return args
@@ -297,7 +286,7 @@ def parse_words(words, root):
 def main(words=None, root=None):
     root = root or find_root(Path(__file__).parent)
     args = parse_words(words, root)
-    path = find_record(root, args.preset)
+    path = find_record(root, args.preset + "-development" * args.development)
     if args.report:
         record = read_json(path)
         write_record(path, record)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.evaluation import f1_of_counts, mean_over_labels, plan_folds
+from mer_utils.evaluation import f1_of_counts, mean_over_labels
 from mer_utils.files import read_json
 from mer_utils.training import choose_maps, load_members
 
@@ -336,7 +336,9 @@ class SetTable:
 
 
 def find_record(root, preset):
-    """Return the path of the benchmark's file below the repository's folder ``root``."""
+    """Return the path of the benchmark's file below the repository's folder ``root``; of
+    development sets, on which choices are made, ``preset`` ends with "-development".
+    """
     return Path(root) / "benchmarks" / f"replicates-{preset}.json"
 
 
@@ -354,7 +356,8 @@ def read_tables(record):
         sets = [key for key in record["sets"] if all(key in v["macro"] for v in variants.values())]
         about = (
             f"{len(sets)} synthetic sets (preset {record['preset']}) of {record['clips']} clips "
-            f"and {record['subjects']} people, {record['seeds']} training seeds each; loaded from "
+            f"and {record['subjects']} people, {record['seeds']} training seeds each, "
+            f"{record['folds']} groups of people left out in turn; loaded from "
             f"benchmarks/replicates-{record['preset']}.json"
         )
         macro = {
@@ -371,25 +374,18 @@ def read_tables(record):
 @torch.no_grad()
 def read_gates(outcome, features, recipe):
     """Return the gates of each clip by networks that never saw its subject, means over a fold's
-    networks: attention weights (N, K, V, P) and SE's factors (N, K, C), None for a missing part.
+    networks: attention weights (N, 3) and SE's gates (N, C). MerError where a part is missing.
     """
-    if recipe.network != "MicroAttNet" or recipe.views == "samples":
-        raise MerError("gates are those of MicroAttNet that sees all views of a clip at once")
-    x = choose_maps(features.x, recipe)[0]
+    if recipe.network != "MicroAttNet" or not (recipe.attention and recipe.se):
+        raise MerError("gates are those of MicroAttNet with fusion attention and SE")
+    x = choose_maps(features.x, recipe)
     shape, labels = x.shape[1:], features.y.shape[1]
-    groups = len(outcome.subjects)  # fewer than people: they were left out in groups
-    alone = groups == len(np.unique(features.subjects))
-    folds = plan_folds(features.subjects, 0 if alone else groups)
-    gates = [[None] * len(x), [None] * len(x)]
-    for name, state in zip(outcome.subjects, outcome.members, strict=True):
-        test = folds[name][1]
-        read = []  # of each network
-        for member in load_members(state, recipe, shape, labels, features.exclusive):
-            network, maps = member.network.eval(), member.prepare(x[test])
-            weights = network.weigh(maps)
-            read.append((weights, network.excite(network.extract(maps, weights))))
-        for part, values in enumerate(zip(*read, strict=True)):
-            if values[0] is not None:
-                for row, gate in zip(test, torch.stack(values).mean(0).numpy(), strict=True):
-                    gates[part][row] = gate
-    return tuple(None if part[0] is None else np.stack(part) for part in gates)
+    weights, gates = [None] * len(x), [None] * len(x)
+    for state, names in zip(outcome.members, outcome.subjects, strict=True):
+        test = np.flatnonzero(np.isin(features.subjects, names.split(",")))
+        members = load_members(state, recipe, shape, labels, features.exclusive)
+        fused = [member.network.eval().fuse(member.prepare(x[test])) for member in members]
+        for part, values in ((weights, [f[1] for f in fused]), (gates, [f[2] for f in fused])):
+            for row, gate in zip(test, torch.stack(values).mean(0).numpy(), strict=True):
+                part[row] = gate
+    return np.stack(weights), np.stack(gates)

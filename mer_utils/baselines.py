@@ -136,11 +136,11 @@ class STSTNet(nn.Module):
     and 3 classes. Every stream sees all channels: 3x3 convolutions of 3, 5 and 8 filters.
     """
 
-    def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
+    def __init__(self, views, phases, labels, size, dropout=0.5):
         super().__init__()
         self.streams = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(views * phases * maps, filters, 3, padding=2),
+                nn.Conv2d(3 * views * phases, filters, 3, padding=2),
                 nn.ReLU(),
                 nn.BatchNorm2d(filters),
                 nn.MaxPool2d(3, stride=3, padding=1),
@@ -164,7 +164,7 @@ class OffApexNet(nn.Module):
     classes. It does not use the magnitude.
     """
 
-    def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
+    def __init__(self, views, phases, labels, size, dropout=0.5):
         super().__init__()
         self.streams = nn.ModuleList()
         for _ in "uv":
@@ -185,13 +185,13 @@ class SSSNet(nn.Module):
     so only maps of 16, 22, 28, ... 64, ... px are seen whole; MerError for other sizes.
     """
 
-    def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
+    def __init__(self, views, phases, labels, size, dropout=0.5):
         super().__init__()
         side = ((size - 4) // 3 - 2) // 2
         if side < 1 or 6 * side + 10 != size:
             what = f"SSSNet would not see the last rows and columns of maps of {size} x {size}"
             raise MerError(f"{what}; give it 64 x 64 as published, or 16, 22, 28, ...")
-        first = nn.Conv2d(views * phases * maps, 32, 5), nn.ReLU(), nn.MaxPool2d(3)
+        first = nn.Conv2d(3 * views * phases, 32, 5), nn.ReLU(), nn.MaxPool2d(3)
         second = nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)
         self.layers = nn.Sequential(
             *(*first, nn.BatchNorm2d(32), nn.Dropout2d(dropout)),
@@ -226,11 +226,11 @@ class CrossPhaseNet(nn.Module):
     attends to itself); the result is added, normalised, and averaged over 2 x 2 places.
     """
 
-    def __init__(self, views, phases, labels, size, dropout=0.5, maps=3):
+    def __init__(self, views, phases, labels, size, dropout=0.5):
         super().__init__()
         several, side = range(phases), (size + 3) // 4  # after two strides of 2
         self.streams = nn.ModuleList(
-            nn.Sequential(convolve(views * maps, 16), convolve(16, 32)) for _ in several
+            nn.Sequential(convolve(3 * views, 16), convolve(16, 32)) for _ in several
         )
         self.ask = nn.ModuleList(nn.MultiheadAttention(32, 4, batch_first=True) for _ in several)
         self.norm = nn.ModuleList(nn.LayerNorm(32) for _ in several)

@@ -10,15 +10,7 @@ from mer_utils.cache import key_of, name_result
 from mer_utils.features import Features
 from mer_utils.files import recall, write_arrays
 from mer_utils.jobs import stream_jobs
-from mer_utils.training import (
-    NetworkMember,
-    PlainMember,
-    Recipe,
-    choose_maps,
-    find_best,
-    fit_scale,
-    merge_views,
-)
+from mer_utils.training import NetworkMember, PlainMember, Recipe, choose_maps, find_best, fit_scale
 
 import numpy as np
 
@@ -112,7 +104,7 @@ class Outcome:
     scores: np.ndarray  # (N, L)
     answers: np.ndarray  # (N, L)
     thresholds: np.ndarray  # (N, L), NaN of exclusive labels
-    attention: np.ndarray  # (N, V, P, 3)
+    attention: np.ndarray  # (N, 3) of u, v, magnitude
     curves: np.ndarray  # (F, members, epochs, 4), see NetworkMember.fit
     subjects: tuple[str, ...]
     members: tuple[dict, ...]  # weights of each fold's networks
@@ -226,25 +218,15 @@ def plan_fold(features, train, test, recipe):
 def train_members(features, roles, recipe):
     """Return [(member, curve)] of Roles, trained one after the other."""
 
-    def scale_of(x):
-        return fit_scale(choose_maps(x, recipe)[0])
-
     make, trained = PlainMember if recipe.network in PLAIN else NetworkMember, []
     for role in roles:
-        x, count = choose_maps(features.x[role.train], recipe)
-        x_stop, _ = choose_maps(features.x[role.stop], recipe)
-        y, y_stop = (features.y[rows].repeat(count, 0) for rows in (role.train, role.stop))
-        scale = Fitted.on(role.train, scale_of, features.x)
+        x, x_stop = (choose_maps(features.x[rows], recipe) for rows in (role.train, role.stop))
+        y, y_stop = features.y[role.train], features.y[role.stop]
+        scale = Fitted.on(role.train, lambda x: fit_scale(choose_maps(x, recipe)), features.x)
         scale = scale.apply_to(role.test, features, "scales of the maps")
         member = make(recipe, x.shape[1:], y.shape[1], role.seed, scale, features.exclusive)
         trained.append((member, member.fit(x, y, x_stop, y_stop)))
     return trained
-
-
-def score_clips(member, features, rows, recipe):
-    """Return a member's scores (R, L) and attention of the clips ``rows``, their views merged."""
-    x, count = choose_maps(features.x[rows], recipe)
-    return [merge_views(array, count, recipe.merge) for array in member.score(x)]
 
 
 def finish_fold(features, recipe, roles, trained):
@@ -252,10 +234,11 @@ def finish_fold(features, recipe, roles, trained):
     from inner clips that were held out; attention, curves and weights.
     """
     test, scores, attention, states = roles[0].test, 0, 0, {}
+    x = choose_maps(features.x, recipe)
     validation = np.zeros(features.y.shape, np.float32)  # scores of clips held out of training
     for k, (role, (member, _)) in enumerate(zip(roles, trained, strict=True)):
-        validation[role.validation], _ = score_clips(member, features, role.validation, recipe)
-        own, weights = score_clips(member, features, test, recipe)
+        validation[role.validation], _ = member.score(x[role.validation])
+        own, weights = member.score(x[test])
         scores, attention = scores + own / len(roles), attention + weights / len(roles)
         if recipe.network == "MicroAttNet":  # peers are not kept
             states |= {f"{k}.{name}": value for name, value in member.state().items()}

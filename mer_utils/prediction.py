@@ -10,7 +10,7 @@ from mer_utils.evaluation import decide
 from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.files import read_arrays, write_arrays
 from mer_utils.study import to_plain
-from mer_utils.training import NetworkMember, Recipe, choose_maps, load_members, merge_views, pick
+from mer_utils.training import NetworkMember, Recipe, choose_maps, load_members, pick
 
 import numpy as np
 
@@ -55,15 +55,14 @@ class Ensemble:
 
     def score(self, maps):
         """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and the weights (M, 3)
-        that its attention gives to u, v and magnitude, over views and phases.
+        that its attention gives to u, v and magnitude.
         """
         if maps.shape != self.shape:
             raise MerError(f"maps {maps.shape} do not fit an ensemble trained on {self.shape}")
         # a copy: torch wants to write
-        x, count = choose_maps(np.array(maps, np.float32)[None], self.recipe)
-        pairs = [member.score(x) for member in self.members]
-        scores = [merge_views(score, count, self.recipe.merge)[0] for score, _ in pairs]
-        return np.stack(scores), np.stack([look.mean(0).sum((0, 1)) for _, look in pairs])
+        x = choose_maps(np.array(maps, np.float32)[None], self.recipe)
+        scores, weights = zip(*(member.score(x) for member in self.members), strict=True)
+        return np.concatenate(scores), np.concatenate(weights)
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def load_ensemble(path):
         tensors, meta = read_arrays(path)
         recipe, front_end = Recipe(**meta["recipe"]), FrontEnd(**meta["front_end"])
         labels, shape, exclusive = tuple(meta["labels"]), tuple(meta["shape"]), meta["exclusive"]
-        used = choose_maps(np.zeros((1, *shape), np.float32), recipe)[0].shape[1:]
+        used = choose_maps(np.zeros((1, *shape), np.float32), recipe).shape[1:]
         members = []
         for n in range(meta["folds"]):
             members += load_members(pick(tensors, n), recipe, used, len(labels), exclusive)

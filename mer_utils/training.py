@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from mer_utils import STREAMS, MerError, checked
 from mer_utils.baselines import PEERS, PLAIN
-from mer_utils.model import FUSIONS, SE_PLACES, FusionAttention, MicroAttNet, SqueezeExcitation
+from mer_utils.model import FusionAttention, MicroAttNet, SqueezeExcitation
 
 import numpy as np
 import torch
@@ -19,16 +19,14 @@ class Recipe:
     """Every choice between features and predictions; MerError for a value that is not allowed."""
 
     network: Literal[NETWORKS] = "MicroAttNet"
-    fusion: Literal[FUSIONS] = "attention"  # of the streams
-    se: Literal[SE_PLACES] = "magnitude"  # the streams with squeeze-and-excitation
-    magnitude: bool = True  # False: the network sees u and v alone
+    attention: bool = True  # fusion attention over the streams
+    se: bool = True  # squeeze-and-excitation on the magnitude's features
     width: Annotated[int, Ge(1)] = 8  # filters of a stream's first convolution
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.5
-    views: Literal["channels", "samples", "left", "right"] = "channels"  # samples: one each
-    merge: Literal["mean", "or"] = "mean"  # of the views' probabilities where they are samples
+    views: Literal["both", "left", "right"] = "both"
     phases: Annotated[int, Ge(0)] = 0  # how many phases are used; 0 = all there are
-    loss: Literal["focal", "bce"] = "focal"  # bce of exclusive labels: softmax cross-entropy
-    gamma: Annotated[float, Ge(0)] = 2.0  # focal loss: how much sure answers are played down
+    # focal loss: how much sure answers are played down; 0 is cross-entropy
+    gamma: Annotated[float, Ge(0)] = 2.0
     alpha: Literal["balanced", "none"] = "balanced"  # weight of positives; balanced: 1 - prevalence
     rate: Annotated[float, Gt(0)] = 5e-3  # AdamW's learning rate
     schedule: Literal["constant", "cosine"] = "constant"  # of the rate; cosine: down to 0
@@ -36,7 +34,6 @@ class Recipe:
     decay: Annotated[float, Ge(0)] = 0.05
     batch: Annotated[int, Ge(2)] = 32
     epochs: Annotated[int, Ge(1)] = 60  # at most
-    monitor: Literal["precision", "loss"] = "precision"  # for stopping; of equals the loss decides
     patience: Annotated[int, Ge(1)] = 8  # epochs without anything better before stopping
     inner: Annotated[int, Ge(2)] = 3  # parts of the training subjects, each left out once
     members: Annotated[int, Ge(0)] = 0  # how many of these parts get a network; 0 = each
@@ -52,20 +49,9 @@ class Recipe:
 
 
 def choose_maps(x, recipe):
-    """Return the maps (N, V, P, 3, S, S) that a Recipe uses, and how many samples a clip becomes:
-    (N, V', P', 2 or 3, S, S) and 1, or, where each view is a sample, (N * V, 1, P', ...) and V.
-    """
-    x = x[:, :, : recipe.phases or x.shape[2], : 3 if recipe.magnitude else 2]
-    if recipe.views == "samples":
-        return x.reshape(-1, 1, *x.shape[2:]), x.shape[1]
-    views = {"channels": slice(None), "left": slice(1), "right": slice(-1, None)}
-    return x[:, views[recipe.views]], 1
-
-
-def merge_views(scores, count, merge="mean"):
-    """Join the scores of ``count`` views a clip, (N * count, ...) -> (N, ...): mean or maximum."""
-    grouped = scores.reshape(-1, count, *scores.shape[1:])
-    return grouped.max(1) if merge == "or" else grouped.mean(1)
+    """Return those of the maps (N, V, P, 3, S, S) that a Recipe uses, (N, V', P', 3, S, S)."""
+    views = {"both": slice(None), "left": slice(1), "right": slice(-1, None)}[recipe.views]
+    return x[:, views, : recipe.phases or x.shape[2]]
 
 
 def fit_scale(x):
@@ -75,10 +61,10 @@ def fit_scale(x):
 
 
 def flip(x):
-    """Mirror maps (N, V, P, 2 or 3, S, S): columns reversed, u negated, left and right view
-    exchanged (the face's right is then its left).
+    """Mirror maps (N, V, P, 3, S, S): columns reversed, u negated, left and right view exchanged
+    (the face's right is then its left).
     """
-    sign = torch.tensor([-1.0, 1.0, 1.0])[: x.shape[3], None, None]
+    sign = torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
     return torch.flip(x, (1, -1)) * sign
 
 
@@ -100,13 +86,13 @@ def focal_loss(logits, target, gamma=2.0, alpha=None, exclusive=False):
 
 def build_network(recipe, shape, labels, seed):
     """Return the untrained network of a Recipe for samples of ``shape`` (V, P, 3, S, S)."""
-    views, phases, maps, size, _ = shape
-    if recipe.network == "MicroAttNet":
-        switches = (recipe.fusion, recipe.se, recipe.width, recipe.dropout)
-        return MicroAttNet(views, phases, labels, size, *switches, seed, maps)
+    views, phases, _, size, _ = shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return PEERS[recipe.network](views, phases, labels, size, recipe.dropout, maps)
+        if recipe.network == "MicroAttNet":
+            switches = (recipe.attention, recipe.se, recipe.width, recipe.dropout)
+            return MicroAttNet(views, phases, labels, size, *switches)
+        return PEERS[recipe.network](views, phases, labels, size, recipe.dropout)
 
 
 def split_parameters(network):
@@ -145,9 +131,8 @@ def find_best(recipe, curve):
     """
     best, highest = -1, None
     for epoch, (_, loss, precision, right) in enumerate(curve):
-        rating = (precision, -loss) if recipe.monitor == "precision" else (-loss,)
-        if recipe.stop == "test":  # as in public code that looks at the test subject
-            rating = (right, -loss)
+        # stop="test": as in public code that looks at the test subject
+        rating = (right if recipe.stop == "test" else precision, -loss)
         better = best < 0 or rating > highest or recipe.stop == "last"
         if better and np.isfinite(loss):
             best, highest = epoch, rating
@@ -180,7 +165,7 @@ class NetworkMember:
 
     def prepare(self, x):
         """Return maps as a float tensor, scaled."""
-        return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[: x.shape[3], None, None]
+        return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[:, None, None]
 
     def fit(self, x, y, x_stop, y_stop):
         """Train on (x, y) and keep the weights of the best epoch on (x_stop, y_stop). Return for
@@ -191,12 +176,9 @@ class NetworkMember:
         x, x_stop = self.prepare(x), self.prepare(x_stop)
         y, y_stop = (torch.as_tensor(labels, dtype=torch.float32) for labels in (y, y_stop))
         alpha = 1 - y.mean(0).clamp(0.02, 0.98) if recipe.alpha == "balanced" else None
-        weighing = (recipe.gamma if recipe.loss == "focal" else 0.0, alpha, self.exclusive)
+        weighing = (recipe.gamma, alpha, self.exclusive)
         if recipe.flip:
             x, y = torch.cat([x, flip(x)]), torch.cat([y, y])
-        # MicroAttNet computes once what no weight changes
-        look_ahead = getattr(network, "look_ahead", lambda x: {"x": x})
-        inputs, inputs_stop = look_ahead(x), look_ahead(x_stop)
 
         decayed, free = split_parameters(network)
         groups = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
@@ -212,8 +194,7 @@ class NetworkMember:
             network.train()
             losses = []
             for rows in draw_epoch(count, recipe.batch, recipe.flip, order):
-                batch = {name: value.index_select(0, rows) for name, value in inputs.items()}
-                loss = focal_loss(network(**batch), y.index_select(0, rows), *weighing)
+                loss = focal_loss(network(x[rows]), y[rows], *weighing)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -221,7 +202,7 @@ class NetworkMember:
 
             network.eval()
             with torch.no_grad():
-                logits = network(**inputs_stop)
+                logits = network(x_stop)
             right = (logits >= 0) == (y_stop > 0.5)
             if self.exclusive:
                 right = logits.argmax(1) == y_stop.argmax(1)
@@ -240,17 +221,17 @@ class NetworkMember:
 
     @torch.no_grad()
     def score(self, x):
-        """Return for maps (N, V, P, 3, S, S) probabilities (N, L) and attention weights (N, V, P,
-        3), which sum to 1, are equal without fusion attention, and NaN of a peer.
+        """Return for maps (N, V, P, 3, S, S) probabilities (N, L) and the weights (N, 3) of fusion
+        attention: equal where it is switched off, NaN of a peer.
         """
-        attention = np.full((*x.shape[:3], len(STREAMS)), np.nan, np.float32)
         x, network = self.prepare(x), self.network.eval()
-        logits = network(x)
+        attention = np.full((len(x), len(STREAMS)), np.nan, np.float32)
         if isinstance(network, MicroAttNet):
-            weights = network.weigh(x)
-            equal = 1 / np.prod(x.shape[1:4])
-            attention[:] = 0  # also of a stream that is left out
-            attention[..., : x.shape[3]] = equal if weights is None else weights.permute(0, 2, 3, 1)
+            features, weights, _ = network.fuse(x)
+            logits = network.head(features)
+            attention[:] = 1 / len(STREAMS) if weights is None else weights
+        else:
+            logits = network(x)
         probabilities = torch.softmax(logits, 1) if self.exclusive else torch.sigmoid(logits)
         return probabilities.numpy(), attention
 
@@ -279,7 +260,7 @@ class PlainMember:
 
     def score(self, x):
         """Return scores (N, L), distances or probabilities, and NaN for attention."""
-        return self.model.score(x), np.full((*x.shape[:3], len(STREAMS)), np.nan, np.float32)
+        return self.model.score(x), np.full((len(x), len(STREAMS)), np.nan, np.float32)
 
 
 def load_members(state, recipe, shape, labels, exclusive=False):

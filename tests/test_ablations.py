@@ -236,7 +236,7 @@ def test_every_score_is_kept_and_a_notebook_reads_the_tables(measured, benchmark
     assert list(record["sets"]) == ["1", "2"] and list(record["tables"]) == ["ablations"]
     assert list(record["tables"]["ablations"]) == list(benchmark.PRIMARY)
     entry = record["tables"]["ablations"]["no SE"]
-    assert entry["recipe"] == {"se": "none"} and entry["front"] == {}
+    assert entry["recipe"] == {"se": False} and entry["front"] == {}
     assert sum(record["sets"]["1"]["clips_per_label"]) >= 8
     assert not list((measured / "data").glob("synthetic-*"))  # the frames are not kept
     assert list((measured / "artifacts" / "cache" / "folds").glob("*"))
@@ -320,23 +320,20 @@ def test_trained_gates_differ_from_clip_to_clip(run):
     absorbs: nothing was left to compare.
     """
     features, outcome = run
-    weights, excitation = read_gates(outcome, features, RECIPE)
-    np.testing.assert_allclose(weights.sum((1, 2, 3)), 1, rtol=1e-5)
-    np.testing.assert_allclose(weights.transpose(0, 2, 3, 1), outcome.attention, atol=1e-6)
+    weights, gates = read_gates(outcome, features, RECIPE)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(weights, outcome.attention, atol=1e-6)
     by_fold = [features.subjects == name for name in outcome.subjects]
-    for gate in (weights * weights[0].size, excitation[:, 2]):
+    for gate in (weights, gates):
         inside = np.mean([gate[rows].std(0).mean() for rows in by_fold])
         assert inside > 1e-3  # within a fold: other networks' gates would differ anyway
-    assert (excitation[:, :2] == 1).all()  # SE is on the magnitude alone
 
 
-def test_gates_of_other_networks_are_refused_and_missing_parts_are_none(run):
+@pytest.mark.parametrize("other", [{"network": "STSTNet"}, {"se": False}, {"attention": False}])
+def test_gates_of_other_networks_are_refused(run, other):
     features, outcome = run
     with pytest.raises(MerError, match="gates are those of MicroAttNet"):
-        read_gates(outcome, features, replace(RECIPE, network="STSTNet"))
-    bare = replace(RECIPE, fusion="concat", se="none", epochs=2)
-    weights, excitation = read_gates(run_loso(features, bare), features, bare)
-    assert weights is None and excitation is None
+        read_gates(outcome, features, replace(RECIPE, **other))
 
 
 ROOT = Path(__file__).parents[1]
@@ -348,7 +345,7 @@ def benchmark():
     """The script as a module, with small frames and training cut short."""
     module = load_benchmark("replicates")
     module.describe_makers = lambda: {"code": {"generator": "a toy"}}
-    module.BASE = replace(module.BASE, epochs=2, inner=2, width=2)
+    module.BASE, module.FOLDS = replace(module.BASE, epochs=2, inner=2, width=2), 4
 
     def make_small(parent, subjects, clips, seed, jobs, preset):
         root = parent / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
@@ -414,8 +411,8 @@ def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
     (tmp_path / "artifacts").symlink_to(measured / "artifacts")
     words = [*TINY, "--groups", "primary", "--sets", "1", "2", "--keep-data"]
     benchmark.main(words, tmp_path)
-    ((tasks, _, _),) = made  # one variant on one set
-    assert [(recipe.seed, recipe.se) for _, recipe in tasks] == [(0, "none"), (1, "none")]
+    ((tasks, *_),) = made  # one variant on one set
+    assert [(recipe.seed, recipe.se) for _, recipe in tasks] == [(0, False), (1, False)]
     assert list((tmp_path / "data").glob("synthetic-bench-v1-4x8-seed2"))
     again, first = read_record(tmp_path), read_record(measured)
     assert again["tables"] == first["tables"] and again["comparisons"] == first["comparisons"]
@@ -423,8 +420,8 @@ def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
 
 def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
     for words, message in (
-        (["--sets", "1", "1001"], "set 1001 is no evidence"),
-        (["--sets", "0"], "set 0 is no evidence: 0 is the notebooks'"),
+        (["--sets", "1", "1001"], "sets from 1001 on are for choosing defaults"),
+        (["--sets", "0"], "set 0 is no evidence: it is the notebooks'"),
         (["--sets", "3", "3"], "each set can be named once"),
         (["--preset", "bench-v0"], "there is no preset 'bench-v0'"),
     ):
@@ -447,8 +444,8 @@ def test_groups_hold_what_their_names_say(benchmark):
 
     assert names("ablations", "primary") == list(benchmark.PRIMARY)
     assert names("ablations", *benchmark.GROUPS) == list(benchmark.GRID)
-    few = benchmark.choose_variants(benchmark.GROUPS, ["BCE loss", "PCA+SVM"])
-    assert [name for _, name in few] == ["default", "BCE loss", "MicroAttNet", "PCA+SVM"]
+    few = benchmark.choose_variants(benchmark.GROUPS, ["cross-entropy", "PCA+SVM"])
+    assert [name for _, name in few] == ["default", "cross-entropy", "MicroAttNet", "PCA+SVM"]
     with pytest.raises(MerError, match="no variant 'SVM'"):
         benchmark.choose_variants(benchmark.GROUPS, ["SVM"])
     for table, (reference, primary) in reader.TABLES.items():

@@ -69,8 +69,8 @@ def make_microscope(views=2, phases=2, **switches):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         x = torch.randn(4, views, phases, 3, 12, 12)
-        network = MicroAttNet(views, phases, 3, 12, seed=2, **switches)
-        for part in network.parameters():  # gates that differ from 1
+        network = MicroAttNet(views, phases, 3, 12, **switches)
+        for part in network.parameters():  # away from the start
             part.data += 0.1 * torch.randn(part.shape)
     return Microscope(network, x, TRUTH[:4], "abcd", LABELS, (2.0, 3.0, 4.0))
 
@@ -163,29 +163,29 @@ def test_explorer_shows_the_librarys_flows_beside_the_truth_that_belongs_to_them
 
 def test_microscope_shows_what_the_network_computes_whole_and_with_parts_off(microscope):
     network, x, whole = microscope.network, microscope.x[:1], microscope.look("a")
-    equal, ones = torch.full((1, 3, 2, 2), 1 / 12), torch.ones(1, *whole.gates.shape)
+    equal, ones = torch.full((1, 3), 1 / 3), torch.ones(1, *whole.gates.shape)
+    without_v, without_view = x.clone(), x.clone()
+    without_v[:, :, :, 1], without_view[:, 0] = 0, 0
     with torch.no_grad():
-        weights = network.weigh(x)
-        features = network.extract(x, weights)
-        without_v = weights.clone()
-        without_v[:, 1] = 0
+        features = torch.cat(network.extract(x))
         logits = {
             "nothing": network(x),
             "both gates": network(x, equal, ones),
-            "stream v": network(x, without_v),
+            "SE": network(x, None, ones),
+            "stream v": network(without_v),
+            VIEW_NAMES[0]: network(without_view),
         }
     for off, expected in logits.items():
         assert np.allclose(microscope.look("a", off).logits, expected[0], atol=1e-5)
-    assert np.allclose(whole.layers[LAYERS[2]], features[0], atol=1e-5)
-    read = whole.layers[LAYERS[2]] * whole.gates[..., None, None]
-    assert np.allclose(whole.layers[LAYERS[3]], read) and not (whole.gates == 1).all()
-    px = x[0, :, :, 2].flatten(0, 1).numpy() * 4.0 * whole.factors[2].reshape(-1, 1, 1)
+    assert np.allclose(whole.layers[LAYERS[2]], features, atol=1e-5)
+    read = 3 * whole.weights[2] * whole.layers[LAYERS[2]][2] * whole.gates[:, None, None]
+    assert np.allclose(whole.layers[LAYERS[3]][2], read, atol=1e-5)
+    px = x[0, :, :, 2].flatten(0, 1).numpy() * 4.0
     assert np.allclose(whole.layers[LAYERS[0]][2], px, atol=1e-5)
-    assert not microscope.look("a", VIEW_NAMES[0]).factors[:, 0].any()
-    assert not microscope.look("a", "apex-offset").factors[:, :, 1].any()
+    assert not microscope.look("a", "apex-offset").layers[LAYERS[0]][:, 1::2].any()
     assert VIEW_NAMES[0] not in make_microscope(1, 1).controls()["off"]
     with pytest.raises(MerError, match="fusion attention and SE"):
-        make_microscope(se="none")
+        make_microscope(se=False)
 
 
 def test_puppet_shows_the_true_motion_which_grows_with_intensity():

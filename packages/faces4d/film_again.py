@@ -21,7 +21,7 @@ from mer_utils.features import FrontEnd, extract_clip
 from mer_utils.files import recall, write_arrays
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import square_box
-from mer_utils.training import choose_maps, load_members, merge_views
+from mer_utils.training import choose_maps, load_members
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -140,9 +140,8 @@ def answer_again(outcome, features, recipe, rows, maps):
     for state, subject in zip(outcome.members, outcome.subjects, strict=True):
         own = np.flatnonzero(features.subjects[rows] == subject)
         if len(own):
-            x, views = choose_maps(maps[own], recipe)
+            x = choose_maps(maps[own], recipe)
             members = load_members(state, recipe, x.shape[1:], count, features.exclusive)
-            merged = [merge_views(member.score(x)[0], views, recipe.merge) for member in members]
-            thresholds = outcome.thresholds[rows[own]]
-            answers[own] = decide(np.mean(merged, 0), thresholds, features.exclusive)
+            scores = np.mean([member.score(x)[0] for member in members], 0)
+            answers[own] = decide(scores, outcome.thresholds[rows[own]], features.exclusive)
     return answers

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 from mer_course.demos.drawing import start_figure, tile
 from mer_utils import STREAMS, MerError
-from mer_utils.plots import BLUE, GREY, ORANGE, PHASE_NAMES, VIEW_NAMES, draw_heat
+from mer_utils.plots import BLUE, GREY, ORANGE, PHASE_NAMES, VIEW_NAMES
 
 import numpy as np
 import torch
 
-LAYERS = ("weighted input", "convolution 1", "convolution 2", "what the head reads")
+LAYERS = ("input", "convolution 1", "convolution 2", "what the head reads")
 NOTHING = "nothing"
 
 
@@ -22,48 +22,46 @@ class Microscope:
         (3,), the truth (N, L), the clips' names (N,) and the labels' (L,). MerError where the
         network has no fusion attention or no SE: then there is nothing to switch off.
         """
-        if network.attention is None or network.excite(network.extract(x[:1])) is None:
+        if network.attention is None or network.se is None:
             raise MerError("the microscope needs a network with fusion attention and SE")
         self.network, self.x, self.truth = network.eval(), x, np.asarray(truth, bool)
         self.names, self.labels = [str(name) for name in names], list(labels)
-        self.scale = np.asarray(scale).reshape(-1, 1, 1, 1)
+        self.scale = np.asarray(scale, np.float32)
         views, phases = x.shape[1:3]
         self.parts = dict.fromkeys((NOTHING, "SE", "fusion attention", "both gates"))
-        self.parts |= {f"stream {name}": (k, ...) for k, name in enumerate(STREAMS)}
+        self.parts |= {f"stream {name}": np.s_[:, :, k] for k, name in enumerate(STREAMS)}
         if views > 1:
-            self.parts |= {name: (slice(None), v) for v, name in enumerate(VIEW_NAMES)}
+            self.parts |= {name: np.s_[v] for v, name in enumerate(VIEW_NAMES)}
         if phases > 1:
-            self.parts |= {name: (..., p) for p, name in enumerate(PHASE_NAMES)}
+            self.parts |= {name: np.s_[:, p] for p, name in enumerate(PHASE_NAMES)}
         self.look = functools.lru_cache(256)(self._look)
 
     def _look(self, clip, off=NOTHING):
-        """Return what the network makes of a clip (its name) with one part off: the factors (K, V,
-        P) and gates (K, C) by which maps and channels are multiplied, its layers {name: (K, maps,
-        side, side)} and logits (L,). A gate that is off passes all on alike; the maps of a stream,
-        view or phase that is off enter as zeros.
+        """Return what the network makes of a clip (its name) with one part off: attention's weights
+        (3,) and SE's gates (C,), its layers {name: (3, maps, side, side)} and logits (L,). A gate
+        that is off passes all on alike; the maps of a stream, view or phase that is off enter as
+        zeros.
         """
-        network, x = self.network, self.x[[self.names.index(clip)]]
+        network, x = self.network, self.x[[self.names.index(clip)]].clone()
+        if self.parts[off] is not None:
+            x[0][self.parts[off]] = 0
         with torch.no_grad():
-            weights = network.weigh(x)[0]  # (K, V, P)
-            if off in ("fusion attention", "both gates"):
-                weights = torch.full_like(weights, 1 / weights.numel())
-            if self.parts[off] is not None:
-                weights = weights.clone()
-                weights[self.parts[off]] = 0
-            features = network.extract(x, weights[None])  # (1, K, C, S/4, S/4)
-            gates = network.excite(features)
+            _, weights, gates = network.fuse(x)
             if off in ("SE", "both gates"):
                 gates = torch.ones_like(gates)
-            factors = weights * weights.numel()
-            maps = network.stack_maps(x) * factors.flatten()[:, None, None]
-            first = network.streams[:3](maps)
-            logits = network(x, weights[None], gates)[0].numpy()
-        maps, first = (layer[0].unflatten(0, (len(STREAMS), -1)).numpy() for layer in (maps, first))
-        read = (features * gates[..., None, None])[0].numpy()
-        parts = (maps * self.scale, first, features[0].numpy(), read)  # the input in px
-        layers = dict(zip(LAYERS, parts, strict=True))
-        factors, gates = factors.numpy(), gates[0].numpy()
-        return SimpleNamespace(factors=factors, gates=gates, layers=layers, logits=logits)
+                weights = network.fuse(x, gates=gates)[1]  # attention reads what SE passes on
+            if off in ("fusion attention", "both gates"):
+                weights = torch.full_like(weights, 1 / len(STREAMS))
+            read, _, _ = network.fuse(x, weights, gates)
+            maps = [x[0, :, :, k].flatten(0, 1) * self.scale[k] for k in range(len(STREAMS))]  # px
+            first = [
+                stream[:3](x[:, :, :, k].flatten(1, 2)) for k, stream in enumerate(network.streams)
+            ]
+            layers = (torch.stack(maps), torch.cat(first), torch.cat(network.extract(x)), read[0])
+            logits = network.head(read)[0].numpy()
+        layers = {name: layer.numpy() for name, layer in zip(LAYERS, layers, strict=True)}
+        weights, gates = weights[0].numpy(), gates[0].numpy()
+        return SimpleNamespace(weights=weights, gates=gates, layers=layers, logits=logits)
 
     def controls(self):
         """Return the choices of ``draw`` for ``explore``, the magnitude's second layer first."""
@@ -84,7 +82,7 @@ class Microscope:
         # both scales are the same whatever is off
         top = float(np.abs(whole.layers[layer][k]).max()) or 1.0
         limit = 1.1 * max(np.abs(self.look(clip, name).logits).max() for name in self.parts)
-        views, phases = self.x.shape[1:3]
+        phases = self.x.shape[2]
         maps, (cmap, low) = part.layers[layer][k], ("gray", 0)
         side, columns = maps.shape[-1], int(np.gcd(4, len(maps)))
         if layer == LAYERS[0]:  # px; a row a view
@@ -97,16 +95,13 @@ class Microscope:
         figure.colorbar(image, cax=figure.add_axes((0.322, 0.2, 0.008, 0.45)))
 
         axis = figure.add_axes((0.41, 0.56, 0.205, 0.25))
-        sides = ("left\n", "right\n") if views == 2 else ("",) * views
-        names = [side + phase for side in sides for phase in ("on-ap", "ap-off")[:phases]]
-        ticks = {"xticklabels": names, "yticklabels": ["u", "v", "m"]}
-        draw_heat(axis, part.factors.reshape(len(STREAMS), -1), 0, 2, fmt=".2f", **ticks)
-        axis.set_title("attention (1: an equal share)", pad=4)
+        axis.bar(STREAMS, part.weights, color=GREY)
+        axis.axhline(1 / 3, color="black", linestyle=":", linewidth=0.8)
+        axis.set(ylim=(0, 1))
+        axis.set_title("attention (dotted: equal shares)", pad=4)
         axis = figure.add_axes((0.41, 0.13, 0.205, 0.22))
-        gates = part.gates[k]
-        axis.bar(np.arange(1, len(gates) + 1), gates - 1, bottom=1, color=ORANGE)
-        axis.axhline(1, color="black", linewidth=0.8)
-        axis.set(ylim=(0, 2), xlabel="channel", title=f"SE: gates $g$ of {stream}")
+        axis.bar(np.arange(1, len(part.gates) + 1), part.gates, color=ORANGE)
+        axis.set(ylim=(0, 1), xlabel="channel", title="SE: gates $g$ of the magnitude")
 
         axis = figure.add_axes((0.755, 0.13, 0.24, 0.68))
         rows = np.arange(len(self.labels))
