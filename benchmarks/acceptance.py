@@ -274,7 +274,7 @@ def check(found):
         ("apex share, sd", ".14-.19 (.165)", f"{sd:.3f}", 0.14 <= sd <= 0.19),
         ("best constant share within 10 %", "< .60", f"{constant:.2f}", constant < 0.6),
         ("true peak within 10 %", "> .95", f"{peak:.2f}", peak > 0.95),
-        ("noise, grey levels", ".5-6", f"{low:.2f}-{high:.2f}", low < 0.6 and high > 5),
+        ("noise, grey levels", ".9-4", f"{low:.2f}-{high:.2f}", 0.9 <= low < 1 and 3.6 < high <= 4),
         ("clips with a degraded view", ".15-.25", f"{degraded:.3f}", 0.15 <= degraded <= 0.25),
         ("clips coded wrongly", ".05-.10", f"{coded:.3f}", 0.05 <= coded <= 0.10),
         ("labels off 4DME's counts", "< 10 %", f"{100 * off:.0f} %", off < 0.1),
