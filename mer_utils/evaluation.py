@@ -28,9 +28,7 @@ def f1_of_counts(hits, positives, answered):
 
 
 def macro_uf1(truth, predicted):
-    """Return the mean F1 over the labels that occur in ``truth`` (N, L), NaN if none does. Give it
-    the pooled predictions of all folds.
-    """
+    """Return the mean F1 over the labels that occur in the truth (N, L) of all folds pooled."""
     return mean_over_labels(label_f1(truth, predicted)).item()
 
 
@@ -42,9 +40,7 @@ def mean_over_labels(f1):
 
 
 def uar(truth, predicted):
-    """Return the unweighted average recall of exclusive labels (one-hot, (N, L) x2): the mean over
-    the classes that occur (MEGC 2019).
-    """
+    """Return the mean recall of the classes that occur (MEGC 2019), from one-hot (N, L) x2."""
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
     positives = truth.sum(0)
     occurs = positives > 0
