@@ -83,8 +83,7 @@ def count_answers(truth, answers, subjects):
 
 def score_draws(counts, weights, seeds=None):
     """Return macro-UF1 (D,) of D draws: ``weights`` (D, S) says how often each subject counts,
-    ``seeds`` (D, K) how often each training seed (default: once). A label that no drawn subject
-    shows is left out of that draw's mean.
+    ``seeds`` (D, K) how often each training seed. Labels that nobody drawn shows do not count.
     """
     hits, positives, answered = counts
     f1 = f1_of_counts(weights @ hits, weights @ positives, weights @ answered)  # (K, D, L)
@@ -199,8 +198,8 @@ class SetComparison(Comparison):
 
 
 def t_interval(values, level=0.95):
-    """Return (low, high): Student's t interval of the mean of ``values`` (D,), one per set. (Of so
-    few values a percentile bootstrap would be too narrow: its "95 %" hold 88 %, as a test shows.)
+    """Return (low, high): Student's t interval of the mean of ``values`` (D,), one per set. A
+    bootstrap of so few values would be too narrow: its "95 %" hold 88 %, as a test shows.
     """
     from scipy.stats import sem, t  # a second to import
 
@@ -255,11 +254,9 @@ def split_spread(scores):
 
 def compare_sets(scores, reference, primary=()):
     """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with the one named
-    ``reference``. Seeds are averaged within a set, and variants are paired by set.
-
-    ``primary`` names the hypotheses stated before anything was measured; all others are
-    exploratory. Each family is corrected for its own number. Raises MerError for unknown names,
-    unequal tables, gaps in them, and fewer than 2 sets.
+    ``reference``: seeds averaged within a set, variants paired by set. ``primary`` names the
+    hypotheses stated before anything was measured; they and the exploratory others are corrected
+    apart. MerError for unknown names, unequal tables, gaps in them, and fewer than 2 sets.
     """
     tables = {name: np.asarray(table, float) for name, table in scores.items()}
     for name in (reference, *primary):

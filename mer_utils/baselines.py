@@ -173,8 +173,8 @@ class SSSNet(nn.Module):
 
 
 def encode_places(side, channels):
-    """Return sinusoids (side * side, channels) that tell the places of a map apart, row by row:
-    half of the channels for a place's row, half for its column (Vaswani et al. 2017).
+    """Return sinusoids (side * side, channels): half of the channels tell a place's row, half its
+    column (Vaswani et al. 2017).
     """
     half = channels // 2
     phase = torch.arange(side)[:, None] / 10_000 ** (torch.arange(0, half, 2) / half)

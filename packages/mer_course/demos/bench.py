@@ -2,10 +2,11 @@
 
 from mer_course.demos.drawing import start_figure
 from mer_utils import MerError
-from mer_utils.evaluation import confusion, label_f1, macro_uf1
+from mer_utils.evaluation import label_f1, macro_uf1
 from mer_utils.plots import BLUE, GREY, ORANGE, RED
 
 import numpy as np
+from sklearn.metrics import multilabel_confusion_matrix
 
 STEPS = np.linspace(0, 1, 101)  # thresholds of the F1 curve
 BINS = np.linspace(0, 1, 21)
@@ -35,7 +36,10 @@ class Bench:
         k = self.labels.index(label)
         answers = self.scores >= self.thresholds
         answers[:, k] = self.scores[:, k] >= threshold
-        f1, counts = label_f1(self.truth, answers)[k], confusion(self.truth, answers)[k]
+        f1, counts = (
+            label_f1(self.truth, answers)[k],
+            multilabel_confusion_matrix(self.truth, answers)[k],
+        )
         return f1, counts, macro_uf1(self.truth, answers)
 
     def controls(self):
