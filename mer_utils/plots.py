@@ -312,30 +312,26 @@ def draw_maps(maps, heading="", faces=None):
         bottom = 0.05 + row * (side + 0.06)
         return figure.add_axes((left / width, bottom / height, wide / width, tall / height))
 
-    looks = (("RdBu_r", -limit), ("RdBu_r", -limit), ("Greens", 0))
-    shown = {}
+    # from below, as they stand
+    looks = (("Greens", 0), ("RdBu_r", -limit), ("RdBu_r", -limit))
     for column in range(columns):
         view, phase = divmod(column, phases)
-        left = 0.3 + column * (side + 0.06)
-        for k, (colours, low) in enumerate(looks):
-            axis = place(left, 2 - k, side, side)
+        axes = [place(0.3 + column * (side + 0.06), row, side, side) for row in range(rows)]
+        shown = []
+        for axis, plane, (colours, low) in zip(axes, maps[view, phase, ::-1], looks, strict=False):
             scale = {"cmap": colormaps[colours].resampled(25), "vmin": low, "vmax": limit}
-            shown[k] = axis.imshow(maps[view, phase, k], interpolation=smooth, **scale)
-            axis.set(xticks=[], yticks=[], facecolor="0.9")
-            axis.set_ylabel(STREAMS[k] if column == 0 else "")
-            axis.spines[:].set_visible(False)
+            shown.append(axis.imshow(plane, interpolation=smooth, **scale))
         if faces is not None:
-            axis = place(left, 3, side, side)
             flow, face = maps[view, phase, :2], faces[view, phase]
-            axis.imshow(lay_over(face, flow, limit), interpolation="bilinear")
-            add_arrows(axis, flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
-            axis.set(xticks=[], yticks=[], ylabel="flow" if column == 0 else "")
+            axes[3].imshow(lay_over(face, flow, limit), interpolation="bilinear")
+            add_arrows(axes[3], flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
+        for axis, name in zip(axes, (*STREAMS[::-1], "flow"), strict=False):
+            axis.set(xticks=[], yticks=[], facecolor="0.9", ylabel="" if column else name)
             axis.spines[:].set_visible(False)
-        axis = figure.axes[-1 if faces is not None else -3]  # the top one of this column
-        axis.set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
+        axes[-1].set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
     left = 0.3 + columns * (side + 0.06) + 0.04
-    figure.colorbar(shown[0], cax=place(left, 1, 0.1, 2 * side), label="u, v: px")
-    figure.colorbar(shown[2], cax=place(left, 0, 0.1, side), label="magnitude: px")
+    figure.colorbar(shown[1], cax=place(left, 1, 0.1, 2 * side), label="u, v: px")
+    figure.colorbar(shown[0], cax=place(left, 0, 0.1, side), label="magnitude: px")
     if faces is not None:
         add_wheel(place(left, 3.3, 0.7, 0.7), limit)
     figure.suptitle(heading, x=0.05 / width, y=1 - 0.05 / height, ha="left", weight="bold")

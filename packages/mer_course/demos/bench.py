@@ -30,9 +30,7 @@ class Bench:
         return round(min(1.0, float(median)), 2)  # infinite: never answered
 
     def measure(self, label, threshold):
-        """Return the label's F1 and confusion (2, 2) at the threshold, and the macro-UF1 with all
-        other labels at their tuned thresholds.
-        """
+        """Return the label's F1 and confusion (2, 2) at the threshold, and then the macro-UF1."""
         k = self.labels.index(label)
         answers = self.scores >= self.thresholds
         answers[:, k] = self.scores[:, k] >= threshold
