@@ -377,3 +377,20 @@ def add_wheel(axis, maximum):
     axis.axis("off")
     axis.set_title("direction", fontsize=8, pad=2)
     axis.text(40, 84, f"full at {maximum:.2g} px", fontsize=8, ha="center", va="top")
+
+
+def add_answers(axis, prediction):
+    """Draw into ``axis`` the mean probability of each label, blue where it is answered, with the
+    networks' own as dots and the thresholds in red.
+    """
+    p, rows = prediction, np.arange(len(prediction.labels))
+    axis.barh(rows, p.scores.mean(0), color=[BLUE if yes else GREY for yes in p.answers])
+    axis.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
+    axis.plot(p.thresholds, rows, "|", color=RED, markersize=20, markeredgewidth=2)
+    answers = [label for label, yes in zip(p.labels, p.answers, strict=True) if yes]
+    title = f"answered: {', '.join(answers) or 'no label'}"
+    title = title if len(title) < 45 else f"answered: {len(answers)} of {len(p.labels)} labels"
+    red = "; red: threshold" if np.isfinite(p.thresholds).any() else ""
+    axis.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), title=title)
+    axis.set_xlabel(f"probability (dots: networks{red})")
+    axis.set_yticks(rows, p.labels)
