@@ -184,8 +184,6 @@ class SetComparison(Comparison):
     family: str  # primary, exploratory, or reference
     p_equivalent: float  # of equivalence_test, corrected like p
     detectable: float  # the difference that a t test over so many sets finds in 80 % of cases
-    sd_sets: float  # standard deviation between sets, and between the seeds of one set
-    sd_seeds: float | None  # None: one seed, and sd_sets holds both
 
     @property
     def verdict(self):
@@ -240,18 +238,6 @@ def equivalence_test(differences):
     return float(t.sf(room / error, len(differences) - 1)) if error > 0 else float(room <= 0)
 
 
-def split_spread(scores):
-    """Return the standard deviations of scores (D, K) between sets and between the training seeds
-    of a set. With one seed the first holds both and the second is None.
-    """
-    seeds = scores.shape[1]
-    total = scores.mean(1).var(ddof=1)
-    if seeds == 1:
-        return float(np.sqrt(total)), None
-    within = scores.var(1, ddof=1).mean()
-    return float(np.sqrt(max(0.0, total - within / seeds))), float(np.sqrt(within))
-
-
 def compare_sets(scores, reference, primary=()):
     """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with the one named
     ``reference``: seeds averaged within a set, variants paired by set. ``primary`` names the
@@ -291,7 +277,6 @@ def compare_sets(scores, reference, primary=()):
                 family,
                 float(equivalent[k]),
                 detectable_difference(gaps[name].std(ddof=1), sets),
-                *split_spread(tables[name]),
             )
     return {name: result[name] for name in tables}
 
