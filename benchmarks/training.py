@@ -18,45 +18,33 @@ from mer_utils.dataset import open_dataset
 from mer_utils.evaluation import leave_one_subject_out, run_fold, run_loso
 from mer_utils.features import FrontEnd, extract
 from mer_utils.files import write_json
-from mer_utils.model import Dropout, MicroAttNet
-from mer_utils.training import NetworkMember, Recipe, fit_scale, flip, focal_loss
+from mer_utils.training import NetworkMember, Recipe, build_network, fit_scale, flip, focal_loss
 
 import joblib
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 EPOCHS = 6
 FIXED = Recipe(epochs=EPOCHS, stop="last")
 
 
-def fit_ours(x, y, change=lambda network: network):
-    """Train as the suite does, with a change to the network; return sample passes (training and
-    stopping).
-    """
+def fit_ours(x, y):
+    """Train as the suite does; return sample passes (training and stopping)."""
     member = NetworkMember(FIXED, x.shape[1:], y.shape[1], 0, fit_scale(x))
-    change(member.network)
     member.fit(x, y, x[:80], y[:80])
     return EPOCHS * (len(x) // FIXED.batch * FIXED.batch + 80)
 
 
 def fit_plain(x, y):
-    """Train the same network as a tutorial would: Dataset, DataLoader, the same loss, no other
-    difference.
-    """
-    network = MicroAttNet(*x.shape[1:3], y.shape[1], x.shape[-1])
-    for name, layer in list(network.named_modules()):
-        if isinstance(layer, Dropout):
-            parent = network.get_submodule(name.rpartition(".")[0])
-            kind = nn.Dropout2d if layer.whole else nn.Dropout
-            setattr(parent, name.rpartition(".")[2], kind(layer.p))
+    """Train the same network as a tutorial would: Dataset, DataLoader, one group of parameters."""
+    network = build_network(FIXED, x.shape[1:], y.shape[1], 0)
     scaled = torch.from_numpy(x / fit_scale(x)[:, None, None])
     truth = torch.from_numpy(y.astype(np.float32))
     alpha = 1 - truth.mean(0)
     train = DataLoader(TensorDataset(scaled, truth), FIXED.batch, shuffle=True, drop_last=True)
     stop = DataLoader(TensorDataset(scaled[:80], truth[:80]), FIXED.batch)
-    optimiser = torch.optim.Adam(network.parameters(), FIXED.rate, weight_decay=FIXED.decay)
+    optimiser = torch.optim.AdamW(network.parameters(), FIXED.rate, weight_decay=FIXED.decay)
     for _ in range(EPOCHS):
         network.train()
         for batch, target in train:
@@ -73,22 +61,6 @@ def fit_plain(x, y):
     return EPOCHS * (len(x) // FIXED.batch * FIXED.batch + 80)
 
 
-def set_weighted_maps(network):
-    """Let attention multiply the maps, and the gradient find its way back to them."""
-    conv = network.streams[0]
-
-    def weigh_maps(maps, weights, cells):
-        return nn.Conv2d.forward(conv, maps * weights[:, :, None, None])
-
-    conv.forward = weigh_maps
-    network.look_ahead = lambda x: {"x": x}
-
-
-def set_torch_dropout(network):
-    network.head[1] = nn.Dropout(network.head[1].p)
-    network.streams[3] = nn.Dropout2d(network.streams[3].p)
-
-
 def clock(function):
     start = time.perf_counter()
     result = function()
@@ -102,8 +74,6 @@ def compare_loops(features, rounds):
     ways = {
         "the suite's loop": lambda: fit_ours(x, y),
         "plain loop with DataLoader": lambda: fit_plain(x, y),
-        "suite, weights on the maps": lambda: fit_ours(x, y, set_weighted_maps),
-        "suite, torch's dropout": lambda: fit_ours(x, y, set_torch_dropout),
     }
     speeds = {name: [] for name in ways}
     for number in range(rounds + 1):

@@ -70,8 +70,8 @@ class Comparison:
 
 
 def count_answers(truth, answers, subjects):
-    """Return what F1 needs of each subject: hits (K, S, L), positives (S, L) and positive answers
-    (K, S, L), for truth (N, L) and answers (N, L) or (K, N, L) of K training seeds.
+    """Return each subject's hits (K, S, L), positives (S, L) and positive answers (K, S, L), for
+    truth (N, L) and answers (N, L) or (K, N, L) of K training seeds.
     """
     truth, answers = np.asarray(truth, float), np.asarray(answers, float)
     answers = answers[None] if answers.ndim == 2 else answers
@@ -83,8 +83,7 @@ def count_answers(truth, answers, subjects):
 
 def score_draws(counts, weights, seeds=None):
     """Return macro-UF1 (D,) of D draws: ``weights`` (D, S) says how often each subject counts,
-    ``seeds`` (D, K) how often each training seed (default: once). A label that no drawn subject
-    shows is left out of that draw's mean.
+    ``seeds`` (D, K) how often each training seed. Labels that nobody drawn shows do not count.
     """
     hits, positives, answered = counts
     f1 = f1_of_counts(weights @ hits, weights @ positives, weights @ answered)  # (K, D, L)
@@ -185,8 +184,6 @@ class SetComparison(Comparison):
     family: str  # primary, exploratory, or reference
     p_equivalent: float  # of equivalence_test, corrected like p
     detectable: float  # the difference that a t test over so many sets finds in 80 % of cases
-    sd_sets: float  # standard deviation between sets, and between the seeds of one set
-    sd_seeds: float | None  # None: one seed, and sd_sets holds both
 
     @property
     def verdict(self):
@@ -198,19 +195,14 @@ class SetComparison(Comparison):
         return "equivalent" if self.p_equivalent < 0.05 else "undecided"
 
 
-def standard_error(values):
-    """Return the standard error of the mean of ``values`` (D,)."""
-    return values.std(ddof=1) / np.sqrt(len(values))
-
-
 def t_interval(values, level=0.95):
-    """Return (low, high): Student's t interval of the mean of ``values`` (D,), one per set. (Of so
-    few values a percentile bootstrap would be too narrow: its "95 %" hold 88 %, as a test shows.)
+    """Return (low, high): Student's t interval of the mean of ``values`` (D,), one per set. A
+    bootstrap of so few values would be too narrow: its "95 %" hold 88 %, as a test shows.
     """
-    from scipy.stats import t  # a second to import
+    from scipy.stats import sem, t  # a second to import
 
     values = np.asarray(values, float)
-    reach = t.ppf((1 + level) / 2, len(values) - 1) * standard_error(values)
+    reach = t.ppf((1 + level) / 2, len(values) - 1) * sem(values)
     return float(values.mean() - reach), float(values.mean() + reach)
 
 
@@ -239,32 +231,18 @@ def equivalence_test(differences):
     """Return the p-value of "the mean difference is at least MARGIN in size": two one-sided t
     tests (Schuirmann 1987) on ``differences`` (D,), one per set.
     """
-    from scipy.stats import t
+    from scipy.stats import sem, t
 
     differences = np.asarray(differences, float)
-    room, error = MARGIN - abs(differences.mean()), standard_error(differences)
+    room, error = MARGIN - abs(differences.mean()), sem(differences)
     return float(t.sf(room / error, len(differences) - 1)) if error > 0 else float(room <= 0)
-
-
-def split_spread(scores):
-    """Return the standard deviations of scores (D, K) between sets and between the training seeds
-    of a set. With one seed the first holds both and the second is None.
-    """
-    seeds = scores.shape[1]
-    total = scores.mean(1).var(ddof=1)
-    if seeds == 1:
-        return float(np.sqrt(total)), None
-    within = scores.var(1, ddof=1).mean()
-    return float(np.sqrt(max(0.0, total - within / seeds))), float(np.sqrt(within))
 
 
 def compare_sets(scores, reference, primary=()):
     """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with the one named
-    ``reference``. Seeds are averaged within a set, and variants are paired by set.
-
-    ``primary`` names the hypotheses stated before anything was measured; all others are
-    exploratory. Each family is corrected for its own number. Raises MerError for unknown names,
-    unequal tables, gaps in them, and fewer than 2 sets.
+    ``reference``: seeds averaged within a set, variants paired by set. ``primary`` names the
+    hypotheses stated before anything was measured; they and the exploratory others are corrected
+    apart. MerError for unknown names, unequal tables, gaps in them, and fewer than 2 sets.
     """
     tables = {name: np.asarray(table, float) for name, table in scores.items()}
     for name in (reference, *primary):
@@ -299,7 +277,6 @@ def compare_sets(scores, reference, primary=()):
                 family,
                 float(equivalent[k]),
                 detectable_difference(gaps[name].std(ddof=1), sets),
-                *split_spread(tables[name]),
             )
     return {name: result[name] for name in tables}
 

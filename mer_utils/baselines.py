@@ -1,4 +1,4 @@
-"""The baselines: four published or related networks (PEERS), and three models that are not
+"""The baselines: four published or related networks (PEERS), and two models that are not
 networks (PLAIN). Beside each stand the maps and the settings it is trained with.
 
 A network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Its layers follow public code for
@@ -16,51 +16,27 @@ from torch import nn
 
 
 class OnePerLabel:
-    """A scikit-learn model per label on ``describe(x, k)`` (N, F) of maps x (N, V, P, 3, S, S). A
+    """A scikit-learn model per label on ``describe(x)``, (N, F) of maps x (N, V, P, 3, S, S). A
     label with one answer only, in the clips it is fitted on, always gets that answer.
     """
 
-    natural = 0.5  # threshold on a probability
-    constants = (0.0, 1.0)  # scores of a certain no and yes
-
     def fit(self, x, y):
         """Fit on maps (N, V, P, 3, S, S) and labels (N, L)."""
-        self.prepare(x, y)
-        self.models = []
-        for k, column in enumerate(y.T):
-            model = self.constants[int(column[0])]
-            if np.ptp(column):
-                model = self.make(len(x)).fit(self.describe(x, k), column)
-            self.models.append(model)
+        values = self.describe(x)
+        self.models = [
+            self.make(len(x)).fit(values, column) if np.ptp(column) else self.constants[column[0]]
+            for column in y.T
+        ]
         return self
 
     def score(self, x):
         """Return scores (N, L): probabilities, or signed distances to the border."""
-        scores = []
-        for k, model in enumerate(self.models):
-            constant = isinstance(model, float)
-            column = np.full(len(x), model) if constant else self.ask(model, self.describe(x, k))
-            scores.append(column)
-        return np.stack(scores, 1)
-
-    def prepare(self, x, y):
-        """Compute what all labels share."""
-
-    def make(self, clips):
-        """Return an unfitted logistic regression in which positives weigh as much as negatives;
-        ``decay`` is the penalty on squared coefficients, as for a network.
-        """
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        cost = 1 / (self.decay * clips) if self.decay else np.inf
-        model = LogisticRegression(C=cost, class_weight="balanced", max_iter=1000)
-        return make_pipeline(StandardScaler(), model)
-
-    def ask(self, model, values):
-        """Return a model's scores (N,) of values (N, F)."""
-        return model.predict_proba(values)[:, 1]
+        values = self.describe(x)
+        columns = [
+            np.full(len(x), model) if isinstance(model, float) else self.ask(model, values)
+            for model in self.models
+        ]
+        return np.stack(columns, 1)
 
 
 class PcaSvm(OnePerLabel):
@@ -68,19 +44,20 @@ class PcaSvm(OnePerLabel):
     clear. Its scores are signed distances to the borders, above 0 for yes.
     """
 
-    natural = 0.0
-    constants = (-1.0, 1.0)
+    natural = 0.0  # threshold on a distance
+    constants = (-1.0, 1.0)  # scores of a certain no and yes
 
     def __init__(self, components=100):
         self.components = components
 
-    def prepare(self, x, y):
+    def fit(self, x, y):
         from sklearn.decomposition import PCA
 
         flat = x.reshape(len(x), -1)
         self.pca = PCA(min(self.components, *flat.shape), svd_solver="full").fit(flat)
+        return super().fit(x, y)
 
-    def describe(self, x, k):
+    def describe(self, x):
         return self.pca.transform(x.reshape(len(x), -1))
 
     def make(self, clips):
@@ -93,42 +70,34 @@ class PcaSvm(OnePerLabel):
 
 
 class RegionsLogistic(OnePerLabel):
-    """Logistic regression on the mean of every map in each cell of a 4 by 4 grid on the face."""
+    """Logistic regression on the mean of every map in each cell of a 4 by 4 grid on the face.
+    Positives weigh as much as negatives; ``decay`` is the penalty on squared coefficients, as for a
+    network.
+    """
+
+    natural = 0.5  # threshold on a probability
+    constants = (0.0, 1.0)
 
     def __init__(self, decay=1e-3):
         self.decay = decay
 
-    def describe(self, x, k=0):
+    def describe(self, x):
         """Return the means (N, V * P * 3 * 16) of maps (N, V, P, 3, S, S)."""
         bands = np.array_split(x, 4, axis=-2)
         cells = [cell for band in bands for cell in np.array_split(band, 4, axis=-1)]
         return np.stack([cell.mean((-2, -1)) for cell in cells], -1).reshape(len(x), -1)
 
+    def make(self, clips):
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
 
-class TemplatesLogistic(OnePerLabel):
-    """A matched filter per label. The template is the mean of maps with the label minus the mean of
-    those without; logistic regression turns a clip's correlation with it into a probability.
-    """
+        cost = 1 / (self.decay * clips) if self.decay else np.inf
+        model = LogisticRegression(C=cost, class_weight="balanced", max_iter=1000)
+        return make_pipeline(StandardScaler(), model)
 
-    def __init__(self, decay=1e-3):
-        self.decay = decay
-
-    def prepare(self, x, y):
-        flat = x.reshape(len(x), -1)
-        self.mean = flat.mean(0)
-        self.templates = np.zeros((y.shape[1], flat.shape[1]), flat.dtype)
-        for k, column in enumerate(y.T):
-            if np.ptp(column):  # else a label with one answer only
-                self.templates[k] = flat[column > 0].mean(0) - flat[column == 0].mean(0)
-
-    def correlate(self, x):
-        """Return the correlations (N, L) of maps (N, ...) with the templates; 0 without motion."""
-        flat = x.reshape(len(x), -1) - self.mean
-        lengths = np.linalg.norm(flat, axis=1)[:, None] * np.linalg.norm(self.templates, axis=1)
-        return flat @ self.templates.T / np.maximum(lengths, 1e-12)
-
-    def describe(self, x, k):
-        return self.correlate(x)[:, [k]]
+    def ask(self, model, values):
+        return model.predict_proba(values)[:, 1]
 
 
 class STSTNet(nn.Module):
@@ -204,8 +173,8 @@ class SSSNet(nn.Module):
 
 
 def encode_places(side, channels):
-    """Return sinusoids (side * side, channels) that tell the places of a map apart, row by row:
-    half of the channels for a place's row, half for its column (Vaswani et al. 2017).
+    """Return sinusoids (side * side, channels): half of the channels tell a place's row, half its
+    column (Vaswani et al. 2017).
     """
     half = channels // 2
     phase = torch.arange(side)[:, None] / 10_000 ** (torch.arange(0, half, 2) / half)
@@ -259,11 +228,7 @@ PEERS = {
     "CrossPhaseNet": CrossPhaseNet,
 }
 # each is made from a Recipe's decay; the SVM's settings are the published ones
-PLAIN = {
-    "PCA+SVM": lambda decay: PcaSvm(),
-    "Regions+LR": RegionsLogistic,
-    "Templates+LR": TemplatesLogistic,
-}
+PLAIN = {"PCA+SVM": lambda decay: PcaSvm(), "Regions+LR": RegionsLogistic}
 
 # what makes the maps of a network: fields of a FrontEnd, as published where anything is published
 NATIVE = {

@@ -1,10 +1,9 @@
 """What is kept between runs is named by what the code does, not by how it is written.
 
-A name depends on the options of a step, on its input values, on the versions of the packages that
-compute, on the kernels, and on the step's behaviour: a hash of what the step makes of a small fixed
-input, its probe, under these very options. Renaming, moving, rewording or speeding up code leaves
-the probe's answer alone, and nothing becomes stale; a number that changes changes the answer. What
-a probe cannot see is covered by the version of this package, which is part of every name.
+A name depends on a step's options and input, on the versions of the packages that compute, on the
+kernels, and on a hash of what the step makes of a small fixed input, its probe, under these very
+options. Renaming or speeding up code leaves that alone; a changed number does not. What a probe
+cannot see is covered by the version of this package.
 """
 
 import hashlib
@@ -62,16 +61,12 @@ def hash_sources(package):
 
 
 def remember_sources(file):
-    """Note the files of the package whose __init__ is ``file``; each package calls this when it is
-    loaded, so that an edit made later is noticed.
-    """
+    """Note the files of the package whose __init__ is ``file``, so that a later edit is noticed."""
     SOURCES[Path(file).parent.name] = hash_sources(Path(file).parent)
 
 
 def describe_process():
-    """Return what this process computes with, as JSON values: versions of this package and of those
-    that compute, and the kernels.
-    """
+    """Return what this process computes with, as JSON values: versions of packages, kernels."""
     packages = {"mer-utils": mer_utils.__version__, **VERSIONS}
     return {"packages": packages, "kernels": mer_utils.KERNELS}
 

@@ -55,7 +55,7 @@ class Row(BaseModel):
 
     clip: str
     subject: str
-    onset: int | None = None
+    onset: int = 0
     apex: int | None = None
     offset: int | None = None
     fps: Annotated[float, Gt(0), Lt(1e6)] | None = None
@@ -95,9 +95,8 @@ def read_size(path):
 
 
 def read_image(path, colour=False, shrink=1):
-    """Return a picture (H, W) uint8 grey, or (H, W, 3) uint8 RGB; or, each side rounded up, one
-    that is ``shrink`` (1, 2, 4, 8) times smaller, as a JPEG can be decoded. MerError for what is no
-    upright 8-bit grey or RGB picture (PNG, JPEG, BMP), or is damaged.
+    """Return a picture (H, W) or RGB (H, W, 3) uint8, ``shrink`` (1, 2, 4, 8) times smaller, sides
+    rounded up. MerError for what is damaged or no upright 8-bit grey or RGB PNG, JPEG or BMP.
     """
     try:
         data = Path(path).read_bytes()
@@ -121,13 +120,11 @@ def _open_image(path, file):
     """Return the PIL Image of a file's header (not decoded); MerError for no usable frame."""
     try:
         image = Image.open(file, formats=("PNG", "JPEG", "BMP"))
-        turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation) in range(
-            2, 9
-        )
+        orientation = image.getexif().get(ExifTags.Base.Orientation) if "exif" in image.info else 1
     except Exception as error:  # PIL raises struct.error, SyntaxError, ValueError, OSError
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise MerError(path, f"not readable as an image ({reason}); replace the file") from None
-    if turned:
+    if orientation in range(2, 9):
         raise MerError(path, "lies turned (EXIF orientation); save all frames upright, without it")
     deep = any(re.search("1[56]", str(tile[3]).partition(",")[0]) for tile in image.tile)
     if deep or image.mode not in ("L", "RGB") or "transparency" in image.info:
@@ -230,8 +227,8 @@ def hash_frames(paths):
 
 
 def list_frames(folder):
-    """Return the image files of a folder, sorted by the integers in their names (the challenge's
-    order); hidden ones do not count. MerError where there are none, or two have equal integers.
+    """Return a folder's image files, but no hidden ones, sorted by the integers in their names (the
+    challenge's order). MerError where there are none, or two have equal integers.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -262,9 +259,8 @@ def find_frames(root, text, where, listing=list_frames):
 
 
 def iterate_frames(clip, shrink=1):
-    """Yield the raw frames of a Clip, or of a list of paths, one by one as they lie on disk, views
-    still side by side: (H, W) uint8 grey, or ``shrink`` times smaller. MerError names a frame that
-    cannot be read or differs in size from the first.
+    """Yield the raw frames (H, W) uint8 of a Clip or a list of paths, views side by side, and
+    ``shrink`` times smaller. MerError for a frame that is damaged or has another size.
     """
     first = None
     for path in clip.frames if isinstance(clip, Clip) else clip:
@@ -292,9 +288,8 @@ def open_dataset(root):
 
 
 def survey(root):
-    """Return dataset.json's content and for each row of the manifest its Clip, or the MerError that
-    says what is wrong with it. MerError is raised for what concerns the whole: the two files, their
-    keys and columns.
+    """Return dataset.json's content and each row of the manifest as a Clip or as the MerError that
+    says what is wrong with it. Raises MerError for faults of the two files, their keys and columns.
     """
     root = Path(root)
     info, path = read_json(root / "dataset.json"), root / "manifest.csv"
@@ -315,20 +310,16 @@ def survey(root):
             if first != number:
                 raise MerError(where, f"the clip {name!r} is listed twice (first in row {first})")
             clip = _read_row(where, info, frames, cells, listing)
-            if several:
-                clip = _name_by_dataset(where, clip, cells["dataset"])
+            if several:  # subject 1 of one set is not subject 1 of the next
+                dataset = cells["dataset"]
+                if not dataset:
+                    raise MerError(where, "dataset is empty where other rows name one; fill it in")
+                clip = replace(clip, dataset=dataset, subject=f"{dataset}/{clip.subject}")
             _check_spelling(where, clip, people)
             clips.append(clip)
         except MerError as error:
             clips.append(error)
     return info, clips
-
-
-def _name_by_dataset(where, clip, dataset):
-    """Return the Clip of a manifest that joins datasets: 1 of one is not 1 of the next."""
-    if not dataset:
-        raise MerError(where, "dataset is empty, but other rows name theirs; fill it in")
-    return replace(clip, dataset=dataset, subject=f"{dataset}/{clip.subject}")
 
 
 def _check_spelling(where, clip, people):
@@ -380,7 +371,7 @@ def _read_row(where, info, root, cells, listing):
     except MerError as error:
         raise error.seen_from(where) from None
     folder, names = frames[0].parent, tuple(path.name for path in frames)
-    onset, offset = row.onset or 0, len(names) - 1 if row.offset is None else row.offset
+    onset, offset = row.onset, len(names) - 1 if row.offset is None else row.offset
     apex = onset + 1 if row.apex is None else row.apex
     if not 0 <= onset < apex < offset < len(names):
         what = f"must satisfy 0 <= onset < apex < offset < {len(names)} (the number of frames)"

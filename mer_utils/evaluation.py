@@ -1,5 +1,5 @@
-"""Learning without peeking, and the score of it: folds by subject, a guard against leaks,
-leave-one-subject-out; pooled macro-UF1, thresholds, and the constant answers beside every score.
+"""Learning without peeking, and its score: leave-one-subject-out, guards against leaks, pooled
+macro-UF1, thresholds, and constant answers.
 """
 
 from dataclasses import dataclass, replace
@@ -28,9 +28,7 @@ def f1_of_counts(hits, positives, answered):
 
 
 def macro_uf1(truth, predicted):
-    """Return the mean F1 over the labels that occur in ``truth`` (N, L), NaN if none does. Give it
-    the pooled predictions of all folds.
-    """
+    """Return the mean F1 over the labels that occur in the truth (N, L) of all folds pooled."""
     return mean_over_labels(label_f1(truth, predicted)).item()
 
 
@@ -42,20 +40,11 @@ def mean_over_labels(f1):
 
 
 def uar(truth, predicted):
-    """Return the unweighted average recall of exclusive labels (one-hot, (N, L) x2): the mean over
-    the classes that occur (MEGC 2019).
-    """
+    """Return the mean recall of the classes that occur (MEGC 2019), from one-hot (N, L) x2."""
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
     positives = truth.sum(0)
     occurs = positives > 0
     return float(((truth & predicted).sum(0)[occurs] / positives[occurs]).mean())
-
-
-def confusion(truth, predicted):
-    """Return (L, 2, 2) counts per label: rows truth 0/1, columns predicted 0/1."""
-    from sklearn.metrics import multilabel_confusion_matrix  # a second to import
-
-    return multilabel_confusion_matrix(np.asarray(truth, int), np.asarray(predicted, int))
 
 
 def decide(scores, thresholds, exclusive=False):
@@ -80,11 +69,9 @@ def constant_answers(truth, subjects, exclusive=False):
 
 
 def tune_thresholds(truth, scores):
-    """Return for each label the threshold (L,) on ``scores`` (N, L) with the best F1: give it
-    held-out scores of training subjects only.
-
-    Candidates lie midway between neighbouring scores; of equally good ones the middle one is taken.
-    A label without a positive in ``truth`` gets infinity, so that it is never answered.
+    """Return each label's threshold (L,) on ``scores`` (N, L) with the best F1: midway between
+    neighbouring scores, of equally good ones the middle one. A label without a positive in
+    ``truth`` gets infinity. Give it held-out scores of training subjects only.
     """
     truth, scores = np.asarray(truth, bool), np.asarray(scores, np.float64)
     best = np.full(scores.shape[1], np.inf)
@@ -120,9 +107,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A statistic that remembers the clips (row numbers) it was computed from, so that it cannot be
-    applied to their subjects.
-    """
+    """A statistic that remembers the clips (row numbers) it was computed from."""
 
     value: np.ndarray
     rows: np.ndarray
@@ -133,9 +118,7 @@ class Fitted:
         return cls(function(*(array[rows] for array in arrays)), rows)
 
     def apply_to(self, rows, features, what):
-        """Return the value for use on the clips ``rows``; MerError if it was computed from clips of
-        one of their subjects.
-        """
+        """Return the value for the clips ``rows``; MerError if one of their subjects is in it."""
         shared = np.intersect1d(features.subjects[self.rows], features.subjects[rows])
         if len(shared):
             raise MerError(f"leak: the {what} were computed from clips of test subject {shared[0]}")
@@ -198,8 +181,8 @@ class Role:
 
 
 def plan_fold(features, train, test, recipe):
-    """Return the Roles of a fold: the training subjects are split into ``recipe.inner`` parts; each
-    network trains on all parts but one and stops on that one.
+    """Return the Roles of a fold: the training subjects are split into ``recipe.inner`` parts, and
+    each network trains on all but one, on which it stops.
     """
     check_fold(features, train, test)
     name = ",".join(np.unique(features.subjects[test]))
@@ -217,7 +200,6 @@ def plan_fold(features, train, test, recipe):
 
 def train_members(features, roles, recipe):
     """Return [(member, curve)] of Roles, trained one after the other."""
-
     make, trained = PlainMember if recipe.network in PLAIN else NetworkMember, []
     for role in roles:
         x, x_stop = (choose_maps(features.x[rows], recipe) for rows in (role.train, role.stop))
@@ -283,11 +265,8 @@ def plan_folds(subjects, folds=0):
 
 def run_grid(tasks, cache=None, jobs=1, folds=0):
     """Leave each subject (or each of ``folds`` groups of subjects) out once in every task, a pair
-    (Features, Recipe); return one pooled Outcome a task.
-
-    All folds of all tasks are independent jobs in ``jobs`` processes (see ``run_jobs``), whose
-    number changes no bit. Finished folds are kept in the folder ``cache``: a run that was stopped
-    goes on where it was.
+    (Features, Recipe); return one pooled Outcome a task. Folds are independent jobs (see
+    ``run_jobs``); finished ones are kept in the folder ``cache``.
     """
     plans, work, done = [], [], []  # one entry a fold
     for task, (features, recipe) in enumerate(tasks):

@@ -20,9 +20,7 @@ from safetensors.numpy import save
 
 
 def write_bytes(path, data):
-    """Write ``data`` (bytes) to ``path``: a reader sees the old file or the whole new one, never a
-    part. Raises MerError where it cannot be written.
-    """
+    """Write bytes: a reader sees the old file or the whole new one. MerError where it fails."""
     path, temporary = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,12 +61,9 @@ def read_json(path):
 
 @contextmanager
 def new_folder(root, replace=False):
-    """Give a hidden folder beside ``root`` that takes its place when the block ends: all of it is
-    there, or nothing.
-
-    With ``replace`` a folder that exists stays until then; without, MerError is raised where one
-    exists and is not empty, and in either case where ``root`` cannot be written. Hidden folders
-    that killed processes of this machine left behind are removed.
+    """Give a hidden folder beside ``root`` that takes its place, whole, when the block ends; those
+    that killed processes of this machine left behind are removed. MerError where ``root`` cannot be
+    written, or holds something and ``replace`` is not said.
     """
     root = Path(root)
     full = root.is_dir() and any(root.iterdir())
@@ -115,9 +110,7 @@ def digest_arrays(arrays, about=""):
 
 
 def write_arrays(path, arrays, about=None):
-    """Write named arrays and the JSON value ``about`` atomically as safetensors, with a checksum of
-    both.
-    """
+    """Write named arrays and the JSON value ``about`` atomically as safetensors with a checksum."""
     arrays = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     text = json.dumps(about)
     # one entry: safetensors writes several in any order
@@ -126,9 +119,7 @@ def write_arrays(path, arrays, about=None):
 
 
 def read_arrays(path):
-    """Return (arrays, about) of a file of ``write_arrays``. Raises MerError naming the file if it
-    cannot be read or does not match its checksum.
-    """
+    """Return (arrays, about) of a file of ``write_arrays``; MerError if missing or damaged."""
     try:
         with safe_open(path, framework="numpy") as file:
             text, checksum = json.loads((file.metadata() or {})["mer"])
@@ -144,9 +135,7 @@ def read_arrays(path):
 
 
 def recall(path):
-    """Return the arrays of a kept file; None where there is none, or where it is damaged, which one
-    line says: it can be made again.
-    """
+    """Return the arrays of a kept file; None, with a word, where it is damaged, or is not there."""
     if Path(path).exists():
         try:
             return read_arrays(path)[0]

@@ -1,6 +1,4 @@
-"""Independent jobs, in processes of this machine or on a Dask cluster: the same jobs, the same
-bits.
-"""
+"""Independent jobs, in processes of this machine or on a Dask cluster, with the same bits."""
 
 import logging
 import os
@@ -18,10 +16,7 @@ PATIENCE = 20  # seconds in which a scheduler must answer
 
 def run_jobs(function, arguments, jobs=1):
     """Return [function(*values) for values in arguments], computed in ``jobs`` processes (0: one a
-    core) of one thread.
-
-    If the environment variable MER_DASK holds the address of a Dask scheduler, its workers compute
-    instead. Data travel by value: where a worker dies, the scheduler gives its jobs to another.
+    core) of one thread, or by the workers of the Dask scheduler whose address is in MER_DASK.
     """
     return list(stream_jobs(function, arguments, jobs))
 
@@ -36,19 +31,17 @@ def stream_jobs(function, arguments, jobs=1):
 
 
 def _call(function, values, process, folder):
-    """Call a job in the working folder of the process that asks, if both compute with the same:
-    the result takes its name from what that process is.
-
-    The values come as a tuple, which has no weak references, so that joblib's Dask backend does not
-    keep its arrays on one worker.
+    """Call a job in the working folder of the process that asks, if both compute with the same.
+    The values come as a tuple: of such joblib's Dask backend keeps no arrays on one worker.
     """
     for package, code in process["code"].items():
         if SOURCES.get(package, code) != code:
             what = "was edited after this process had loaded it; restart the kernel, the command"
             raise MerError(f"{package} {what} or the Dask worker")
-    own = describe_process()
-    own = own["packages"] | {"kernels": own["kernels"]}
-    for name, value in (process["packages"] | {"kernels": process["kernels"]}).items():
+    own, other = (
+        one["packages"] | {"kernels": one["kernels"]} for one in (describe_process(), process)
+    )
+    for name, value in other.items():
         if own[name] != value:
             what = f"a worker has {name} {own[name]}, this process has {value}"
             raise MerError(f"{what}; install requirements.lock on both, start it by `mer worker`")
@@ -59,7 +52,7 @@ def _call(function, values, process, folder):
 
 def check_cluster(address):
     """Return the number of workers of the Dask scheduler at ``address``; MerError if it cannot be
-    used, or if a worker computes with something else than this process.
+    used, or if a worker computes with something else.
     """
     with open_cluster(address) as client:
         process = describe_process() | {"code": dict(SOURCES)}

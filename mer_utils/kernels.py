@@ -1,9 +1,8 @@
-"""Which kernels the maths libraries compute with: equal ones on every x86-64 processor give equal
-bits.
+"""Which kernels the maths libraries compute with: equal ones give equal bits.
 
 NumPy, OpenBLAS, OpenCV, torch, oneDNN and MKL choose code that rounds differently by the processor,
 and a last digit is enough to make a training end elsewhere. They read environment variables once,
-when they load, so ``pin`` must act before: importing any part of ``mer_utils`` calls it first.
+when they load: importing any part of ``mer_utils`` calls ``pin`` first.
 """
 
 import os
@@ -38,11 +37,8 @@ PINNED = "x86-64 AVX2"
 
 def pin():
     """Fix the kernels of all maths libraries, and one thread each; return the family by which
-    results are named.
-
-    "x86-64 AVX2" is equal bits on every such processor. Elsewhere (another architecture, no AVX2,
-    libraries that were loaded before this package, or MER_KERNELS=native) the family names the
-    processor, and results are kept apart.
+    results are named: "x86-64 AVX2", or one that names the processor (another architecture, no
+    AVX2, libraries loaded before this package, or MER_KERNELS=native).
     """
     os.environ.update(THREADS)
     early = [name for name in LIBRARIES if name in sys.modules]

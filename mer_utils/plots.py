@@ -1,6 +1,4 @@
-"""Figures as pure functions: data in, matplotlib Figure out. One style for all, charts of numbers,
-pictures of faces and flow, and how a notebook shows a figure.
-"""
+"""Figures as pure functions, data in, matplotlib Figure out; and how a notebook shows a figure."""
 
 import base64
 import io
@@ -54,28 +52,19 @@ def paint(figure):
     return buffer.getvalue(), round(figure.get_figwidth() * figure.dpi)
 
 
-def shrink(png):
-    """Return PNG bytes as (media type, bytes): a PNG of 256 colours or, where it is smaller (skin,
-    grain), a JPEG.
-    """
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    encodings = []
-    for kind, image, options in (
-        ("png", picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=0), {}),
-        ("jpeg", picture, {"quality": 75}),
-    ):
-        buffer = io.BytesIO()
-        image.save(buffer, kind, optimize=True, **options)
-        encodings.append((f"image/{kind}", buffer.getvalue()))
-    return min(encodings, key=lambda encoding: len(encoding[1]))
-
-
 def bundle(png, width, alt):
     """Return the output (data, metadata) that shows PNG bytes ``width`` px wide with a text
-    alternative.
+    alternative: as a PNG of 256 colours or, where it is smaller (skin, grain), as a JPEG.
     """
-    kind, small = shrink(png)
-    data = {kind: base64.b64encode(small).decode(), "text/plain": alt}
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=0)
+    encodings = {}
+    for kind, image in (("png", few), ("jpeg", picture)):
+        buffer = io.BytesIO()
+        image.save(buffer, kind, quality=75, optimize=True)
+        encodings[f"image/{kind}"] = buffer.getvalue()
+    kind = min(encodings, key=lambda kind: len(encodings[kind]))
+    data = {kind: base64.b64encode(encodings[kind]).decode(), "text/plain": alt}
     return data, {kind: {"width": width, "alt": alt}}
 
 
@@ -104,9 +93,7 @@ def show_figures_so():
 
 
 def draw_counts(groups, title, xlabel):
-    """Show how often each whole number occurs in named groups {name: (N,)}, side by side, with
-    their medians.
-    """
+    """Show how often each whole number occurs in groups {name: (N,)}, with their medians."""
     figure, ((axis,),) = grid(1, 1, 7, 2.8)
     named = {f"{name}: median {np.median(values):g}": values for name, values in groups.items()}
     names = np.repeat(list(named), [len(values) for values in named.values()])
@@ -120,9 +107,7 @@ def draw_counts(groups, title, xlabel):
 
 
 def draw_spread(groups, title, ylabel):
-    """Show values of named groups {name: (N,)} as boxes with their points, the median written above
-    each.
-    """
+    """Show groups of values {name: (N,)} as boxes with their points and their medians."""
     figure, ((axis,),) = grid(1, 1, 1.8 + 1.3 * len(groups), 3.2)
     names = np.repeat(list(groups), [len(values) for values in groups.values()])
     values, top = np.concatenate(list(groups.values())), max(map(max, groups.values()))
@@ -192,9 +177,7 @@ def draw_differences(values, title, xlabel, intervals, sure=(), dots=None, margi
 
 
 def draw_lines(x, curves, title, xlabel, ylabel, marks=()):
-    """Show named curves {name: (N,)} over ``x`` (N,); ``marks`` are (x, text) pairs drawn as
-    vertical lines.
-    """
+    """Show curves {name: (N,)} over ``x`` (N,); vertical lines at ``marks``, pairs (x, text)."""
     figure, ((axis,),) = grid(1, 1, 7, 2.9)
     for name, values in curves.items():
         axis.plot(x, values, label=name)
@@ -226,15 +209,12 @@ def name_views(count):
     return VIEW_NAMES if count == 2 else ("view",) * count
 
 
-def draw_images(images, titles, columns=None, boxes=None, size=1.9, heading=""):
-    """Show grey (H, W) or RGB (H, W, 3) images in a grid; ``boxes`` holds None or (x0, y0, x1, y1)
-    px for each.
-    """
+def draw_images(images, titles, columns=None, boxes=None, size=1.9):
+    """Show grey (H, W) or RGB (H, W, 3) images, each with a box (x0, y0, x1, y1) px or None."""
     columns = columns or len(images)
     rows = -(-len(images) // columns)
     aspect = images[0].shape[0] / images[0].shape[1]
-    height = rows * (size * aspect + 0.3) + (0.3 if heading else 0)
-    figure, axes = grid(rows, columns, size * columns, height)
+    figure, axes = grid(rows, columns, size * columns, rows * (size * aspect + 0.3))
     for k, axis in enumerate(axes.flat):
         axis.axis("off")
         if k < len(images):
@@ -244,8 +224,6 @@ def draw_images(images, titles, columns=None, boxes=None, size=1.9, heading=""):
                 x0, y0, x1, y1 = boxes[k]
                 style = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.5}
                 axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
-    if heading:
-        figure.suptitle(heading, fontsize=10)
     return figure
 
 
@@ -263,8 +241,7 @@ def lay_over(frame, flow, maximum):
     """Return flow (2, H, W) px as colours over a grey ``frame`` (H, W) or over white (None), RGB
     (H, W, 3) in [0, 1]; pixels that are NaN show the pale frame, or grey.
 
-    A flow of fewer pixels than the frame, such as the network's, gets the frame's; over white,
-    every second pixel of a row and of a column is drawn.
+    A flow of fewer pixels is brought to the frame's; over white, every second pixel is drawn.
     """
     if frame is not None and flow.shape[1:] != frame.shape:
         size = frame.shape[::-1]
@@ -279,9 +256,7 @@ def lay_over(frame, flow, maximum):
 
 
 def find_maximum(flows):
-    """Return the speed, px, at which the colours of flows (..., 2, H, W) are full: a two-hundredth
-    of the pixels is faster.
-    """
+    """Return the speed, px, that 99.5 % of the pixels of flows (..., 2, H, W) do not exceed."""
     speeds = [np.hypot(flow[..., 0, :, :], flow[..., 1, :, :]).ravel() for flow in flows]
     return max(1e-6, *(float(np.nanpercentile(speed, 99.5)) for speed in speeds))
 
@@ -337,30 +312,26 @@ def draw_maps(maps, heading="", faces=None):
         bottom = 0.05 + row * (side + 0.06)
         return figure.add_axes((left / width, bottom / height, wide / width, tall / height))
 
-    looks = (("RdBu_r", -limit), ("RdBu_r", -limit), ("Greens", 0))
-    shown = {}
+    # from below, as they stand
+    looks = (("Greens", 0), ("RdBu_r", -limit), ("RdBu_r", -limit))
     for column in range(columns):
         view, phase = divmod(column, phases)
-        left = 0.3 + column * (side + 0.06)
-        for k, (colours, low) in enumerate(looks):
-            axis = place(left, 2 - k, side, side)
+        axes = [place(0.3 + column * (side + 0.06), row, side, side) for row in range(rows)]
+        shown = []
+        for axis, plane, (colours, low) in zip(axes, maps[view, phase, ::-1], looks, strict=False):
             scale = {"cmap": colormaps[colours].resampled(25), "vmin": low, "vmax": limit}
-            shown[k] = axis.imshow(maps[view, phase, k], interpolation=smooth, **scale)
-            axis.set(xticks=[], yticks=[], facecolor="0.9")
-            axis.set_ylabel(STREAMS[k] if column == 0 else "")
-            axis.spines[:].set_visible(False)
+            shown.append(axis.imshow(plane, interpolation=smooth, **scale))
         if faces is not None:
-            axis = place(left, 3, side, side)
             flow, face = maps[view, phase, :2], faces[view, phase]
-            axis.imshow(lay_over(face, flow, limit), interpolation="bilinear")
-            add_arrows(axis, flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
-            axis.set(xticks=[], yticks=[], ylabel="flow" if column == 0 else "")
+            axes[3].imshow(lay_over(face, flow, limit), interpolation="bilinear")
+            add_arrows(axes[3], flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
+        for axis, name in zip(axes, (*STREAMS[::-1], "flow"), strict=False):
+            axis.set(xticks=[], yticks=[], facecolor="0.9", ylabel="" if column else name)
             axis.spines[:].set_visible(False)
-        axis = figure.axes[-1 if faces is not None else -3]  # the top one of this column
-        axis.set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
+        axes[-1].set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
     left = 0.3 + columns * (side + 0.06) + 0.04
-    figure.colorbar(shown[0], cax=place(left, 1, 0.1, 2 * side), label="u, v: px")
-    figure.colorbar(shown[2], cax=place(left, 0, 0.1, side), label="magnitude: px")
+    figure.colorbar(shown[1], cax=place(left, 1, 0.1, 2 * side), label="u, v: px")
+    figure.colorbar(shown[0], cax=place(left, 0, 0.1, side), label="magnitude: px")
     if faces is not None:
         add_wheel(place(left, 3.3, 0.7, 0.7), limit)
     figure.suptitle(heading, x=0.05 / width, y=1 - 0.05 / height, ha="left", weight="bold")
@@ -371,9 +342,7 @@ def draw_motion_curve(
     curve, joint, onset, apex, offset, truth=None, true_apex=None, fps=None, axis=None
 ):
     """Show each view's motion curve (V, T) px, the joint curve (T,), the three frames, and any true
-    AU motion (T,).
-
-    The truth is drawn on the joint curve's scale: only its shape and its peak are to be compared.
+    AU motion (T,), scaled to the joint curve: only its shape and its peak are to be compared.
     """
     figure = None
     if axis is None:
@@ -401,56 +370,13 @@ def draw_motion_curve(
 
 
 def add_wheel(axis, maximum):
-    """Draw into ``axis`` what the colours of ``flow_to_rgb`` mean: a wheel of directions that is
-    full at ``maximum`` px.
-    """
+    """Draw into ``axis`` what the colours of ``flow_to_rgb`` mean, full at ``maximum`` px."""
     y, x = np.mgrid[-1:1:81j, -1:1:81j]
     disc = np.where((np.hypot(x, y) <= 1)[..., None], flow_to_rgb(np.stack([x, y]), 1), 1)
     axis.imshow(disc, interpolation="bilinear")
     axis.axis("off")
     axis.set_title("direction", fontsize=8, pad=2)
     axis.text(40, 84, f"full at {maximum:.2g} px", fontsize=8, ha="center", va="top")
-
-
-def draw_prediction(prediction):
-    """Show how one clip was answered, from a Prediction: first frames with their boxes, crops of
-    onset and apex, each phase's flow over the crop in which it starts, motion curve, probabilities
-    of all networks with their thresholds, and the streams' weights.
-    """
-    p, (views, phases) = prediction, prediction.maps.shape[:2]
-    figure = Figure(figsize=(10.4, 2.0 * views + 3.3), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[2.0 * views + 0.3, 3.0])
-    limit = find_maximum([p.maps[:, :, :2]])
-    titles = ("first frame, crop box", f"onset: frame {p.onset}", f"apex found: frame {p.apex}")
-    titles += tuple(f"flow {name}" for name in PHASE_NAMES[:phases])
-    wide = [p.first[0].shape[1] / p.first[0].shape[0], *[1] * (2 + phases), 0.4]
-    for k, axes in enumerate(top.subplots(views, 4 + phases, squeeze=False, width_ratios=wide)):
-        starts = (p.crops[k, p.onset], p.crops[k, p.apex])
-        flows = zip(starts, p.maps[k, :, :2], strict=False)
-        pictures = [p.first[k], *starts, *(lay_over(face, flow, limit) for face, flow in flows)]
-        for axis, picture in zip(axes, pictures, strict=False):
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        for axis, title in zip(axes, (*titles, ""), strict=True):
-            axis.set(xticks=[], yticks=[], title="" if k else title)
-            axis.spines[:].set_visible(False)
-        x0, y0, x1, y1 = p.boxes[k]
-        style = {"fill": False, "edgecolor": ORANGE, "linewidth": 2}
-        axes[0].add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
-        axes[0].set_ylabel(name_views(views)[k])
-        axes[-1].axis("off")
-        if k == 0:
-            add_wheel(axes[-1], limit)
-    left, middle, right = bottom.subplots(1, 3, width_ratios=[1.3, 1.25, 0.45])
-    draw_motion_curve(p.curve, p.joint, p.onset, p.apex, p.offset, axis=left)
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, fontsize=7)
-    left.xaxis.get_major_locator().set_params(integer=True)
-    add_answers(middle, p)
-    right.bar(STREAMS, p.attention, color=GREY, width=0.6)
-    right.axhline(1 / 3, color="black", linestyle=":", linewidth=1)
-    right.set(ylim=(0, max(0.5, float(p.attention.max()) * 1.1)), title="attention")
-    right.set_xticks(range(3), ["u", "v", "magn."])
-    right.set_xlabel("dotted: equal shares")
-    return figure
 
 
 def add_answers(axis, prediction):

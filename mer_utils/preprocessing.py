@@ -1,6 +1,4 @@
-"""From raw frames to face crops: separate the views, find one box per clip and view, crop every
-frame with it.
-"""
+"""From raw frames to face crops: split the views, find a box for each, crop all frames with it."""
 
 from itertools import chain
 
@@ -62,11 +60,8 @@ def split_views(raw, views=2):
 
 
 def silhouette(frame, tolerance=24):
-    """Return a bool mask (H, W) of what differs from a plain background, or None where the border
-    shows no plain background.
-
-    The background level is the median of the top row and both side columns' upper halves;
-    ``tolerance`` is in grey levels.
+    """Return a bool mask (H, W) of what differs by more than ``tolerance`` grey levels from a plain
+    background, or None where the top row and the upper halves of the sides show none.
     """
     height = frame.shape[0] // 2
     border = np.concatenate([frame[0], frame[:height, 0], frame[:height, -1]]).astype(np.float32)
@@ -161,19 +156,16 @@ def locate(first, clip=None, enlarge=1.0):
 
 
 def load_crops(clip, views=2, size=128, enlarge=1.0, frames=None):
-    """Read a clip and return its face crops (V, T, size, size) uint8 and the boxes used (x0, y0,
-    x1, y1) px, one per view; ``frames``, (V, T, H, W) or T times (V, H, W), stand in for those on
-    disk.
+    """Return a clip's face crops (V, T, size, size) uint8 and each view's box (x0, y0, x1, y1) px;
+    ``frames``, (V, T, H, W) or T times (V, H, W), stand in for those on disk.
     """
     return crop_places(clip, views, [(size, enlarge)], frames)[0]
 
 
 def crop_places(clip, views, places, frames=None):
     """Return what ``load_crops`` returns for each (size, enlarge) in ``places``. Each frame is
-    cropped as soon as it is decoded, so that a large film never lies in memory as a whole.
-
-    JPEGs much larger than a crop needs are made smaller while they are decoded. How much depends on
-    the one place and the clip alone, so that what else is asked for changes no bit.
+    cropped as soon as it is decoded: a film never lies in memory as a whole. JPEGs much larger than
+    a crop are made smaller while they are decoded, which depends on that place and clip alone.
     """
     on_disk = frames is None
     if on_disk:
@@ -200,8 +192,8 @@ def crop_places(clip, views, places, frames=None):
 
 
 def _choose_step(clip, first, size, boxes):
-    """Return how many times smaller (1, 2, 4, 8) a clip of JPEGs may be decoded, so that the boxes,
-    found on its first frame (V, H, W), still have ``size`` px and the views part where they should.
+    """Return how many times smaller (1, 2, 4, 8) a clip of JPEGs may be decoded: the boxes still
+    have ``size`` px, and the views part where they should.
     """
     for box in boxes:
         _check_box(box, *first.shape[1:])

@@ -1,18 +1,15 @@
-"""What a notebook sees of the suite: its dataset, its folders, and one helper each for figures and
-for numbers.
-"""
+"""What a notebook sees of the suite: its dataset, its folders, and how to keep what it makes."""
 
 import io
 import json
 from functools import cached_property
 from pathlib import Path
 
-from mer_utils import MerError, explain
+from mer_utils import MerError
 from mer_utils.cache import key_of
 from mer_utils.files import write_bytes, write_json, write_text
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 DPI = 150
 FORMATS = ("png", "pdf", "svg")  # each figure is kept in all of them
@@ -22,58 +19,13 @@ SYNTHETIC_LINE = "SYNTHETIC faces: these numbers are not 4DME numbers."
 
 
 def find_root(start=None):
-    """Return the first folder at or above ``start`` (default: the current one) that holds
-    notebooks/profiles.yml.
-    """
+    """Return the first folder at or above ``start`` (here) that holds notebooks/profiles.yml."""
     start = Path(start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         if (folder / "notebooks" / "profiles.yml").is_file():
             return folder
     what = "no notebooks/profiles.yml here or above; go to the repository's folder first"
     raise MerError(start, what)
-
-
-class Entry(BaseModel, extra="forbid"):
-    """What profiles.yml says of a notebook (see its first lines)."""
-
-    file: str
-    figures: list[str]
-    reads: list[str] = []
-    frames: bool = True
-
-
-class Profile(BaseModel, extra="forbid"):
-    """What profiles.yml says of a profile; figures of profiles with ``out`` are committed there."""
-
-    out: str | None = None
-    needs_data: bool = False
-    parameters: dict[str, dict] = {}  # of a notebook ("03") or of "all"
-
-
-class Suite(BaseModel, extra="forbid"):
-    """notebooks/profiles.yml, its numbers quoted."""
-
-    notebooks: dict[str, Entry]
-    profiles: dict[str, Profile]
-
-
-def read_suite(root):
-    """Read notebooks/profiles.yml as the dict of a Suite; MerError says what is wrong in it."""
-    path = Path(root) / "notebooks" / "profiles.yml"
-    try:
-        return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).model_dump()
-    except ValidationError as error:
-        raise MerError(path, explain(error)) from None
-    except (OSError, yaml.YAMLError) as error:
-        raise MerError(path, f"not readable as YAML ({' '.join(str(error).split())})") from None
-
-
-def pick_profile(suite, name):
-    """Return a profile's settings from profiles.yml, or raise MerError with the names there are."""
-    if name not in suite["profiles"]:
-        names = ", ".join(suite["profiles"])
-        raise MerError(f"there is no profile {name!r}; choose from {names}")
-    return suite["profiles"][name]
 
 
 def find_place(root, profile, data=""):
@@ -90,12 +42,9 @@ def find_place(root, profile, data=""):
 
 
 def open_study(notebook, params):
-    """Open the study of ``notebook`` ("03") with the parameters in ``params`` (pass ``globals()``);
-    print its banner.
-
-    Known names, each with a default: profile, data, subjects, clips, seed, jobs. Earlier figures
-    and results of this notebook and profile are removed. Raises MerError for an unknown notebook or
-    profile.
+    """Open the Study of ``notebook`` ("03") with those of ``params`` (pass ``globals()``) that
+    DEFAULTS names, remove its earlier figures and results, and print its banner. MerError for an
+    unknown notebook or profile.
     """
     from mer_utils.plots import set_style, show_figures_so  # `mer` needs no Matplotlib
 
@@ -108,20 +57,18 @@ def open_study(notebook, params):
 
 
 class Study:
-    """One notebook's place: ``root``, ``profile``, ``seed``, ``jobs``, ``cache``, ``dir`` and the
-    lazy ``dataset``.
-    """
+    """One notebook's place: its ``root``, ``profile``, ``seed``, ``jobs``, ``cache``, ``dir``."""
 
     def __init__(self, notebook, params):
         self.root = find_root()
         self.params = DEFAULTS | params
         self.profile, self.seed, self.jobs = map(self.params.get, ("profile", "seed", "jobs"))
-        suite = read_suite(self.root)
-        pick_profile(suite, self.profile)
-        if notebook not in suite["notebooks"]:
-            known = ", ".join(suite["notebooks"])
-            what = f"lists no notebook {notebook!r}; it knows {known}"
-            raise MerError(f"notebooks/profiles.yml {what}")
+        path = self.root / "notebooks" / "profiles.yml"
+        suite = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for kind, name in (("profile", self.profile), ("notebook", notebook)):
+            if name not in suite[f"{kind}s"]:
+                names = ", ".join(suite[f"{kind}s"])
+                raise MerError(path, f"lists no {kind} {name!r}; it knows {names}")
         self.notebook = notebook
         self.figure_names = suite["notebooks"][notebook]["figures"]
         self.cache = self.root / "artifacts" / "cache"
@@ -141,9 +88,7 @@ class Study:
         return open_dataset(ensure_synthetic(self.root / "data", *recipe, cache=self.cache))
 
     def banner(self):
-        """Return one line: what is about to be measured on which data (opened here, and noted in
-        the results).
-        """
+        """Open the data, note them in the results, and return one line about them."""
         data, given = self.dataset, bool(self.params["data"])
         # the recipe of frames made by this code says as much as hashing hundreds of megabytes
         fingerprint = key_of(data.info) if data.synthetic and not given else data.fingerprint
@@ -199,9 +144,7 @@ def list_pictures_and_numbers(folder):
 
 
 def draw_bytes(fig, kind="png", dpi=DPI):
-    """Return a matplotlib Figure as the bytes of a PNG, PDF or SVG that depend on the figure alone
-    (no software entry, no date, no tight box).
-    """
+    """Return a matplotlib Figure as bytes of a PNG, PDF or SVG that depend on the figure alone."""
     from matplotlib import rc_context
 
     absent = {"png": ["Software"], "pdf": ["Creator", "Producer", "CreationDate"], "svg": ["Date"]}
@@ -213,9 +156,7 @@ def draw_bytes(fig, kind="png", dpi=DPI):
 
 
 def merge(into, values):
-    """Merge ``values`` into the dict ``into``: dicts inside are merged likewise, anything else is
-    replaced.
-    """
+    """Merge ``values`` into the dict ``into``, and dicts inside them likewise."""
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             merge(into[key], value)

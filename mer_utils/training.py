@@ -115,8 +115,8 @@ def settle_torch():
 
 
 def draw_epoch(count, size, flips, generator):
-    """Return the samples of one epoch in random order, (steps, B), in full batches of ``size`` (or
-    all there are). With ``flips`` half of them are mirrored: n + ``count`` is sample n mirrored.
+    """Return the samples of one epoch in random order, in full batches (steps, B) of ``size`` or of
+    all. With ``flips`` half of them are mirrored: n + ``count`` is sample n mirrored.
     """
     size = min(size, count)
     order = torch.randperm(count, generator=generator)
@@ -242,9 +242,7 @@ class NetworkMember:
 
 
 class PlainMember:
-    """A peer that is not a network (a key of PLAIN), asked as a NetworkMember is: its maps are not
-    scaled, it has no epochs to stop, and it is not kept.
-    """
+    """A model of PLAIN, asked as a NetworkMember is; its maps are not scaled."""
 
     def __init__(self, recipe, *others):
         settle_torch()

@@ -16,7 +16,6 @@ from mer_utils.baselines import (
     RegionsLogistic,
     SSSNet,
     STSTNet,
-    TemplatesLogistic,
     native_front_end,
     recipe_of,
 )
@@ -140,17 +139,6 @@ def test_regions_are_means_of_cells():
     expected = np.zeros_like(means)
     expected[0, 1, 0, 2, 0, 3] = 4
     np.testing.assert_array_equal(means, expected)
-
-
-def test_templates_correlate_as_a_matched_filter_does():
-    data = make_toy(clips=60)
-    model = TemplatesLogistic().fit(data.x, data.y)
-    found, flat = model.correlate(data.x), data.x.reshape(60, -1).astype(float)
-    centred = flat - flat.mean(0)
-    for k in range(3):
-        template = flat[data.y[:, k] > 0].mean(0) - flat[data.y[:, k] == 0].mean(0)
-        cosine = centred @ template / np.linalg.norm(centred, axis=1) / np.linalg.norm(template)
-        np.testing.assert_allclose(found[:, k], cosine, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", PLAIN)

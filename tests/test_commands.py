@@ -17,8 +17,8 @@ from faces4d.rendering import write_obj
 from mer_tools import commands
 from mer_tools.importing.challenge import import_challenge
 from mer_tools.importing.presets import PRESETS
+from mer_tools.suite import read_suite
 from mer_utils.files import write_bytes, write_json
-from mer_utils.study import read_suite
 
 import cv2
 import miniatures

@@ -13,7 +13,6 @@ from mer_utils.baselines import PLAIN
 from mer_utils.evaluation import (
     Fitted,
     check_fold,
-    confusion,
     constant_answers,
     decide,
     finish_fold,
@@ -261,8 +260,6 @@ def test_agrees_with_scikit_learn():
     # a label that never occurs has no F1 and counts in no mean
     np.testing.assert_array_equal(label_f1([[1, 0]], [[1, 0]]), [1, np.nan])
     assert macro_uf1([[1, 0]], [[1, 1]]) == 1 and np.isnan(macro_uf1([[0, 0]], [[1, 0]]))
-    table = confusion([[1, 0], [0, 1], [1, 1]], [[1, 1], [0, 0], [0, 1]])
-    assert table.tolist() == [[[1, 0], [1, 1]], [[0, 1], [1, 1]]]
 
 
 def test_constant_answers_on_the_published_label_counts():

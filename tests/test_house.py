@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from mer_tools.runner import plan_jobs
-from mer_utils.study import read_suite
+from mer_tools.suite import read_suite
 
 import nbformat
 import pytest

@@ -1,7 +1,8 @@
-"""Every draw_ function of mer_utils.plots draws, deterministically, for two views and for one."""
+"""Every draw_ function of plots and answers draws, the same thing twice, for two views and one."""
 
 from types import SimpleNamespace
 
+from mer_tools import answers
 from mer_utils import plots
 from mer_utils.flow import magnitude
 from mer_utils.study import draw_bytes
@@ -32,13 +33,11 @@ def draw_prediction(views, phases):
         first=(GREY,) * views, crops=np.stack([[GREY[:30]] * 9] * views),
         boxes=((2, 3, 20, 21),) * views,
     )  # fmt: skip
-    return plots.draw_prediction(prediction)
+    return answers.draw_prediction(prediction)
 
 
 CALLS = {
-    "draw_images": lambda: plots.draw_images(
-        [GREY, GREY], ["a", "b"], boxes=[(1, 2, 9, 9), None], heading="h"
-    ),
+    "draw_images": lambda: plots.draw_images([GREY, GREY], ["a", "b"], boxes=[(1, 2, 9, 9), None]),
     "draw_flow": lambda: plots.draw_flow(GREY, [FLOW, FLOW], ["one", "two"]),
     "draw_maps": lambda: plots.draw_maps(maps(), "heading"),
     "draw_motion_curve": lambda: plots.draw_motion_curve(
@@ -67,7 +66,9 @@ ONE_VIEW = {
 
 def test_every_draw_function_is_tried_here():
     names = {name for name in vars(plots) if name.startswith("draw_")}
-    assert names == {*CALLS, "draw_heat"}  # which draws into an axis, for draw_table
+    assert names == {*CALLS, "draw_heat"} - {
+        "draw_prediction"
+    }  # which draws into an axis, for draw_table
 
 
 @pytest.mark.parametrize(

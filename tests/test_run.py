@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import mer_utils
 from mer_tools import runner
 from mer_tools.runner import default_out, keep_outputs, read_status, run_suite
+from mer_tools.suite import read_suite
 from mer_utils import KERNELS, MerError, cache, files
-from mer_utils.study import read_suite
 
 import cv2
 import nbformat

@@ -4,17 +4,18 @@ from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 
+from mer_tools.answers import OwnClip, predict_crops
 from mer_tools.boxes import FaceFinder
 from mer_tools.doctor import count_peaks
 from mer_tools.importing.films import VIDEO_TYPES, read_video, video_fps
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
 from mer_tools.places import check_outside, find_datasets
 from mer_tools.rules import apply_rules
+from mer_tools.weights import check_kind
 from mer_utils import MerError
 from mer_utils.dataset import Clip, iterate_frames, list_frames, survey
 from mer_utils.features import FrontEnd
 from mer_utils.files import read_json, say
-from mer_utils.prediction import OwnClip, check_kind, predict_crops
 from mer_utils.preprocessing import load_crops, locate, split_views
 
 import numpy as np

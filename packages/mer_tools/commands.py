@@ -334,9 +334,10 @@ def predict(
     out: Out = "predictions", overwrite: Overwrite = False,
 ):  # fmt: skip
     """Predict one clip: each label's probability, spread, threshold and answer; picture, JSON."""
+    from mer_tools.answers import draw_prediction
     from mer_tools.clips import describe_prediction, name_answers, predict_clip
     from mer_utils.dataset import read_boxes
-    from mer_utils.plots import draw_prediction, set_style
+    from mer_utils.plots import set_style
 
     picture, text = name_answers(source, out, overwrite)
     ensemble, about = _load_networks(weights)
@@ -352,7 +353,8 @@ def predict(
 
 def _load_networks(weights):
     """Return the Ensemble in a file (default: what notebook 05 kept) and a line about it."""
-    from mer_utils.prediction import find_weights, load_ensemble
+    from mer_tools.weights import find_weights
+    from mer_utils.prediction import load_ensemble
 
     weights = weights or find_weights(find_root())
     ensemble = load_ensemble(weights)

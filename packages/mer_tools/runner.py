@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mer_tools.report import write_report
+from mer_tools.suite import pick_profile, read_suite
 from mer_utils import MerError, explain
 from mer_utils.cache import describe_process, hash_sources, key_of
 from mer_utils.files import read_json, sha256, write_bytes, write_json, write_text
@@ -23,8 +24,6 @@ from mer_utils.study import (
     find_root,
     list_pictures_and_numbers,
     merge,
-    pick_profile,
-    read_suite,
 )
 
 import joblib

@@ -4,10 +4,10 @@ import re
 from dataclasses import replace
 
 from mer_tools.importing.tables import write_table
+from mer_tools.weights import check_kind, check_motion
 from mer_utils import MerError
 from mer_utils.evaluation import decide
 from mer_utils.features import extract_arrays
-from mer_utils.prediction import check_kind, check_motion
 
 
 def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):

@@ -2,10 +2,11 @@
 
 from mer_course.demos.drawing import start_figure
 from mer_utils import MerError
-from mer_utils.evaluation import confusion, label_f1, macro_uf1
+from mer_utils.evaluation import label_f1, macro_uf1
 from mer_utils.plots import BLUE, GREY, ORANGE, RED
 
 import numpy as np
+from sklearn.metrics import multilabel_confusion_matrix
 
 STEPS = np.linspace(0, 1, 101)  # thresholds of the F1 curve
 BINS = np.linspace(0, 1, 21)
@@ -29,13 +30,14 @@ class Bench:
         return round(min(1.0, float(median)), 2)  # infinite: never answered
 
     def measure(self, label, threshold):
-        """Return the label's F1 and confusion (2, 2) at the threshold, and the macro-UF1 with all
-        other labels at their tuned thresholds.
-        """
+        """Return the label's F1 and confusion (2, 2) at the threshold, and then the macro-UF1."""
         k = self.labels.index(label)
         answers = self.scores >= self.thresholds
         answers[:, k] = self.scores[:, k] >= threshold
-        f1, counts = label_f1(self.truth, answers)[k], confusion(self.truth, answers)[k]
+        f1, counts = (
+            label_f1(self.truth, answers)[k],
+            multilabel_confusion_matrix(self.truth, answers)[k],
+        )
         return f1, counts, macro_uf1(self.truth, answers)
 
     def controls(self):
