@@ -15,7 +15,7 @@ from pathlib import Path
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools import commands
-from mer_tools.importing.challenge import import_challenge
+from mer_tools.importing.folders import import_challenge
 from mer_tools.importing.presets import PRESETS
 from mer_utils.files import write_bytes, write_json
 from mer_utils.study import read_suite

@@ -2,7 +2,7 @@
 
 import shutil
 
-from mer_tools.importing.challenge import import_challenge
+from mer_tools.importing.folders import import_challenge
 from mer_utils.dataset import encode_png
 
 import numpy as np

@@ -176,7 +176,7 @@ def import_challenge(
     classes: Classes = None, figures: Figures = False,
 ):  # fmt: skip
     """Folders seq<N> of side-by-side frames; labels Id, five emotions (and Subject)."""
-    from mer_tools.importing.challenge import import_challenge
+    from mer_tools.importing.folders import import_challenge
 
     _finish(import_challenge(source, data, labels, copy, classes), data, figures)
 
@@ -200,7 +200,7 @@ def import_obj(
     fov: Fov = 26.1, jobs: Jobs = 0, figures: Figures = False,
 ):  # fmt: skip
     """One folder per clip of OBJ or PLY meshes, one per frame: filmed from two sides into DATA."""
-    from mer_tools.importing.scans import import_obj
+    from mer_tools.importing.folders import import_obj
 
     _finish(import_obj(source, data, labels, size, yaw, fov, jobs), data, figures)
 

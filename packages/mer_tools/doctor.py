@@ -73,7 +73,7 @@ def examine(root, jobs=1):
     findings = [finding for _, found in readings for finding in found]
     for row in rows:
         if isinstance(row, MerError):
-            check = "subjects" if row.what.startswith("the subject") else "rows"
+            check = "subjects" if row.kind == "subject" else "rows"
             findings.append(_explain(check, row, root))
     tables = tabulate(info, [values for values, _ in readings])
     table = {"rows": f"{len(usable)} of {len(rows)} in the manifest can be used"}
