@@ -56,14 +56,13 @@ def test_labels_become_classes_by_a_table(tmp_path):
     assert [entry.labels for entry in kept] == [("Negative",), ("Negative",), ("Positive",), None]
     assert info["labels"] == ["Negative", "Positive", "Surprise"] and info["exclusive"]
     assert "published" not in info
-    why = "not of exactly one class of three_classes.csv by their labels"
+    why = "not of exactly one class of three_classes.csv"
     assert said == [f"2 of 6 clips left out: {why}."]
     unlisted = r"no row for 'Repression' \(row 3\), 'Positive' \(row 4\), 'Surprise' \(row 4\)"
     for rows, message in (
         (["negative,bad", "others,good"], rf"own\.csv: has {unlisted}; add them to it, with an"),
         (["negative,bad", "Negative,good"], "one row for each label"),
         (["negative,bad"], "2 classes or more"),
-        (["Aufregung,ok", "AU4+AU7,bad", "au 7+4,good"], "one row for each label"),
     ):
         table = write_rows(tmp_path / "own.csv", "label,class", *rows)
         with pytest.raises(MerError, match=message):
@@ -77,7 +76,6 @@ def test_labels_become_classes_by_a_table(tmp_path):
         ("three_megc2019_casme2", CASME2, ["Positive", "Negative", "Surprise", "Negative"]),
         ("three_megc2019", ("Anger", "Fear", "Other", "positive"), 2 * ["Negative"] + ["Positive"]),
         ("five_samm", ("Anger", "Other", "Fear"), ["Anger", "Others"]),
-        ("seven_objective", ("I", "VI", "VII"), ["I", "VI", "VII"]),
     ],
 )
 def test_published_tables_are_found_by_name(name, labels, classes):
@@ -91,7 +89,7 @@ def test_every_published_table_of_classes_says_its_source():
     with pytest.raises(MerError, match="has this name: au, au12, five_casme2") as no:
         find_classes("thre")
     names = str(no.value).partition("name: ")[2].split(", ")
-    assert {"three", "three_megc2019", "five_samm", "seven_objective"} < set(names)
+    assert {"three", "three_megc2019", "five_samm"} < set(names)
     for name in names[1:]:
         (*_, source), text = read_table(find_classes(name))[0].cells, find_classes(name).read_text()
         assert source.startswith("source: ") and source in text.partition("\n")[0], name
@@ -100,21 +98,6 @@ def test_every_published_table_of_classes_says_its_source():
     counts = {row["what"]: int(row["count"]) for row in rows if row["set"] == "4DME"}
     assert set(counts) == {"clips", "subjects", *LABELS} and counts["clips"] == 267
     assert sum(counts[label] for label in LABELS) == 306  # 1.146 labels a clip
-
-
-def test_objective_classes_come_from_aus_where_no_label_has_a_row():
-    aus = ["6 12", "L12 R6", "2 1", "4", "4 9 17", "15", "1 2 4", "14", "4 6", ""]
-    entries = [enter(k, ("happiness",), text) for k, text in enumerate(aus)]
-    kept, info, said = regroup(entries, INFO, "seven_objective")
-    found = [entry.labels[0] for entry in kept]
-    assert found == ["I", "I", "II", "III", "IV", "V", "VI", "VII", "VII"]
-    assert info["labels"] == ["I", "II", "III", "IV", "V", "VI", "VII"]
-    assert said == ["1 of 10 clips left out: not of exactly one class of seven_objective.csv by "
-                    "their AUs."]  # fmt: skip
-    for labels in ("happiness", "X"):  # no AUs, or a column of classes with a wrong one
-        mixed = [enter(0, ("I",)), enter(1, (labels,), "4"), enter(2, ("IX",))]
-        with pytest.raises(MerError, match=rf"for '{labels}' \(row 3\), 'IX' \(row 4\); .* a copy"):
-            regroup(mixed, INFO, "seven_objective")
 
 
 def test_aus_become_labels_and_rare_ones_are_left_out_and_counted(tmp_path):

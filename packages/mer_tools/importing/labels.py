@@ -10,7 +10,6 @@ from mer_utils import LABELS, MerError
 
 MISSING = ("", "/", "NaN", "nan")  # what stands in other people's tables where nothing is known
 FEWEST, PEOPLE = 5, 2  # clips and people that an AU needs to be learnt
-OTHER_AUS = "au*"  # the label, in a table of classes, of every set of AUs that has no row
 AU = re.compile(r"(?:AU)?([LRB]?)(0?[1-9][0-9]?)[A-E]?(\(k\))?", re.IGNORECASE)
 # spaces that belong to one AU, as in "AU 4", "L 7" and "4 (k)"
 INNER_SPACE = re.compile(r"(?<!\d)(AU|[LRB])\s+(?=[LRB\d])|\s+(?=\()", re.IGNORECASE)
@@ -97,10 +96,9 @@ def regroup(entries, info, classes):
 
     ``classes`` is "au", the name of a published table, or a table's path. A table label, class
     makes exclusive classes: a label of an empty class counts as none, and a clip whose labels are
-    not of exactly one class is left out and counted. Such a table can list sets of AUs, as
-    "AU4+AU7", and "AU*" for all others; they count where none of the set's labels has a row. A
-    table with a column au makes these AUs the labels, and "au" makes all of them: ``learn_aus``.
-    Raises one MerError for all labels without a row.
+    not of exactly one class is left out and counted. A table with a column au makes these AUs the
+    labels, and "au" makes all of them: ``learn_aus``. Raises one MerError for all labels without a
+    row.
     """
     info = {key: value for key, value in info.items() if key != "published"}
     if classes == "au":
@@ -114,23 +112,19 @@ def regroup(entries, info, classes):
             raise error.seen_from(path) from None
         return learn_aus(entries, info, path.name, wanted)
     need_columns(path, rows, ["label", "class"])
-    groups = {_fold(row.cells["label"]): row.cells["class"] for row in rows}
+    groups = {row.cells["label"].lower(): row.cells["class"] for row in rows}
     names = [name for name in dict.fromkeys(groups.values()) if name]
     if len(groups) < len(rows) or len(names) < 2:
         raise MerError(path, "needs one row for each label, and 2 classes or more")
 
-    labels, source = [entry.labels for entry in entries], "labels"
-    listed = any(_fold(label) in groups for mine in labels for label in mine or ())
-    if not listed and OTHER_AUS in groups and any(entry.aus for entry in entries):
-        labels, source = [_name_set(entry.aus, groups) for entry in entries], "AUs"
     kept, unlisted = [], {}
-    for entry, mine in zip(entries, labels, strict=True):
-        for label in mine or ():
-            if _fold(label) not in groups:
+    for entry in entries:
+        for label in entry.labels or ():
+            if label.lower() not in groups:
                 unlisted.setdefault(label, entry.where.rpartition(", ")[2])
-        found = mine and {groups.get(_fold(label)) for label in mine} - {""}
-        if mine is None or len(found) == 1:
-            kept.append(replace(entry, labels=found and tuple(found)))
+        classes = {groups.get(label.lower()) for label in entry.labels or ()} - {""}
+        if entry.labels is None or len(classes) == 1:
+            kept.append(replace(entry, labels=entry.labels and tuple(classes)))
     if unlisted:
         names = ", ".join(f"{label!r} ({row})" for label, row in unlisted.items())
         where = "a copy of it" if path.parent == PUBLISHED else "it"
@@ -138,22 +132,7 @@ def regroup(entries, info, classes):
         raise MerError(path, what)
     left_out = f"{len(entries) - len(kept)} of {len(entries)} clips left out"
     info |= {"labels": names, "exclusive": True, "classes": path.name}
-    return kept, info, [f"{left_out}: not of exactly one class of {path.name} by their {source}."]
-
-
-def _fold(label):
-    """Return what equal labels of a table have in common: small letters, AUs in order."""
-    try:
-        numbers = list_aus(parse_aus(label)) if label.lower().startswith("au") else []
-    except MerError:  # a word, such as "Aufregung"
-        numbers = []
-    return "+".join(f"au{number}" for number in numbers) or label.lower()
-
-
-def _name_set(aus, groups):
-    """Return the AUs of a clip as one label that has a row, "au*" if need be; () without AUs."""
-    name = "+".join(f"au{number}" for number in list_aus(aus))
-    return (name if name in groups else OTHER_AUS,) if name else ()
+    return kept, info, [f"{left_out}: not of exactly one class of {path.name}."]
 
 
 def learn_aus(entries, info, name, wanted=None):
