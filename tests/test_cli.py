@@ -7,8 +7,6 @@ import subprocess
 import sys
 import time
 
-from faces4d import generate
-
 import pytest
 from test_run import edit, make_suite
 
@@ -51,23 +49,6 @@ def test_bad_input_is_one_sentence_on_stderr(root, mer):
     for words in (("run", "--profile", "paper"), ("status", "--data", "nowhere")):
         code, out, err = mer(*words)
         assert (code, out) == (1, "") and err.startswith("mer: ") and err.count("\n") == 1
-
-
-def test_a_dask_scheduler_that_is_not_there_is_one_sentence(root, mer, monkeypatch):
-    monkeypatch.setattr("mer_utils.jobs.PATIENCE", 1)
-    code, _, err = mer("run", "--dask", "tcp://127.0.0.1:9")
-    assert code == 1 and err.count("\n") == 1
-    assert err.startswith("mer: tcp://127.0.0.1:9: no Dask scheduler answers")
-    assert "MER_DASK" not in os.environ
-
-
-def test_synth_passes_its_options_on(mer, monkeypatch, tmp_path):
-    calls = []
-    monkeypatch.setattr(generate, "write_synthetic", lambda *args: calls.append(args))
-    options = "--subjects 2 --clips 3 --seed 4 --size 96 --meshes --jobs 5".split()
-    code, out, _ = mer("synth", tmp_path / "new", *options)
-    assert code == 0 and "mer run --data" in out
-    assert calls == [(tmp_path / "new", 2, 3, 4, "bench-v1", 96, True, 5)]
 
 
 UNKNOWN = "an error that nobody foresaw (ZeroDivisionError: by zero)"

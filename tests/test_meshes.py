@@ -231,9 +231,9 @@ TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
 BAD_OBJ = {
     "empty": "", "no faces": TRIANGLE, "no vertices": "f 1 2 3\n",
     "counted from zero": TRIANGLE + "f 0 1 2\n", "counted back": TRIANGLE + "f -3 -2 -1\n",
-    "out of range": TRIANGLE + "f 1 2 3\nf 1 2 4\n", "half": TRIANGLE + "f 1.5 2 3\n",
+    "out of range": TRIANGLE + "f 1 2 3\nf 1 2 4\n", 
     "two corners": TRIANGLE + "f 1 2\n", "word": TRIANGLE.replace("1 0", "1 zero") + "f 1 2 3\n",
-    "short": TRIANGLE + "v 1 2\nf 1 2 3\n", "binary": TRIANGLE + "\0\1\2\n",
+    "short": TRIANGLE + "v 1 2\nf 1 2 3\n", 
     "nan": TRIANGLE.replace("1 0", "nan 0") + "f 1 2 3\n",
 }  # fmt: skip
 GOOD_PLY = (
@@ -323,13 +323,3 @@ def test_sequences_that_cannot_be_filmed_are_refused(tmp_path):
     cv2.imwrite(str(bad.with_suffix(".png")), np.full((4, 4), 9, np.uint8))
     bad.write_text("".join(f"v {x} {y} {z}\nvt 0 0\n" for x, y, z in points) + "f 1/1 2/2 3/3\n")
     refuse("9.obj: has a texture and the first mesh none", a_film, [*good[:2], bad])
-
-
-def test_a_wider_view_and_another_yaw_change_the_picture_as_they_should(tmp_path):
-    points, triangles, _ = a_dome()
-    paths = [write_mesh(tmp_path / "0.obj", points, triangles)] * 3
-    for fov in (5, 26.1, 60):
-        rows = np.flatnonzero((a_film(paths, fov=fov)[0, 0] != BACKGROUND).any(1))
-        assert 0.7 < len(rows) / 64 < 0.98  # it fills the picture at any distance
-    narrow, wide = (a_film(paths, yaw=yaw)[0].astype(int) for yaw in (0, 60))
-    assert np.array_equal(*narrow) and np.abs(wide[0] - wide[1]).mean() > 10

@@ -8,13 +8,11 @@ from mer_tools.doctor import examine
 from mer_tools.importing import common
 from mer_tools.importing.presets import PRESETS, Preset
 from mer_tools.importing.recordings import import_frames, import_preset
-from mer_tools.importing.tables import read_table
 from mer_utils import MerError
 from mer_utils.dataset import open_dataset, read_frames
 
 import miniatures
 import numpy as np
-import pandas as pd
 import pytest
 from foreign import refuse, write_rows
 
@@ -189,22 +187,6 @@ def test_a_lost_frame_is_another_one_on_demand_only(tmp_path, mer):
     assert (clip.onset, clip.apex, clip.offset) == (0, 3, 9)
 
 
-def test_tables_of_several_sheets_and_without_a_header(tmp_path, mer):
-    miniatures.write_frames(tmp_path / "s" / "a", FILM, "{}.png")
-    table = tmp_path / "t.xlsx"
-    with pd.ExcelWriter(table, engine="openpyxl") as writer:
-        for sheet, row in (("notes", ["read me", "first", 1]), ("mine", ["a", 5, 9])):
-            pd.DataFrame([row, row]).to_excel(writer, sheet_name=sheet, header=False, index=False)
-    refuse("has no sheet 'yours'; it has notes, mine", read_table, table, sheet="yours")
-    columns = "subject=column 2,onset=column 2,offset=column 3"
-    args = "import", "frames", tmp_path / "s", tmp_path / "set", "--table", table, "--sheet", "mine"
-    args = *args, "--columns", columns, "--no-header", "--folder", "{column 1}"
-    code, out, err = mer(*args)
-    assert code == 1 and "row 2: the clip 'a_5' stands at" in err
-    code, out, err = mer(*args, "--skip-faulty")
-    assert (code, err) == (0, "") and out.startswith("1 clip of 1 subject")
-
-
 def test_people_of_two_sets_in_one_table_are_told_apart(tmp_path, mer):
     for name in "abc":
         miniatures.write_frames(tmp_path / "s" / name, FILM, "{}.png")
@@ -217,10 +199,14 @@ def test_people_of_two_sets_in_one_table_are_told_apart(tmp_path, mer):
         assert code == 0 and "One person in several spellings: X 1, X 01 are X01." in out
         assert open_dataset(tmp_path / f"set{k}").subjects == ["X01", "Y01"]
     rows = "clip,dataset,Subject,label", "a,X,1,x", "b,Y,1,y", "c,X,2,y"
-    args = *args[:3], "--table", write_rows(tmp_path / "t.csv", *rows), tmp_path / "plain"
-    code, out, _ = mer(*args, "--columns", "subject=Subject")
+    args = *args[:3], "--table", write_rows(tmp_path / "t.csv", *rows)
+    code, out, _ = mer(*args, tmp_path / "plain", "--columns", "subject=Subject")
     assert code == 0 and "3 clips of 3 subjects" in out and "X 2, Y 1" in out
     assert open_dataset(tmp_path / "plain").subjects == ["X/1", "X/2", "Y/1"]
+    write_rows(tmp_path / "t.csv", *rows[1:])
+    names = "--columns", "subject=column 3,label=column 4", "--folder", "{column 1}"
+    code, out, _ = mer(*args, tmp_path / "bare", "--no-header", *names)
+    assert code == 0 and "3 clips of 2 subjects: x 1, y 2." in out
 
 
 def test_without_a_table_folders_say_what_clips_are(tmp_path):

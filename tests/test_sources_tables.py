@@ -1,7 +1,5 @@
 """Sources with a table: 4DME's release, and folders of frames or films that a table lists."""
 
-import shutil
-
 from mer_tools.importing.recordings import import_frames
 from mer_tools.importing.release import import_release, mend_rows
 from mer_tools.importing.tables import read_table
@@ -54,16 +52,6 @@ def test_the_release_is_imported(release, tmp_path, data):
     assert "S13_1st, S13_2nd are S13" in text and "row 4 'what?'" in text
     assert "Mended: S20_001_01_1, Apex 99 is now (empty) (out of bounds)." in text
     assert f"1 folders or films that have no row in {SHEET}: gray_micro/S20/S20_009_01_1" in text
-
-
-def test_the_release_in_three_classes_and_copied(release, tmp_path):
-    faults = mend(tmp_path, "2,clear,Apex,,", ",skip,fold_name,S13_2nd_002_01_1,no label")
-    said = import_release(release, tmp_path / "set", copy=True, classes="three", faults=faults)
-    dataset = open_dataset(tmp_path / "set")
-    assert [(clip.name, clip.labels) for clip in dataset.clips] == [("S20_001_01_1", (1, 0, 0))]
-    assert dataset.exclusive and "published" not in dataset.info and "frames" not in dataset.info
-    assert "Left out: S13_2nd_002_01_1 (no label)." in said
-    assert any(line.startswith("1 of 2 clips left out") for line in said)
 
 
 def test_the_sheets_faults_are_mended_by_a_table(release, tmp_path):
@@ -119,18 +107,6 @@ def test_a_bad_row_of_the_release_is_named(release, tmp_path):
         rows[row][COLUMNS.index(column)] = value
         write_xlsx(release / SHEET, COLUMNS, *rows)
         refuse(f"v1.xlsx, {message}", import_release, release, tmp_path / "set", faults="none")
-
-
-def test_the_spreadsheet_is_found_or_asked_for(release, tmp_path):
-    sheet, faults = release / SHEET, mend(tmp_path, "2,clear,Apex,,")
-    rest = import_release, release, tmp_path / "set"
-    write_rows(release / "other.csv", "a,b", "1,2")
-    shutil.copyfile(sheet, release / "~$lock.xlsx")
-    import_release(release, tmp_path / "found", faults=faults)
-    shutil.copyfile(sheet, release / "copy.xlsx")
-    refuse("should hold one table .* has 4DME.*, copy.xlsx", *rest, faults=faults)
-    import_release(release, tmp_path / "named", sheet=sheet, faults=faults)
-    refuse("no row that holds all columns sub_ID", *rest, sheet=release / "other.csv")
 
 
 THEIRS = {
