@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from mer_tools.places import check_outside
 from mer_tools.report import write_report
 from mer_utils import MerError, explain
 from mer_utils.cache import describe_process, hash_sources, key_of
@@ -257,8 +258,6 @@ def run_suite(profile="course", data="", out="", kind="png", echo=print, root=No
     if kind not in FORMATS:
         raise MerError(f"there is no format {kind!r}; choose from {', '.join(FORMATS)}")
     if out:
-        from mer_tools.places import check_outside  # OpenCV: `mer status` starts faster so
-
         check_outside(out)
     planned, changed = plan_jobs(root, profile, data, **choices), choices.get("overrides")
     out = Path(out).resolve() if out else default_out(root, profile, data, changed)
