@@ -18,7 +18,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make test-browser  run the notebooks and the book in JupyterLab and Chromium, which must be installed"
 	@echo "make check     run all but the slow ones: two minutes"
-	@echo "make notebooks run the course profile and keep its outputs in notebooks/ (after editing one)"
+	@echo "make notebooks run the notebooks and keep their outputs in them (after editing one)"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"
 	@echo "These build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
 
@@ -37,7 +37,6 @@ check: .venv/built
 
 notebooks: .venv/built
 	.venv/bin/mer exercises
-	.venv/bin/mer run --profile course
 	.venv/bin/mer keep
 
 .venv/built: requirements.lock pyproject.toml

@@ -32,14 +32,15 @@ STREAMS = ("u", "v", "magnitude")  # what the three channels of a map hold, ever
 
 class MerError(ValueError):
     """Input that cannot be used: ``where`` (a file, row, frame or clip; "" for no place), what is
-    wrong there and what to do. It reads as one sentence, "where: what".
+    wrong there and what to do. It reads as one sentence, "where: what". ``kind`` is a word for code
+    that treats one kind of fault otherwise ("subject", "lost frame"), mostly empty.
     """
 
-    def __init__(self, *parts):
+    def __init__(self, *parts, kind=""):
         texts = map(str, parts if len(parts) == 2 else ("", *parts))
         # a file's name may be no UTF-8 text; no terminal and no JSON would take it
         texts = (text.encode("utf-8", "backslashreplace").decode() for text in texts)
-        self.where, self.what = texts
+        (self.where, self.what), self.kind = texts, kind
         super().__init__(self.where, self.what)
 
     def __str__(self):
@@ -47,7 +48,8 @@ class MerError(ValueError):
 
     def seen_from(self, where):
         """Return the error begun by ``where`` (a row, a folder), unless its own place begins so."""
-        return self if self.where.startswith(str(where)) else MerError(where, self)
+        begins = self.where.startswith(str(where))
+        return self if begins else MerError(where, self, kind=self.kind)
 
 
 def checked(cls):

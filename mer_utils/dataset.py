@@ -328,7 +328,8 @@ def _check_spelling(where, clip, people):
     if first.subject != clip.subject:
         names = f"the subject {clip.subject!r} and {first.subject!r} of the clip {first.name}"
         what = "differ by zeros, case or gaps alone; give one person one name (in an import by"
-        raise MerError(where, f"{names} {what} --subject '{{Subject:0>2}}'), two people two names")
+        what = f"{what} --subject '{{Subject:0>2}}'), two people two names"
+        raise MerError(where, f"{names} {what}", kind="subject")
 
 
 def _read_manifest(path, columns):

@@ -51,55 +51,52 @@ def write_sheet(path, rows, above=(), below=()):
     pd.DataFrame(lines).to_excel(path, header=False, index=False)
 
 
+def _write(root, clips, folder, pattern, table, make_row, start=lambda k: 1, **texts):
+    """Write each clip's frames into ``folder``, and a sheet of the rows that ``make_row`` makes of
+    its number, person and key frames; both templates may name a row's cells.
+    """
+    rows = []
+    for k, (person, frames, *keys) in enumerate(clips):
+        first = start(k)
+        cells = make_row(k, person, *(key + first for key in keys))
+        rows.append(cells)
+        about = cells | {"person": person, "number": "{}"}
+        write_frames(root / folder.format(**about), frames, pattern.format(**about), first)
+    write_sheet(root / table, rows, **texts)
+    return root
+
+
 def write_casme2(root, clips, cropped=False):
     """CASME II: subjects now numbers, now texts; frames numbered from 46; one apex is "/"."""
-    rows, kind = [], "Cropped" if cropped else "CASME2_RAW_selected"
-    for k, (person, frames, onset, apex, offset) in enumerate(clips):
-        name, pattern = f"EP{k + 1:02d}_01f", "reg_img{}.jpg" if cropped else "img{}.jpg"
-        write_frames(root / kind / f"sub{person:02d}" / name, frames, pattern, 46)
-        rows.append(
-            {
-                "Subject": person if k % 2 else f"{person:02d}",
-                "Filename": name,
-                "_1": "",
-                "OnsetFrame": onset + 46,
-                "ApexFrame": "/" if k == 0 else apex + 46,
-                "OffsetFrame": offset + 46,
-                "_2": "",
-                "Action Units": ["4+L10", "12", "1+2", "15+17"][k % 4],
-                "Estimated Emotion": EMOTIONS[k % 5],
-            }
-        )
-    write_sheet(root / "CASME2-coding-20140508.xlsx", rows)
-    return root
+
+    def row(k, person, onset, apex, offset):
+        cells = {"Subject": person if k % 2 else f"{person:02d}", "Filename": f"EP{k + 1:02d}_01f"}
+        keys = {"OnsetFrame": onset, "ApexFrame": apex if k else "/", "OffsetFrame": offset}
+        aus = ["4+L10", "12", "1+2", "15+17"][k % 4]
+        cells |= {"_1": "", **keys, "_2": "", "Action Units": aus}
+        return cells | {"Estimated Emotion": EMOTIONS[k % 5]}
+
+    kind, start = "Cropped" if cropped else "CASME2_RAW_selected", "reg_" if cropped else ""
+    where = f"{kind}/sub{{person:02d}}/{{Filename}}", start + "img{number}.jpg"
+    return _write(root, clips, *where, "CASME2-coding-20140508.xlsx", row, lambda k: 46)
 
 
 def write_samm(root, clips):
     """SAMM: notes above the header in row 14; the numbers are the recording's."""
-    rows = []
-    for k, (person, frames, onset, apex, offset) in enumerate(clips):
-        subject, start = f"{person + 5:03d}", 5560 + 400 * k
-        name = f"{subject}_{k % 3 + 1}_{k + 1}"
-        write_frames(root / subject / name, frames, f"{subject}_{{:05d}}.jpg", start)
-        rows.append(
-            {
-                "Subject": subject,
-                "Filename": name,
-                "Inducement Code": k % 7 + 1,
-                "Onset Frame": onset + start,
-                "Apex Frame": -1 if k == 1 else apex + start,
-                "Offset Frame": offset + start,
-                "Duration": offset - onset + 1,
-                "Micro": "1/2",
-                "Action Units": ["4", "12", "1+2", "R14A"][k % 4],
-                "Estimated Emotion": ["Anger", "Happiness", "Surprise", "Contempt", "Other"][k % 5],
-                "Objective Classes": k % 7 + 1,
-                "Notes": "",
-            }
-        )
+
+    def row(k, person, onset, apex, offset):
+        subject = f"{person + 5:03d}"
+        cells = {"Subject": subject, "Filename": f"{subject}_{k % 3 + 1}_{k + 1}"}
+        apex = -1 if k == 1 else apex
+        cells |= {"Onset Frame": onset, "Apex Frame": apex, "Offset Frame": offset}
+        emotion = ["Anger", "Happiness", "Surprise", "Contempt", "Other"][k % 5]
+        cells |= {"Action Units": ["4", "12", "1+2", "R14A"][k % 4], "Estimated Emotion": emotion}
+        return cells | {"Notes": ""}
+
+    where = "{Subject}/{Filename}", "{Subject}_{{:05d}}.jpg"
     notes = ["SAMM Micro FACS Codes"] + [f"Note {n}" for n in range(12)]
-    write_sheet(root / "SAMM_Micro_FACS_Codes_v2.xlsx", rows, above=notes)
-    return root
+    table = "SAMM_Micro_FACS_Codes_v2.xlsx"
+    return _write(root, clips, *where, table, row, lambda k: 5560 + 400 * k, above=notes)
 
 
 def write_smic(root, clips):
@@ -115,60 +112,54 @@ def write_smic(root, clips):
 
 def write_smic_e(root, clips):
     """SMIC-HS-E: long recordings; the numbers are the recording's; text below the last row."""
-    rows, kinds = [], ("negative", "positive", "surprise")
-    for k, (person, frames, onset, _, offset) in enumerate(clips):
-        kind, start = kinds[k % 3], 36237 + 500 * k
-        name = f"s{person}_{kind[:2]}_{k + 1:02d}"
-        folder = root / "HS_long" / "SMIC-HS-E" / f"s{person:02d}" / name
-        write_frames(folder, frames, "image{:06d}.jpg", start)
-        keys = {"OnsetF": onset + start, "OffsetF": offset + start, "Emotion": kind}
-        rows.append({"Subject": person, "Filename": name, **keys, "FirstF": start})
-    write_sheet(root / "SMIC-HS-E_annotation.xlsx", rows, below=["Onset and offset: frame numbers"])
-    return root
+
+    def row(k, person, onset, apex, offset):
+        kind = ("negative", "positive", "surprise")[k % 3]
+        cells = {"Subject": person, "Filename": f"s{person}_{kind[:2]}_{k + 1:02d}"}
+        return cells | {"OnsetF": onset, "OffsetF": offset, "Emotion": kind, "FirstF": 1}
+
+    where = "HS_long/SMIC-HS-E/s{person:02d}/{Filename}", "image{{:06d}}.jpg"
+    table, notes = "SMIC-HS-E_annotation.xlsx", ["Onset and offset: frame numbers"]
+    return _write(root, clips, *where, table, row, lambda k: 36237 + 500 * k, below=notes)
 
 
 def write_casme(root, clips):
     """CASME: two apexes a clip; how frames are named is uncertain."""
-    rows = []
-    for k, (person, frames, onset, apex, offset) in enumerate(clips):
-        name = f"EP{k + 1:02d}_{k + 3}"
-        write_frames(root / f"sub{person:02d}" / name, frames, f"{name}-{{}}.jpg", 1)
-        keys = {"OnsetF": onset + 1, "ApexF1": apex + 1, "ApexF2": 0, "OffsetF": offset + 1}
-        rest = {
-            "_2": "",
-            "Onset": 200,
-            "Total (ms)": 400,
-            "AU": "4,B23",
-            "Emotion": EMOTIONS[k % 5],
-        }
-        rows.append({"Subject": person, "Filename": name, "_1": "", **keys, **rest})
-    write_sheet(root / "CASME.xlsx", rows)
-    return root
+
+    def row(k, person, onset, apex, offset):
+        cells = {"Subject": person, "Filename": f"EP{k + 1:02d}_{k + 3}", "_1": ""}
+        cells |= {"OnsetF": onset, "ApexF1": apex, "ApexF2": 0, "OffsetF": offset, "_2": ""}
+        return cells | {"Onset": 200, "AU": "4,B23", "Emotion": EMOTIONS[k % 5]}
+
+    where = "sub{person:02d}/{Filename}", "{Filename}-{number}.jpg"
+    return _write(root, clips, *where, "CASME.xlsx", row)
+
+
+def _join(clips):
+    """Return {person: the frames of all clips, one after another}, and where each clip starts."""
+    films, starts = {}, []
+    for person, frames, *_ in clips:
+        starts.append(len(films.setdefault(person, [])))
+        films[person] += list(frames)
+    return films, starts
 
 
 def write_casme_sq(root, clips):
     """CAS(ME)^2: long recordings of several events; sheets that lead from names to folders."""
-    rows, film = [], {}
-    for k, (person, frames, onset, apex, offset) in enumerate(clips):
-        start = len(film.setdefault(person, []))
-        film[person] += list(frames)
-        keys = [onset + start + 1, apex + start + 1, offset + start + 1]
-        kind = "macro-expression" if k == 0 else "micro-expression"
+    rows, (films, starts) = [], _join(clips)
+    for k, ((person, frames, *keys), start) in enumerate(zip(clips, starts, strict=True)):
+        kind = "micro-expression" if k else "macro-expression"
         emotion = ["negative", "positive", "surprise"][k % 3]
-        rows.append(
-            [person, f"disgust1_{start // len(frames) + 1}", *keys, "4+9", emotion, kind, ""]
-        )
-    for person, frames in film.items():
+        name = f"disgust1_{start // len(frames) + 1}"
+        rows.append([person, name, *(key + start + 1 for key in keys), "4+9", emotion, kind, ""])
+    for person, frames in films.items():
         folder = root / "rawpic" / f"s{person + 14}" / f"{person + 14}_0101disgustingteeth"
         write_frames(folder, frames, "img{:03d}.jpg", 1)
-    path = root / "CAS(ME)^2code_final.xlsx"
-    with pd.ExcelWriter(path, engine="openpyxl") as writer:
-        people = [[person + 14, f"s{person + 14}", person] for person in film]
-        for sheet, lines in (
-            ("CASFEcode_final", rows),
-            ("naming rule1", people),
-            ("naming rule2", [["0101", "disgust1"], ["0102", "disgust2"]]),
-        ):
+    people = [[person + 14, f"s{person + 14}", person] for person in films]
+    codes = [["0101", "disgust1"], ["0102", "disgust2"]]
+    sheets = {"CASFEcode_final": rows, "naming rule1": people, "naming rule2": codes}
+    with pd.ExcelWriter(root / "CAS(ME)^2code_final.xlsx", engine="openpyxl") as writer:
+        for sheet, lines in sheets.items():
             pd.DataFrame(lines).to_excel(writer, sheet_name=sheet, header=False, index=False)
     return root
 
@@ -177,15 +168,13 @@ def write_casme3(root, clips):
     """CAS(ME)^3 part A: one long recording a person, the folder spelt otherwise than in the table;
     one row has onset = apex.
     """
-    rows, film = [], {}
-    for k, (person, frames, onset, apex, offset) in enumerate(clips):
-        start = 355 + len(film.setdefault(person, []))
-        film[person] += list(frames)
+    rows, (films, starts) = [], _join(clips)
+    for k, ((person, _, *keys), start) in enumerate(zip(clips, starts, strict=True)):
+        onset, apex, offset = (key + start + 355 for key in keys)
         apex = onset if k == 2 else apex
-        keys = {"Onset": onset + start, "Apex": apex + start, "Offset": offset + start}
-        rest = {"AU": "4，7", "Objective class": k % 7 + 1, "emotion": EMOTIONS[k % 5]}
-        rows.append({"Subject": f"spNo.{person}", "Filename": "a", **keys, **rest})
-    for person, frames in film.items():
+        cells = {"Subject": f"spNo.{person}", "Filename": "a", "Onset": onset, "Apex": apex}
+        rows.append(cells | {"Offset": offset, "AU": "4，7", "emotion": EMOTIONS[k % 5]})
+    for person, frames in films.items():
         write_frames(root / f"spNO.{person}" / "a" / "color", frames, "{}.jpg", 355)
         deep = [frame.astype(np.uint16) * 16 for frame in frames[:2]]
         write_frames(root / f"spNO.{person}" / "a" / "depth", deep, "{}.png", 355)
@@ -195,23 +184,22 @@ def write_casme3(root, clips):
 
 def write_casme3c(root, clips):
     """CAS(ME)^3 part C: numbered recordings without an apex."""
-    rows = []
-    for k, (person, frames, onset, _, offset) in enumerate(clips):
-        write_frames(root / f"{person:02d}" / str(k + 1) / "color", frames, "{}.jpg", 1)
-        keys = {"onset": onset + 1, "offset": offset + 1, "au": "4，7", "emotion": EMOTIONS[k % 5]}
-        rows.append({"sub": person, "count": k + 1, **keys})
-    write_sheet(root / "cas(me)3_part_C_ME.xlsx", rows)
-    return root
+
+    def row(k, person, onset, apex, offset):
+        cells = {"sub": person, "count": k + 1, "onset": onset, "offset": offset, "au": "4，7"}
+        return cells | {"emotion": EMOTIONS[k % 5]}
+
+    where = "{person:02d}/{count}/color", "{number}.jpg"
+    return _write(root, clips, *where, "cas(me)3_part_C_ME.xlsx", row)
 
 
 def write_mmew(root, clips):
     """MMEW: folders by emotion; the table as of CASME II, and remarks."""
-    rows = []
-    for k, (person, frames, onset, apex, offset) in enumerate(clips):
-        emotion, name = EMOTIONS[k % 5], f"S{person:02d}-01-{k + 1:03d}"
-        write_frames(root / "Micro_Expression" / emotion / name, frames, "{}.jpg", 1)
-        keys = {"OnsetFrame": onset + 1, "ApexFrame": apex + 1, "OffsetFrame": offset + 1}
-        rest = {"Action Units": "4", "Estimated Emotion": emotion, "Remarks": ""}
-        rows.append({"Subject": person, "Filename": name, **keys, **rest})
-    write_sheet(root / "MMEW_Micro_Exp.xlsx", rows)
-    return root
+
+    def row(k, person, onset, apex, offset):
+        cells = {"Subject": person, "Filename": f"S{person:02d}-01-{k + 1:03d}"}
+        cells |= {"OnsetFrame": onset, "ApexFrame": apex, "OffsetFrame": offset}
+        return cells | {"Action Units": "4", "Estimated Emotion": EMOTIONS[k % 5], "Remarks": ""}
+
+    where = "Micro_Expression/{Estimated Emotion}/{Filename}", "{number}.jpg"
+    return _write(root, clips, *where, "MMEW_Micro_Exp.xlsx", row)

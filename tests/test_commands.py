@@ -15,9 +15,10 @@ from pathlib import Path
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools import commands
-from mer_tools.importing.challenge import import_challenge
+from mer_tools.importing.folders import import_challenge
 from mer_tools.importing.presets import PRESETS
 from mer_tools.suite import read_suite
+from mer_utils.dataset import read_frames
 from mer_utils.files import write_bytes, write_json
 
 import cv2
@@ -25,7 +26,7 @@ import miniatures
 import numpy as np
 import papermill
 import pytest
-from foreign import plant, write_rows, write_xlsx
+from foreign import plant, write_film, write_rows, write_xlsx
 from test_sources_tables import COLUMNS
 from yunet import write_model
 
@@ -91,7 +92,7 @@ def stand_in(data, trained, tmp_path_factory):
     weights = root / "artifacts" / "course" / "05" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     shutil.copyfile(trained[0], weights)
-    clip, row = data.clips[0], "Id,Negative,Positive,Repression,Surprise,Others,Subject"
+    row = "Id,Negative,Positive,Repression,Surprise,Others,Subject"
     for name in ("TRAIN", "TEST", "4dme-challenge"):
         for k in range(6):
             plant(data, root / name / f"seq{k}", k, count=5)
@@ -103,7 +104,7 @@ def stand_in(data, trained, tmp_path_factory):
         plant(data, root / "4dme-release" / "gray_micro" / person / name, k, first=1, count=8)
     write_xlsx(root / "4dme-release" / "4DME_Labelling_Micro_release v1.xlsx", COLUMNS, *sheet)
     for t in range(3):
-        write_obj(root / "obj" / "laugh", read_truth(data, clip), 4 * t)
+        write_obj(root / "obj" / "laugh", read_truth(data, data.clips[0]), 4 * t)
     write_rows(root / "clips.csv", "clip,subject,Joy", "laugh,P1,1")
     head = ["Subject", "Filename", "Emotion", "Estimated Emotion",
             "OnsetFrame", "ApexFrame", "OffsetFrame"]  # fmt: skip
@@ -126,10 +127,7 @@ def stand_in(data, trained, tmp_path_factory):
     shutil.copyfile(ROOT / "data" / "README.md", root / "data" / "README.md")
     import_challenge(root / "TEST", root / "data" / "test")
     plant(data, root / "clip", 0)
-    film = cv2.VideoWriter(str(root / "film.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 60, (336, 224))
-    for path in clip.frames:
-        film.write(cv2.imread(str(path)))
-    film.release()
+    write_film(root / "film.mp4", read_frames(data.clips[0]), 60)
     write_model(root / "yunet.onnx")
     return root
 

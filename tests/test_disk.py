@@ -2,7 +2,7 @@
 
 import shutil
 
-from mer_tools.importing.challenge import import_challenge
+from mer_tools.importing.folders import import_challenge
 from mer_utils.dataset import encode_png
 
 import numpy as np
@@ -63,11 +63,3 @@ def test_a_full_disk_leaves_nothing_half_written(mer, words, tmp_path, name, roo
     after = [path for path in list_all(tmp_path) if path != "out"]
     assert after == before and table.read_bytes() == manifest
     assert mer(*command)[0] == 0
-
-
-@pytest.mark.parametrize("name", ROOM)
-def test_a_place_that_cannot_be_written_is_one_sentence(mer, words, tmp_path, name):
-    (tmp_path / "file").write_text("not a folder")
-    before = list_all(tmp_path)
-    check_refusal(*mer(*words(name, tmp_path / "file")))
-    assert list_all(tmp_path) == before

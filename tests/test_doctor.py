@@ -218,16 +218,3 @@ def test_flow_images_are_checked(tmp_path):
     assert set(found(report, "mend", "duplicates")) == {"c5"}
     assert found(report, "look", "sizes") == {"c6": "30 x 30 px, but most have 28 x 28 px"}
     assert not {"fps", "motion", "face box"} & set(report.rows)
-
-
-def test_the_table_joins_findings_and_shows_five_a_check(copy, data):
-    rows = [row.cells | {"fps": ""} for row in read_table(copy / "manifest.csv")]
-    again = [rows[0] | {"clip": f"{k}"} for k in range(9)]
-    write_table(copy / "manifest.csv", rows + again)
-    lines = examine(copy).table().splitlines()
-    assert sum(line.startswith("- manifest.csv, row") for line in lines) == 5
-    assert "- and 4 more; --json lists all" in lines
-    names = ", ".join(clip.name for clip in data.clips[:3])
-    assert any(line.startswith(f"- {names} and 3 more: fps is not given") for line in lines)
-    assert any(line.startswith("rows") and "mend" in line for line in lines)
-    assert lines[-1].startswith("Not sound")

@@ -72,27 +72,22 @@ def a_film(paths, **options):
 
 
 @pytest.mark.parametrize("view", [0, 1])
-def test_a_filmed_scan_shows_the_head_as_its_camera_sees_it(film, view):
-    """Wrong yaw, mirrored axes or a texture read upside down would all show."""
+def test_a_filmed_scan_shows_and_moves_the_head_as_its_camera_sees_it(film, view):
+    """Wrong yaw, mirrored axes or a texture read upside down would all show; flow measured between
+    filmed frames is the vertices' own motion, projected.
+    """
     assert film.shape == (2, 3, 224, 168) and film.dtype == np.uint8
-    for frame in (0, 2):
-        vertices = fitted(frame)
-        light = np.ones(len(vertices), np.float32)
-        wanted = render_frame(a_motion(), VIEWS[view], frame, vertices, light)
-        seen = film[view, frame].astype(float)
-        head, outline = (np.abs(picture - BACKGROUND) > 10 for picture in (seen, wanted))
-        assert (head & outline).sum() / (head | outline).sum() > 0.99
-        assert np.corrcoef(seen[outline], wanted[outline])[0, 1] > 0.98
-        other = render_frame(a_motion(), VIEWS[1 - view], frame, vertices, light)
-        assert np.corrcoef(seen.ravel(), other.ravel())[0, 1] < 0.9
+    vertices, seen = fitted(2), film[view, 2].astype(float)
+    light = np.ones(len(vertices), np.float32)
+    wanted, other = (
+        render_frame(a_motion(), VIEWS[k], 2, vertices, light) for k in (view, 1 - view)
+    )
+    shape, outline = (np.abs(picture - BACKGROUND) > 10 for picture in (seen, wanted))
+    assert (shape & outline).sum() / (shape | outline).sum() > 0.99
+    assert np.corrcoef(seen[outline], wanted[outline])[0, 1] > 0.98
+    assert np.corrcoef(seen.ravel(), other.ravel())[0, 1] < 0.9
     assert 0.75 < np.ptp(np.flatnonzero((film[view, 0] != BACKGROUND).any(1))) / 224 < 0.85
 
-
-@pytest.mark.parametrize("view", [0, 1])
-def test_the_film_moves_as_the_mesh_does(film, view):
-    """Flow measured between filmed frames against the vertices' own motion, projected; cameras
-    stand still.
-    """
     camera, face = VIEWS[view], head.make_face(FACE)
     start, end = (camera.project(fitted(frame)) for frame in (0, 2))
     measured = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(
@@ -110,7 +105,7 @@ def test_the_film_moves_as_the_mesh_does(film, view):
 
 def test_what_is_read_is_what_was_written(scan):
     face, mesh = head.make_face(FACE), read_mesh(scan / "frame_0001.obj")
-    assert (mesh.look, mesh.note) == ("texture", "") and mesh.grey is None
+    assert mesh.note == ""
     used = np.unique(face.triangles)
     np.testing.assert_allclose(mesh.vertices, place(a_motion(), 1)[used], atol=1e-5)
     np.testing.assert_allclose(mesh.uv, face.uv[used], atol=1e-5)
@@ -124,7 +119,7 @@ def test_light_shades_a_scan_without_its_texture_and_says_so(scan, tmp_path):
         if path.name != "face.png":
             shutil.copyfile(path, tmp_path / path.name)
     lit = next(film_meshes(list_meshes(tmp_path), SIZE, notes=notes))
-    assert len(notes) == 1 and "face.png is missing" in notes[0] and "painted by light" in notes[0]
+    assert len(notes) == 1 and "face.png is missing" in notes[0] and "shaded by light" in notes[0]
     light = rendering.shade(a_motion(), 0, fitted(0))
     for k, camera in enumerate(VIEWS):
         seen, depth = rendering.rasterise(
@@ -181,15 +176,6 @@ def test_all_ways_to_write_a_face_mean_the_same(tmp_path, faces):
     assert mesh.faces.dtype == np.int32 and mesh.vertices.dtype == np.float64
 
 
-def test_vertex_colours_of_an_obj_become_grey_levels(tmp_path):
-    for colour in ("1 0.5 0", "255 127.5 0"):
-        rows = "".join(f"v {point} {colour}\n" for point in ("0 0 0", "1 0 0", "1 1 0"))
-        (tmp_path / "a.obj").write_text(rows + "f 1 2 3\n")
-        mesh = read_mesh(tmp_path / "a.obj")
-        np.testing.assert_allclose(mesh.grey, 255 * (0.299 + 0.587 / 2), rtol=1e-6)
-        assert mesh.look == "vertex colours" and "vertex colours" in mesh.note
-
-
 def test_a_seam_splits_vertices_and_a_texture_repeats(tmp_path):
     """A square of two triangles, each with texture points of its own: left half dark, right half
     bright.
@@ -228,38 +214,27 @@ def write_ply(path, points, polygons, form, names, values):
 
 @pytest.mark.parametrize("form", ["ascii", "binary_little_endian", "binary_big_endian"])
 @pytest.mark.parametrize("corners", [3, 4])
-def test_ply_in_text_and_binary_with_colours(tmp_path, form, corners):
+def test_a_ply_with_a_texture_in_text_and_binary(tmp_path, form, corners):
     points, *polygons = a_dome()
-    grey = (np.arange(len(points)) % 12 * 20).tolist()  # grows from left to right
-    names, colours = ["uchar red", "uchar green", "uchar blue"], [[value] * 3 for value in grey]
-    rest = points.astype(np.float32).astype(float), polygons[corners - 3], form, names, colours
-    path = write_ply(tmp_path / "a.ply", *rest)
-    np.testing.assert_allclose(read_mesh(path).grey, grey, atol=1e-3)
-    first = a_film([path] * 3)[0, 0].astype(int)
-    assert first[32, 36] > first[32, 24] + 30 > first[32, 15] + 60
-
-
-def test_a_ply_with_a_texture(tmp_path):
-    points, _, quads = a_dome()
     picture = np.linspace(0, 220, 64)[:, None].repeat(64, 1).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "skin.png"), picture)
     # v from the bottom: dark at the top
     uv = np.c_[(points[:, 0] + 1) / 2, (points[:, 1] / 1.3 + 1) / 2].tolist()
-    path = write_ply(tmp_path / "t.ply", points, quads, "ascii", ["float s", "float t"], uv)
+    rest = points, polygons[corners - 3], form, ["float s", "float t"], uv
+    path = write_ply(tmp_path / "t.ply", *rest)
     first = a_film([path] * 3)[0, 0]
     assert first[18, 24] < first[32, 24] - 30 < first[46, 24] - 60
-    assert read_mesh(path).look == "texture" and read_mesh(path).note == ""
+    assert read_mesh(path).note == ""
 
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
 BAD_OBJ = {
     "empty": "", "no faces": TRIANGLE, "no vertices": "f 1 2 3\n",
     "counted from zero": TRIANGLE + "f 0 1 2\n", "counted back": TRIANGLE + "f -3 -2 -1\n",
-    "out of range": TRIANGLE + "f 1 2 3\nf 1 2 4\n", "half": TRIANGLE + "f 1.5 2 3\n",
+    "out of range": TRIANGLE + "f 1 2 3\nf 1 2 4\n", 
     "two corners": TRIANGLE + "f 1 2\n", "word": TRIANGLE.replace("1 0", "1 zero") + "f 1 2 3\n",
-    "short": TRIANGLE + "v 1 2\nf 1 2 3\n", "binary": TRIANGLE + "\0\1\2\n",
+    "short": TRIANGLE + "v 1 2\nf 1 2 3\n", 
     "nan": TRIANGLE.replace("1 0", "nan 0") + "f 1 2 3\n",
-    "colour": "v 0 0 0 nan 1 1\nv 1 0 0 1 1 1\nv 0 1 0 1 1 1\nf 1 2 3\n",
 }  # fmt: skip
 GOOD_PLY = (
     "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
@@ -277,15 +252,12 @@ BAD_PLY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [("obj", text) for text in BAD_OBJ.values()] + [("ply", text) for text in BAD_PLY.values()],
-    ids=[f"obj {name}" for name in BAD_OBJ] + [f"ply {name}" for name in BAD_PLY],
-)
-def test_a_bad_mesh_is_refused_in_one_sentence(tmp_path, kind, text):
-    path = tmp_path / f"bad face ü.{kind}"
-    path.write_text(text, encoding="utf-8")
-    refuse(f"bad face ü.{kind}: .*export", read_mesh, path)
+def test_a_bad_mesh_is_refused_in_one_sentence(tmp_path):
+    for kind, texts in (("obj", BAD_OBJ), ("ply", BAD_PLY)):
+        path = tmp_path / f"bad face ü.{kind}"
+        for text in texts.values():
+            path.write_text(text, encoding="utf-8")
+            refuse(f"bad face ü.{kind}: .*export", read_mesh, path)
 
 
 def test_mixed_polygons_in_a_ply_are_read_or_refused_never_cut(tmp_path):
@@ -317,7 +289,6 @@ def test_textures_are_found_and_what_is_missing_is_said(tmp_path):
         assert note in read_mesh(path).note
     (tmp_path / "a.png").write_text("not a picture")  # the picture of the mesh's own name
     refuse("a.png: not readable", read_mesh, path)
-    refuse("no such mesh", read_mesh, tmp_path / "none.obj")
 
 
 def test_meshes_are_listed_by_number_and_folders_checked(tmp_path):
@@ -349,15 +320,6 @@ def test_sequences_that_cannot_be_filmed_are_refused(tmp_path):
         refuse(f"9.obj: .*{message}", a_film, paths)
     for flat in (points * [1, 0, 1], points * 0, points * [0, 1, 0]):
         refuse("9.obj: .*surface", a_film, [write_mesh(bad, flat, triangles)] * 3)
-    bad.write_text("".join(f"v {x} {y} {z} 1 1 1\n" for x, y, z in points) + "f 1 2 3\n")
-    refuse("9.obj: .*vertex colours", a_film, [*good[:2], bad])
-
-
-def test_a_wider_view_and_another_yaw_change_the_picture_as_they_should(tmp_path):
-    points, triangles, _ = a_dome()
-    paths = [write_mesh(tmp_path / "0.obj", points, triangles)] * 3
-    for fov in (5, 26.1, 60):
-        rows = np.flatnonzero((a_film(paths, fov=fov)[0, 0] != BACKGROUND).any(1))
-        assert 0.7 < len(rows) / 64 < 0.98  # it fills the picture at any distance
-    narrow, wide = (a_film(paths, yaw=yaw)[0].astype(int) for yaw in (0, 60))
-    assert np.array_equal(*narrow) and np.abs(wide[0] - wide[1]).mean() > 10
+    cv2.imwrite(str(bad.with_suffix(".png")), np.full((4, 4), 9, np.uint8))
+    bad.write_text("".join(f"v {x} {y} {z}\nvt 0 0\n" for x, y, z in points) + "f 1/1 2/2 3/3\n")
+    refuse("9.obj: has a texture and the first mesh none", a_film, [*good[:2], bad])

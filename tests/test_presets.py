@@ -5,20 +5,20 @@ goes wrong with such tables in people's hands.
 import shutil
 
 from mer_tools.doctor import examine
+from mer_tools.importing import common
 from mer_tools.importing.presets import PRESETS, Preset
 from mer_tools.importing.recordings import import_frames, import_preset
-from mer_tools.importing.tables import read_table
 from mer_utils import MerError
 from mer_utils.dataset import open_dataset, read_frames
 
 import miniatures
 import numpy as np
-import pandas as pd
 import pytest
 from foreign import refuse, write_rows
 
 CLIPS = miniatures.make_clips()
 FILM = CLIPS[0][1]  # 12 frames
+find = common.list_frames
 
 
 def write(name, root):
@@ -38,7 +38,7 @@ SETS = {
     "casme-sq": ((), 7, 4, ("s03_disgust1_1_2", 0, 5, 9, 10, 30),
                  "Left out: 1 rows whose Type is not micro-expression: row 1"),
     "casme3": ((), 8, 4, ("spNo.2_a_356", 0, 4, 9, 10, 30),
-               "in other letters: spNo.1/a/color is spNO.1/a/color"),
+               "have no row in cas(me)3_part_A_ME_label.xlsx: spNO.1/a/depth"),
     "casme3c": ((), 8, 4, ("02_2_2", 0, None, 9, 10, 30), "described by one reader only"),
     "mmew": ((), 8, 4, ("S02-01-002", 1, 5, 10, 12, 90), "described by one reader only"),
 }  # fmt: skip
@@ -115,29 +115,33 @@ def test_events_of_a_recording_are_cut_and_it_is_not_copied(tmp_path):
     bring(source, tmp_path / "copied", "casme3", copy=True)
     folders = sorted((tmp_path / "copied" / "clips").iterdir())
     assert [len(list(folder.iterdir())) for folder in folders] == [10] * 8
-    # frames that are counted, not named; one row of the folder has no range
-    head, rows = "clip,subject,label,onset,offset", ["a,1,x,1,4", "a,1,y,6,9"]
+    # frames that are counted, not named; rows that overlap; one row of the folder has no range
+    head, rows = "clip,subject,label,onset,offset", ["a,1,x,1,4", "a,1,y,4,9"]
     miniatures.write_frames(tmp_path / "own" / "a", FILM, "{:02d}.png", 7)
     table = write_rows(tmp_path / "t.csv", head, *rows)
-    import_frames(tmp_path / "own", tmp_path / "counted", table, numbers="1")
-    assert [clip.names[0] for clip in open_dataset(tmp_path / "counted").clips] == [
-        "07.png",
-        "12.png",
-    ]
+    said = import_frames(tmp_path / "own", tmp_path / "counted", table, numbers="1")
+    names = [clip.names[0] for clip in open_dataset(tmp_path / "counted").clips]
+    assert names == ["07.png", "10.png"]
+    assert "LOOK: 1 pairs of clips share frames: row 2 and row 3." in said
     table = write_rows(tmp_path / "t.csv", head, *rows, "a,1,y,,")
     refuse("row 4: the clip is to be cut out of a and needs onset and offset", import_frames,
            tmp_path / "own", tmp_path / "x", table, numbers="1")  # fmt: skip
 
 
-@pytest.mark.parametrize("cell", ["a/2.png;99.png", "a/9.png;2.png", "a/2.png;b/3.png"])
-def test_a_range_of_frames_in_a_manifest_that_is_none_is_refused(tmp_path, cell):
+def test_a_folder_of_many_events_is_listed_once(tmp_path, monkeypatch):
     miniatures.write_frames(tmp_path / "s" / "a", FILM, "{}.png")
-    table = write_rows(tmp_path / "t.csv", "clip,subject,label,onset,offset", "a,1,x,2,9")
-    import_frames(tmp_path / "s", tmp_path / "set", table, around=0)
+    rows = [f"a,1,x,{k},{k + 2}" for k in range(0, 9, 3)]
+    table = write_rows(tmp_path / "t.csv", "clip,subject,label,onset,offset", *rows)
+    listed = []
+    monkeypatch.setattr(common, "list_frames", lambda path: listed.append(path) or find(path))
+    import_frames(tmp_path / "s", tmp_path / "set", table)
+    assert len(listed) == 1 and len(open_dataset(tmp_path / "set")) == 3
     manifest = tmp_path / "set" / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace("a/2.png;9.png", cell))
-    with pytest.raises(MerError, match=r"row 2: .* does not name the first and last frame"):
-        open_dataset(tmp_path / "set")
+    text = manifest.read_text()
+    for cell in ("a/0.png;99.png", "a/2.png;0.png", "a/0.png;b/2.png"):
+        manifest.write_text(text.replace("a/0.png;2.png", cell))
+        with pytest.raises(MerError, match=r"row 2: .* does not name the first and last frame"):
+            open_dataset(tmp_path / "set")
 
 
 HEAD = "clip,subject,label,onset,apex,offset"
@@ -162,10 +166,8 @@ def test_all_faults_of_a_table_are_named_at_once_and_left_out_on_demand(tmp_path
         options = ("--copy",) * copy
         code, out, err = mer("import", "frames", source, tmp_path / f"kept{copy}", "--table", table,
                              "--skip-faulty", *options)  # fmt: skip
-        assert (code, err) == (
-            0,
-            "",
-        ) and "Left out: 6 rows that cannot be used: row 3: onset" in out
+        assert (code, err) == (0, "")
+        assert "Left out: 6 rows that cannot be used: row 3: onset" in out
         # onset = apex, 0, -1 and nan are no apex
         assert out.startswith("5 clips of 2 subjects: x 3, y 2; without an apex: 4.")
         clips = open_dataset(tmp_path / f"kept{copy}").clips
@@ -185,28 +187,6 @@ def test_a_lost_frame_is_another_one_on_demand_only(tmp_path, mer):
     assert (clip.onset, clip.apex, clip.offset) == (0, 3, 9)
 
 
-def test_tables_of_several_sheets_and_without_a_header(tmp_path, mer):
-    miniatures.write_frames(tmp_path / "s" / "a", FILM, "{}.png")
-    table = tmp_path / "t.xlsx"
-    with pd.ExcelWriter(table, engine="openpyxl") as writer:
-        for sheet, row in (("notes", ["read me", "first", 1]), ("mine", ["a", 5, 9])):
-            pd.DataFrame([row, row]).to_excel(writer, sheet_name=sheet, header=False, index=False)
-    assert read_table(table, 0, "mine")[0] == (
-        1,
-        {"column 1": "a", "column 2": "5", "column 3": "9"},
-    )
-    refuse("has no sheet 'yours'; it has notes, mine", read_table, table, sheet="yours")
-    columns = "subject=column 2,onset=column 2,offset=column 3"
-    args = "import", "frames", tmp_path / "s", tmp_path / "set", "--table", table, "--sheet", "mine"
-    code, _, err = mer(*args, "--columns", columns)
-    assert "has 'column 2'" not in err and "holds numbers (5, 9): has it none? --no-header" in err
-    code, out, err = mer(*args, "--columns", columns, "--no-header", "--folder", "{column 1}")
-    assert code == 1 and "row 2: the clip 'a_5' stands at" in err
-    code, out, err = mer(*args, "--columns", columns, "--no-header", "--folder", "{column 1}",
-                         "--skip-faulty")  # fmt: skip
-    assert (code, err) == (0, "") and out.startswith("1 clip of 1 subject")
-
-
 def test_people_of_two_sets_in_one_table_are_told_apart(tmp_path, mer):
     for name in "abc":
         miniatures.write_frames(tmp_path / "s" / name, FILM, "{}.png")
@@ -219,10 +199,14 @@ def test_people_of_two_sets_in_one_table_are_told_apart(tmp_path, mer):
         assert code == 0 and "One person in several spellings: X 1, X 01 are X01." in out
         assert open_dataset(tmp_path / f"set{k}").subjects == ["X01", "Y01"]
     rows = "clip,dataset,Subject,label", "a,X,1,x", "b,Y,1,y", "c,X,2,y"
-    args = *args[:3], "--table", write_rows(tmp_path / "t.csv", *rows), tmp_path / "plain"
-    code, out, _ = mer(*args, "--columns", "subject=Subject")
+    args = *args[:3], "--table", write_rows(tmp_path / "t.csv", *rows)
+    code, out, _ = mer(*args, tmp_path / "plain", "--columns", "subject=Subject")
     assert code == 0 and "3 clips of 3 subjects" in out and "X 2, Y 1" in out
     assert open_dataset(tmp_path / "plain").subjects == ["X/1", "X/2", "Y/1"]
+    write_rows(tmp_path / "t.csv", *rows[1:])
+    names = "--columns", "subject=column 3,label=column 4", "--folder", "{column 1}"
+    code, out, _ = mer(*args, tmp_path / "bare", "--no-header", *names)
+    assert code == 0 and "3 clips of 2 subjects: x 1, y 2." in out
 
 
 def test_without_a_table_folders_say_what_clips_are(tmp_path):
@@ -237,11 +221,3 @@ def test_without_a_table_folders_say_what_clips_are(tmp_path):
         "{who}/{clip}": "has {who}, but knows only {subject} {label} {clip}",
     }.items():
         refuse(words, import_frames, tmp_path / "s", tmp_path / "x", folder=folder)
-
-
-def test_folders_that_differ_in_case_alone_are_not_chosen_from(tmp_path):
-    for name in ("Clip", "cLIP"):
-        miniatures.write_frames(tmp_path / "s" / name, FILM, "{}.png")
-    table = write_rows(tmp_path / "t.csv", "clip,subject,label", "clip,1,x")
-    words = "row 2: clip may be Clip or cLIP; rename all but one"
-    refuse(words, import_frames, tmp_path / "s", tmp_path / "x", table)

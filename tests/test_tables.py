@@ -2,11 +2,15 @@
 
 import os
 
-from mer_tools.importing.tables import need_columns, read_table, write_table
+from mer_tools.importing import tables
+from mer_tools.importing.tables import find_table, need_columns, read_table, write_table
 from mer_utils import MerError
 
+import pandas as pd
 import pytest
 from foreign import refuse, write_xlsx
+
+read = tables.read_sheets
 
 
 @pytest.mark.parametrize(
@@ -43,34 +47,41 @@ def test_the_header_may_stand_lower_and_lack_names(tmp_path, kind):
         refuse("has no rows below a header in row 2", read_table, path, 2)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 def test_what_is_no_table_is_refused(tmp_path):
     refuse("no rows below a header", read_table, write_xlsx(tmp_path / "h.xlsx", ["a", "b"]))
     refuse("nothing.csv: no such file", read_table, tmp_path / "nothing.csv")
-    refuse("not readable as a table", read_table, tmp_path)
     for name, content, words in (
         ("x.xlsx", b"PK\3\4 not a zip", "not readable as a table"),
-        ("x.xlsx", b"a,b\n1,2\n", "not readable as a table"),
-        ("x.csv", b"", "not readable as a table"),
+        ("x.csv", b"", "no rows"),
         ("x.csv", b"a,b\n", "no rows"),
         ("x.csv", b"a,a\n1,2\n", "two columns have one name: a, a"),
-        ("x.csv", b"a,b\n1,2,3\n", "Expected 2 fields in line 2, saw 3"),
+        ("x.csv", b"a,b\n1,2,3\n", "row 2: has more cells than the header has names"),
         ("x.csv", b"\xff\xfe\x00", "not readable as a table"),
         ("x.csv", b'a,b\n1,"2\n', "not readable as a table"),
     ):
         (tmp_path / name).write_bytes(content)
-        refuse(rf"{name}: .*{words}", read_table, tmp_path / name)
+        refuse(rf"{name}.*{words}", read_table, tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.csv")
+    for place in (tmp_path, tmp_path / "pipe.csv", "/dev/zero"):
+        with pytest.raises(MerError, match=r"table \(a folder, a pipe or a device\)"):
+            read_table(place)
+
+
+def test_a_table_is_found_by_its_columns_and_each_file_is_read_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(tables, "read_sheets", lambda *args: calls.append(args) or read(*args))
+    with pd.ExcelWriter(tmp_path / "t.xlsx", engine="openpyxl") as writer:
+        for sheet, head in (("notes", "read"), ("mine", "a"), ("more", "b")):
+            pd.DataFrame({head: [1], "c": [5]}).to_excel(writer, sheet_name=sheet, index=False)
+    (tmp_path / "o.csv").write_text("x;y\n1;2\n")
+    path, rows = find_table(tmp_path, ["A", "c"])
+    assert (path.name, rows, len(calls)) == ("t.xlsx", [(2, {"A": "1", "c": "5"})], 2)
+    refuse("has t.xlsx notes, t.xlsx mine, t.xlsx more; name it", find_table, tmp_path, ["c"])
+    assert find_table(tmp_path, ["c"], sheet="more")[1] == [(2, {"b": "1", "c": "5"})]
 
 
 def test_what_was_written_is_read_back(tmp_path):
     rows = [{"clip": "a, b", "subject": "ü"}, {"clip": 'say "x"', "subject": "2"}]
     write_table(tmp_path / "t.csv", rows)
     assert [row.cells for row in read_table(tmp_path / "t.csv")] == rows
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
-@pytest.mark.parametrize("name", ["pipe.csv", "pipe.xlsx", "/dev/zero"])
-def test_a_table_that_never_ends_is_refused(tmp_path, name):
-    if name.startswith("pipe"):
-        os.mkfifo(tmp_path / name)
-    with pytest.raises(MerError, match=r"not readable as a table \(a folder, a pipe or a device\)"):
-        read_table(tmp_path / name)

@@ -41,11 +41,12 @@ def weave_exercises(root=None):
     return changed
 
 
-def keep_solutions(root=None):
-    """Run the notebooks of solutions and store their outputs in them; yield the name of each.
-    Raises nbclient's CellExecutionError where a cell fails.
+def keep_outputs(root=None):
+    """Run the notebooks and those of solutions with their own parameters and store their outputs in
+    them; yield the name of each. Raises nbclient's CellExecutionError where a cell fails.
     """
-    for path in sorted((Path(root or find_root()) / "notebooks" / "solutions").glob("*.ipynb")):
+    folder = Path(root or find_root()) / "notebooks"
+    for path in (*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("solutions/*.ipynb"))):
         notebook = nbformat.read(path, as_version=4)
         about, place = deepcopy(notebook.metadata), {"metadata": {"path": str(path.parent)}}
         options = {"extra_arguments": ["--log-level=CRITICAL"], "record_timing": False}

@@ -7,7 +7,7 @@ from pathlib import Path
 from mer_tools.answers import OwnClip, predict_crops
 from mer_tools.boxes import FaceFinder
 from mer_tools.doctor import count_peaks
-from mer_tools.importing.films import VIDEO_TYPES, read_video, video_fps
+from mer_tools.importing.films import VIDEO_TYPES, is_film, read_video, video_fps
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
 from mer_tools.places import check_outside, find_datasets
 from mer_tools.rules import apply_rules
@@ -31,15 +31,14 @@ def open_film(source, views=2, boxes=None, **camera):
     Raises MerError for anything else.
     """
     source = Path(source)
-    if source.is_dir() and holds_meshes(source):
+    if holds_meshes(source):
         if views != 2:
             raise MerError(source, f"meshes give two views, but {views} is asked for")
         return film_meshes(list_meshes(source), boxes=boxes, **camera)
-    film = source.is_file()
-    if film and source.suffix.lower() not in VIDEO_TYPES:
+    if source.is_file() and not is_film(source):
         kinds = ", ".join(sorted(VIDEO_TYPES))
         raise MerError(source, f"is neither a folder nor a film ({kinds})")
-    frames = read_video(source) if film else iterate_frames(list_frames(source))
+    frames = read_video(source) if source.is_file() else iterate_frames(list_frames(source))
     return (split_views(frame, views) for frame in frames)
 
 
@@ -49,8 +48,8 @@ def look_up(source):
     """
     source = Path(source).resolve()
     if source.is_file():
-        return None, video_fps(source) if source.suffix.lower() in VIDEO_TYPES else None
-    if source.is_dir() and holds_meshes(source):
+        return None, video_fps(source) if is_film(source) else None
+    if holds_meshes(source):
         return 2, None
     for root in islice(find_datasets(source), 1):
         info, rows = survey(root)
@@ -113,14 +112,18 @@ def read_clip(
     return OwnClip(name, tuple(first), crops, found, how, onset, offset)
 
 
-def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
+def predict_clip(
+    source, ensemble, onset=0, offset=None, boxes=None, face_model=None, known=None, **camera
+):
     """Run one clip (see ``read_clip``) through crop, apex, phase flow and every network, or, where
-    they learnt from it, those that never saw its subject; return a Prediction.
+    they learnt from it, those that never saw its subject; return a Prediction. ``known`` is what
+    ``look_up`` says, where the caller has asked already.
     """
     check_kind(source, ensemble, None)
-    source, views, (known, _) = Path(source), ensemble.shape[0], look_up(source)
-    if known not in (None, views):
-        what = f"its frames hold {known} view{'s' * (known > 1)}, the weights learnt from {views}"
+    source, views = Path(source), ensemble.shape[0]
+    held = (known or look_up(source))[0]
+    if held not in (None, views):
+        what = f"its frames hold {held} view{'s' * (held > 1)}, the weights learnt from {views}"
         raise MerError(source, f"{what}; train on data of the same kind")
     rest = onset, offset, boxes, face_model, ensemble.front_end
     clip = read_clip(source, views, *rest, **camera)
@@ -148,42 +151,43 @@ def name_answers(source, out, overwrite):
     if out.resolve().is_relative_to(source):
         raise MerError(out, "lies inside the clip itself; choose another --out")
     if not overwrite and (text.exists() or picture.exists()):
+        kept = None
         with suppress(MerError, KeyError, TypeError):
-            overwrite = read_json(text)["source"] == str(source)
-        if not overwrite:
+            kept = read_json(text)["source"]
+        if kept != str(source):
             what = "another clip of this name, or something else, is kept in such a file"
             raise MerError(out / name, f"{what}; choose another --out, or say --overwrite")
     return picture, text
 
 
-def describe_prediction(source, result):
+def describe_prediction(source, result, fps=None):
     """Return lines about a Prediction: how the clip was read, and what the networks answer."""
     views, (height, width) = len(result.first), result.first[0].shape
-    halves = views == 2 and not (source.is_dir() and holds_meshes(source))
+    halves = views == 2 and not holds_meshes(source)
     if halves and look_like_one(result.first):
         what = "its halves seem to be one picture. The weights want two cameras side by side"
         say(f"{source}: LOOK: {what}; a film of one camera gets an answer that means nothing")
+    joint = result.joint[result.onset : result.offset + 1]
+    clip = {"where": result.name, "peaks": count_peaks(joint)}
+    clip["seconds"] = (len(joint) - 1) / fps if fps else np.nan
+    if long := apply_rules({"clips": pd.DataFrame([clip])}, "duration"):
+        say(f"{source}: LOOK: {'; '.join(finding.what for finding in long)}")
+
+    lines = []
+    if result.ensemble.left_out:
+        who = f"only the {len(result.scores)} that never saw {result.ensemble.left_out} answer"
+        lines.append(f"the networks learnt from this clip: {who}")
+    elif source.is_file() or holds_meshes(source):
+        lines.append("only folders of pictures are compared with what the networks learnt from")
     cut = " (frames cut at half their width)" if halves else ""
     box = say_found(result.found, "give --box or --face-model")
-    lines = [
-        f"views: {views} of {width} x {height} px{cut}; crop box: {box}",
-        f"onset {result.onset}, apex found {result.apex}, offset {result.offset}",
-        f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer",
-    ]
+    lines.append(f"views: {views} of {width} x {height} px{cut}; crop box: {box}")
+    lines.append(f"onset {result.onset}, apex found {result.apex}, offset {result.offset}")
+    lines.append(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
     for label, row in result.table().items():
         limit = "never" if row["threshold"] is None else f"{row['threshold']:.2f}"
         limit = "largest" if result.exclusive else limit
         numbers = f"{row['probability']:>11.2f} {row['spread']:>8.2f} {limit:>10}"
         lines.append(f"{label:12} {numbers}  {'yes' if row['answer'] else 'no'}")
-    joint = result.joint[result.onset : result.offset + 1]
-    seconds = (len(joint) - 1) / (look_up(source)[1] or np.nan)
-    clip = {"where": result.name, "seconds": seconds, "peaks": count_peaks(joint)}
-    if long := apply_rules({"clips": pd.DataFrame([clip])}, "duration"):
-        say(f"{source}: LOOK: {'; '.join(finding.what for finding in long)}")
-    if result.ensemble.left_out:
-        who = f"only the {len(result.scores)} that never saw {result.ensemble.left_out} answer"
-        lines.insert(0, f"the networks learnt from this clip: {who}")
-    elif source.is_file() or holds_meshes(source):
-        lines.insert(0, "only folders of pictures are compared with what the networks learnt from")
     weights = result.to_json()["attention"].items()
     return [*lines, f"attention: {', '.join(f'{name} {value:.2f}' for name, value in weights)}"]

@@ -91,7 +91,7 @@ def run(
     if dask:
         check_cluster(dask)
         os.environ[DASK] = dask  # notebooks inherit it
-    _run_notebooks(profile, data, only, jobs, out, overrides, echo, kind=kind)
+    _run_notebooks(profile, data, out, kind, only=only, jobs=jobs, overrides=overrides)
 
 
 def _run_notebooks(*options, **named):
@@ -101,7 +101,7 @@ def _run_notebooks(*options, **named):
     # what fails is said in one sentence; libraries would add pages to a Ctrl-C
     logging.disable(logging.CRITICAL)
     try:
-        rows = run_suite(*options, **named)
+        rows = run_suite(*options, echo=echo, **named)
     except KeyboardInterrupt:
         echo("mer: stopped; the notebooks that were finished stay", err=True)
         raise typer.Exit(130) from None
@@ -135,11 +135,10 @@ def _become(module, *words):
 
 @mer.command()
 def keep():
-    """Write the outputs of the last course run into notebooks/ (for those who edit them)."""
-    from mer_course.weaving import keep_solutions
-    from mer_tools.runner import keep_outputs
+    """Run the notebooks and store their outputs in them (for those who edit them)."""
+    from mer_course.weaving import keep_outputs
 
-    for name in (*keep_outputs(), *keep_solutions()):
+    for name in keep_outputs():
         echo(f"{name}: outputs kept")
 
 
@@ -176,7 +175,7 @@ def import_challenge(
     classes: Classes = None, figures: Figures = False,
 ):  # fmt: skip
     """Folders seq<N> of side-by-side frames; labels Id, five emotions (and Subject)."""
-    from mer_tools.importing.challenge import import_challenge
+    from mer_tools.importing.folders import import_challenge
 
     _finish(import_challenge(source, data, labels, copy, classes), data, figures)
 
@@ -200,7 +199,7 @@ def import_obj(
     fov: Fov = 26.1, jobs: Jobs = 0, figures: Figures = False,
 ):  # fmt: skip
     """One folder per clip of OBJ or PLY meshes, one per frame: filmed from two sides into DATA."""
-    from mer_tools.importing.scans import import_obj
+    from mer_tools.importing.folders import import_obj
 
     _finish(import_obj(source, data, labels, size, yaw, fov, jobs), data, figures)
 
@@ -293,7 +292,7 @@ def _finish(report, data, figures):
     for sentence in report:
         echo(sentence)
     if figures:
-        return _run_notebooks("paper", str(data.resolve()), echo=echo)
+        return _run_notebooks("paper", str(data.resolve()))
     labels = [clip.labels for clip in open_dataset(data).clips]
     if None in labels and any(labels):
         echo("training wants labels on every clip: import the others as a set of their own")
@@ -335,19 +334,19 @@ def predict(
 ):  # fmt: skip
     """Predict one clip: each label's probability, spread, threshold and answer; picture, JSON."""
     from mer_tools.answers import draw_prediction
-    from mer_tools.clips import describe_prediction, name_answers, predict_clip
+    from mer_tools.clips import describe_prediction, look_up, name_answers, predict_clip
     from mer_utils.dataset import read_boxes
     from mer_utils.plots import set_style
 
     picture, text = name_answers(source, out, overwrite)
     ensemble, about = _load_networks(weights)
     given = read_boxes("--box", box, ensemble.shape[0])
-    camera = {"size": size, "yaw": yaw, "fov": fov}
-    result = predict_clip(source, ensemble, onset, offset, given, face_model, **camera)
+    options = {"size": size, "yaw": yaw, "fov": fov, "known": look_up(source)}
+    result = predict_clip(source, ensemble, onset, offset, given, face_model, **options)
     set_style()
     write_bytes(picture, draw_bytes(draw_prediction(result), dpi=110))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
-    echo("\n".join([about, *describe_prediction(source, result)]))
+    echo("\n".join([about, *describe_prediction(source, result, options["known"][1])]))
     echo(f"picture: {picture}; JSON: {text}")
 
 

@@ -6,7 +6,7 @@ from mer_course.demos.player import Player
 from mer_course.demos.widgets import explore
 from mer_tools.clips import read_clip, say_found
 from mer_utils.cache import key_of
-from mer_utils.files import read_json, write_text
+from mer_utils.files import write_text
 from mer_utils.plots import set_style
 
 import nbformat
@@ -21,21 +21,21 @@ apex is the strongest motion between them, even a blink. Pale skin has no textur
 
 
 def write_demo(root, source, onset=0, offset=None, views=1, face_model=None):
-    """Write a notebook for this one clip into artifacts/demo/ of ``root``; return its path."""
+    """Write a notebook for this one clip into artifacts/demo/ of ``root``; return its path. A clip
+    of the same name that lies elsewhere has another one.
+    """
     source = Path(source).resolve()
-    name = source.name if source.is_dir() else source.stem
+    name = f"{source.name if source.is_dir() else source.stem}-{key_of(str(source))[:6]}"
     path = Path(root) / "artifacts" / "demo" / f"{name}.ipynb"
-    if path.is_file() and read_json(path).get("metadata", {}).get("mer_demo") != str(source):
-        path = path.with_name(f"{name}-{key_of(str(source))[:6]}.ipynb")
     choices = f"onset={onset}, offset={offset}, views={views}"
     if face_model is not None:
         choices += f", face_model={str(Path(face_model).resolve())!r}"
     code = f"from mer_tools.demo import play_clip\n\nplay_clip({str(source)!r}, {choices})"
-    words = v4.new_markdown_cell(TEXT.format(name=name), id="words")
+    words = v4.new_markdown_cell(TEXT.format(name=source.name), id="words")
     cells = [words, v4.new_code_cell(code, id="player")]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    about = {"kernelspec": kernel, "mer_demo": str(source)}
-    write_text(path, nbformat.writes(v4.new_notebook(cells=cells, metadata=about)) + "\n")
+    notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    write_text(path, nbformat.writes(notebook) + "\n")
     return path
 
 

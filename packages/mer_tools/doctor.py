@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mer_tools.rules import Finding, apply_rules, label_clips, tabulate
 from mer_utils import MerError
-from mer_utils.apex import joint_curve
+from mer_utils.apex import joint_curve, motion_curve
 from mer_utils.dataset import Clip, number_key, read_image, survey
-from mer_utils.features import extract_clip
+from mer_utils.features import masks_of
 from mer_utils.flow import compute_flow, head_motion, magnitude
 from mer_utils.jobs import run_jobs
-from mer_utils.preprocessing import crop, locate, split_views
+from mer_utils.preprocessing import crop, load_crops, locate, split_views
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ def examine(root, jobs=1):
     findings = [finding for _, found in readings for finding in found]
     for row in rows:
         if isinstance(row, MerError):
-            check = "subjects" if row.what.startswith("the subject") else "rows"
+            check = "subjects" if row.kind == "subject" else "rows"
             findings.append(_explain(check, row, root))
     tables = tabulate(info, [values for values, _ in readings])
     table = {"rows": f"{len(usable)} of {len(rows)} in the manifest can be used"}
@@ -134,8 +134,9 @@ def read_pictures(root, info, clip):
         try:
             row |= _measure_face(info["views"], clip, kept, times)
             if row["seconds"] > 0.5:  # a shorter clip has no room for two expressions
-                curve = joint_curve(extract_clip(clip, info["views"])[2])
-                row["peaks"] = count_peaks(curve[clip.onset : clip.offset + 1])
+                crops, _ = load_crops(clip, info["views"])
+                curve = motion_curve(crops, clip.onset, clip.offset, masks=masks_of(crops))
+                row["peaks"] = count_peaks(joint_curve(curve)[clip.onset : clip.offset + 1])
         except MerError as error:
             findings.append(Finding("mend", "face box", clip.name, str(error)))
     return row, findings

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from mer_tools.places import check_outside
 from mer_tools.report import write_report
 from mer_tools.suite import pick_profile, read_suite
 from mer_utils import MerError, explain
@@ -30,20 +31,11 @@ import joblib
 import nbformat
 import yaml
 from filelock import FileLock, Timeout
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpecManager
 from pydantic import ConfigDict, ValidationError, create_model
-from traitlets import Instance
 
 PACKAGES = ("mer_utils", "faces4d", "mer_tools", "mer_course")
 # parameters that `mer run` sets itself; workers and paths change no output
 BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}
-
-
-class OwnKernel(AsyncKernelManager):
-    """Starts the Python that runs `mer`, whatever kernel specs are installed."""
-
-    kernel_spec_manager = Instance(KernelSpecManager, kw={"kernel_dirs": []})
 
 
 @dataclass(frozen=True)
@@ -67,26 +59,27 @@ class Job:
         return read_json(path) if path.is_file() else {}
 
 
-def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
+def plan_jobs(root, profile, data="", overrides=(), only=(), jobs=0):
     """Return the Jobs of a profile, each parameter checked by name and type; MerError says what
     cannot be run.
 
-    ``select`` are the wanted notebook numbers (none: all), ``overrides`` texts like "07.seeds=3"
-    or "all.seed=1", ``workers`` the number of processes (0: one a core).
+    ``only`` are the wanted notebooks by number or name (none: all), ``overrides`` texts like
+    "07.seeds=3" or "all.seed=1", ``jobs`` the number of processes (0: one a core; it changes no
+    number).
     """
     root, suite = Path(root), read_suite(root)
     settings = pick_profile(suite, profile)
     if settings["needs_data"] and not data:
         what = f"the profile {profile} needs --data and the folder of a licensed dataset"
         raise MerError(f"{what} (see data/README.md)")
-    fixed = {"profile": profile, "jobs": workers or joblib.cpu_count()}
+    fixed = {"profile": profile, "jobs": jobs or joblib.cpu_count()}
     if data:
         fixed["data"] = data = str(Path(data).resolve())
-    entries = {number: suite["notebooks"][number] for number in _choose(suite, select, data)}
-    paths = {n: root / "notebooks" / f"{entry['file']}.ipynb" for n, entry in entries.items()}
-    defaults = {number: _read_defaults(path) for number, path in paths.items()}
+    chosen = {n: suite["notebooks"][n] for n in _choose(suite, only, data)}
+    paths = {n: root / "notebooks" / f"{entry['file']}.ipynb" for n, entry in chosen.items()}
+    defaults = {n: _read_defaults(path) for n, path in paths.items()}
     changes = _list_changes(settings, overrides, suite, defaults)
-    jobs, fingerprints = [], {"": "synthetic"}  # synthetic faces follow from the parameters
+    planned, fingerprints = [], {"": "synthetic"}  # synthetic faces follow from the parameters
     for number, own in defaults.items():
         values = changes[number] | {name: fixed[name] for name in fixed if name in own}
         parameters = _check_types(paths[number], own, values)
@@ -95,21 +88,32 @@ def plan_jobs(root, profile, data="", overrides=(), select=None, workers=0):
             from mer_tools.rules import open_sound  # OpenCV: `mer status` starts faster so
 
             fingerprints[place] = open_sound(root / place).fingerprint
-        described = paths[number], entries[number], parameters, fingerprints[place]
-        jobs.append(Job(number, *described, find_place(root, profile, place) / number))
-    return jobs
+        described = paths[number], chosen[number], parameters, fingerprints[place]
+        planned.append(Job(number, *described, find_place(root, profile, place) / number))
+    return planned
 
 
-def _choose(suite, select, data):
-    """Return the numbers of the notebooks to run: those in ``select``, or all that the data allow
-    (on flow images those that need no frames).
+def _choose(suite, only, data):
+    """Return the numbers of the notebooks to run: those in ``only``, or all that the data allow (on
+    flow images those that need no frames).
     """
-    if not data or "channels" not in read_json(Path(data) / "dataset.json"):
-        return select or list(suite["notebooks"])
-    able = [number for number, entry in suite["notebooks"].items() if not entry["frames"]]
-    if not set(select or able) <= set(able):
+    able = select = list(suite["notebooks"])
+    if only:
+        select = sorted({_pick_number(suite, text) for text in only})
+    if data and "channels" in read_json(Path(data) / "dataset.json"):
+        able = [number for number in able if not suite["notebooks"][number]["frames"]]
+        select = select if only else able
+    if not set(select) <= set(able):
         raise MerError(data, f"holds flow images, no frames: run --only {', '.join(able)}")
-    return select or able
+    return select
+
+
+def _pick_number(suite, text):
+    """Return the number of a notebook given as "05" or "05_training"."""
+    for number, entry in suite["notebooks"].items():
+        if text in (number, entry["file"]):
+            return number
+    raise MerError(f"there is no notebook {text!r}; choose from {', '.join(suite['notebooks'])}")
 
 
 def _read_defaults(path):
@@ -118,7 +122,7 @@ def _read_defaults(path):
 
     where = f"notebooks/{path.name}"
     try:
-        found = inspect_notebook(_escape(path))
+        found = inspect_notebook(path)
     except Exception as error:  # nbformat raises its own, json's and jsonschema's
         what = f"not readable as a notebook ({str(error).splitlines()[0]})"
         raise MerError(where, what) from None
@@ -134,9 +138,24 @@ def _read_defaults(path):
 
 def _list_changes(settings, overrides, suite, defaults):
     """Return {number: {name: value}}: what a profile and the command line change in notebooks."""
-    changes = {number: {} for number in defaults}
+    wanted = [
+        ("notebooks/profiles.yml", target, name, value)
+        for target, table in settings["parameters"].items()
+        for name, value in table.items()
+        if target in ("all", *defaults)
+    ]
+    for override in overrides:
+        match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", override, re.DOTALL)
+        if match is None:
+            raise MerError(f"-p {override}", "must look like 07.seeds=3 (notebook.name=value)")
+        target, name, value = match.groups()
+        if name in BY_OPTION:
+            raise MerError(f"-p {override}", f"use {BY_OPTION[name]} instead")
+        target = target if target == "all" else _pick_number(suite, target)
+        wanted.append((f"-p {override}", target, name, value))
 
-    def change(origin, target, name, value):
+    changes = {number: {} for number in defaults}
+    for origin, target, name, value in wanted:
         meant = [n for n, own in defaults.items() if target in (n, "all") and name in own]
         if not meant:
             known = f"; {target} has {', '.join(defaults[target])}" if target in defaults else ""
@@ -147,20 +166,6 @@ def _list_changes(settings, overrides, suite, defaults):
             if isinstance(value, str) and not isinstance(defaults[number][name], str):
                 with suppress(ValueError, yaml.YAMLError):  # a text stays one, of the wrong type
                     changes[number][name] = yaml.safe_load(value)
-
-    for target, table in settings["parameters"].items():
-        if target == "all" or target in defaults:
-            for name, value in table.items():
-                change("notebooks/profiles.yml", target, name, value)
-    for override in overrides:
-        match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", override, re.DOTALL)
-        if match is None:
-            raise MerError(f"-p {override}", "must look like 07.seeds=3 (notebook.name=value)")
-        target, name, value = match.groups()
-        if name in BY_OPTION:
-            raise MerError(f"-p {override}", f"use {BY_OPTION[name]} instead")
-        target = target if target == "all" else _pick_number(suite, target)
-        change(f"-p {override}", target, name, value)
     return changes
 
 
@@ -224,58 +229,41 @@ def find_reasons(job, out=None):
 def read_status(profile="course", data="", root=None):
     """Yield (notebook, reasons) for each notebook of a profile; no reasons means fresh."""
     root = Path(root or find_root())
-    out = default_out(root, read_suite(root), profile, data)
+    out = default_out(root, profile, data)
     for job in plan_jobs(root, profile, data):
         yield job.name, find_reasons(job, out)
 
 
-def default_out(root, suite, profile, data="", overrides=()):
+def default_out(root, profile, data="", overrides=()):
     """Return where figures go: the profile's ``out`` (committed), but pictures of given data or of
     changed parameters stay in artifacts/.
     """
-    committed = pick_profile(suite, profile)["out"]
+    committed = pick_profile(read_suite(root), profile)["out"]
     place = find_place(root, profile, data and str(Path(data).resolve()))
     if overrides:
         return place / f"figures-{key_of(sorted(overrides))[:8]}"
     return Path(root) / committed if committed and not data else place / "figures"
 
 
-def run_suite(
-    profile="course",
-    data="",
-    only=(),
-    jobs=0,
-    out="",
-    overrides=(),
-    echo=print,
-    root=None,
-    kind="png",
-):
+def run_suite(profile="course", data="", out="", kind="png", echo=print, root=None, **choices):
     """Run a profile's notebooks, collect their figures in ``out`` and return one dict per notebook
     for the table.
 
-    ``only`` chooses notebooks by number or name, ``jobs`` is the number of workers (0: one a core;
-    it changes no number), ``overrides`` are texts like "07.seeds=3", ``echo`` prints a line,
-    ``kind`` "pdf" or "svg" puts such figures beside the PNGs.
-    Everything is checked before anything runs. Raises MerError at the first notebook that fails;
-    all made before stays.
+    ``kind`` "pdf" or "svg" puts such figures beside the PNGs, ``echo`` prints a line, ``choices``
+    are overrides, only and jobs, see ``plan_jobs``. Everything is checked before anything runs.
+    Raises MerError at the first notebook that fails; all made before stays.
     """
     root = Path(root or find_root())
-    suite = read_suite(root)
     if kind not in FORMATS:
         raise MerError(f"there is no format {kind!r}; choose from {', '.join(FORMATS)}")
     if out:
-        from mer_tools.places import check_outside  # OpenCV: `mer status` starts faster so
-
         check_outside(out)
-    select = sorted({_pick_number(suite, text) for text in only})
-    planned = plan_jobs(root, profile, data, overrides, select, jobs)
-    out = Path(out).resolve() if out else default_out(root, suite, profile, data, overrides)
+    planned, changed = plan_jobs(root, profile, data, **choices), choices.get("overrides")
+    out = Path(out).resolve() if out else default_out(root, profile, data, changed)
     place = find_place(root, profile, data and str(Path(data).resolve()))
-    lock = place.with_name(f".{place.name}.lock")
-    lock.parent.mkdir(exist_ok=True)
-    try:
-        lock = FileLock(lock).acquire(timeout=0)  # the system frees it when its holder ends
+    place.parent.mkdir(exist_ok=True)
+    try:  # the system frees the lock when its holder ends
+        lock = FileLock(place.with_name(f".{place.name}.lock")).acquire(timeout=0)
     except Timeout:
         what = "another run of this profile is at work; wait for it or stop it"
         raise MerError(place, what) from None
@@ -289,26 +277,15 @@ def run_suite(
             echo(f"{job.name}: {(reasons[job.number] or ['fresh'])[0]}")
             if reasons[job.number]:
                 _execute(job, echo)
-            publish(job, out, kind)
-            collect(suite, planned[:count], out, not only and count == len(planned))
+            _publish(job, out, kind)
+            collect(root, planned[:count], out, not choices.get("only") and count == len(planned))
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
-    return [
-        {
-            "notebook": job.name,
-            "figures": len(job.entry["figures"]),
-            "fresh": not reasons[job.number],
-            **{key: job.record()[key] for key in ("seconds", "headline")},
-        }
-        for job in planned
-    ]
-
-
-def _pick_number(suite, text):
-    """Return the number of a notebook given as "05" or "05_training"."""
-    for number, entry in suite["notebooks"].items():
-        if text in (number, entry["file"]):
-            return number
-    raise MerError(f"there is no notebook {text!r}; choose from {', '.join(suite['notebooks'])}")
+    rows = []
+    for job in planned:
+        row = {"notebook": job.name, "figures": len(job.entry["figures"])}
+        row |= {key: job.record()[key] for key in ("seconds", "headline")}
+        rows.append(row | {"fresh": not reasons[job.number]})
+    return rows
 
 
 def _execute(job, echo):
@@ -321,17 +298,12 @@ def _execute(job, echo):
     path.unlink(missing_ok=True)  # a run that fails leaves no record
     clear_outputs(job.folder)
     where = f"the executed notebook lies in {executed}"
+    options = {"kernel_name": "python3", "cwd": job.source.parent, "progress_bar": False}
     began = time.perf_counter()
-    try:
+    try:  # what fails comes as an exception, not as a log
+        quiet = ["--log-level=CRITICAL"]
         papermill.execute_notebook(
-            _escape(job.source),
-            _escape(executed),
-            job.parameters,
-            kernel_name="python3",
-            kernel_manager_class=OwnKernel,
-            cwd=job.source.parent,
-            progress_bar=False,
-            extra_arguments=["--log-level=CRITICAL"],  # what fails comes as an exception
+            job.source, executed, job.parameters, extra_arguments=quiet, **options
         )
     except papermill.PapermillExecutionError as error:
         what = f"failed in cell [{error.exec_count}]: {error.ename}: {error.evalue}"
@@ -343,7 +315,7 @@ def _execute(job, echo):
     paths = [*list_pictures_and_numbers(job.folder), *sorted(job.folder.glob("*.safetensors"))]
     figures, results, headline = (job.folder / name for name in OUTPUTS)
     record = {
-        "inputs": inputs,
+        "inputs": inputs,  # from before: an edit during the run makes it stale
         "outputs": {path.relative_to(job.folder).as_posix(): sha256(path) for path in paths},
         "seconds": seconds,
         "figures": read_json(figures) if figures.is_file() else {},
@@ -354,24 +326,19 @@ def _execute(job, echo):
     if missing:
         what = f"ran, but did not make {missing} listed in notebooks/profiles.yml"
         raise MerError(f"{job.name} {what}; {where}")
-    write_json(path, record)  # with the inputs from before: an edit during the run makes it stale
+    write_json(path, record)
     echo(f"{job.name}: done in {seconds:.1f} s")
 
 
-def _escape(path):
-    # papermill fills in what stands in braces
-    return str(path).replace("{", "{{").replace("}", "}}")
-
-
-def publish(job, out, kind="png"):
+def _publish(job, out, kind):
     """Copy a notebook's figures to ``out``, leaving alone those that are the same already."""
     for name in (f"{name}.{end}" for name in job.entry["figures"] for end in {"png", kind}):
-        target, source = Path(out) / name, job.folder / "figures" / name
+        target, source = out / name, job.folder / "figures" / name
         if not target.is_file() or sha256(target) != sha256(source):
             write_bytes(target, source.read_bytes())
 
 
-def collect(suite, jobs, out, whole):
+def collect(root, jobs, out, whole):
     """Write figures.json, results.json and RESULTS.md in ``out`` from the records of ``jobs``.
 
     figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data,
@@ -379,7 +346,7 @@ def collect(suite, jobs, out, whole):
     notebooks stay, if they are of the same data, unless the jobs are the ``whole`` suite. Neither
     file holds a time or a path: equal runs give equal bytes.
     """
-    out, records = Path(out), [job.record() for job in jobs]
+    records = [job.record() for job in jobs]
     datasets = [record["results"].pop("data") for record in records]
     figures, results = {}, {}
     if not whole and (out / "results.json").is_file():
@@ -401,35 +368,8 @@ def collect(suite, jobs, out, whole):
     # a notebook may look at a few clips of its own; the numbers come from the largest set
     results.pop("data", None)
     results = {"data": max(datasets, key=lambda dataset: dataset["clips"]), **results}
-    names = [name for entry in suite["notebooks"].values() for name in entry["figures"]]
+    names = [n for entry in read_suite(root)["notebooks"].values() for n in entry["figures"]]
     figures = {name: figures[name] for name in names if name in figures}
     write_json(out / "figures.json", figures)
     write_json(out / "results.json", results)
     write_text(out / "RESULTS.md", write_report(results, figures))
-
-
-def keep_outputs(root=None):
-    """Write the outputs of the last course run into notebooks/, as they are committed; return the
-    notebooks' names.
-
-    Widgets, time stamps and whatever papermill adds stay behind. Raises MerError unless every
-    course notebook is fresh.
-    """
-    from mer_course.weaving import strip_outputs
-
-    planned = plan_jobs(root or find_root(), "course")
-    stale = [job.name for job in planned if find_reasons(job)]
-    if stale:
-        raise MerError(", ".join(stale), "not fresh in the course profile; `mer run` first")
-    for job in planned:
-        notebook = nbformat.read(job.source, as_version=4)
-        executed = nbformat.read(job.folder / job.source.name, as_version=4)
-        done = {cell.id: cell for cell in executed.cells}
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        for number, cell in enumerate(code, 1):  # papermill may have run a cell of parameters, too
-            cell.execution_count, cell.outputs = number, strip_outputs(done[cell.id].outputs)
-            for output in cell.outputs:
-                if "execution_count" in output:
-                    output.execution_count = number
-        write_text(job.source, nbformat.writes(notebook) + "\n")
-    return [job.name for job in planned]

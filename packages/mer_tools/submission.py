@@ -21,13 +21,12 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
     weights.
     """
     clips = {}
-    for clip in dataset.clips:
-        if clip.labels is None:
-            number = re.search(r"\d+", clip.name)
-            if number is None or int(number[0]) in clips:
-                what = "its name needs a number of its own, the sequence's, which becomes the Id"
-                raise MerError(f"clip {clip.name}", what)
-            clips[int(number[0])] = clip
+    for clip in (clip for clip in dataset.clips if clip.labels is None):
+        number = re.search(r"\d+", clip.name)
+        if number is None or int(number[0]) in clips:
+            what = "its name needs a number of its own, the sequence's, which becomes the Id"
+            raise MerError(f"clip {clip.name}", what)
+        clips[int(number[0])] = clip
     if not clips:
         what = "every clip has its labels; a submission answers clips whose labels are empty"
         raise MerError(dataset.root, what)

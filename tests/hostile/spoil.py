@@ -53,12 +53,6 @@ def _of_two_cameras(folder):
         path.rename(path.with_name(f"left_{path.name}"))
 
 
-def _linked_nowhere(folder):
-    path = frames_of(folder)[2]
-    path.unlink()
-    path.symlink_to(path.with_name("0999.png"))
-
-
 def _two_frames(folder):
     for path in frames_of(folder)[2:]:
         path.unlink()
@@ -67,7 +61,6 @@ def _two_frames(folder):
 # what is wrong with the picture of a frame
 PICTURES = {
     "jpeg flipped": _as_damaged_jpeg,
-    "png cut": _with_frame(lambda path, grey: path.read_bytes()[: path.stat().st_size // 2]),
     "png flipped": _with_frame(lambda path, grey: flip(path.read_bytes())),
     "text": _with_frame(lambda path, grey: b"no picture\n" * 50),
     "16 bits": _with_frame(lambda path, grey: encode_png(grey.astype(np.uint16) * 257)),
@@ -75,7 +68,6 @@ PICTURES = {
         lambda path, grey: _save(np.stack([grey] * 3 + [grey // 2], -1), "PNG")
     ),
     "smaller": _with_frame(lambda path, grey: encode_png(grey[:-2])),
-    "linked nowhere": _linked_nowhere,
 }
 # what is wrong with the files of a folder
 FOLDERS = {

@@ -4,16 +4,18 @@ import os
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-from mer_tools.importing.labels import drop_unread_aus, read_flags, regroup, spell_aus
-from mer_tools.importing.tables import need_columns, read_table, write_table
-from mer_utils import LABELS, MerError, explain
-from mer_utils.dataset import find_frames, read_size, survey
+from mer_tools.importing.labels import MISSING, regroup
+from mer_tools.importing.tables import write_table
+from mer_utils import MerError, explain
+from mer_utils.dataset import find_frames, find_inside, list_frames, read_size, survey
 from mer_utils.files import new_folder, write_json
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import format_boxes
@@ -21,20 +23,13 @@ from mer_utils.preprocessing import format_boxes
 from annotated_types import Ge, Gt, Lt
 from pydantic import TypeAdapter, ValidationError
 
-ALONE = (
-    "The subject of {} clips is not known, and each counts as its own: leave-one-subject-out "
-    "becomes leave-one-sequence-out, one person may be in training and test, and results compare "
-    "with no published ones."
-)
 WHOLE = TypeAdapter(Annotated[int, Ge(0)])
-NUMBERS = {
-    "onset": WHOLE, "apex": WHOLE, "offset": WHOLE,
-    "fps": TypeAdapter(Annotated[float, Gt(0), Lt(1e6)]),
-}  # fmt: skip
+RATE = TypeAdapter(Annotated[float, Gt(0), Lt(1e6)])
+NUMBERS = {"onset": WHOLE, "apex": WHOLE, "offset": WHOLE, "fps": RATE}
 KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
 COLUMNS = ("clip", "subject", "dataset", *NUMBERS, "aus", "box", "frames")
-MISSING = ("", "/", "NaN", "nan")  # what stands in other people's tables where nothing is known
+FILES = ("manifest.csv", "dataset.json")
 # in no folder's name: separators of other systems, control characters, what is no UTF-8
 UNSAFE = r"[/\\:\0-\x1f\ud800-\udfff]"
 
@@ -54,72 +49,71 @@ class Entry:
     offset: int | None = None
     numbers: str = "0"  # what these three count, see ``find_keys``
     fps: float | None = None
-    aus: str = ""  # action units as the table has them, see ``labels.parse_aus``
+    aus: tuple | None = None  # action units, see ``labels.parse_aus``; None: not known
     # the frames, or those whose names begin so, are face crops: the box is the whole view
     cropped: bool | str = False
     around: int | None = None  # frames kept before onset and after offset; None: the whole folder
     nearest: bool = False  # take the nearest frame for a key frame that is lost
     dataset: str = ""  # where several are joined
+    # what makes its frames, of a film or meshes: make(path, target) fills the folder ``target``,
+    # returns their paths, fps (or None) and notes, and the face's boxes, one per view (or none)
+    make: Callable | None = None
 
 
-def refer_frames(source, entry, target=None):
-    """Return the paths of an Entry's frames where they lie; see ``write_set`` for the rest."""
-    return find_frames(source, entry.path, entry.where), None, (), []
-
-
-def copy_frames(source, entry, target):
-    """Copy an Entry's frames into the folder ``target``; return what ``write_set`` asks for."""
-    paths = refer_frames(source, entry)[0]
-    return [Path(shutil.copyfile(path, target / path.name)) for path in paths], None, (), []
-
-
-def write_set(
-    source, data, info, entries, classes=None, make=refer_frames, jobs=1, skip_faulty=None
-):
+def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, skip_faulty=None):
     """Write a dataset of Entries to the folder ``data``, all or nothing; return sentences that say
     what it holds.
 
-    ``make(source, entry, target)`` fills a clip's folder and returns the paths of its frames, fps
-    (or None), notes, and the face's boxes, one per view (or none). By default the frames stay where
-    they are, and ``data`` may be a folder that exists. ``classes``: see ``labels.regroup``. What
-    was written is read as a dataset before it counts.
+    Frames stay where they are, and ``data`` may be a folder that exists; with ``copy``, and where
+    an Entry has frames to be made, all are written into ``data``. ``classes``: see
+    ``labels.regroup``. What was written is read as a dataset before it counts.
 
     ``entries`` may hold MerErrors in place of rows that cannot be used. Raises one MerError for
     these and all other unusable clips, unless ``skip_faulty`` leaves them out (None: the kind of
     import has no such option).
     """
-    data, refers = Path(data), make is refer_frames
+    data, said = Path(data), []
     places = [entry.where for entry in entries]
     faults = {entry.where: entry for entry in entries if isinstance(entry, MerError)}
-    entries, unread = drop_unread_aus([e for e in entries if isinstance(e, Entry)])
-    said = tell_left_out("cells of AUs that cannot be read", unread)
+    entries = [entry for entry in entries if isinstance(entry, Entry)]
     if classes:
-        entries, info, notes = regroup(entries, info, classes)
-        said += notes
+        entries, info, said = regroup(entries, info, classes)
     faults |= _check_entries(source, info, entries)
     if not entries and not faults:
         raise MerError(source, "no clip is left; see what the kind of import expects there")
-    if refers:
-        info = info | {"frames": _relate(source, data)}
+    for path in (data / name for name in FILES):
+        if path.exists():
+            raise MerError(path, "exists already; remove it or choose a new folder for the dataset")
+    copy = copy or any(entry.make for entry in entries)
+    info = info if copy else info | {"frames": _relate(source, data)}
 
     entries = [entry for entry in entries if entry.where not in faults]
-    with nullcontext(data) if refers and data.is_dir() else new_folder(data) as part:
-        tasks = [(make, source, info, entry, part) for entry in entries]
-        answers = dict(zip(entries, run_jobs(_make_row, tasks, jobs), strict=True))
-        faults |= {e.where: answer for e, answer in answers.items() if isinstance(answer, MerError)}
-        rows = {e: answers[e][0] for e in entries if e.where not in faults}
-        faults |= _write_files(part, info, rows)
-        if faults:
-            for name in ("manifest.csv", "dataset.json"):
-                (part / name).unlink(missing_ok=True)
+    with new_folder(data) if copy or not data.is_dir() else nullcontext(data) as part:
+        tasks = [(source, info, entry, part / "clips" / entry.name) for entry in entries]
+        if copy:
+            answers = run_jobs(_make_clip, tasks, jobs)
+        else:
+            listing = cache(list_frames)  # clips may share a folder
+            answers = [_make_clip(*task, listing) for task in tasks]
+        answers = dict(zip(entries, answers, strict=True))
+        faults |= {e.where: fault for e, fault in answers.items() if isinstance(fault, MerError)}
+        try:
+            rows = {e: answers[e][0] for e in entries if e.where not in faults}
+            faults |= _write_files(part, info, rows)
             rows = {e: row for e, row in rows.items() if e.where not in faults}
-            if not skip_faulty or not rows:
-                raise _join_faults([faults[p] for p in places if p in faults], skip_faulty)
-            for entry in answers.keys() - rows.keys():
-                shutil.rmtree(part / "clips" / entry.name, ignore_errors=True)
-            _write_files(part, info, rows)
+            faulty = [faults[place] for place in places if place in faults]
+            if faulty:
+                if not skip_faulty or not rows:
+                    raise _join_faults(faulty, skip_faulty)
+                for entry in answers.keys() - rows.keys():
+                    shutil.rmtree(part / "clips" / entry.name, ignore_errors=True)
+                _write_files(part, info, rows)
+        except BaseException:
+            for name in FILES:
+                (part / name).unlink(missing_ok=True)
+            raise
 
-    left_out = [f"{_shorten(faults[p])}: {faults[p].what}" for p in places if p in faults]
+    left_out = [f"{shorten(fault)}: {fault.what}" for fault in faulty]
     said += tell_left_out("rows that cannot be used", left_out)
     _, notes, mended = zip(*(answers[entry] for entry in rows), strict=True)
     if any(mended):
@@ -130,94 +124,76 @@ def write_set(
 
 def _join_faults(faults, skip_faulty):
     """Return one MerError that lists others, at most 20 of them, and says what can be done."""
-    others = [f"{_shorten(fault)}: {fault.what}" for fault in faults[1:20]]
-    text = "; ".join([str(faults[0]), *others])
+    text = "; ".join([str(faults[0]), *(f"{shorten(one)}: {one.what}" for one in faults[1:20])])
     if len(faults) > 1:
         text += f" ({len(faults)} rows or clips cannot be used)"
     if skip_faulty is not None:
         text += "; --skip-faulty leaves such rows out"
-        if "no frame of" in text:
+        if any(fault.kind == "lost frame" for fault in faults):
             text += ", --nearest-frame takes the nearest for frames that are lost"
     return MerError(text)
 
 
-def _shorten(item):
+def shorten(item):
     """Return the row that an Entry or a MerError is of, without the file's name before it."""
     return item.where.rpartition(", ")[2]
 
 
-def _make_row(make, source, info, entry, part):
-    """Fill a clip's folder; return its row of the manifest, notes and what was mended; or the
-    MerError instead.
+def _make_clip(source, info, entry, target, listing=list_frames):
+    """Find, copy or make a clip's frames; return its row of the manifest, notes and what was
+    mended; or the MerError instead.
     """
     row = {"clip": entry.name, "subject": entry.subject, "dataset": entry.dataset}
     for label in info["labels"]:
         row[label.lower()] = "" if entry.labels is None else int(label in entry.labels)
-    keys, fps, notes, boxes, mended = (None, None, None), None, (), [], []
+    path, fps, notes, boxes, refers = entry.path, None, [], [], "frames" in info
     try:
-        if "channels" not in info:
-            folder = part / "clips" / entry.name
-            if make is not refer_frames:
-                folder.mkdir(parents=True)
-            if entry.around is not None:
-                entry, keys, mended = _cut_range(source, entry)
-            paths, fps, notes, boxes = make(source, entry, folder)
-            stems = [path.stem for path in paths]
-            if entry.around is None:
-                keys, mended = find_keys(entry, stems)
-            crops = entry.cropped
-            if crops is True or (crops and stems[0].startswith(crops)):
-                width, height = read_size(paths[0])
-                boxes = [(0, 0, width // info["views"], height)] * info["views"]
-                notes = [*notes, "The frames are face crops and are used whole."]
+        if "channels" in info:
+            paths = []
+        elif entry.make:
+            target.mkdir(parents=True)
+            paths, fps, notes, boxes = entry.make(find_inside(source, path, entry.where), target)
+        else:
+            paths = find_frames(source, path, entry.where, listing)
+        keys, mended = find_keys(entry, [path.stem for path in paths])
+        if entry.around is not None:
+            first, last = max(0, keys[0] - entry.around), keys[2] + entry.around + 1
+            keys = [key if key is None else key - first for key in keys]
+            for path in (*paths[:first], *paths[last:]) if entry.make else ():
+                path.unlink()
+            paths = paths[first:last]
+            path = f"{entry.path}/{paths[0].name};{paths[-1].name}"
+        if not refers and not entry.make:
+            target.mkdir(parents=True)
+            paths = [Path(shutil.copyfile(path, target / path.name)) for path in paths]
+        crops = entry.cropped
+        if crops is True or (crops and paths[0].name.startswith(crops)):
+            width, height = read_size(paths[0])
+            boxes = [(0, 0, width // info["views"], height)] * info["views"]
+            notes = [*notes, "The frames are face crops and are used whole."]
     except MerError as error:
         return error.seen_from(entry.where)
     row |= {key: "" if n is None else n for key, n in zip(KEYS, keys, strict=True)}
     fps = entry.fps or fps
-    row |= {
-        "fps": f"{fps:g}" if fps else "",
-        "aus": spell_aus(entry.aus),
-        "box": format_boxes(boxes),
-    }
-    row |= {"frames": entry.path} if "frames" in info else {}
+    aus = " ".join(f"{side}{number}" for side, number in entry.aus or ())
+    row |= {"fps": f"{fps:g}" if fps else "", "aus": aus, "box": format_boxes(boxes)}
+    row |= {"frames": path} if refers else {}
     return row, notes, mended
 
 
-def _cut_range(source, entry):
-    """Return an Entry of the frames from onset to offset, and those ``around``, instead of the
-    recording that holds them; its key frames, and what was mended. Raises MerError.
-    """
-    paths = find_frames(source, entry.path, entry.where)
-    keys, mended = find_keys(entry, [path.stem for path in paths])
-    first, last = max(0, keys[0] - entry.around), min(len(paths) - 1, keys[2] + entry.around)
-    path = f"{entry.path}/{paths[first].name};{paths[last].name}"
-    keys = [key if key is None else key - first for key in keys]
-    return replace(entry, path=path), keys, mended
-
-
 def _write_files(folder, info, rows):
-    """Write manifest.csv and dataset.json of {Entry: row}, and read them as a dataset: both, or
-    neither. Return {entry.where: MerError} of the clips that cannot be used.
+    """Write manifest.csv and dataset.json of {Entry: row}, and read them as a dataset; return
+    {entry.where: MerError} of the clips that cannot be used.
     """
-    manifest, about = folder / "manifest.csv", folder / "dataset.json"
-    for path in (manifest, about):
-        if path.exists():
-            raise MerError(path, "exists already; remove it or choose a new folder for the dataset")
     if not rows:
         return {}
     spare = [key for key in ("dataset", "aus", "box") if not any(row[key] for row in rows.values())]
     lines = [{key: row[key] for key in row if key not in spare} for row in rows.values()]
-    try:
-        write_table(manifest, lines)
-        write_json(about, info)
-        clips = survey(folder)[1]
-    except MerError:
-        manifest.unlink(missing_ok=True)
-        about.unlink(missing_ok=True)
-        raise
+    write_table(folder / "manifest.csv", lines)
+    write_json(folder / "dataset.json", info)
     return {
         entry.where: MerError(entry.where, f"clip {entry.name}: {clip.what}")
-        for entry, clip in zip(rows, clips, strict=True)
+        for entry, clip in zip(rows, survey(folder)[1], strict=True)
         if isinstance(clip, MerError)
     }
 
@@ -257,15 +233,14 @@ def find_keys(entry, stems):
         numbers.pop("apex", None)
     mended = []
     for key, number in numbers.items():
-        if number in places:
-            continue
         near = min(places, key=lambda place: abs(place - number))
-        if not entry.nearest:
-            span = f"nearest: {near}; they go from {min(places)} to {max(places)}"
-            what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
-            raise MerError(entry.where, what)
-        mended.append(f"{_shorten(entry)}, {key} {number} is now {near}")
-        numbers[key] = near
+        if near != number:
+            if not entry.nearest:
+                span = f"nearest: {near}; they go from {min(places)} to {max(places)}"
+                what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
+                raise MerError(entry.where, what, kind="lost frame")
+            mended.append(f"{shorten(entry)}, {key} {number} is now {near}")
+            numbers[key] = near
     return tuple(places.get(numbers.get(key)) for key in KEYS), mended
 
 
@@ -281,11 +256,10 @@ def _check_entries(source, info, entries):
         name, what = entry.name, ""
         if re.search(UNSAFE, name) or name.strip() != name or name in ("", ".", ".."):
             what = f"the clip name {name!r} cannot be a folder's name everywhere; rename it"
-        elif name in first_use:
-            what = f"the clip {name!r} stands at {first_use[name]} already; keep one of them"
+        elif first_use.setdefault(name, entry) is not entry:
+            what = f"the clip {name!r} stands at {first_use[name].where} already; keep one of them"
         elif unknown := set(entry.labels or ()) - {*info["labels"]}:
             what = f"the label {min(unknown)!r} is none of {', '.join(info['labels'])}"
-        first_use.setdefault(name, entry.where)
         if what:
             faults[entry.where] = MerError(entry.where, what)
     return faults
@@ -365,61 +339,16 @@ def compile_pattern(pattern, parts):
     return re.compile(expression)
 
 
-def read_folders(source, data, table, clip, subject, names=None, key=str):
-    """Return (Entries, label names, sentences) of the folders in ``source``, each a clip, in the
-    order of the numbers in their names.
-
-    ``table`` (or None) has a column ``clip``, perhaps one called ``subject``, one of 0 and 1 for
-    each of the labels ``names`` (default: all that mean nothing else), and perhaps onset, apex,
-    offset and fps. A row and a folder belong together if ``key`` makes the same of both; where it
-    makes None of a folder's name, that is left out. Without a row a clip has no labels. Raises
-    MerError.
-    """
-    folders, left_out, found = {}, [], []
-    for path in source.iterdir():
-        if path.is_dir() and path.name[0] != "." and path.resolve() != Path(data).resolve():
-            found.append(path.name)
-    for name in sorted(found, key=lambda name: ([int(n) for n in re.findall(r"\d+", name)], name)):
-        if key(name) is None:
-            left_out.append(name)
-        elif (other := folders.setdefault(key(name), name)) != name:
-            raise MerError(source / name, f"has the same number as {other}; rename one of them")
-
-    rows = read_table(table) if table else []
-    if rows:
-        names = names or [name for name in rows[0].cells if name not in COLUMNS]
-        need_columns(table, rows, [clip, *(names or ["one for each label"])])
-    lines = {}
-    for number, cells in rows:
-        where, mark = f"{table}, row {number}", key(cells[clip])
-        if mark not in folders:
-            what = f"{clip} {cells[clip]!r} has no folder in {source}; remove the row or add it"
-            raise MerError(where, what)
-        if mark in lines:
-            raise MerError(where, f"{clip} {cells[clip]!r} stands at {lines[mark][0]} already")
-        lines[mark] = where, cells
-
-    entries = []
-    for mark, name in folders.items():
-        where, cells = lines.get(mark, (str(source / name), {}))
-        flags = read_flags(where, cells, names) if cells else None
-        numbers = read_numbers(where, cells)
-        entries.append(Entry(name, cells.get(subject, name), flags, name, where, **numbers))
-    alone = sum(subject not in lines.get(mark, ("", ()))[1] for mark in folders)
-    said = tell_left_out("folders without a number in their names", left_out)
-    return entries, names or LABELS, said + ([ALONE.format(alone)] if alone else [])
-
-
-def read_numbers(where, cells, columns=None, missing=MISSING):
+def read_numbers(where, cells, columns=None):
     """Return {"onset": ..., "apex": ..., "offset": ..., "fps": ...} of a row, None where a cell is
-    ``missing``; ``columns`` says what the table calls them. MerError names row and column.
+    empty; ``columns`` says what the table calls them. MerError names row and column.
     """
     values = {}
     for key, adapter in NUMBERS.items():
         column = key if columns is None else columns.get(key)
         text = cells.get(column, "")
         try:
-            empty = text in missing or (key, text) == ("apex", "-1")
+            empty = text in MISSING or (key, text) == ("apex", "-1")
             values[key] = None if empty else adapter.validate_python(text.replace(",", "."))
         except ValidationError as error:
             raise MerError(where, f"{column}{explain(error)}") from None

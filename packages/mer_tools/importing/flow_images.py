@@ -44,8 +44,6 @@ def import_flow_images(
     stands for no motion differs from copy to copy. Returns sentences to print. Raises MerError.
     """
     source, expression = check_source(source), compile_pattern(pattern, PARTS)
-    if not pattern.lower().endswith(".png"):
-        raise MerError(f"the pattern {pattern!r} must end with .png")
     if sorted(channels) not in CHANNELS:
         what = "but must be u, v and magnitude (or strain) in some order"
         raise MerError(f"channels are {', '.join(channels)}, {what}")
@@ -55,9 +53,8 @@ def import_flow_images(
             if fit := expression.fullmatch(path):
                 # in the common copy of MEGC 2019's, names end in a space: "006_006_1_2 .png"
                 texts = {name: text.strip() for name, text in fit.groupdict().items()}
-                parts = {"phase": "0", "label": None} | texts
-                key = parts["subject"], parts["clip"]
-                clips.setdefault(key, []).append((int(parts["phase"]), parts["label"], path))
+                file = int(texts.get("phase", 0)), texts.get("label"), path
+                clips.setdefault((texts["subject"], texts["clip"]), []).append(file)
             elif path.lower().endswith(".png"):
                 other.append(path)
     if not clips:
@@ -67,29 +64,26 @@ def import_flow_images(
     entries = [_read_clip(source, *key, files, phases, labels) for key, files in clips.items()]
     if len({clip for _, clip in clips}) < len(clips):  # two subjects have a clip of one name
         entries = [replace(entry, name=f"{entry.subject}_{entry.name}") for entry in entries]
-    _check_pictures(source, [path for entry in entries for path in entry.path.split(";")])
     names = sort_labels(label for entry in entries for label in entry.labels or ())
     about = f"mer import flow-images: PNG flow images of {phases} phase{'s' * (phases > 1)}"
     info = describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
     info |= {"channels": list(channels), "centred": centred}
-    told = [_tell_dataset(entry.subject) for entry in entries]
-    if set(told) == {*PEOPLE}:
-        pairs = zip(entries, told, strict=True)
-        entries = [replace(entry, dataset=dataset) for entry, dataset in pairs]
+    said = tell_left_out("PNG files that do not fit the pattern", other)
+    sets = [
+        next((name for name, form in PEOPLE.items() if re.fullmatch(form, entry.subject)), None)
+        for entry in entries
+    ]
+    if {*sets} == {*PEOPLE}:
+        entries = [replace(entry, dataset=name) for entry, name in zip(entries, sets, strict=True)]
         info["published"] = "MEGC2019"
-    said = write_set(source, data, info, entries)
-    if "published" in info:
-        said.append("Datasets are told from the subjects' names: sub01, 006 and s1.")
-    return said + tell_left_out("PNG files that do not fit the pattern", other)
-
-
-def _tell_dataset(subject):
-    """Return which set of MEGC 2019's composite calls a person so; None for no such name."""
-    return next((name for name, form in PEOPLE.items() if re.fullmatch(form, subject)), None)
+        said.insert(0, "Datasets are told from the subjects' names: sub01, 006 and s1.")
+    return write_set(source, data, info, entries) + said
 
 
 def _read_clip(source, subject, clip, files, phases, names):
-    """Return the Entry of one clip's flow images, given as (phase, label, path)."""
+    """Return the Entry of one clip's flow images, given as (phase, label, path). MerError unless
+    all have one label, and three channels of 8 bits as far as their headers show.
+    """
     where, clip_of = str(source / files[0][2]), f"the clip {clip!r} of {subject}"
     labels, numbers = {label for _, label, _ in files}, {phase for phase, _, _ in files}
     if len(labels) > 1:
@@ -97,24 +91,13 @@ def _read_clip(source, subject, clip, files, phases, names):
     if not len(files) == len(numbers) == phases:
         raise MerError(where, f"{clip_of} has {len(files)} images, but {phases} phases are wanted")
     (label,) = labels
-    if label is not None and names is not None:
-        if label not in names:
-            known = ", ".join(names)
-            raise MerError(where, f"the label {label!r} is none of those named ({known})")
-        label = names[label]
+    if None not in (label, names) and label not in names:
+        raise MerError(where, f"the label {label!r} is none of those named ({', '.join(names)})")
+    for *_, path in files:
+        read_size(source / path)  # refuses 16 bits and damaged headers
+        with Image.open(source / path) as picture:
+            if picture.mode != "RGB":
+                raise MerError(source / path, f"is {picture.mode}, but all must be RGB of 8 bits")
+    label = label if names is None or label is None else names[label]
     paths = ";".join(path for _, _, path in sorted(files))
     return Entry(clip, subject, None if label is None else (label,), paths, where)
-
-
-def _check_pictures(source, paths):
-    """Raise MerError unless all pictures have one size and three channels of 8 bits, as far as
-    their headers show.
-    """
-    first = read_size(source / paths[0])
-    for path in paths:
-        size = read_size(source / path)
-        with Image.open(source / path) as picture:
-            mode = picture.mode
-        if mode != "RGB" or size != first:
-            what = f"is {mode} of {size[0]} x {size[1]} px, but all must be RGB of 8 bits"
-            raise MerError(source / path, f"{what} and of {first[0]} x {first[1]} px")

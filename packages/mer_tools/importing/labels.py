@@ -8,9 +8,9 @@ from pathlib import Path
 from mer_tools.importing.tables import PUBLISHED, need_columns, read_table
 from mer_utils import LABELS, MerError
 
+MISSING = ("", "/", "NaN", "nan")  # what stands in other people's tables where nothing is known
 FEWEST, PEOPLE = 5, 2  # clips and people that an AU needs to be learnt
-OTHER_AUS = "au*"  # the label, in a table of classes, of every set of AUs that has no row
-AU = re.compile(r"(?:AU)?([LRB]?)(0?[1-9][0-9]?)([A-E]?)(\(k\))?", re.IGNORECASE)
+AU = re.compile(r"(?:AU)?([LRB]?)(0?[1-9][0-9]?)[A-E]?(\(k\))?", re.IGNORECASE)
 # spaces that belong to one AU, as in "AU 4", "L 7" and "4 (k)"
 INNER_SPACE = re.compile(r"(?<!\d)(AU|[LRB])\s+(?=[LRB\d])|\s+(?=\()", re.IGNORECASE)
 BETWEEN = re.compile(r"\s*[+,;＋，；、]\s*|\s+")
@@ -39,9 +39,9 @@ def read_flags(where, cells, labels):
     return tuple(label for label in labels if cells[label] == "1")
 
 
-def split_labels(where, text, missing):
+def split_labels(where, text):
     """Return the label names of "Positive+Surprise" (4DME's in its own spelling), None for none."""
-    if text in missing:
+    if text in MISSING:
         return None
     spelling = {label.lower(): label for label in LABELS}
     names = [part.strip() for part in text.split("+")]
@@ -52,46 +52,28 @@ def split_labels(where, text, missing):
 
 
 def parse_aus(text):
-    """Return the action units of a cell such as "AU4(k)+L7, 12B" as [(side, number, intensity)].
+    """Return the action units of a cell such as "AU4(k)+L7, 12B" as ((side, number), ...).
 
-    A side is "L", "R", "B" (both) or "", an intensity "A" to "E" or "". Static ones, marked (k),
-    are dropped. Raises MerError for what is no such text, and for "R14 or R17".
+    A side is "L", "R", "B" (both) or "". Intensities, A to E, and static AUs, marked (k), are
+    dropped. Raises MerError for what is no such text, and for "R14 or R17".
     """
     if re.search(r"\bor\b", text, re.IGNORECASE):
         raise MerError(f"{text!r}", "leaves open which action unit moved; keep one of them")
-    text, aus = INNER_SPACE.sub(r"\1", text.strip()), []
-    for part in BETWEEN.split(text) if text else ():
+    joined, aus = INNER_SPACE.sub(r"\1", text.strip()), []
+    for part in BETWEEN.split(joined) if joined else ():
         match = AU.fullmatch(part)
         if match is None:
             what = f"{part!r} is no action unit such as AU4, L7, 12B or R12(k)"
             raise MerError(f"{text!r}", what)
-        side, number, intensity, static = match.groups()
+        side, number, static = match.groups()
         if not static:
-            aus.append((side.upper(), int(number), intensity.upper()))
-    return aus
+            aus.append((side.upper(), int(number)))
+    return tuple(aus)
 
 
-def list_aus(text):
-    """Return the distinct numbers of the AUs in a text, in order; see ``parse_aus``."""
-    return sorted({number for _, number, _ in parse_aus(text)})
-
-
-def spell_aus(text):
-    """Return the AUs of a cell as manifests have them: "4 L7", without intensities."""
-    return " ".join(f"{side}{number}" for side, number, _ in parse_aus(text))
-
-
-def drop_unread_aus(entries):
-    """Empty the AUs of Entries that cannot be read; return (Entries, [row and cell of these])."""
-    kept, unread = [], []
-    for entry in entries:
-        try:
-            parse_aus(entry.aus)
-            kept.append(entry)
-        except MerError:
-            unread.append(f"{entry.where.rpartition(', ')[2]} {entry.aus!r}")
-            kept.append(replace(entry, aus=""))
-    return kept, unread
+def list_aus(aus):
+    """Return the distinct numbers of AUs as ``parse_aus`` returns them, in order."""
+    return sorted({number for _, number in aus or ()})
 
 
 def find_classes(name):
@@ -114,10 +96,9 @@ def regroup(entries, info, classes):
 
     ``classes`` is "au", the name of a published table, or a table's path. A table label, class
     makes exclusive classes: a label of an empty class counts as none, and a clip whose labels are
-    not of exactly one class is left out and counted. Such a table can list sets of AUs, as
-    "AU4+AU7", and "AU*" for all others; they count where none of the set's labels has a row. A
-    table with a column au makes these AUs the labels, and "au" makes all of them: ``learn_aus``.
-    Raises one MerError for all labels without a row.
+    not of exactly one class is left out and counted. A table with a column au makes these AUs the
+    labels, and "au" makes all of them: ``learn_aus``. Raises one MerError for all labels without a
+    row.
     """
     info = {key: value for key, value in info.items() if key != "published"}
     if classes == "au":
@@ -126,59 +107,32 @@ def regroup(entries, info, classes):
     rows = read_table(path)
     if "au" in rows[0].cells:
         try:
-            wanted = list_aus("+".join(row.cells["au"] for row in rows))
+            wanted = list_aus(parse_aus("+".join(row.cells["au"] for row in rows)))
         except MerError as error:
             raise error.seen_from(path) from None
         return learn_aus(entries, info, path.name, wanted)
     need_columns(path, rows, ["label", "class"])
-    groups = {_fold(row.cells["label"]): row.cells["class"] for row in rows}
+    groups = {row.cells["label"].lower(): row.cells["class"] for row in rows}
     names = [name for name in dict.fromkeys(groups.values()) if name]
     if len(groups) < len(rows) or len(names) < 2:
         raise MerError(path, "needs one row for each label, and 2 classes or more")
 
-    labels, source = [entry.labels for entry in entries], "labels"
-    listed = any(_fold(label) in groups for mine in labels for label in mine or ())
-    if not listed and OTHER_AUS in groups and any(entry.aus for entry in entries):
-        labels, source = [_name_set(entry.aus, groups) for entry in entries], "AUs"
-    _check_listed(path, entries, labels, groups)
-
-    kept = []
-    for entry, mine in zip(entries, labels, strict=True):
-        found = mine and {groups[_fold(label)] for label in mine} - {""}
-        if mine is None or len(found) == 1:
-            kept.append(replace(entry, labels=found and tuple(found)))
-    left_out = f"{len(entries) - len(kept)} of {len(entries)} clips left out"
-    info |= {"labels": names, "exclusive": True, "classes": path.name}
-    return kept, info, [f"{left_out}: not of exactly one class of {path.name} by their {source}."]
-
-
-def _fold(label):
-    """Return what equal labels of a table have in common: small letters, AUs in order."""
-    try:
-        numbers = list_aus(label) if label.lower().startswith("au") else []
-    except MerError:  # a word, such as "Aufregung"
-        numbers = []
-    return "+".join(f"au{number}" for number in numbers) or label.lower()
-
-
-def _name_set(aus, groups):
-    """Return the AUs of a clip as one label that has a row, "au*" if need be; () without AUs."""
-    name = "+".join(f"au{number}" for number in list_aus(aus))
-    return (name if name in groups else OTHER_AUS,) if name else ()
-
-
-def _check_listed(path, entries, labels, groups):
-    """Raise one MerError for all labels that have no row, each with the first clip that has it."""
-    unlisted = {}
-    for entry, mine in zip(entries, labels, strict=True):
-        for label in mine or ():
-            if _fold(label) not in groups:
+    kept, unlisted = [], {}
+    for entry in entries:
+        for label in entry.labels or ():
+            if label.lower() not in groups:
                 unlisted.setdefault(label, entry.where.rpartition(", ")[2])
+        classes = {groups.get(label.lower()) for label in entry.labels or ()} - {""}
+        if entry.labels is None or len(classes) == 1:
+            kept.append(replace(entry, labels=entry.labels and tuple(classes)))
     if unlisted:
         names = ", ".join(f"{label!r} ({row})" for label, row in unlisted.items())
         where = "a copy of it" if path.parent == PUBLISHED else "it"
         what = f"has no row for {names}; add them to {where}, with an empty class to leave them out"
         raise MerError(path, what)
+    left_out = f"{len(entries) - len(kept)} of {len(entries)} clips left out"
+    info |= {"labels": names, "exclusive": True, "classes": path.name}
+    return kept, info, [f"{left_out}: not of exactly one class of {path.name}."]
 
 
 def learn_aus(entries, info, name, wanted=None):
@@ -188,27 +142,25 @@ def learn_aus(entries, info, name, wanted=None):
     Clips without known AUs, and AUs of fewer than 5 clips or 2 people, are left out and counted.
     ``name`` is what the user called this choice. MerError where no AU is left.
     """
-    kept, clips, people = [], defaultdict(int), defaultdict(set)
-    for entry in entries:
-        if entry.aus:
-            kept.append(entry)
-            for number in list_aus(entry.aus):
-                clips[number] += 1
-                people[number].add(entry.subject)
-    numbers = sorted(clips) if wanted is None else wanted
-    learnt = [n for n in numbers if clips[n] >= FEWEST and len(people[n]) >= PEOPLE]
+    known = [entry for entry in entries if entry.aus is not None]
+    people = defaultdict(list)
+    for entry in known:
+        for number in list_aus(entry.aus):
+            people[number].append(entry.subject)
+    numbers = sorted(people) if wanted is None else wanted
+    learnt = [n for n in numbers if len(people[n]) >= FEWEST and len({*people[n]}) >= PEOPLE]
     if not learnt:
-        have = f"{len(kept)} of {len(entries)} clips have AUs"
+        have = f"{len(known)} of {len(entries)} clips have AUs"
         needs = f"each AU needs {FEWEST} clips and {PEOPLE} people"
         raise MerError(name, f"no AU is left: {have}, {needs}; is their column named (aus=AU)?")
 
     kept = [
         replace(entry, labels=tuple(f"AU{n}" for n in list_aus(entry.aus) if n in learnt))
-        for entry in kept
+        for entry in known
     ]
     info = info | {"exclusive": False, "classes": name, "labels": [f"AU{n}" for n in learnt]}
     said = [f"{len(entries) - len(kept)} of {len(entries)} clips left out: no AUs are known."]
-    if rare := [f"AU{n} ({clips[n]})" for n in numbers if n not in learnt]:
+    if rare := [f"AU{n} ({len(people[n])})" for n in numbers if n not in learnt]:
         few = f"in fewer than {FEWEST} clips or {PEOPLE} people"
         said.append(f"AUs left out, {few}: {', '.join(rare)}.")
     return kept, info, said

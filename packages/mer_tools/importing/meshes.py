@@ -28,8 +28,8 @@ SKIN = 210.0  # grey level of untextured skin in full light: below the backgroun
 
 
 def holds_meshes(folder):
-    """Return whether a folder holds .obj or .ply files."""
-    return any(path.suffix.lower() in TYPES for path in Path(folder).iterdir())
+    """Return whether a path is a folder that holds .obj or .ply files."""
+    return any(path.suffix.lower() in TYPES for path in Path(folder).glob("*"))
 
 
 def list_meshes(folder):
@@ -105,7 +105,8 @@ class _Stage:
 
     def __init__(self, path, mesh, views):
         low, high = mesh.vertices.min(0), mesh.vertices.max(0)
-        self.views, self.look, self.extent = views, mesh.look, np.max(high - low)
+        self.views, self.textured = views, mesh.texture is not None
+        self.extent = np.max(high - low)
         self.centre = (low + high) / 2
         camera = views[0]
         tall = camera.height / camera.px_per_unit / 2  # units from the picture's middle to its top
@@ -117,7 +118,7 @@ class _Stage:
         self.scale = min(FILL * tall * 2 / (high[1] - low[1]), FILL_WIDTH * wide / side)
         self.shrink = 1.0
         # a texel about as large as a rendered pixel: finer ones would flicker
-        if mesh.texture is not None:
+        if self.textured:
             magnify = self.scale * camera.px_per_unit * OVERSAMPLE
             texels = _area(np.pad(mesh.uv * mesh.texture.shape[::-1], ((0, 0), (0, 1))), mesh.faces)
             pixels = _area(mesh.vertices * magnify, mesh.faces)
@@ -127,9 +128,8 @@ class _Stage:
         """Return the vertices (M, 3) as the cameras see them; raise MerError if they cannot be
         filmed like the first mesh.
         """
-        if mesh.look != self.look:
-            what = f"is painted by {mesh.look}, but the first mesh by {self.look}; make all alike"
-            raise MerError(path, what)
+        if self.textured != (mesh.texture is not None):
+            raise MerError(path, "has a texture and the first mesh none, or the reverse")
         ratio = np.ptp(mesh.vertices, axis=0).max() / self.extent
         if not 1 / 4 <= ratio <= 4:
             what = f"is {ratio:.3g} times as large as the first mesh; is its unit another?"
@@ -150,8 +150,7 @@ class _Stage:
         # the rasteriser draws values in 0..1: grey levels, or texture coordinates
         values, texture = np.zeros((len(points), 3)), mesh.texture
         if texture is None:
-            grey = _light(points, mesh.faces) if mesh.grey is None else mesh.grey
-            values[:, 0] = grey / 255
+            values[:, 0] = _light(points, mesh.faces) / 255
         else:
             low, span = mesh.uv.min(0), np.maximum(np.ptp(mesh.uv, axis=0), 1e-9)
             values[:, :2] = (mesh.uv - low) / span

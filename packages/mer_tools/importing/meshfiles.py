@@ -19,14 +19,12 @@ TEXTURE_TYPES = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG")
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """One frame of a scan: M vertices, K triangles, and what they are painted with."""
+    """One frame of a scan: M vertices, K triangles, and a texture or none."""
 
     vertices: np.ndarray  # (M, 3) float64
     faces: np.ndarray  # (K, 3) int32
     uv: np.ndarray | None  # (M, 2) float64, only with a texture: u right, v down from its top row
     texture: np.ndarray | None  # (H, W) float32 grey levels
-    grey: np.ndarray | None  # (M,) float32 grey levels, from vertex colours
-    look: str  # "texture", "vertex colours" or "light"
     note: str  # what a reader should be told, or ""
 
 
@@ -49,15 +47,8 @@ def read_mesh(path):
         fans = [polygons[:, [0, k - 1, k]] for k in range(2, polygons.shape[1])]
         used, faces = np.unique(np.concatenate(fans), return_inverse=True)
         vertices = np.asarray(parts["vertices"], np.float64)[used]
-        colour, uv, grey, look = parts.get("vertex_colors"), None, None, "light"
-        if texture is not None:
-            uv, look = parts["visual"].uv[used] * [1, -1] + [0, 1], "texture"
-        elif colour is not None:
-            top = 255 if colour.dtype.kind == "f" and colour.max() <= 1 else 1
-            grey = np.clip(colour[used, :3] * float(top), 0, 255) @ [0.299, 0.587, 0.114]
-            grey, look = grey.astype(np.float32), "vertex colours"
-        numbers = [values for values in (vertices, uv, grey) if values is not None]
-        finite = all(np.isfinite(values).all() for values in numbers)
+        uv = None if texture is None else parts["visual"].uv[used] * [1, -1] + [0, 1]
+        finite = all(np.isfinite(values).all() for values in (vertices, uv) if values is not None)
         if not finite or used[0] < 0 or vertices.shape[1] != 3:
             raise ValueError
     except MerError:
@@ -65,8 +56,8 @@ def read_mesh(path):
     except Exception as error:  # trimesh and NumPy each raise their own
         what = f"not readable as a surface ({type(error).__name__}); export the mesh again"
         raise MerError(path, what) from None
-    note = note and f"{path}: {note}; painted by {look} instead"
-    return Mesh(vertices, faces.reshape(-1, 3).astype(np.int32), uv, texture, grey, look, note)
+    note = note and f"{path}: {note}; shaded by light instead"
+    return Mesh(vertices, faces.reshape(-1, 3).astype(np.int32), uv, texture, note)
 
 
 def _load_obj(path):

@@ -8,7 +8,8 @@ open, a preset asks for an option or says so in its note.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mer_tools.importing.tables import Row, read_table
+from mer_tools.importing.tables import Row, read_sheets
+from mer_utils import MerError
 
 ONE_READER = "This layout was described by one reader only: look at a few clips with `mer demo`."
 
@@ -39,12 +40,11 @@ def join_naming_rules(path, rows):
     disgust1_1, by the sheets "naming rule1" (15, s15, 1) and "naming rule2" (0101, disgust1), to
     s15/15_0101.
     """
-    first, second = (
-        [list(cells.values()) for _, cells in read_table(path, 0, f"naming rule{k}")]
-        for k in (1, 2)
-    )
-    people = {subject: (folder, number) for number, folder, subject, *_ in first}
-    films = {film: code.zfill(4) for code, film, *_ in second}
+    sheets = read_sheets(path)
+    if missing := {"naming rule1", "naming rule2"} - sheets.keys():
+        raise MerError(path, f"has no sheet {min(missing)!r}, which leads from names to folders")
+    people = {subject: (folder, number) for number, folder, subject, *_ in sheets["naming rule1"]}
+    films = {film: code.zfill(4) for code, film, *_ in sheets["naming rule2"]}
     joined = []
     for number, cells in rows:
         cells = {EVENT_SHEET.get(name, name): text for name, text in cells.items()}

@@ -4,30 +4,29 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal
 
 from mer_tools.importing.common import (
     KEYS,
-    MISSING,
     Entry,
     check_source,
     compile_pattern,
-    copy_frames,
     describe,
     name_some,
     read_numbers,
-    refer_frames,
+    shorten,
     tell_left_out,
     walk_folders,
     write_set,
 )
-from mer_tools.importing.films import VIDEO_TYPES, read_video, video_fps
-from mer_tools.importing.labels import sort_labels, split_labels
-from mer_tools.importing.tables import PUBLISHED, Row, doubt, find_table, need_columns, read_table
+from mer_tools.importing.films import is_film, read_video, video_fps
+from mer_tools.importing.labels import MISSING, parse_aus, sort_labels, split_labels
+from mer_tools.importing.tables import PUBLISHED, Row, find_table, need_columns, read_table
 from mer_utils import LABELS, MerError, checked
-from mer_utils.dataset import FRAME_TYPES, encode_png, find_inside
+from mer_utils.dataset import FRAME_TYPES, encode_png
 
 from annotated_types import Ge, Gt, Lt
 
@@ -47,8 +46,8 @@ class Layout:
     (default: the same names); the subject may be a template, too: "{dataset}_{Subject}".
     ``numbers``: what key frames count, see ``common.find_keys``.
 
-    Rows that share a folder become clips that are cut from onset to offset and named with the
-    onset; with ``around`` every clip is cut, and so many frames more are kept on both sides.
+    Rows that share a folder or film become clips that are cut from onset to offset and named with
+    the onset; with ``around`` every clip is cut, and so many frames more are kept on both sides.
     """
 
     folder: str = "{clip}"  # as "sub{Subject:0>2}/{Filename}"; a "*" stands for any letters
@@ -58,7 +57,6 @@ class Layout:
     numbers: Literal["names", "0", "1", "onset"] = "names"
     exclusive: bool = True  # exactly one label a clip
     fps: Annotated[float, Gt(0), Lt(1e6)] | None = None  # where the table says nothing
-    missing: tuple[str, ...] = MISSING  # cells that count as empty
     cropped: bool | str = False  # frames, or those whose names begin so, are face crops: no box
     header_row: Whole | None = None  # see ``read_table``
     sheet: str = ""  # of an XLSX file; by default the first
@@ -86,7 +84,7 @@ def import_frames(
     else:
         rows = list_rows(source, data, folder)
     info = {"name": source.resolve().name, "source": "mer import frames: frames or films"}
-    return _import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
+    return import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
 
 
 def import_preset(
@@ -104,11 +102,9 @@ def import_preset(
     for option, question in preset.asks.items():
         if option not in options:
             raise MerError(source, question)
-    columns = preset.columns | (columns or {})
+    columns, known = preset.columns | (columns or {}), preset.options | options
     if columns:
-        where = {
-            k: v for k, v in (preset.options | options).items() if k in ("header_row", "sheet")
-        }
+        where = {key: known[key] for key in ("header_row", "sheet") if key in known}
         needed = _list_needed(columns | {"folder": next(iter(preset.folders))})
         table, rows = find_table(table or source, needed, **where)
         rows = preset.prepare(table, rows) if preset.prepare else rows
@@ -126,7 +122,7 @@ def import_preset(
     counts = [f"{c['count']} {c['what']}" for _, c in counts if c["set"] == published]
     info = {"name": preset.title, "source": f"a preset of mer import: {preset.title}"}
     info |= {"published": published} if counts else {}
-    said = _import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
+    said = import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
     said[1:1] = [f"Published: {', '.join(counts)}."] if counts else []
     said.append(f"Taken: {', '.join([*taken, f'folders as {folder}'])}.")
     if preset.classes and not classes:
@@ -152,24 +148,22 @@ def _choose_folder(preset, source, data, table, rows, wanted):
     """Return the one folder template of a Preset under which folders exist; MerError for none, and
     where several are.
     """
+
+    def fits(folder):
+        if not table:
+            return bool(list_rows(source, data, folder))
+        paths = (find_folder(source, _fill_in(table, folder, cells), table) for _, cells in rows)
+        return any((source / path).is_dir() for path in paths)
+
     templates = [folder for folder in preset.folders if folder.startswith(wanted)] or [wanted]
-    fitting = []
-    for folder in templates:
-        if table:
-            paths = (
-                find_folder(source, _fill_in(table, folder, cells), table) for _, cells in rows
-            )
-            fits = any((source / path).is_dir() for path in paths)
-        else:
-            fits = bool(list_rows(source, data, folder))
-        fitting += [folder] * fits
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
+    fitting = [folder for folder in templates if fits(folder)]
+    if not fitting:
+        what = f"has no folders of clips as {' or '.join(templates)}; give another, or --folder"
+        raise MerError(source, what)
+    if len(fitting) > 1:
         what = f"fits {' and '.join(fitting)}; choose one: --folder {fitting[0].partition('{')[0]}"
         raise MerError(source, what)
-    what = f"has no folders of clips as {' or '.join(templates)}; give another folder, or --folder"
-    raise MerError(source, what)
+    return fitting[0]
 
 
 def list_rows(source, data, pattern):
@@ -179,33 +173,44 @@ def list_rows(source, data, pattern):
     expression, rows = compile_pattern(pattern, PARTS), []
     for folder, names in walk_folders(source, data):
         path = folder.relative_to(source).as_posix()
-        frames = [name for name in names if Path(name).suffix.lower() in FRAME_TYPES]
-        if frames and (fit := expression.fullmatch(path)):
+        fit = expression.fullmatch(path)
+        if fit and _hold_frames(names):
             rows.append(Row(path, fit.groupdict()))
     return rows
 
 
-def _import_rows(source, data, table, rows, layout, about, classes, copy, jobs):
-    """Write the dataset of a table's Rows, or of those of ``list_rows``; return sentences."""
+def _hold_frames(names):
+    return any(Path(name).suffix.lower() in FRAME_TYPES for name in names)
+
+
+def import_rows(source, data, table, rows, layout, about, classes=None, copy=False, jobs=1):
+    """Write the dataset of a table's Rows, or of those of ``list_rows``; return sentences.
+    ``about`` are keys of dataset.json.
+    """
     if not rows:
         raise MerError(source, f"has no folder of frames that fits the pattern {layout.folder!r}")
-    said = []
-    if table and layout.header_row is None and (remark := doubt(rows[0].cells)):
-        said.append(f"{Path(table).name}{remark}.")
-    others = {"rows of text": [row for row in rows if _is_text(row.cells)]}
+    said, left_out = [], {"rows of text": [row for row in rows if _is_text(row.cells)]}
     for column, text in (layout.only or {}).items():
         need_columns(table, rows, [column])
-        what = f"rows whose {column} is not {text}"
-        others[what] = [row for row in rows if row.cells[column].lower() != text.lower()]
-    for what, out in others.items():
+        others = [row for row in rows if row.cells[column].lower() != text.lower()]
+        left_out[f"rows whose {column} is not {text}"] = others
+    for what, out in left_out.items():
         said += tell_left_out(what, [f"row {row.number}" for row in out])
         rows = [row for row in rows if row not in out]
     entries, mended = read_entries(source, table, rows, layout)
-    named = [entry for entry in entries if isinstance(entry, Entry)]
-    labels = sort_labels(label for entry in named for label in entry.labels or ()) or LABELS
+    clips = [entry for entry in entries if isinstance(entry, Entry)]
+    labels = sort_labels(label for entry in clips for label in entry.labels or ()) or LABELS
     info = describe(about["name"], layout.views, labels, "", layout.exclusive) | about
-    written = write_recordings(source, data, info, entries, layout, classes, copy, jobs)
-    return [written[0], *said, *mended, *written[1:]]
+
+    written = write_set(source, data, info, entries, classes, copy, jobs, layout.skip_faulty)
+    paths = {entry.path for entry in clips}
+    if films := sum(map(is_film, paths)):
+        rest = "" if films == len(paths) else ", and the frames of the others copied"
+        written.append(f"{films} films were decoded{rest}.")
+    unlisted = _list_unlisted(source, data, layout.folder, paths)
+    what = f"have no row in {Path(table).name}" if table else f"do not fit {layout.folder}"
+    unlisted = tell_left_out(f"folders or films that {what}", unlisted)
+    return [written[0], *said, *mended, *written[1:], *unlisted]
 
 
 def read_entries(source, table, rows, layout):
@@ -223,7 +228,7 @@ def read_entries(source, table, rows, layout):
     # 1 of one set is not 1 of the next; a template may say so itself
     joined = [] if "{" in subject else [key for key in rows[0].cells if key.lower() == "dataset"]
 
-    entries, spelling, moved, people = [], {}, [], {}
+    entries, spelling, people, unread = [], {}, {}, []
     for number, cells in rows:
         where = f"{table}, row {number}" if table else str(source / number)
         path = _fill_in(where, layout.folder, cells)
@@ -234,17 +239,19 @@ def read_entries(source, table, rows, layout):
                 what = "is empty; fill it in (a merged cell counts for its first row only)"
                 raise MerError(where, f"{empty[0]} {what}")
             found = find_folder(source, path, where)
-            labels = split_labels(where, cells.get(columns["label"], ""), layout.missing)
-            numbers = read_numbers(where, cells, columns, layout.missing)
+            labels = split_labels(where, cells.get(columns["label"], ""))
+            numbers = read_numbers(where, cells, columns)
         except MerError as error:
             entries.append(error)
             continue
-        if path.lower() == found.lower() and path != found:
-            moved.append(f"{path} is {found}")
         people.setdefault(person, {}).setdefault(" ".join(map(cells.get, _list_fields(subject))))
         labels = labels and tuple(spelling.setdefault(name.lower(), name) for name in labels)
-        aus = cells.get(columns["aus"], "")
-        default = str(Path(found).with_suffix("")) if _is_film(found) else found
+        aus, text = None, cells.get(columns["aus"], "")
+        try:
+            aus = None if text in MISSING else parse_aus(text)
+        except MerError:
+            unread.append(f"{shorten(MerError(where, ''))} {text!r}")
+        default = str(Path(found).with_suffix("")) if is_film(found) else found
         entry = Entry(
             name=name or default.replace("/", "_"),
             subject=person,
@@ -252,37 +259,45 @@ def read_entries(source, table, rows, layout):
             path=found,
             where=where,
             numbers=layout.numbers,
-            aus="" if aus in layout.missing else aus,
+            aus=aus,
             cropped=layout.cropped,
             nearest=layout.nearest_frame,
             dataset="".join(cells[key] for key in joined),
+            make=decode_film if is_film(found) else None,
             **numbers | {"fps": numbers["fps"] or layout.fps},
         )
+        if entry.make and layout.numbers == "names" and any(numbers[key] for key in KEYS):
+            what = f"the frames of the film {found} have no names; count them from 0 or 1"
+            entry = MerError(where, what)
         entries.append(entry)
     alike = [f"{', '.join(texts)} are {name}" for name, texts in people.items() if len(texts) > 1]
     said = [f"One person in several spellings: {name_some(alike)}."] if alike else []
-    if moved := list(dict.fromkeys(moved)):
-        said.append(f"Folders that are spelt in other letters: {name_some(moved)}.")
-    return _cut_clips(entries, layout.around), said
+    said += tell_left_out("cells of AUs that cannot be read", unread)
+    entries, overlaps = _cut_clips(entries, layout.around)
+    return entries, said + overlaps
 
 
 def _cut_clips(entries, around):
     """Return Entries, of which those that are parts of a recording are to be cut and are named with
-    their onsets: all if ``around`` is given, else those that share a folder.
+    their onsets: all if ``around`` is given, else those that share a folder or film; and a sentence
+    about those that share frames.
     """
     shared = Counter(entry.path for entry in entries if isinstance(entry, Entry))
-    cut = []
+    cut, parts = [], []
     for entry in entries:
-        if isinstance(entry, MerError) or _is_film(entry.path):
-            cut.append(entry)
-        elif around is None and shared[entry.path] == 1:
-            cut.append(entry)
-        elif entry.onset is None or entry.offset is None:
-            what = f"is to be cut out of {entry.path} and needs onset and offset; fill them in"
-            cut.append(MerError(entry.where, f"the clip {what}"))
-        else:
-            cut.append(replace(entry, around=around or 0, name=f"{entry.name}_{entry.onset}"))
-    return cut
+        if isinstance(entry, Entry) and (around is not None or shared[entry.path] > 1):
+            if entry.onset is None or entry.offset is None:
+                what = f"is to be cut out of {entry.path} and needs onset and offset; fill them in"
+                entry = MerError(entry.where, f"the clip {what}")
+            else:
+                name = f"{entry.name}_{entry.onset}"
+                entry = replace(entry, around=around or 0, name=name)
+                parts.append((entry.path, entry.onset, entry.offset, shorten(entry)))
+        cut.append(entry)
+    pairs = pairwise(sorted(parts))
+    twice = [f"{a[3]} and {b[3]}" for a, b in pairs if a[0] == b[0] and b[1] <= a[2]]
+    said = f"LOOK: {len(twice)} pairs of clips share frames: {name_some(twice)}."
+    return cut, [said] * bool(twice)
 
 
 def find_folder(source, text, where):
@@ -301,36 +316,19 @@ def find_folder(source, text, where):
     return names[0] if names else text
 
 
-def write_recordings(source, data, info, entries, layout, classes=None, copy=False, jobs=1):
-    """Write a dataset of Entries whose paths are folders of frames or films; return sentences, also
-    about what no entry names. For MerErrors among them see ``write_set``.
-    """
-    paths = [entry.path for entry in entries if isinstance(entry, Entry)]
-    films = sum(map(_is_film, paths))
-    make = _make_frames if films or copy else refer_frames
-    said = write_set(source, data, info, entries, classes, make, jobs, layout.skip_faulty)
-    if films:
-        rest = "" if films == len(paths) else ", and the frames of the others copied"
-        said.append(f"{films} films were decoded{rest}.")
-    unlisted = []
-    top = source / layout.folder.partition("{")[0].rpartition("/")[0]
-    for folder, names in walk_folders(top, data):
-        if folder != source and any(Path(name).suffix.lower() in FRAME_TYPES for name in names):
-            unlisted.append(folder)
-        unlisted += [folder / name for name in names if _is_film(name)]
-    unlisted = [path.relative_to(source).as_posix() for path in unlisted]
-    table = Path(entries[0].where.rpartition(", row ")[0]).name
-    what = f"have no row in {table}" if table else f"do not fit {layout.folder}"
-    return said + tell_left_out(f"folders or films that {what}", sorted({*unlisted} - {*paths}))
+def _list_unlisted(source, data, template, paths):
+    """Return the folders of frames and the films that no Entry names, from where templates vary."""
+    unlisted = set()
+    for folder, names in walk_folders(source / template.partition("{")[0].rpartition("/")[0], data):
+        if folder != source and _hold_frames(names):
+            unlisted.add(folder.relative_to(source).as_posix())
+        unlisted |= {(folder / n).relative_to(source).as_posix() for n in names if is_film(n)}
+    return sorted(unlisted - paths)
 
 
 def _is_text(cells):
     """Return whether a row holds one text alone, such as a note below the table."""
     return len(cells) > 3 and sum(map(bool, cells.values())) == 1
-
-
-def _is_film(path):
-    return Path(path).suffix.lower() in VIDEO_TYPES
 
 
 def _fill_in(where, template, cells):
@@ -344,17 +342,10 @@ def _fill_in(where, template, cells):
     raise MerError(where, f"the template {template!r} {what}")
 
 
-def _make_frames(source, entry, target):
-    """Fill the folder ``target`` with a clip's frames, copied or decoded; return what ``write_set``
-    asks for.
-    """
-    if not _is_film(entry.path):
-        return copy_frames(source, entry, target)
-    if entry.numbers == "names" and (entry.onset, entry.apex, entry.offset) != (None, None, None):
-        what = f"the frames of the film {entry.path} have no names; count them from 0 or 1"
-        raise MerError(entry.where, what)
-    film, paths = find_inside(source, entry.path, entry.where), []
-    for image in read_video(film):
+def decode_film(path, target):
+    """Write a film's frames into the folder ``target``; see ``Entry.make``."""
+    paths = []
+    for image in read_video(path):
         paths.append(target / f"{len(paths):04d}.png")
         paths[-1].write_bytes(encode_png(image))
-    return paths, video_fps(film), (), []
+    return paths, video_fps(path), [], []

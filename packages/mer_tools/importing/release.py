@@ -2,10 +2,11 @@
 by a table.
 """
 
+from collections import defaultdict
 from pathlib import Path
 
-from mer_tools.importing.common import check_source, describe
-from mer_tools.importing.recordings import Layout, read_entries, write_recordings
+from mer_tools.importing.common import check_source
+from mer_tools.importing.recordings import Layout, import_rows
 from mer_tools.importing.tables import PUBLISHED, Row, find_table, need_columns, read_table
 from mer_utils import LABELS, MerError
 
@@ -19,8 +20,14 @@ LAYOUT = Layout(
     numbers="onset",
     exclusive=False,
 )
+ABOUT = {
+    "name": "4DME",
+    "labels": list(LABELS),
+    "published": "4DME",
+    "source": "mer import 4dme-release: spreadsheet and gray_micro frames",
+    "licence": "4DME: under its licence of the University of Oulu; not to be passed on",
+}
 FIXED = {"fold", "sub_ID", "fold_name"}  # columns that say which folder a row is of
-FIRST = 2  # a spreadsheet's number of the first row below the header
 
 
 def import_release(source, data, sheet=None, copy=False, classes=None, faults=None):
@@ -35,78 +42,58 @@ def import_release(source, data, sheet=None, copy=False, classes=None, faults=No
     source = check_source(source)
     path, rows = find_table(sheet or source, SHEET)
     rows, said = mend_rows(path, rows, faults)
-    if not (source / "gray_micro").is_dir():
-        what = "holds no folder gray_micro; give the folder that the release was unpacked to"
-        raise MerError(source, what)
-    sessions = {}
-    for cells in rows.values():
-        cells["person"] = cells["sub_ID"].split("_")[0]
-        sessions.setdefault(cells["person"], set()).add(cells["sub_ID"])
-    several = [
-        f"{', '.join(sorted(names))} are {person}"
-        for person, names in sessions.items()
-        if len(names) > 1
-    ]
+    sessions = defaultdict(set)
+    for row in rows:
+        row.cells["person"] = row.cells["sub_ID"].split("_")[0]
+        sessions[row.cells["person"]].add(row.cells["sub_ID"])
+    several = [f"{', '.join(sorted(s))} are {who}" for who, s in sessions.items() if len(s) > 1]
     if several:
         said.append(f"Sessions of one person are one subject: {'; '.join(several)}.")
-
-    entries, mended = read_entries(source, path, [Row(*row) for row in rows.items()], LAYOUT)
-    info = describe("4DME", 1, LABELS, "mer import 4dme-release: spreadsheet and gray_micro frames")
-    info["licence"] = "4DME: under its licence of the University of Oulu; not to be passed on"
-    info["published"] = "4DME"
-    written = write_recordings(source, data, info, entries, LAYOUT, classes, copy)
-    return [written[0], *said, *mended, *written[1:]]
+    written = import_rows(source, data, path, rows, LAYOUT, ABOUT, classes, copy)
+    return [written[0], *said, *written[1:]]
 
 
 def mend_rows(path, rows, faults=None):
-    """Mend a sheet's Rows by a table row, action, column, value, note; return ({number: cells},
-    sentences).
+    """Mend a sheet's Rows by a table row, action, column, value, note; return (Rows, sentences).
 
     Rows are counted from 0 as in published lists of faults. Actions: "swap" (everything but the
     folder changes places with row ``value``), "set" and "clear" (of ``column``), "skip" (rows that
     have the ``value``, as of a folder without a label). ``faults`` is the table's path, "none", or
     None for the built-in one, which does nothing to a sheet too short for it.
     """
-    cells = {row.number: dict(row.cells) for row in rows}
-    untouched = {row.number: dict(row.cells) for row in rows}
     if faults == "none":
-        return cells, []
+        return rows, []
     table, said = Path(faults or PUBLISHED / "4dme_faults.csv"), []
     wanted, columns = read_table(table), ["row", "action", "column", "value", "note"]
     need_columns(table, wanted, columns)
+    cells = {str(k): dict(row.cells) for k, row in enumerate(rows)}
     for number, fault in wanted:
-        try:
-            said.append(_mend(path, cells, *(fault[name] for name in columns)))
-        except MerError as error:
+        row, action, column, value, note = (fault[name] for name in columns)
+        needed = {"swap": [row, value], "skip": []}.get(action, [row])
+        if unknown := [text for text in needed if text not in cells]:
+            what = f"it names row {unknown[0]}, which {Path(path).name} does not have"
             if faults is None:  # another sheet, or a part of it
-                return untouched, [f"No fault was mended: {error}."]
-            raise MerError(f"{table}, row {number}", error) from None
-    return cells, said
+                return rows, [f"No fault was mended: {what}."]
+            raise MerError(f"{table}, row {number}", what)
+        known = action in ("set", "clear", "skip") and column in rows[0].cells
+        if action != "swap" and not known:
+            what = f"{action} {column!r} is no swap, set, clear or skip of a column there is"
+            raise MerError(f"{table}, row {number}", what)
 
-
-def _mend(sheet, cells, row, action, column, value, note):
-    """Apply one row of a table of faults to ``cells``; return in words what was done."""
-
-    def find(text):
-        number = int(text) + FIRST if text.isdecimal() else None
-        if number not in cells:
-            raise MerError(f"it names row {text}, which {Path(sheet).name} does not have")
-        return number
-
-    if action == "skip":
-        for number in [number for number in cells if cells[number].get(column) == value]:
-            del cells[number]
-        return f"Left out: {value} ({note})."
-    number = find(row)
-    mine = cells[number]
-    if action == "swap":
-        partner = cells[find(value)]
-        for key in mine.keys() - FIXED:
-            mine[key], partner[key] = partner[key], mine[key]
-        change = f"rows {number} and {find(value)} swapped"
-    elif action in ("set", "clear") and column in mine:
-        old, mine[column] = mine[column] or "(empty)", value
-        change = f"row {number} ({mine['fold_name']}), {column} {old} is now {value or '(empty)'}"
-    else:
-        raise MerError(f"{action} {column!r} is no swap, set, clear or skip of a column there is")
-    return f"Mended: {change} ({note})."
+        if action == "skip":
+            cells = {k: mine for k, mine in cells.items() if mine[column] != value}
+            said.append(f"Left out: {value} ({note}).")
+            continue
+        mine = cells[row]
+        if action == "swap":
+            partner = cells[value]
+            for key in mine.keys() - FIXED:
+                mine[key], partner[key] = partner[key], mine[key]
+            change = f"the rows of {mine['fold_name']} and {partner['fold_name']} swapped"
+        else:
+            change = f"{mine['fold_name']}, {column} {mine[column] or '(empty)'}"
+            mine[column] = value
+            change += f" is now {value or '(empty)'}"
+        said.append(f"Mended: {change} ({note}).")
+    mended = [Row(row.number, cells[str(k)]) for k, row in enumerate(rows) if str(k) in cells]
+    return mended, said

@@ -1,7 +1,8 @@
 """Tables that people keep: CSV of any spreadsheet program, and XLSX, read as plain text cells."""
 
-import re
-from contextlib import suppress
+import csv
+import io
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,67 +31,78 @@ def read_table(path, header_row=None, sheet="", columns=()):
     Whole numbers of a spreadsheet come as "12". Raises MerError for what is no such table, and for
     equal names.
     """
-    path, wanted = Path(path), {_simplify(name): name for name in columns}
-    sheets = _read_sheets(path, header_row, wanted)
+    sheets = read_sheets(path, header_row, columns)
     if sheet and sheet not in sheets:
         raise MerError(path, f"has no sheet {sheet!r}; it has {', '.join(sheets)}")
-    cells = sheets[sheet or next(iter(sheets))]
+    return find_rows(path, sheets[sheet or next(iter(sheets))], header_row, columns)
+
+
+def read_sheets(path, header_row=None, columns=()):
+    """Return {name of the sheet: lines of texts} of a table; a CSV has one sheet, called ""."""
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("a folder, a pipe or a device")
+        if path.suffix.lower() != ".xlsx":
+            return {"": _read_csv(path.read_text(encoding="utf-8-sig"), header_row, columns)}
+        import pandas as pd  # slow to import, and not every command reads a spreadsheet
+
+        sheets = pd.read_excel(path, None, header=None, dtype=str, keep_default_na=False)
+        return {
+            name: cells.fillna("").map(str.strip).to_numpy().tolist()
+            for name, cells in sheets.items()
+        }
+    except FileNotFoundError:
+        raise MerError(path, "no such file") from None
+    except Exception as error:  # zip, XML, openpyxl, pandas and csv each raise their own
+        what = f"not readable as a table ({' '.join(str(error).split())}); save it as CSV UTF-8"
+        raise MerError(path, what) from None
+
+
+def _read_csv(text, header_row, columns):
+    """Return the lines of a CSV, whose header says what stands between cells."""
+    lines = [line for line in text.splitlines()[(header_row or 1) - 1 :] if line.strip()]
+    names = {_simplify(name) for name in columns}
+    headers = [line for line in lines if all(name in _simplify(line) for name in names)]
+    header = next(iter(headers or lines), "")
+    separator = max(",;\t", key=header.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def find_rows(path, lines, header_row=None, columns=()):
+    """Return the Rows of a sheet's lines below its header; see ``read_table``."""
+    wanted = {_simplify(name): name for name in columns}
+    lines = [(n, line) for n, line in enumerate(lines, 1) if any(line) and n >= (header_row or 1)]
     if wanted and header_row is None:
-        fits = [n for n, row in cells.iterrows() if wanted.keys() <= set(map(_simplify, row))]
+        fits = [k for k, (_, line) in enumerate(lines) if wanted.keys() <= {*map(_simplify, line)}]
         if not fits:
             raise MerError(path, f"has no row that holds all columns {', '.join(columns)}")
-        header_row = fits[0]
-    cells = cells.loc[header_row or 1 :]
-    cells = cells[(cells != "").any(axis=1)]
-    cells = cells.loc[:, (cells != "").any(axis=0)]
-    header = [f"column {k + 1}" for k in cells.columns]
+        lines = lines[fits[0] :]
+    header = []
     if header_row != 0:
-        if len(cells) < 2 or cells.index[0] != (header_row or cells.index[0]):
-            place = f" in row {header_row}" if header_row else ""
-            raise MerError(path, f"has no rows below a header{place}")
-        named = zip(cells.iloc[0], header, strict=True)
-        header = [wanted.get(_simplify(name), name) or place for name, place in named]
-        cells = cells.iloc[1:]
-    if len(set(header)) < len(header):
-        raise MerError(path, f"two columns have one name: {', '.join(header)}{doubt(header)}")
-    return [Row(number, dict(zip(header, row, strict=True))) for number, *row in cells.itertuples()]
+        if len(lines) < 2 or lines[0][0] != (header_row or lines[0][0]):
+            raise MerError(
+                path, "has no rows below a header" + f" in row {header_row}" * bool(header_row)
+            )
+        header = lines.pop(0)[1]
+    filled = [any(column) for column in zip_longest(header, *(line for _, line in lines))]
+    names = {}
+    for k, (name, used) in enumerate(zip_longest(header, filled, fillvalue="")):
+        name = wanted.get(_simplify(name), name) or f"column {k + 1}"
+        if used and names.setdefault(name, k) != k:
+            raise MerError(path, f"two columns have one name: {', '.join(header)}")
+    for number, line in lines:
+        if header and any(line[len(header) :]):
+            raise MerError(f"{path}, row {number}", "has more cells than the header has names")
+    return [
+        Row(n, {name: "".join(line[k : k + 1]) for name, k in names.items()}) for n, line in lines
+    ]
 
 
 def _simplify(name):
     """Return a column's name without what people write now so, now otherwise."""
     return "".join(filter(str.isalnum, name.lower()))
-
-
-def _read_sheets(path, header_row=None, wanted=()):
-    """Return {name of the sheet: cells as texts, numbered as a spreadsheet does} of a table; a CSV
-    has one sheet, called "", and is read from its header on.
-    """
-    import pandas as pd  # slow to import, and not every command reads a table
-
-    options, above = {"header": None, "dtype": str, "keep_default_na": False}, 0
-    try:
-        if path.exists() and not path.is_file():
-            raise OSError("a folder, a pipe or a device")
-        if path.suffix.lower() == ".xlsx":
-            sheets = pd.read_excel(path, sheet_name=None, **options)
-        else:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            filled = [
-                k for k, line in enumerate(lines) if line.strip() and k + 1 >= (header_row or 1)
-            ]
-            named = [k for k in filled if all(name in _simplify(lines[k]) for name in wanted)]
-            above = min(named or filled, default=0)
-            options["sep"] = max(",;\t", key=lines[above].count) if lines else ","
-            options |= {"encoding": "utf-8-sig", "skiprows": above, "skip_blank_lines": False}
-            sheets = {"": pd.read_csv(path, **options)}
-    except FileNotFoundError:
-        raise MerError(path, "no such file") from None
-    except Exception as error:  # zip, XML, openpyxl and pandas each raise their own
-        what = f"not readable as a table ({' '.join(str(error).split())}); save it as CSV UTF-8"
-        raise MerError(path, what) from None
-    for cells in sheets.values():
-        cells.index += 1 + above
-    return {name: cells.fillna("").map(str.strip) for name, cells in sheets.items()}
 
 
 def find_table(place, columns, header_row=None, sheet=""):
@@ -102,13 +114,14 @@ def find_table(place, columns, header_row=None, sheet=""):
     for path in paths:
         if path.suffix.lower() not in (".xlsx", ".csv") or path.name[0] in ".~":
             continue
-        sheets = [sheet]
-        with suppress(MerError):  # `read_table` says it better
-            if path.suffix.lower() == ".xlsx" and not sheet:
-                sheets = [*_read_sheets(path)]
-        for name in sheets:
+        try:
+            sheets = read_sheets(path, header_row, columns)
+        except MerError as error:
+            fault = error
+            continue
+        for name in [sheet] if sheet in sheets else [] if sheet else sheets:
             try:
-                found.append((path, name, read_table(path, header_row, name, columns)))
+                found.append((path, name, find_rows(path, sheets[name], header_row, columns)))
             except MerError as error:
                 fault = error
     if not found and paths == [place] and fault:
@@ -120,24 +133,17 @@ def find_table(place, columns, header_row=None, sheet=""):
     return found[0][0], found[0][2]
 
 
-def doubt(header):
-    """Return a remark on a header that looks like a row of data, else ""."""
-    numbers = [name for name in header if re.fullmatch(r"-?\d+(\.\d+)?", name)]
-    many = len(numbers) > 1
-    return f"; its header holds numbers ({', '.join(numbers)}): has it none? --no-header" * many
-
-
 def need_columns(path, rows, names):
     """Raise MerError for the first of ``names`` that is no column of the Rows of ``path``."""
-    header = rows[0].cells
     for name in names:
-        if name not in header:
-            what = f"lacks the column {name!r}; it has {', '.join(header)}{doubt(header)}"
-            raise MerError(path, what)
+        if name not in rows[0].cells:
+            raise MerError(path, f"lacks the column {name!r}; it has {', '.join(rows[0].cells)}")
 
 
 def write_table(path, rows):
     """Write ``rows`` (dicts with the same keys) atomically as CSV."""
-    import pandas as pd
-
-    write_text(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
