@@ -102,7 +102,7 @@ SEEN[5:12, 5:12] = True  # cell (2, 2) stands on (8, 8) and sees 3 cells to eith
 CASES["model 2"] = (
     model.check_2, torch.from_numpy(SEEN), "7 x 7 of 12 x 12",
     {"7 of 144 numbers are wrong": [SEEN & (np.arange(12) > 5)], "shape must be": [SEEN[:5]]},
-    [None, 12, 12],
+    [12],
 )  # fmt: skip
 
 CURVES = np.full((1, 3, 9, 4), 0.5)
