@@ -9,7 +9,6 @@ import mer_utils
 from mer_course.weaving import keep_outputs
 from mer_tools import runner
 from mer_tools.runner import default_out, plan_jobs, read_status, run_suite
-from mer_tools.suite import read_suite
 from mer_utils import KERNELS, MerError, cache, files
 
 import cv2
