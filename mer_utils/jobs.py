@@ -38,10 +38,9 @@ def _call(function, values, process, folder):
         if SOURCES.get(package, code) != code:
             what = "was edited after this process had loaded it; restart the kernel, the command"
             raise MerError(f"{package} {what} or the Dask worker")
-    own, other = (
-        one["packages"] | {"kernels": one["kernels"]} for one in (describe_process(), process)
-    )
-    for name, value in other.items():
+    own = describe_process()
+    own = own["packages"] | {"kernels": own["kernels"]}
+    for name, value in (process["packages"] | {"kernels": process["kernels"]}).items():
         if own[name] != value:
             what = f"a worker has {name} {own[name]}, this process has {value}"
             raise MerError(f"{what}; install requirements.lock on both, start it by `mer worker`")
