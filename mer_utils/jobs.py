@@ -50,9 +50,7 @@ def _call(function, values, process, folder):
 
 
 def check_cluster(address):
-    """Return the number of workers of the Dask scheduler at ``address``; MerError if it cannot be
-    used, or if a worker computes with something else.
-    """
+    """Return the number of a scheduler's workers; MerError if they compute with something else."""
     with open_cluster(address) as client:
         process = describe_process() | {"code": dict(SOURCES)}
         return len(client.run(_call, os.getpid, (), process, os.getcwd()))
@@ -60,9 +58,7 @@ def check_cluster(address):
 
 @contextmanager
 def open_cluster(address):
-    """Give joblib the workers of the Dask scheduler at ``address``, and the block its client;
-    MerError if it cannot be used.
-    """
+    """Give joblib the workers of the Dask scheduler at ``address``, and the block its client."""
     from distributed import Client
 
     try:
