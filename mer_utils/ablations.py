@@ -136,9 +136,7 @@ def permutation_test(truth, answers, reference, subjects, draws=DRAWS, seed=0):
 
 
 def holm(p_values):
-    """Return p-values corrected for their number (Holm 1979): the chance of even one false alarm
-    stays below 5 %.
-    """
+    """Return p-values corrected so that even one false alarm stays below 5 % (Holm 1979)."""
     p = np.asarray(p_values, float)
     order = np.argsort(p, kind="stable")
     corrected = np.empty_like(p)
@@ -289,9 +287,7 @@ TABLES = {"ablations": ("default", ("no fusion attention", "no SE")), "peers": (
 
 @dataclass(frozen=True)
 class SetTable:
-    """Scores of the variants of one table over D sets with K training seeds, and ``about``: in one
-    sentence what they rest on.
-    """
+    """Scores of one table's variants over D sets with K seeds each, and what they rest on."""
 
     reference: str
     primary: tuple[str, ...]

@@ -1,6 +1,4 @@
-"""The apex frame from motion alone: how far each frame has moved from the onset, in both views
-together.
-"""
+"""The apex frame from motion alone: how far both views have moved from the onset."""
 
 from mer_utils import MerError
 from mer_utils.flow import compensate, compute_flow
@@ -12,9 +10,7 @@ RULES = {"mean": np.mean, "max": np.max, "product": np.prod}
 
 
 def onset_flows(frames, onset, backend="dis-half"):
-    """Return the flow (V, T, 2, H, W) px from the onset frame to each frame of frames (V, T, H,
-    W).
-    """
+    """Return the flow (V, T, 2, H, W) px from the onset to each of the frames (V, T, H, W)."""
     flows = np.zeros((*frames.shape[:2], 2, *frames.shape[2:]), np.float32)
     for v, view in enumerate(frames):
         for t, frame in enumerate(view):
@@ -52,9 +48,7 @@ def curve_of_flows(flows, onset, offset, compensation="rigid", detrend=True, mas
 
 
 def joint_curve(curve, rule="mean", smoothing=1.5):
-    """Join the views' curves (V, T) into one (T,): smooth each (Gaussian, ``smoothing`` frames),
-    then take mean, max or product over views.
-    """
+    """Smooth the views' curves (V, T) (Gaussian, frames) and join them by a rule into (T,)."""
     if rule not in RULES:
         raise MerError(f"apex rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
     if smoothing:

@@ -173,9 +173,7 @@ class SSSNet(nn.Module):
 
 
 def encode_places(side, channels):
-    """Return sinusoids (side * side, channels): half of the channels tell a place's row, half its
-    column (Vaswani et al. 2017).
-    """
+    """Return sinusoids (side * side, channels) of rows and columns (Vaswani et al. 2017)."""
     half = channels // 2
     phase = torch.arange(side)[:, None] / 10_000 ** (torch.arange(0, half, 2) / half)
     waves = torch.cat([phase.sin(), phase.cos()], 1)  # (side, half)
@@ -265,9 +263,7 @@ def recipe_of(network, **changes):
 
 
 def native_front_end(network, base, flow_images=False):
-    """Return the FrontEnd ``base`` with a network's own size of maps and third map (NATIVE), which
-    ready-made ``flow_images`` keep as it is.
-    """
+    """Return ``base`` with a network's NATIVE maps; ``flow_images`` keep their third map."""
     if network not in NATIVE:
         raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")
     own = NATIVE[network]

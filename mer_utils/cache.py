@@ -44,9 +44,7 @@ VERSIONS = {pip: find_version(name) for name, pip in COMPUTING.items()}
 
 
 def key_of(*parts):
-    """Return a short name (16 hex digits) for JSON-like ``parts``; equal parts have equal names on
-    every machine. Dataclasses count as their fields.
-    """
+    """Return a name (16 hex digits) for JSON-like ``parts``, the same on every machine."""
     plain = [asdict(part) if is_dataclass(part) else part for part in parts]
     text = json.dumps(plain, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

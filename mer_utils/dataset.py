@@ -134,9 +134,7 @@ def _open_image(path, file):
 
 
 def decode_jpeg(path, data, colour=False, **limits):
-    """Return a JPEG's picture (H, W) grey or (H, W, 3) RGB; ``limits`` are simplejpeg's. libjpeg
-    decodes on after a damaged place; here its warnings are errors.
-    """
+    """Return a JPEG's picture (H, W) or (H, W, 3) RGB; libjpeg's warnings are errors here."""
     try:
         image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY", **limits)
     except ValueError as error:
@@ -245,9 +243,7 @@ def list_frames(folder):
 
 
 def find_frames(root, text, where, listing=list_frames):
-    """Return the frames of the folder root / text; of "folder/1.jpg;9.jpg" those from the first to
-    the last. MerError, begun by ``where``.
-    """
+    """Return the frames of the folder root / text, or the range "folder/1.jpg;9.jpg" of them."""
     first, _, last = text.rpartition(";")
     if not first or Path(last).suffix.lower() not in FRAME_TYPES:
         return listing(find_inside(root, text, where))

@@ -239,9 +239,7 @@ def finish_fold(features, recipe, roles, trained):
 
 
 def run_fold(features, train, test, recipe):
-    """Train on the clips ``train`` (row numbers), score the clips ``test``; return named arrays.
-    Raises MerError for a leak (see ``check_fold`` and ``Fitted``).
-    """
+    """Train on the clips ``train``, score the clips ``test`` (row numbers); MerError for a leak."""
     roles = plan_fold(features, train, test, recipe)
     return finish_fold(features, recipe, roles, train_members(features, roles, recipe))
 
@@ -252,9 +250,7 @@ def leave_one_subject_out(subjects):
 
 
 def plan_folds(subjects, folds=0):
-    """Return {name: (train, test)}, row numbers: subjects are left out one by one or, with
-    ``folds``, in as many groups (see ``split_subjects``).
-    """
+    """Return {name: (train, test)}, row numbers: subjects left out singly or in groups."""
     subjects = np.asarray(subjects)
     _, part = np.unique(subjects, return_inverse=True)
     if folds:

@@ -38,10 +38,9 @@ def _call(function, values, process, folder):
         if SOURCES.get(package, code) != code:
             what = "was edited after this process had loaded it; restart the kernel, the command"
             raise MerError(f"{package} {what} or the Dask worker")
-    own, other = (
-        one["packages"] | {"kernels": one["kernels"]} for one in (describe_process(), process)
-    )
-    for name, value in other.items():
+    own = describe_process()
+    own = own["packages"] | {"kernels": own["kernels"]}
+    for name, value in (process["packages"] | {"kernels": process["kernels"]}).items():
         if own[name] != value:
             what = f"a worker has {name} {own[name]}, this process has {value}"
             raise MerError(f"{what}; install requirements.lock on both, start it by `mer worker`")
@@ -51,9 +50,7 @@ def _call(function, values, process, folder):
 
 
 def check_cluster(address):
-    """Return the number of workers of the Dask scheduler at ``address``; MerError if it cannot be
-    used, or if a worker computes with something else.
-    """
+    """Return the number of a scheduler's workers; MerError if they compute with something else."""
     with open_cluster(address) as client:
         process = describe_process() | {"code": dict(SOURCES)}
         return len(client.run(_call, os.getpid, (), process, os.getcwd()))
@@ -61,9 +58,7 @@ def check_cluster(address):
 
 @contextmanager
 def open_cluster(address):
-    """Give joblib the workers of the Dask scheduler at ``address``, and the block its client;
-    MerError if it cannot be used.
-    """
+    """Give joblib the workers of the Dask scheduler at ``address``, and the block its client."""
     from distributed import Client
 
     try:

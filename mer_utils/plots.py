@@ -34,9 +34,7 @@ def set_style():
 
 
 def grid(rows, columns, width, height, **options):
-    """Return a Figure of ``width`` x ``height`` inches and its axes (rows, columns), laid out
-    without overlaps; ``options`` go to Figure.subplots.
-    """
+    """Return a Figure of ``width`` x ``height`` inches and its axes (rows, columns)."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
@@ -228,9 +226,7 @@ def draw_images(images, titles, columns=None, boxes=None, size=1.9):
 
 
 def flow_to_rgb(flow, maximum):
-    """Return flow (2, H, W) px as RGB (H, W, 3) in [0, 1]: hue is direction, saturation speed up to
-    ``maximum`` px.
-    """
+    """Return flow (2, H, W) px as RGB (H, W, 3) in [0, 1], full colour at ``maximum`` px."""
     u, v = flow
     hue = (np.arctan2(v, u) / (2 * np.pi)) % 1
     saturation = np.clip(np.hypot(u, v) / maximum, 0, 1)

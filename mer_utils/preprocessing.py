@@ -109,9 +109,7 @@ def _find_head(frame):
 
 
 def crop(frames, box, size):
-    """Cut ``box`` out of frames (..., H, W) and resize to (..., size, size) uint8; one box for all
-    keeps motion comparable.
-    """
+    """Cut ``box`` out of frames (..., H, W) and resize to (..., size, size) uint8."""
     _check_box(box, *frames.shape[-2:])
     x0, y0, x1, y1 = box
     part = frames[..., y0:y1, x0:x1]
@@ -192,9 +190,7 @@ def crop_places(clip, views, places, frames=None):
 
 
 def _choose_step(clip, first, size, boxes):
-    """Return how many times smaller (1, 2, 4, 8) a clip of JPEGs may be decoded: the boxes still
-    have ``size`` px, and the views part where they should.
-    """
+    """Return how many times smaller (1, 2, 4, 8) JPEGs may be decoded for boxes of ``size`` px."""
     for box in boxes:
         _check_box(box, *first.shape[1:])
     if not all(name.lower().endswith((".jpg", ".jpeg")) for name in clip.names):

@@ -61,9 +61,7 @@ def fit_scale(x):
 
 
 def flip(x):
-    """Mirror maps (N, V, P, 3, S, S): columns reversed, u negated, left and right view exchanged
-    (the face's right is then its left).
-    """
+    """Mirror maps (N, V, P, 3, S, S): columns reversed, u negated, views exchanged."""
     sign = torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
     return torch.flip(x, (1, -1)) * sign
 
