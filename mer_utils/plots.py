@@ -140,37 +140,33 @@ def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=Non
     return figure
 
 
-def draw_differences(values, title, xlabel, intervals, sure=(), dots=None, margin=0.0, own=None):
-    """Show {name: difference} as points with their ``intervals`` {name: (low, high)} around zero;
-    those in ``sure`` stand out (blue gains, orange losses), the others are grey.
+def draw_differences(rows, title, xlabel, dots=None, margin=0.0):
+    """Show {name: Comparison} as points with their 95 % intervals around zero; rows that differ
+    beyond chance stand out (blue better, orange worse), the others are grey.
 
-    ``dots`` {name: (D,)} are the differences of single data sets, ``margin`` is the half width of a
-    band around zero, and ``own`` {name: difference} marks what another run found.
+    ``dots`` {name: (D,)} are the differences of single data sets, and ``margin`` is the half width
+    of a band around zero.
     """
-    figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + (0.4 if dots else 0.27) * len(values))
-    colours = [GREY if n not in sure else BLUE if v > 0 else ORANGE for n, v in values.items()]
-    rows = np.arange(len(values))
+    figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + (0.4 if dots else 0.27) * len(rows))
+    colours = {"better": BLUE, "worse": ORANGE}
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.hlines(rows, *np.array([intervals[name] for name in values]).T, colours, linewidth=2.5)
-    axis.scatter(list(values.values()), rows, s=30, c=colours, zorder=3)
     if margin:
-        axis.axvspan(
-            -margin, margin, color=GREEN, alpha=0.12, linewidth=0, label=f"margin of ±{margin:g}"
-        )
+        band = {"color": GREEN, "alpha": 0.12, "linewidth": 0, "label": f"margin of ±{margin:g}"}
+        axis.axvspan(-margin, margin, **band)
+    for place, (name, row) in enumerate(rows.items()):
+        colour = colours.get(row.verdict, GREY)
+        axis.hlines(place, row.difference_low, row.difference_high, colour, linewidth=2.5)
+        axis.scatter(row.difference, place, s=30, color=colour, zorder=3)
+        told = {"va": "center", "transform": axis.get_yaxis_transform()}
+        axis.text(1.01, place, f"{row.difference:+.3f}", **told)
+        if dots:
+            style = {"s": 14, "color": GREY, "alpha": 0.7, "linewidths": 0}
+            label = "one data set" if place == 0 else None
+            axis.scatter(dots[name], [place + 0.25] * len(dots[name]), label=label, **style)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.5, -0.5))
     if dots:
-        below = np.repeat(rows + 0.25, [len(dots[name]) for name in values])
-        style = {"s": 14, "color": GREY, "alpha": 0.7, "linewidths": 0, "label": "one data set"}
-        axis.scatter(np.concatenate([dots[name] for name in values]), below, **style)
-    marks = {row: own[name] for row, name in enumerate(values) if name in (own or {})}
-    if marks:
-        style = {"s": 38, "facecolors": "none", "edgecolors": RED, "marker": "D", "zorder": 5}
-        axis.scatter(list(marks.values()), list(marks), label="your run, one set", **style)
-    for row, number in enumerate(values.values()):
-        axis.text(1.01, row, f"{number:+.3f}", va="center", transform=axis.get_yaxis_transform())
-    axis.set_yticks(rows, list(values))
-    axis.set(title=title, xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
-    if dots:
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

@@ -7,12 +7,15 @@ import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 from faces4d.generate import write_synthetic
 from mer_utils import MerError
 from mer_utils import ablations as reader
 from mer_utils.ablations import (
+    answer_with,
     bootstrap,
+    choose_rows,
     compare,
     compare_sets,
     detectable_difference,
@@ -22,6 +25,7 @@ from mer_utils.ablations import (
     load_replicates,
     permutation_test,
     read_gates,
+    score_by_motion,
     sign_flip_test,
     t_interval,
 )
@@ -33,6 +37,7 @@ from mer_utils.training import NETWORKS, Recipe
 import nbformat
 import numpy as np
 import pytest
+import torch
 from scipy.stats import ttest_1samp
 from toys import load_benchmark, make_toy
 
@@ -333,6 +338,49 @@ def test_gates_of_other_networks_are_refused(run, other):
         read_gates(outcome, features, replace(RECIPE, **other))
 
 
+def test_other_gates_give_other_answers_and_the_own_ones_those_of_the_run(run):
+    features, outcome = run
+    own = answer_with(outcome, features, RECIPE, lambda network, maps: (None, None))
+    np.testing.assert_array_equal(own, outcome.answers)
+    sizes = []
+
+    def silence(network, maps):
+        sizes.append(len(maps))
+        return torch.zeros(1, 3), None
+
+    silent = answer_with(outcome, features, RECIPE, silence)
+    people = [(features.subjects == name).sum() for name in outcome.subjects]
+    assert sizes == [len(features.x) - count for count in people]  # the training clips
+    for name in outcome.subjects:  # nothing of a clip is left: a fold answers all alike
+        assert (np.ptp(silent[features.subjects == name], 0) == 0).all()
+
+
+def test_rows_that_some_data_cannot_run_are_left_out(benchmark):
+    def kept(views=2, channels=None, apex=5, phases=2):
+        clips = [SimpleNamespace(apex=apex, names=("a",) * phases)]
+        dataset = SimpleNamespace(views=views, channels=channels, clips=clips)
+        left = choose_rows(benchmark.GRID, dataset)
+        return {name for name in benchmark.GRID if name not in left}
+
+    one_view = {"left view only", "right view only"}
+    assert kept() == set() and kept(views=1) == one_view
+    assert kept(apex=None) == {"reference apex"}
+    images = {"head motion left in", "reference apex"}
+    assert kept(channels=("u", "v")) == images
+    assert kept(1, ("u", "v"), phases=1) == images | one_view | {"onset-apex only"}
+
+
+def test_thirds_by_motion_are_scored_apart(run):
+    features, _ = run
+    still = replace(features, x=features.x * np.arange(1, 49)[:, None, None, None, None, None])
+    answers = features.y.copy()
+    order = np.argsort(still.x[:, :, 0, 2].mean((1, 2, 3)))
+    answers[order[:16]] = 0  # the stillest third is never answered
+    (told,) = score_by_motion(still, answers).values()
+    assert told["settings"] == sorted(told["settings"])
+    assert [score for score, _, _ in told["macro_uf1"]] == [0, 1, 1]
+
+
 ROOT = Path(__file__).parents[1]
 TINY = ("--preset", "bench-v1", "--subjects", "4", "--clips", "8", "--seeds", "2", "--jobs", "1")
 
@@ -429,6 +477,8 @@ def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
 def test_the_grid_is_that_of_notebook_07(benchmark):
     notebook = nbformat.read(ROOT / "notebooks" / "07_ablations.ipynb", as_version=4)
     (cell,) = [c.source for c in notebook.cells if c.source.startswith("grid = {")]
+    solutions = ROOT / "notebooks" / "solutions" / "07_solutions.ipynb"
+    assert cell in [c.source for c in nbformat.read(solutions, as_version=4).cells]
     grid = ast.literal_eval(ast.parse(cell).body[0].value)
     # another camera: the benchmark films every set again
     assert grid == {name: row for name, row in benchmark.GRID.items() if name != benchmark.FRONT}

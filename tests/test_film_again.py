@@ -9,12 +9,14 @@ from faces4d.film_again import (
     film_again,
     film_front,
     measure_motion,
+    turn_knobs,
 )
 from faces4d.generate import write_synthetic
 from faces4d.motion import read_truth, simulate, true_motion
 from faces4d.rendering import find_head, render_clip
 from faces4d.scenario import plan_clips
 from mer_utils.dataset import open_dataset
+from mer_utils.evaluation import macro_uf1
 from mer_utils.features import FrontEnd, extract
 from mer_utils.preprocessing import square_box
 from mer_utils.training import Recipe
@@ -71,6 +73,26 @@ def test_answers_come_from_the_fold_that_left_the_subject_out(trained):
     rows = np.arange(len(features.y))[1:]
     answers = answer_again(outcome, features, recipe, rows, features.x[rows])
     np.testing.assert_array_equal(answers, outcome.answers[rows])
+
+
+def test_a_knob_is_measured_at_each_setting(data, trained, monkeypatch):
+    (_, features, outcome), recipe = trained, Recipe(epochs=2, inner=2, width=4)
+    rows, true = np.arange(len(features.y)), np.array([clip.apex for clip in data.clips])
+
+    def film(dataset, rows, conditions, options, cache, jobs):
+        assert conditions == [Condition(), Condition(noise=4.0)]  # none is filmed twice
+        return [(features.x[rows], true[rows] + off) for off in (0, 3)]
+
+    monkeypatch.setattr("faces4d.film_again.film_again", film)
+    noise = {1.75: Condition(), 4.0: Condition(noise=4.0)}
+    knobs = {"noise": noise, "head": {1.0: Condition()}}
+    found = turn_knobs(data, features, outcome, recipe, rows, knobs)
+    assert found["noise"]["settings"] == [1.75, 4.0]
+    assert found["noise"]["apex_error_frames"] == [(0, 0, 0), (3, 3, 3)]
+    scores = found["noise"]["macro_uf1"]
+    assert scores[0] == scores[1] == found["head"]["macro_uf1"][0]
+    assert scores[0][0] == macro_uf1(features.y, outcome.answers)
+    assert scores[0][1] <= scores[0][0] <= scores[0][2]
 
 
 def test_boxes_go_where_other_cameras_see_the_face():

@@ -9,6 +9,7 @@ from mer_utils.study import draw_bytes
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 RNG = np.random.default_rng(0)
@@ -21,6 +22,11 @@ CURVE = np.abs(RNG.normal(size=(2, 9)))
 
 def maps(views=2, phases=2):
     return np.abs(RNG.normal(size=(views, phases, 3, 12, 12))).astype(np.float32)
+
+
+def compared(difference, verdict):
+    ends = {"difference_low": difference - 0.02, "difference_high": difference + 0.02}
+    return SimpleNamespace(difference=difference, verdict=verdict, **ends)
 
 
 def draw_prediction(views, phases):
@@ -49,7 +55,7 @@ CALLS = {
         {"a": 0.2, "b": 0.5}, "t", "x", ["a"], 0.3, {"a": (0.1, 0.3)}
     ),
     "draw_differences": lambda: plots.draw_differences(
-        {"a": 0.02, "b": -0.05}, "t", "x", {"a": (0, 0.04), "b": (-0.1, 0.1)}, ["a"]
+        {"a": compared(0.02, "better"), "b": compared(-0.05, "undecided")}, "t", "x"
     ),
     "draw_lines": lambda: plots.draw_lines(
         np.arange(3), {"a": np.ones(3)}, "t", "x", "y", [(1, "here"), (2, "there")]
@@ -86,17 +92,20 @@ def test_draws_something_and_the_same_thing_twice(call):
     assert len(picture) > 1.5 * len(draw_bytes(blank, dpi=60))
 
 
-def test_a_difference_shows_its_sets_below_and_the_own_run_where_there_is_one():
-    values = dict.fromkeys("abc", 0.1)
-    ends = dict.fromkeys("abc", (0.0, 0.2))
+def test_a_difference_shows_its_verdict_and_its_sets_below():
+    verdicts = {"a": "better", "b": "worse", "c": "equivalent"}
+    rows = {name: compared(0.1, verdict) for name, verdict in verdicts.items()}
     dots = {name: np.linspace(-0.1, 0.3, 5) for name in "abc"}
-    figure = plots.draw_differences(values, "t", "x", ends, "a", dots, 0.036, {"c": -0.2})
+    figure = plots.draw_differences(rows, "t", "x", dots, 0.036)
     (axis,) = figure.axes
-    drawn = {each.get_label(): each.get_offsets().tolist() for each in axis.collections}
-    assert drawn["your run, one set"] == [[-0.2, 2]]  # in the row of c
-    assert len(drawn["one data set"]) == 15
+    points = [each for each in axis.collections if len(each.get_offsets()) == 1]
+    colours = [to_hex(each.get_facecolor()[0]) for each in points if each.get_zorder() == 3]
+    assert colours == [plots.BLUE, plots.ORANGE, plots.GREY]
+    drawn = [each.get_offsets() for each in axis.collections if len(each.get_offsets()) == 5]
+    assert [places[:, 1].tolist() for places in drawn] == [[k + 0.25] * 5 for k in range(3)]
     (legend,) = figure.legends
-    assert "margin of ±0.036" in [text.get_text() for text in legend.get_texts()]
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == ["margin of ±0.036", "one data set"]
 
 
 def test_flow_colours_tell_direction_and_speed():

@@ -14,6 +14,7 @@ from faces4d.rendering import add_noise, expose_clip, find_head
 from faces4d.scenario import get_preset, plan_clips
 from faces4d.surroundings import compress
 from mer_utils import checked
+from mer_utils.ablations import score_with_interval
 from mer_utils.cache import key_of, name_result
 from mer_utils.dataset import Clip
 from mer_utils.evaluation import decide
@@ -145,3 +146,32 @@ def answer_again(outcome, features, recipe, rows, maps):
             scores = np.mean([member.score(x)[0] for member in members], 0)
             answers[own] = decide(scores, outcome.thresholds[rows[own]], features.exclusive)
     return answers
+
+
+def turn_knobs(dataset, features, outcome, recipe, rows, knobs, cache=None, jobs=1, seed=0):
+    """Film the clips ``rows`` again for each setting of ``knobs`` {knob: {setting: Condition}} and
+    ask a finished run's networks about them.
+
+    Returns {knob: {"settings": (K,), "macro_uf1": [(value, low, high)], "apex_error_frames":
+    [(value, low, high)]}} with 95 % intervals, over people and over clips.
+    """
+    wanted = list(dict.fromkeys(c for settings in knobs.values() for c in settings.values()))
+    films = film_again(dataset, rows, wanted, FrontEnd(), cache, jobs)
+    truth, people = features.y[rows], features.subjects[rows]
+    apex = np.array([dataset.clips[row].apex for row in rows])
+    drawn = np.random.default_rng(seed).integers(len(rows), size=(500, len(rows)))
+    measured = {}
+    for condition, (maps, found) in zip(wanted, films, strict=True):
+        answers = answer_again(outcome, features, recipe, rows, maps)
+        error = np.abs(found - apex)
+        ends = np.percentile(error[drawn].mean(1), [2.5, 97.5])
+        score = score_with_interval(truth, answers, people, seed=seed)
+        measured[condition] = score, (float(error.mean()), *map(float, ends))
+    return {
+        knob: {
+            "settings": list(settings),
+            "macro_uf1": [measured[condition][0] for condition in settings.values()],
+            "apex_error_frames": [measured[condition][1] for condition in settings.values()],
+        }
+        for knob, settings in knobs.items()
+    }

@@ -1,35 +1,61 @@
-"""Exercises of 07: a focal loss without focus, SE everywhere, people needed, and false alarms."""
+"""Exercises of 07: the magnitude alone, three seeds, people needed, and false alarms."""
 
 from mer_course.checks.answer import compare, judge, need
-from mer_utils import STREAMS
+from mer_utils.ablations import answer_with
 from mer_utils.ablations import compare as compare_answers
 
 import numpy as np
+import torch
 
 RUNS = 20
 
 
 @judge
-def check_1(no_focus, default, bce):
-    """The answer must be an Outcome; run_grid returns a list of them."""
-    compare(no_focus.scores, bce.scores, "Change gamma, and nothing else, of `single`.", 0)
-    apart = np.abs(default.scores - bce.scores).max()
-    return f"no score differs; with gamma they differ by up to {apart:.2f}."
+def check_1(magnitude_only, outcome, features, recipe):
+    """The answers must be an array (N, L) of 0 and 1."""
+    answers = {
+        share: answer_with(
+            outcome,
+            features,
+            recipe,
+            lambda network, maps, w=share: (torch.tensor([[0, 0, w]]), None),
+        )
+        for share in (1 / 3, 1.0)
+    }
+    given = np.asarray(magnitude_only)
+    need(given.shape == features.y.shape, "the answers of all clips are wanted, (N, L).")
+    right = np.array_equal(given, answers[1 / 3])
+    strong = not right and np.array_equal(given, answers[1.0])
+    need(not strong, "the network multiplies weights by 3: the magnitude is three times as strong.")
+    need(right, "u and v get the weight 0, the magnitude that of three equal ones.")
+    pair = {"own": outcome.answers, "magnitude": given}
+    rows = compare_answers(features.y, pair, "own", features.subjects)
+    row, changed = rows["magnitude"], (given != outcome.answers).mean()
+    words = f"{changed:.0%} of the answers change, macro-UF1 {rows['own'].macro:.2f} -> "
+    return words + f"{row.macro:.2f}, p-value {row.p:.2f}."
 
 
 @judge
-def check_2(everywhere, defaults, features):
+def check_2(without, defaults, features):
     """There must be two lists of Outcomes, each of three seeds or more."""
-    for runs, wanted in ((everywhere, len(STREAMS)), (defaults, 1)):
+    for runs, wanted in ((without, False), (defaults, True)):
         different = {run.scores.tobytes() for run in runs}
         need(len(different) >= 3, "train from three different seeds or more.")
         for run in runs:
-            gates = {n.split(".gates.")[1][0] for n in run.members[0] if ".gates." in n}
-            need(len(gates) == wanted, f"{len(gates)} streams with SE where {wanted} are wanted.")
-    runs = {"all": everywhere, "one": defaults}
+            there = any(".attention." in name for name in run.members[0])
+            words = "with" if wanted else "without"
+            need(there == wanted, f"a network {words} fusion attention is wanted here.")
+    need(len(without) == len(defaults), "train both from the same seeds.")
+    runs = {"without": without, "with": defaults}
     answers = {name: np.stack([run.answers for run in several]) for name, several in runs.items()}
-    row = compare_answers(features.y, answers, "one", features.subjects)["all"]
-    return f"mean difference {row.difference:+.3f}, p-value {row.p:.2f}, {row.verdict}."
+    singles = [
+        compare_answers(features.y, {"a": one, "b": other}, "b", features.subjects, 1)["a"]
+        for one, other in zip(answers["without"], answers["with"], strict=True)
+    ]
+    told = ", ".join(f"{single.difference:+.3f}" for single in singles)
+    row = compare_answers(features.y, answers, "with", features.subjects)["without"]
+    ends = f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
+    return f"{told}; mean {row.difference:+.3f} ({ends}), p-value {row.p:.2f}."
 
 
 @judge
