@@ -17,7 +17,7 @@ def check_1(score_coin):
     expected = [2 * q * r / (q + r) for q, r in pairs]
     hint = "TP is the share of clips with the label and a yes. What are FP and FN?"
     compare([score_coin(q, r) for q, r in pairs], expected, hint, 1e-6)
-    rng, clips = np.random.default_rng(0), 100_000
+    rng, clips = np.random.default_rng(0), 1_000_000
     truth, coin = rng.random((clips, 1)) < 0.2, rng.random((clips, 1)) < 0.2
     words = f"of {clips:,} clips, one in five with the label, a coin with r = q gets "
     return words + f"{macro_uf1(truth, coin):.2f}, always yes {macro_uf1(truth, coin | True):.2f}."
