@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.evaluation import decide, f1_of_counts, macro_uf1, mean_over_labels
+from mer_utils.evaluation import decide, f1_of_counts, macro_uf1, mean_over_labels, revisit_folds
 from mer_utils.files import read_json
-from mer_utils.training import choose_maps, load_members
+from mer_utils.training import choose_maps
 
 import numpy as np
 import torch
@@ -391,17 +391,13 @@ def read_gates(outcome, features, recipe):
     """
     if recipe.network != "MicroAttNet" or not (recipe.attention and recipe.se):
         raise MerError("gates are those of MicroAttNet with fusion attention and SE")
-    x = choose_maps(features.x, recipe)
-    shape, labels = x.shape[1:], features.y.shape[1]
-    weights, gates = [None] * len(x), [None] * len(x)
-    for state, names in zip(outcome.members, outcome.subjects, strict=True):
-        test = np.flatnonzero(np.isin(features.subjects, names.split(",")))
-        members = load_members(state, recipe, shape, labels, features.exclusive)
+    x, gates = choose_maps(features.x, recipe), [None] * len(features.x)
+    for test, members in revisit_folds(outcome, features, recipe):
         fused = [member.network.eval().fuse(member.prepare(x[test])) for member in members]
-        for part, values in ((weights, [f[1] for f in fused]), (gates, [f[2] for f in fused])):
-            for row, gate in zip(test, torch.stack(values).mean(0).numpy(), strict=True):
-                part[row] = gate
-    return np.stack(weights), np.stack(gates)
+        means = [torch.stack(part).mean(0).numpy() for part in list(zip(*fused, strict=True))[1:]]
+        for row, *pair in zip(test, *means, strict=True):
+            gates[row] = pair
+    return tuple(np.stack(part) for part in zip(*gates, strict=True))
 
 
 @torch.no_grad()
@@ -412,14 +408,11 @@ def answer_with(outcome, features, recipe, choose):
     ``choose(network, maps)`` is given a network and the maps of its fold's training clips, and
     returns what ``MicroAttNet.fuse`` takes as ``weights`` and ``gates``: None for its own.
     """
-    x = choose_maps(features.x, recipe)
-    scores = np.zeros(features.y.shape, np.float32)
-    for state, names in zip(outcome.members, outcome.subjects, strict=True):
-        test = np.isin(features.subjects, names.split(","))
-        members = load_members(state, recipe, x.shape[1:], scores.shape[1], features.exclusive)
+    x, scores = choose_maps(features.x, recipe), np.zeros(features.y.shape, np.float32)
+    for test, members in revisit_folds(outcome, features, recipe):
         for member in members:
             network = member.network.eval()
-            chosen = choose(network, member.prepare(x[~test]))
+            chosen = choose(network, member.prepare(np.delete(x, test, 0)))
             logits = network(member.prepare(x[test]), *chosen)
             own = torch.softmax(logits, 1) if features.exclusive else torch.sigmoid(logits)
             scores[test] += own.numpy() / len(members)

@@ -10,7 +10,15 @@ from mer_utils.cache import key_of, name_result
 from mer_utils.features import Features
 from mer_utils.files import recall, write_arrays
 from mer_utils.jobs import stream_jobs
-from mer_utils.training import NetworkMember, PlainMember, Recipe, choose_maps, find_best, fit_scale
+from mer_utils.training import (
+    NetworkMember,
+    PlainMember,
+    Recipe,
+    choose_maps,
+    find_best,
+    fit_scale,
+    load_members,
+)
 
 import numpy as np
 
@@ -301,6 +309,14 @@ def pool_folds(features, folds):
         fold_thresholds=np.stack([fold["thresholds"] for fold in parts]),
         exclusive=features.exclusive,
     )
+
+
+def revisit_folds(outcome, features, recipe):
+    """Yield of each fold of a finished run the rows that were left out, and its networks."""
+    shape = choose_maps(features.x[:1], recipe).shape[1:]
+    for state, names in zip(outcome.members, outcome.subjects, strict=True):
+        test = np.flatnonzero(np.isin(features.subjects, names.split(",")))
+        yield test, load_members(state, recipe, shape, features.y.shape[1], features.exclusive)
 
 
 def run_loso(features, recipe=Recipe(), cache=None, jobs=1):

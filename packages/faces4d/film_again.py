@@ -17,12 +17,12 @@ from mer_utils import checked
 from mer_utils.ablations import score_with_interval
 from mer_utils.cache import key_of, name_result
 from mer_utils.dataset import Clip
-from mer_utils.evaluation import decide
+from mer_utils.evaluation import decide, revisit_folds
 from mer_utils.features import FrontEnd, extract_clip
 from mer_utils.files import recall, write_arrays
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import square_box
-from mer_utils.training import choose_maps, load_members
+from mer_utils.training import choose_maps
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -136,16 +136,13 @@ def answer_again(outcome, features, recipe, rows, maps):
 
     Each comes from the networks and thresholds of the fold that left its subject out.
     """
-    count = features.y.shape[1]
-    answers = np.zeros((len(rows), count), np.uint8)
-    for state, subject in zip(outcome.members, outcome.subjects, strict=True):
-        own = np.flatnonzero(features.subjects[rows] == subject)
+    scores = np.zeros((len(rows), features.y.shape[1]))
+    for test, members in revisit_folds(outcome, features, recipe):
+        own = np.flatnonzero(np.isin(rows, test))
         if len(own):
             x = choose_maps(maps[own], recipe)
-            members = load_members(state, recipe, x.shape[1:], count, features.exclusive)
-            scores = np.mean([member.score(x)[0] for member in members], 0)
-            answers[own] = decide(scores, outcome.thresholds[rows[own]], features.exclusive)
-    return answers
+            scores[own] = np.mean([member.score(x)[0] for member in members], 0)
+    return decide(scores, outcome.thresholds[rows], features.exclusive)
 
 
 def turn_knobs(dataset, features, outcome, recipe, rows, knobs, cache=None, jobs=1, seed=0):
