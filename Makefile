@@ -1,7 +1,7 @@
 # `make figures`, `make test` and `make check` build .venv first when it is missing, half built, moved, or older than what it is made from.
 .DEFAULT_GOAL := help
 FORMAT := png
-.PHONY: help figures test test-browser check notebooks clean
+.PHONY: help figures test test-browser check notebooks pretrained clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do \
@@ -19,6 +19,7 @@ help:
 	@echo "make test-browser  run the notebooks and the book in JupyterLab and Chromium, which must be installed"
 	@echo "make check     run all but the slow ones: two minutes"
 	@echo "make notebooks run the notebooks and keep their outputs in them (after editing one)"
+	@echo "make pretrained  teach mer_utils/start.safetensors anew; the same bytes unless the code changed"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"
 	@echo "These build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
 
@@ -38,6 +39,9 @@ check: .venv/built
 notebooks: .venv/built
 	.venv/bin/mer exercises
 	.venv/bin/mer keep
+
+pretrained: .venv/built
+	.venv/bin/python benchmarks/pretrain.py $(ARGS)
 
 .venv/built: requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

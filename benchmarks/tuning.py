@@ -40,8 +40,8 @@ SPACE = {
 FIELDS = (*SPACE, "batch")
 # maps of the published size, where NATIVE has smaller ones: tried with the best three draws
 PUBLISHED_SIZES = {"SSSNet": 64}
-# of the peers that are no networks, Regions+LR alone has a setting: its decay
-TUNABLE = ("MicroAttNet", *PEERS, "Regions+LR")
+# of the peers that are not trained as networks, those with a setting: their decay
+TUNABLE = ("MicroAttNet", *PEERS, "Regions+LR", "AUs+LR")
 
 
 def draw_settings(count):

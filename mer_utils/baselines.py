@@ -1,5 +1,5 @@
-"""The baselines: four published or related networks (PEERS), and two models that are not
-networks (PLAIN). Beside each stand the maps and the settings it is trained with.
+"""The baselines: four published or related networks (PEERS), and models that are not trained
+as networks (PLAIN). Beside each stand the maps and the settings it is trained with.
 
 A network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Its layers follow public code for
 the published input size; views and phases become channels. All share MicroAttNet's folds, mirrored
@@ -225,8 +225,21 @@ PEERS = {
     "SSSNet": SSSNet,
     "CrossPhaseNet": CrossPhaseNet,
 }
+
+
+def make_units_logistic(decay):
+    """Return "AUs+LR", which starts from networks that learnt on other people; see start.py."""
+    from mer_utils.start import UnitsLogistic  # which imports this file
+
+    return UnitsLogistic(decay)
+
+
 # each is made from a Recipe's decay; the SVM's settings are the published ones
-PLAIN = {"PCA+SVM": lambda decay: PcaSvm(), "Regions+LR": RegionsLogistic}
+PLAIN = {
+    "PCA+SVM": lambda decay: PcaSvm(),
+    "Regions+LR": RegionsLogistic,
+    "AUs+LR": make_units_logistic,
+}
 
 # what makes the maps of a network: fields of a FrontEnd, as published where anything is published
 NATIVE = {
@@ -236,6 +249,8 @@ NATIVE = {
     "SSSNet": {"size": 28},  # 64 in Varanka et al. 2021: no better, six times slower (tuning.json)
     "CrossPhaseNet": {"size": 28},  # ours
 } | {network: {"size": 20} for network in PLAIN}
+# the only maps (V, P, 3, S, S) that a network takes, where it takes no others
+ONLY = {"AUs+LR": (2, 2, 3, 20, 20)}
 
 # fields of a Recipe as published, read in public code; how long to wait before stopping is ours
 PUBLISHED = {
@@ -268,3 +283,8 @@ def native_front_end(network, base, flow_images=False):
         raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")
     own = NATIVE[network]
     return replace(base, **{k: v for k, v in own.items() if not (flow_images and k == "third")})
+
+
+def takes_maps(network, shape):
+    """Return whether a network can be used on maps of ``shape`` (V, P, 3, S, S)."""
+    return tuple(shape) == ONLY.get(network, tuple(shape))

@@ -51,9 +51,9 @@ def key_of(*parts):
 
 
 def hash_sources(package):
-    """Return a hash of the Python files of a package's folder as they are now."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(package).rglob("*.py")):
+    """Return a hash of the Python files and weights of a package's folder as they are now."""
+    digest, package = hashlib.sha256(), Path(package)
+    for path in sorted([*package.rglob("*.py"), *package.rglob("*.safetensors")]):
         digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

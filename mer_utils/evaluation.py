@@ -5,7 +5,7 @@ macro-UF1, thresholds, and constant answers.
 from dataclasses import dataclass, replace
 
 from mer_utils import MerError
-from mer_utils.baselines import PLAIN
+from mer_utils.baselines import ONLY, PLAIN
 from mer_utils.cache import key_of, name_result
 from mer_utils.features import Features
 from mer_utils.files import recall, write_arrays
@@ -333,7 +333,8 @@ def probe_fold(recipe, exclusive=False):
     if exclusive:
         y = np.eye(3, dtype=np.uint8)[rng.integers(3, size=len(y))]
     y[:3] = np.eye(3, dtype=np.uint8)
-    x = 0.2 * rng.standard_normal((len(y), 2, 2, 3, 28, 28), np.float32)
+    shape = ONLY.get(recipe.network, (2, 2, 3, 28, 28))
+    x = 0.2 * rng.standard_normal((len(y), *shape), np.float32)
     for k in range(3):
         x[..., 6 * k : 6 * k + 6, 6:12] += y[:, k, None, None, None, None, None]
     names, subjects = np.arange(len(y)).astype(str), (np.arange(len(y)) % people).astype(str)

@@ -237,18 +237,6 @@ def test_the_steps_of_the_front_end_are_the_measured_ones():
         assert steps["+ first frame near the peak"]["flow_px"] < steps["plain"]["flow_px"]
 
 
-def test_speeds_are_those_of_the_benchmark():
-    measured = json.loads((ROOT / "benchmarks" / "training.json").read_text())
-    for name, value in measured["sample_passes_per_second"].items():
-        assert f"| {name} | {value:,} |" in TEXT
-    one, two = measured["loso_seconds_by_workers"].values()
-    few, many = measured["fold_seconds_by_clips"].values()
-    assert (
-        f"{one / two:.2f} times as fast" in TEXT
-        and f"take {many / few:.1f} times as long" in TEXT.replace("\n", " ")
-    )
-
-
 def test_sizes_are_those_of_the_benchmark():
     measured = json.loads((ROOT / "benchmarks" / "data.json").read_text())
     sizes = measured["sizes"]

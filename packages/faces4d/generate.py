@@ -19,6 +19,8 @@ from mer_utils.preprocessing import format_boxes, square_box
 import numpy as np
 from filelock import FileLock
 
+PRETRAINING = range(2000, 3000)  # seeds of people whom the networks of mer_utils/start.py learnt on
+
 
 def write_synthetic(
     root, subjects=24, clips=267, seed=0, preset="bench-v1", size=224, meshes=False, jobs=1,
@@ -29,8 +31,12 @@ def write_synthetic(
 
     ``size`` is the height of one view in px; ``meshes`` adds each frame's textured OBJ. The result
     depends on the arguments before ``jobs`` alone. Raises MerError if ``root`` exists and is not
-    empty; with ``replace`` the old set stays until the new one is whole.
+    empty, where with ``replace`` the old set stays until the new one is whole; and for the seeds
+    PRETRAINING.
     """
+    if seed in PRETRAINING:
+        what = f"seed {seed} makes people whom pre-training knows (mer_utils/start.py)"
+        raise MerError(f"{what}; choose one outside {PRETRAINING.start} to {PRETRAINING.stop - 1}")
     plans = plan_clips(subjects, clips, seed, preset)
     with new_folder(root, replace) as part:
         (part / "truth").mkdir()

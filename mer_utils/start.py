@@ -1,0 +1,79 @@
+"""A start from synthetic people: "AUs+LR" asks networks that learnt elsewhere to name action units
+(AUs), and fits a logistic regression per label on their answers. Ours; the paper trains from
+nothing. ``benchmarks/pretrain.py`` makes the weights.
+"""
+
+import functools
+from pathlib import Path
+
+from mer_utils import MerError
+from mer_utils.baselines import ONLY, RegionsLogistic
+from mer_utils.files import read_arrays
+from mer_utils.model import MicroAttNet
+from mer_utils.training import flip, settle_torch
+
+import numpy as np
+import torch
+
+UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 24)  # the AUs that are named
+SHAPE = ONLY["AUs+LR"]  # of the maps they are named on: V, P, 3, S, S
+WEIGHTS = Path(__file__).with_name("start.safetensors")
+
+
+def make_namer(width=8):
+    """Return an untrained network that names UNITS: maps (B, 2, 2, 3, 20, 20) -> logits (B, 13)."""
+    views, phases, _, size, _ = SHAPE
+    return MicroAttNet(views, phases, len(UNITS), size, width=width, dropout=0.25)
+
+
+@functools.lru_cache(maxsize=8)
+def read_namers(path):
+    """Return the networks of a file of ``pack_namers``, frozen, and the scale (3,) that their maps
+    are divided by; MerError if it holds something else.
+    """
+    arrays, about = read_arrays(path)
+    tensors = {name: torch.from_numpy(value).float() for name, value in arrays.items()}
+    networks = []
+    try:
+        scale = torch.tensor(about["scale"])
+        for k in range(about["networks"]):
+            networks.append(make_namer().requires_grad_(False).eval())
+            own = {name: value[k] for name, value in tensors.items()}
+            # all that a file lacks is the number of batches that the normalisation has seen
+            networks[-1].load_state_dict(networks[-1].state_dict() | own)
+    except (KeyError, TypeError, RuntimeError):
+        raise MerError(path, "holds no networks that name AUs; run `make pretrained`") from None
+    return tuple(networks), scale
+
+
+def pack_namers(networks, scale, about):
+    """Return (arrays, about) to be written for ``read_namers``: each tensor of the networks stacked
+    as float16, the ``scale`` (3,), and what else is to be told of them.
+    """
+    states = [network.state_dict() for network in networks]
+    arrays = {
+        name: np.stack([state[name].numpy() for state in states]).astype(np.float16)
+        for name in states[0]
+        if not name.endswith("num_batches_tracked")
+    }
+    numbers = [float(value) for value in scale]
+    return arrays, {"networks": len(networks), "units": UNITS, "scale": numbers, **about}
+
+
+class UnitsLogistic(RegionsLogistic):
+    """Logistic regression on how much each AU moves, as frozen networks see it (UNITS). MerError
+    for maps other than SHAPE.
+    """
+
+    def describe(self, x):
+        """Return the logits (N, 13) of maps (N, 2, 2, 3, 20, 20), means over networks and over
+        each clip and its mirror image.
+        """
+        if x.shape[1:] != SHAPE:
+            raise MerError(f"AUs+LR knows maps {SHAPE} (V, P, 3, S, S), not {x.shape[1:]}")
+        settle_torch()
+        networks, scale = read_namers(WEIGHTS)
+        x = torch.as_tensor(np.asarray(x, np.float32)) / scale[:, None, None]
+        with torch.no_grad():
+            answers = [network(maps) for network in networks for maps in (x, flip(x))]
+        return torch.stack(answers).mean(0).numpy()
