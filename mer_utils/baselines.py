@@ -267,6 +267,7 @@ TUNED = {
     "SSSNet": {"rate": 2.4e-4, "decay": 4.9e-4, "patience": 20, "dropout": 0.25, "epochs": 20},
     "CrossPhaseNet": {"rate": 4.2e-4, "decay": 0.097, "patience": 20, "dropout": 0.5, "epochs": 60},
     "Regions+LR": {"rate": 4.2e-4, "decay": 0.097, "patience": 20, "dropout": 0.5, "epochs": 60},
+    "AUs+LR": {"rate": 4.2e-4, "decay": 0.097, "patience": 20, "dropout": 0.5, "epochs": 60},
 }
 
 
