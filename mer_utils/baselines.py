@@ -261,7 +261,7 @@ PUBLISHED = {
 
 # what we use: the winners in benchmarks/tuning.json (a test compares the two)
 TUNED = {
-    "MicroAttNet": {"rate": 8.3e-3, "decay": 0.045, "patience": 8, "dropout": 0.25, "epochs": 40},
+    "MicroAttNet": {"rate": 5e-3, "decay": 0.05, "patience": 8, "dropout": 0.5, "epochs": 60},
     "STSTNet": {"rate": 4.6e-3, "decay": 1.5e-3, "patience": 20, "dropout": 0.5, "epochs": 20},
     "OFF-ApexNet": {"rate": 2.4e-3, "decay": 1.2e-4, "patience": 8, "dropout": 0.0, "epochs": 20},
     "SSSNet": {"rate": 2.4e-4, "decay": 4.9e-4, "patience": 20, "dropout": 0.25, "epochs": 20},
