@@ -17,6 +17,7 @@ from mer_tools.suite import read_suite
 from mer_utils.ablations import load_replicates
 from mer_utils.kernels import PINNED
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -235,6 +236,24 @@ def test_the_steps_of_the_front_end_are_the_measured_ones():
     assert read_rows(page, "preset") == wanted
     for steps in record["presets"].values():
         assert steps["+ first frame near the peak"]["flow_px"] < steps["plain"]["flow_px"]
+
+
+def test_what_a_start_brings_is_what_was_measured():
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    record = json.loads((ROOT / "benchmarks" / "pretrain.json").read_text())["macro"]
+    macro = pd.DataFrame(record).map(np.mean)  # sets x models
+    five = macro.filter(like="pre-training")
+    wanted = {
+        "MicroAttNet": macro["MicroAttNet"],
+        "improved recipe": macro["improved recipe"],
+        "AUs+LR, mean over pre-trainings": five.mean(axis=1),
+        "AUs+LR, sd over pre-trainings": five.std(axis=1),
+        "AUs+LR as shipped": macro["as shipped"],
+    }
+    assert five.shape[1] == 5 and set(macro.index.astype(int)) == {1001, 1002, 1003}
+    assert read_rows(page, "start or none") == [
+        [name, *(f"{value:.3f}" for value in values)] for name, values in wanted.items()
+    ]
 
 
 def test_sizes_are_those_of_the_benchmark():
