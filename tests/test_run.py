@@ -50,7 +50,7 @@ fig.add_subplot().plot([seed, rate])
 study.figure(fig, "{0}", "caption {0}", "alt {0}")"""
 
 
-def write_notebook(path, number, figures, end=""):
+def write_notebook(path, number, figures, end="None"):
     imports = "from matplotlib.figure import Figure\nfrom mer_utils.study import open_study\n"
     opening = f'{imports}study = open_study("{number}", globals())'
     numbers = (
@@ -368,7 +368,7 @@ def test_a_broken_notebook_or_list_is_one_sentence_and_blocks_no_other(root):
             r"failed in cell \[\d\]: ZeroDivisionError: division by zero; .*ipynb",
         ),
         ("study.headline(", "import os; os.kill(os.getpid(), 9); (", "failed: its kernel died"),
-        ('study.figure(fig, \\"fig01_b\\"', "print(fig, str(", "ran, but did not make fig01_b"),
+        ('study.figure(fig, \\"fig01_b\\"', "print(fig, str()", "ran, but did not make fig01_b"),
     ],
 )
 def test_a_failing_notebook_leaves_earlier_figures_alone(root, old, new, sentence):
