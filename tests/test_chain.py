@@ -36,7 +36,7 @@ def made(tmp_path_factory):
 
 
 def copy_checkout(root):
-    """Copy the notebooks and what they read, with fewer folds and draws than the paper's profile
+    """Copy the notebooks and what they read, with fewer folds than the paper's profile
     has.
     """
     ignore = shutil.ignore_patterns(".ipynb_checkpoints", "solutions")
@@ -48,7 +48,7 @@ def copy_checkout(root):
     path = root / "notebooks" / "profiles.yml"
     suite = yaml.safe_load(path.read_text(encoding="utf-8"))
     small = {"02": {"compared": 1}, "03": {"pairs": 2}}
-    small |= {"07": {"groups": 2, "probe": 1}, "08": {"groups": 2, "draws": 100}}
+    small |= {"07": {"groups": 3, "probe": 1}, "08": {"groups": 3}}
     suite["profiles"]["paper"]["parameters"] = small
     path.write_text(yaml.safe_dump(suite), encoding="utf-8")
     return root
