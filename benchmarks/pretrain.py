@@ -31,7 +31,7 @@ from mer_utils.files import write_arrays, write_json
 from mer_utils.flow import compensate, magnitude
 from mer_utils.preprocessing import OVAL, crop_flow, frame_head, square_box
 from mer_utils.study import find_root
-from mer_utils.training import Recipe, fit_scale, flip, settle_torch, split_parameters
+from mer_utils.training import fit_scale, flip, settle_torch, split_parameters
 
 import cv2
 import numpy as np
@@ -55,8 +55,6 @@ SETTINGS = {
     "batch": 64,
 }
 NETWORKS, SHIPPED = 5, 4  # trained to see how they differ; those that 200 KB hold
-# what paid on development sets, see replicates.py
-IMPROVED = Recipe(schedule="cosine", epochs=50, stop="last", gamma=0.0, members=1)
 SIDE, CROP = 40, 128  # px: of the crops drawn here, and of those whose px the maps count
 
 
@@ -176,9 +174,12 @@ def score(networks, scale, seeds, folder):
     """Return {name: {set: macro-UF1 of three seeds}} on development sets: AUs+LR on each network
     and on those shipped together, and MicroAttNet that starts from nothing.
     """
+    from replicates import BASE, FOLDS, GRID  # beside this script
+
     choices = {f"pre-training {k}": [network] for k, network in enumerate(networks)}
     choices["as shipped"] = networks[:SHIPPED]
-    own = {"MicroAttNet": Recipe(members=1), "improved recipe": IMPROVED}
+    _, improved = GRID["improved recipe"]
+    own = {"MicroAttNet": BASE, "improved recipe": replace(BASE, **improved)}
     found = {name: {} for name in (*own, *choices)}
     for number in seeds:
         root = ensure_synthetic(folder, 24, 267, number, preset="bench-v2")
@@ -186,7 +187,7 @@ def score(networks, scale, seeds, folder):
 
         def measure(recipe, cache=None, features=features):
             tasks = [(features, replace(recipe, seed=seed)) for seed in range(3)]
-            runs = run_grid(tasks, cache, folds=8)
+            runs = run_grid(tasks, cache, folds=FOLDS)
             return [round(run.uf1(features.y)["macro"], 4) for run in runs]
 
         for name, recipe in own.items():

@@ -95,7 +95,7 @@ def build_network(recipe, shape, labels, seed):
 
 def split_parameters(network):
     """Return the parameters that weight decay shrinks (weights of convolutions and linear layers)
-    and those it spares: biases, normalisation, and the gates, which it would close.
+    and those it spares: biases, normalisation, and the gates (notebook 04 shows why).
     """
     gates = [m for m in network.modules() if isinstance(m, SqueezeExcitation | FusionAttention)]
     spared = {id(value) for gate in gates for value in gate.parameters()}

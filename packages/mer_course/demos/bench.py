@@ -34,10 +34,8 @@ class Bench:
         k = self.labels.index(label)
         answers = self.scores >= self.thresholds
         answers[:, k] = self.scores[:, k] >= threshold
-        f1, counts = (
-            label_f1(self.truth, answers)[k],
-            multilabel_confusion_matrix(self.truth, answers)[k],
-        )
+        f1 = label_f1(self.truth, answers)[k]
+        counts = multilabel_confusion_matrix(self.truth, answers)[k]
         return f1, counts, macro_uf1(self.truth, answers)
 
     def controls(self):
