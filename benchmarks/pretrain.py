@@ -124,20 +124,22 @@ def make_clips(settings):
 
 
 def add_noise(maps, rng, settings):
-    """Return maps (B, 2, 2, 3, 20, 20) with smooth noise on u and v where there is a face, which is
+    """Return maps (B, V, P, 3, 20, 20) with smooth noise on u and v where there is a face, which is
     stronger in some views than in others.
     """
-    noise = rng.standard_normal((len(maps), 2, 2, 2, 20, 20))
+    noise = rng.standard_normal((*maps.shape[:3], 2, 20, 20))
     noise = gaussian_filter(noise, settings["smooth"], axes=(4, 5))
     level, spread = settings["noise"]
-    strength = np.exp(level + spread * rng.standard_normal((len(maps), 2, 1, 1, 1, 1)))
+    strength = np.exp(level + spread * rng.standard_normal((*maps.shape[:2], 1, 1, 1, 1)))
     flow = maps[:, :, :, :2] + strength / noise.std() * noise * (maps[:, :, :, 2:] != 0)
     full = np.concatenate([flow, np.hypot(flow[:, :, :, :1], flow[:, :, :, 1:])], 3)
     return full.astype(np.float32)
 
 
-def train(maps, shares, seed, settings, scale):
-    """Return a network that names AUs; half of its samples are mirrored, all of them are noisy."""
+def train(maps, shares, seed, settings, scale, spoil=add_noise):
+    """Return a network that names AUs; half of its samples are mirrored, and ``spoil`` makes all of
+    them noisy.
+    """
     torch.manual_seed(seed)
     rng, network = np.random.default_rng(seed), start.make_namer()
     decayed, free = split_parameters(network)
@@ -149,7 +151,7 @@ def train(maps, shares, seed, settings, scale):
     for _ in range(settings["epochs"]):
         order = rng.permutation(len(maps))[: len(maps) // size * size]
         for rows in order.reshape(-1, size):
-            x = torch.from_numpy(add_noise(maps[rows], rng, settings)) / scale[:, None, None]
+            x = torch.from_numpy(spoil(maps[rows], rng, settings)) / scale[:, None, None]
             mirrored = torch.from_numpy(rng.random(size) < 0.5)[:, None, None, None, None, None]
             logits = network(torch.where(mirrored, flip(x), x))
             targets = torch.from_numpy(shares[rows])

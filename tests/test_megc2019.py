@@ -8,14 +8,15 @@ from mer_tools.doctor import examine
 from mer_tools.importing.flow_images import import_flow_images
 from mer_tools.importing.megc2019 import CLASSES, import_megc2019
 from mer_tools.report import score_datasets, write_report
-from mer_utils import MerError
+from mer_utils import MerError, start
 from mer_utils.dataset import encode_png, open_dataset
 from mer_utils.features import FrontEnd, extract
-from mer_utils.training import Recipe
+from mer_utils.training import Recipe, build_network
 
 import miniatures
 import numpy as np
 import pytest
+import torch
 from foreign import write_rows
 from toys import load_benchmark
 
@@ -128,6 +129,41 @@ def test_the_benchmark_scores_a_copy_and_says_what_it_needs(
     assert len(record["seeds"]) == 1 and "UAR smic" in record["seeds"][0]
     printed = capsys.readouterr().out
     assert "HTNet" in printed and printed.count("not comparable") == 2
+    assert "started" not in printed
     for folder in (tmp_path / "nowhere", tmp_path / "artifacts"):
         with pytest.raises(SystemExit, match=f"{folder}.*three_norm_u_v_os"):
             benchmark.main([str(folder)])
+
+
+def test_a_start_is_scored_for_each_pre_training_and_seed(pictures, tmp_path, monkeypatch):
+    benchmark, out = load_benchmark("megc2019"), tmp_path / "out.json"
+    monkeypatch.setattr(benchmark, "Recipe", partial(Recipe, members=1, epochs=4))
+    monkeypatch.setattr(benchmark, "find_root", lambda _: tmp_path)
+    monkeypatch.setattr(
+        benchmark, "LEARN", benchmark.LEARN | {"people": 2, "clips": 6, "epochs": 1}
+    )
+    for place in ("SHAPE", "WEIGHTS"):
+        monkeypatch.setattr(start, place, getattr(start, place))
+    words = ["--seeds", "1", "2", "--start", "0", "1", "--out", str(out), "--jobs", "1"]
+    benchmark.main([str(pictures), *words])
+    record = json.loads(out.read_text())
+    started, units = (record["starts"][name] for name in ("MicroAttNet, started", "AUs+LR"))
+    assert [len(rows) for rows in started] == [2, 2] and [len(rows) for rows in units] == [1, 1]
+    assert set(record["scores"]) > set(record["starts"])
+
+    namer, other = benchmark.teach(0)[0], benchmark.teach(1)[0]
+    assert not torch.equal(namer.streams[0][0].weight, other.streams[0][0].weight)
+    options = Recipe(), benchmark.SHAPE, 3, 7
+    begun, plain = benchmark.build_started(namer, *options), build_network(*options)
+    assert torch.equal(begun.streams[2][4].weight, namer.streams[2][4].weight)
+    assert torch.equal(begun.attention.score.weight, namer.attention.score.weight)
+    assert torch.equal(begun.head[2].weight, plain.head[2].weight)
+
+
+def test_maps_in_their_own_range_keep_their_direction():
+    maps = np.random.default_rng(0).normal(size=(2, 1, 1, 3, 8, 8))
+    own = load_benchmark("megc2019").use_own_range(maps)
+    assert abs(own[:, :, :, :2]).max((2, 3, 4, 5)).tolist() == [[1], [1]]
+    assert abs(own[:, :, :, 2]).max() == 1
+    ratio = maps[0, 0, 0, 0] / maps[0, 0, 0, 1]
+    np.testing.assert_allclose(own[0, 0, 0, 0] / own[0, 0, 0, 1], ratio, rtol=1e-3)

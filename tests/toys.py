@@ -1,6 +1,7 @@
 """Features small enough to learn in a second, random maps for a network, and benchmarks to call."""
 
 import importlib.util
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def maps(n=4, views=2, phases=2, size=28):
 def load_benchmark(name):
     """Return a script of ``benchmarks/`` as a module."""
     path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    if str(path.parent) not in sys.path:  # some import their neighbours
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
