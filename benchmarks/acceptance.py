@@ -75,13 +75,17 @@ class Folds:
             found.append(scores)
         return found
 
-    def uf1(self, scores):
-        """Return macro-UF1 of what ``score`` returned: thresholds from the training clips."""
+    def answer(self, scores):
+        """Return the answers (N, L) to what ``score`` returned: thresholds from training clips."""
         answers = np.zeros_like(self.y)
         for (train, test, _), fold in zip(self.folds, scores, strict=True):
             threshold = tune_thresholds(self.y[train], fold[train])
             answers[test] = decide(fold[test], threshold)
-        return macro_uf1(self.y, answers)
+        return answers
+
+    def uf1(self, scores):
+        """Return macro-UF1 of what ``score`` returned."""
+        return macro_uf1(self.y, self.answer(scores))
 
 
 def ask(model, x):
@@ -103,10 +107,14 @@ def pca_svm():
     return make_pipeline(StandardScaler(), PCA(100, svd_solver="full"), SVC(C=3.0, gamma="scale"))
 
 
+def read_peaks(motions):
+    """Return the activations (N, A * 2) of all AUs but the blink on both sides at the apex."""
+    return np.array([motion.weights[motion.apex, : AUS.index(45)].ravel() for motion in motions])
+
+
 def measure_ceiling(folds, motions):
     """Return macro-UF1 of models that know what moved: {what they know, model: score}."""
-    front = AUS.index(45)
-    peaks = np.array([motion.weights[motion.apex, :front].ravel() for motion in motions])
+    front, peaks = AUS.index(45), read_peaks(motions)
     # how far it moved says little about what it was
     shares = peaks / np.linalg.norm(peaks, axis=1, keepdims=True)
     moved = np.array([[float(au in motion.aus) for au in AUS[:front]] for motion in motions])

@@ -3,7 +3,7 @@
     python benchmarks/front_end.py WORK [--presets bench-v1 bench-v2] [--sets 1001 1002 1003]
 
 Makes the sets in the folder WORK where they are missing. From the plain recipe (no mask, flow at
-half the size, key frames as they are, head motion by a similarity, the apex where the curve is
+half the resolution, key frames as they are, head motion left in, the apex where the curve is
 largest) one step after the other is added, then what only an oracle knows. Each row: error of the
 flow after compensation on the expression's motion (onset to true apex, over all visible pixels and
 over the tenth that moves most), apex found, motion retained there, and the macro-UF1 of PCA+SVM and
@@ -31,7 +31,7 @@ import pandas as pd
 from acceptance import Folds, measure_ceiling
 from joblib import Parallel, delayed
 
-PLAIN = FrontEnd(mask=False, backend="dis-half", reach=0, compensation="similarity", near=1.0)
+PLAIN = FrontEnd(mask=False, backend="dis-half", reach=0, compensation="none", near=1.0)
 MASKED = replace(PLAIN, mask=True)
 FULL = replace(MASKED, backend="dis")
 AVERAGED = replace(FULL, reach=1)
@@ -40,7 +40,7 @@ STEPS = {
     "+ mask": MASKED,
     "+ flow at full size, larger patches": FULL,
     "+ key frames averaged": AVERAGED,
-    "+ a rigid head": replace(AVERAGED, compensation="rigid"),
+    "+ head motion taken out": replace(AVERAGED, compensation="rigid"),
     "+ first frame near the peak": FrontEnd(),
     "the true apex": FrontEnd(apex="manifest"),
 }
@@ -60,6 +60,12 @@ def find_truth(dataset, clip, boxes, side=128):
             flows.append(crop_flow(flow, box, side))
             seen.append(crop(255 * np.uint8(visible), box, side) == 255)
     return np.reshape(flows, (len(boxes), 2, 2, side, side)), np.array(seen[::2])
+
+
+def find_true_maps(dataset, clip):
+    """Return the maps (V, P, 3, S, S) of a clip's true flow, true apex, inside the mask."""
+    crops, boxes = load_crops(clip, dataset.views)
+    return make_maps(find_truth(dataset, clip, boxes)[0], FrontEnd(), masks_of(crops))
 
 
 def measure_flow(dataset, clip):

@@ -1,7 +1,7 @@
 """The default recipe on MEGC 2019's composite of CASME II, SAMM and SMIC: UF1 and UAR of all clips
 and of each dataset, beside the majority, PCA+SVM and published results.
 
-    python benchmarks/megc2019.py FOLDER [--seeds 0 1 2 3 4] [--as-stored] [--start 0 1 2 3 4]
+    python benchmarks/megc2019.py FOLDER [--seeds 0 1 2 3 4] [--as-stored] [--start [0 1 2 3 4]]
 
 FOLDER holds the composite's flow images, <subject>/u_test/<0, 1, 2>/<clip>.png of u, v and strain;
 published code calls it three_norm_u_v_os. It is not shipped: the three licences forbid it. Leaves
@@ -13,7 +13,7 @@ pre-training: a MicroAttNet learns to name the action units of 1,500 synthetic c
 maps like the composite's (one view, onset to apex, u, v, strain). Then MicroAttNet starts from its
 streams and gates with a new head, once a seed, and AUs+LR fits logistic regressions on its answers.
 All rows then have maps divided by their own range, since nobody knows how many px a grey level is.
-One pre-training decides nothing, like one seed: five by five take hours.
+One pre-training decides nothing, like one seed: five by five, the default, take hours.
 """
 
 import argparse
@@ -150,7 +150,7 @@ def main(words=None):
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
     parser.add_argument("--as-stored", action="store_true", help="u and v keep their median")
-    parser.add_argument("--start", type=int, nargs="+", default=(), metavar="NUMBER")
+    parser.add_argument("--start", type=int, nargs="*", metavar="NUMBER", help="default: 0 to 4")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     args = parser.parse_args(words)
@@ -160,12 +160,13 @@ def main(words=None):
         features, datasets = read_composite(args.folder, not args.as_stored, cache, args.jobs)
     except MerError as error:
         raise SystemExit(f"{error}; {NEEDS}") from None
-    if args.start:
+    if args.start is not None:
         features = replace(features, x=use_own_range(features.x))
     scores, seeds = score_methods(features, datasets, recipes, cache, args.jobs)
     starts = {}
-    if args.start:
-        starts = score_starts(args.start, features, datasets, recipes, args.jobs)
+    if args.start is not None:
+        numbers = args.start or range(5)
+        starts = score_starts(numbers, features, datasets, recipes, args.jobs)
         scores |= {method: average([*chain(*rows)]) for method, rows in starts.items()}
     record = {"clips": len(datasets), "subjects": len(set(features.subjects))}
     record |= {"centred": not args.as_stored, "protocol": "leave one subject out, pooled"}

@@ -1,7 +1,7 @@
 """Ablations and peers on several data sets with several training seeds each: what a claim needs.
 
     python benchmarks/replicates.py [--preset bench-v2] [--sets 1 2 3 4 5 6 7 8] [--seeds 3]
-        [--groups primary ablations peers] [--variants NAME ...] [--jobs 2] [--data FOLDER]
+        [--groups primary ablations peers oracles] [--variants NAME ...] [--jobs 2] [--data FOLDER]
         [--keep-data] [--report]
 
 Makes each set of synthetic faces (24 subjects, 267 clips), trains every variant on it, one network
@@ -26,18 +26,22 @@ from time import perf_counter
 
 from faces4d.film_again import film_front
 from faces4d.generate import describe_makers, ensure_synthetic
+from faces4d.motion import read_truth
 from faces4d.scenario import get_preset
 from mer_utils import MerError
 from mer_utils.ablations import TABLES, find_record, read_tables
 from mer_utils.baselines import native_front_end, recipe_of
 from mer_utils.dataset import open_dataset
-from mer_utils.evaluation import constant_answers, macro_uf1, run_grid
+from mer_utils.evaluation import constant_answers, label_f1, macro_uf1, plan_folds, run_grid
 from mer_utils.features import FrontEnd, extract_variants
 from mer_utils.files import read_json, write_json
+from mer_utils.jobs import run_jobs
 from mer_utils.study import find_root, to_plain
 from mer_utils.training import NETWORKS, Recipe
 
 import numpy as np
+from acceptance import Folds, logistic, read_peaks  # beside this script
+from front_end import find_true_maps
 
 BASE = Recipe(members=1)  # several seeds instead of several networks a fold
 FOLDS = 8  # groups of people: each is left out once
@@ -59,10 +63,11 @@ GRID = PRIMARY | {
     "maps min-max": ({"normalisation": "minmax"}, {}),
     "reference apex": ({"apex": "manifest"}, {}),
 }
+ORACLES = ("true apex", "true flow", "true activations")  # what nobody has: how far one could get
 FRONT = "one camera in front"  # the same clips filmed again: see film_front
 GRID[FRONT] = ({}, {})
 FAMILIES = ("primary", "exploratory")
-GROUPS = ("primary", "ablations", "peers")
+GROUPS = ("primary", "ablations", "peers", "oracles")
 DEVELOPMENT = 1001  # the first seed of the sets on which defaults are chosen
 
 
@@ -83,6 +88,9 @@ def list_variants(groups):
         front, recipe = prepare_peer("PCA+SVM")
         untuned = replace(recipe, thresholds="fixed")
         variants["peers", "PCA+SVM, threshold 0"] = front, untuned
+    if "oracles" in groups:
+        variants |= {("oracles", name): (FrontEnd(), BASE) for name in ("default", *ORACLES)}
+        variants["oracles", "true apex"] = FrontEnd(apex="manifest"), BASE
     return variants
 
 
@@ -161,6 +169,20 @@ def describe_set(dataset, features, seconds):
     }
 
 
+def score_known(dataset, features):
+    """Return the scores of a logistic regression that knows the activations at the true peak, with
+    the same groups of people left out: {"macro", "per_label"}.
+    """
+    groups = np.zeros(len(features.y), int)
+    for number, (_, test) in enumerate(plan_folds(features.subjects, FOLDS).values()):
+        groups[test] = number
+    folds = Folds(features.y, groups)
+    peaks = read_peaks([read_truth(dataset, clip) for clip in dataset.clips])
+    answers = folds.answer(folds.score(peaks, logistic))
+    per_label = label_f1(features.y, answers).tolist()
+    return {"macro": macro_uf1(features.y, answers), "per_label": per_label}
+
+
 def measure_set(args, root, seed, record, todo, tell):
     """Make the set ``seed`` and train the variants ``todo`` {(table, name): (FrontEnd, Recipe)} on
     it; put all into ``record``, and ``tell`` the set, each variant's name and scores.
@@ -176,8 +198,14 @@ def measure_set(args, root, seed, record, todo, tell):
         features = made[front]
         if name == FRONT:
             features = film_front(dataset, features, front, cache, args.jobs)
+        if name == "true flow":
+            maps = run_jobs(find_true_maps, [(dataset, clip) for clip in dataset.clips], args.jobs)
+            features = replace(features, x=np.stack(maps))
         tasks = [(features, replace(recipe, seed=k)) for k in range(args.seeds)]
-        scores = [one.uf1(features.y) for one in run_grid(tasks, cache, args.jobs, FOLDS)]
+        if name == "true activations":
+            scores = [score_known(dataset, features)] * args.seeds
+        else:
+            scores = [one.uf1(features.y) for one in run_grid(tasks, cache, args.jobs, FOLDS)]
         entry = record["tables"][table][name]
         entry["macro"][str(seed)] = [score["macro"] for score in scores]
         entry["f1"][str(seed)] = np.mean([score["per_label"] for score in scores], 0)
@@ -225,7 +253,7 @@ def split_spread(scores):
 
 def write_record(path, record):
     """Write the record with sets and variants in order, and what its scores say."""
-    order = [*GRID, *NETWORKS, "PCA+SVM, threshold 0"]
+    order = [*GRID, *ORACLES, *NETWORKS, "PCA+SVM, threshold 0"]
     record["sets"] = dict(sorted(record["sets"].items(), key=lambda pair: int(pair[0])))
     for table, entries in record["tables"].items():
         record["tables"][table] = {name: entries[name] for name in order if name in entries}

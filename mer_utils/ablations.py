@@ -319,7 +319,11 @@ def compare_sets(scores, reference, primary=()):
 # What was measured over several sets: benchmarks/replicates.py writes it, notebooks read it
 
 # table: the reference of its comparisons, and the hypotheses of the paper's abstract
-TABLES = {"ablations": ("default", ("no fusion attention", "no SE")), "peers": ("MicroAttNet", ())}
+TABLES = {
+    "ablations": ("default", ("no fusion attention", "no SE")),
+    "peers": ("MicroAttNet", ()),
+    "oracles": ("default", ()),
+}
 
 
 @dataclass(frozen=True)
