@@ -1,7 +1,7 @@
-"""Exercises of 03: the nose patch, a second step, and a round trip."""
+"""Exercises of 03: optical strain, a second step, and a round trip."""
 
 from mer_course.checks.answer import compare, judge, need
-from mer_utils.flow import compensate, compute_flow, magnitude
+from mer_utils.flow import compute_flow, magnitude, strain
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -15,13 +15,15 @@ def measure_epe(flow, truth):
 
 
 @judge
-def check_1(patch_epe, flow, push):
-    """The EPE must be one number, px, of a flow (2, H, W) without the mean arrow of its patch."""
-    expected = measure_epe(flow - flow[:, 90:110, 54:74].mean((1, 2), keepdims=True), push)
-    hint = "Take the patch's mean arrow, one u and one v, from all arrows; then the EPE."
-    compare(patch_epe, expected, hint, 0.002, 0.02)
-    rigid = measure_epe(compensate(flow, "rigid"), push)
-    return f"{expected:.2f} px; with a rigid head taken out {rigid:.2f}."
+def check_1(strain_by_hand, flow):
+    """The function must return the strain (H, W), px per px, of a flow (2, H, W) px."""
+    y, x = 0.02 * np.mgrid[-9:10, -9:10]
+    toys = {"rotation": np.stack([-y, x]), "stretch": np.stack([x, 0 * y]), "your clip": flow}
+    for name, field in toys.items():
+        hint = f"The strain of the {name}: e_xy stands twice under the root, and is half a sum."
+        compare(strain_by_hand(field)[1:-1, 1:-1], strain(field)[1:-1, 1:-1], hint, 1e-6)
+    means = (strain_by_hand(field).mean() for field in toys.values())
+    return "a rotation {:.3f}, a stretch {:.3f}, the clip {:.3f} on average.".format(*means)
 
 
 @judge
