@@ -1,12 +1,11 @@
-"""Exercises of 03: too far, a second step, there and back, and the nose patch."""
+"""Exercises of 03: optical strain, a second step, and a round trip."""
 
 from mer_course.checks.answer import compare, judge, need
-from mer_utils.flow import compensate, compute_flow, magnitude
+from mer_utils.flow import compute_flow, magnitude, strain
 
 import numpy as np
-from scipy.ndimage import map_coordinates, shift
+from scipy.ndimage import map_coordinates
 
-SHIFTS = (4, 8, 12, 16, 24)  # px
 INNER = (slice(16, -16), slice(16, -16))  # what enters the picture at its border has no past
 
 
@@ -16,17 +15,15 @@ def measure_epe(flow, truth):
 
 
 @judge
-def check_1(shift_epe, texture):
-    """There must be an EPE, px, for each shift, px: {4: ..., 8: ..., 12: ..., 16: ..., 24: ...}."""
-    expected = []
-    for px in SHIFTS:
-        pair = (texture, shift(texture, (0, px), mode="reflect"))
-        flow = compute_flow(*(np.rint(p).clip(0, 255).astype(np.uint8) for p in pair))
-        expected.append(measure_epe(flow, np.array([px, 0])[:, None, None]))
-    hint = "constant(shift, 0), as_frame(move(...)), compute_flow, find_epe(...)[inner].mean()."
-    compare([shift_epe[px] for px in SHIFTS], expected, hint, 0.02, 0.1)
-    lost = [px for px, error in zip(SHIFTS, expected, strict=True) if error > 1]
-    return f"lost from {lost[0]} px on." if lost else "none of them is lost."
+def check_1(strain_by_hand, flow):
+    """The function must return the strain (H, W), px per px, of a flow (2, H, W) px."""
+    y, x = 0.02 * np.mgrid[-9:10, -9:10]
+    toys = {"rotation": np.stack([-y, x]), "stretch": np.stack([x, 0 * y]), "your clip": flow}
+    for name, field in toys.items():
+        hint = f"The strain of the {name}: e_xy stands twice under the root, and is half a sum."
+        compare(strain_by_hand(field)[1:-1, 1:-1], strain(field)[1:-1, 1:-1], hint, 1e-6)
+    means = (strain_by_hand(field).mean() for field in toys.values())
+    return "a rotation {:.3f}, a stretch {:.3f}, the clip {:.3f} on average.".format(*means)
 
 
 @judge
@@ -50,13 +47,3 @@ def check_3(round_trip, first, second, truth=None):
     need(close.mean() > 0.95, hint)
     known = "" if truth is None else f", mean EPE {np.nanmean(magnitude(there - truth)):.2f} px"
     return f"mean {expected.mean():.2f} px{known}."
-
-
-@judge
-def check_4(patch_epe, flow, push):
-    """The EPE must be one number, px, of a flow (2, H, W) without the mean arrow of its patch."""
-    expected = measure_epe(flow - flow[:, 90:110, 54:74].mean((1, 2), keepdims=True), push)
-    hint = "Take the patch's mean arrow, one u and one v, from all arrows; then the EPE."
-    compare(patch_epe, expected, hint, 0.002, 0.02)
-    rigid = measure_epe(compensate(flow, "rigid"), push)
-    return f"{expected:.2f} px; with a rigid head taken out {rigid:.2f}."

@@ -3,6 +3,9 @@
 from dataclasses import replace
 
 from mer_course.checks.answer import compare, judge, need
+from mer_utils.dataset import read_frames
+from mer_utils.features import FrontEnd, extract_clip
+from mer_utils.preprocessing import split_views
 from mer_utils.training import find_best, flip, mean_precision
 
 import numpy as np
@@ -43,6 +46,19 @@ def check_2(kept, curves, recipe, patience):
 def rate(network, x, y):
     """Return the mean AP of a network's logits for maps x against labels y (N, L)."""
     return mean_precision(np.asarray(y), network.eval()(x).numpy())
+
+
+def mirror_film(dataset):
+    """Return the maps (V, P, 3, S, S) of a set's first clip when its film is mirrored, not its
+    maps; None for a set that has no films.
+    """
+    if dataset.channels:
+        return None
+    clip, views = dataset.clips[0], dataset.views
+    frames = np.stack([split_views(frame, views) for frame in read_frames(clip)], 1)
+    frames, wide = frames[::-1, :, :, ::-1].copy(), frames.shape[-1]
+    boxes = [(wide - x1, y0, wide - x0, y1) for x0, y0, x1, y1 in (clip.boxes or ())[::-1]]
+    return extract_clip(replace(clip, boxes=tuple(boxes) or None), views, FrontEnd(), frames)[0]
 
 
 @judge
