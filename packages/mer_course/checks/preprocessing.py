@@ -8,7 +8,7 @@ import numpy as np
 
 
 def dim(frame, share):
-    """Return a view (H, W) uint8 whose light falls by ``share`` of it from left to right."""
+    """Return a view (H, W) uint8 whose light falls evenly to 1 - ``share`` at the right edge."""
     return (frame * np.linspace(1, 1 - share, frame.shape[1])).astype(np.uint8)
 
 
@@ -21,7 +21,7 @@ def check_1(first_share, frame):
     first = next((k for k in shares if abs(find_box(dim(frame, k)) - lit).max() > 3), None)
     skip(first is None, "The box stays where it is")
     compare(first_share, first, "Compare each box with find_box(view[0]), side by side.", 1e-6)
-    return f"with {first:.0%} less light at one side, the wall counts as head."
+    return f"with {first:.0%} less light at one side, the box has moved."
 
 
 @judge
