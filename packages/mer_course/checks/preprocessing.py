@@ -1,4 +1,4 @@
-"""Exercises of 01: silhouette, size and place of the crop, and what counts as texture."""
+"""Exercises of 01: uneven light, size and place of the crop, and what counts as texture."""
 
 from mer_course.checks.answer import compare, judge, need, skip
 from mer_utils.flow import compute_flow, magnitude
@@ -7,14 +7,21 @@ from mer_utils.preprocessing import crop, face_mask, find_box, silhouette
 import numpy as np
 
 
+def dim(frame, share):
+    """Return a view (H, W) uint8 whose light falls evenly to 1 - ``share`` at the right edge."""
+    return (frame * np.linspace(1, 1 - share, frame.shape[1])).astype(np.uint8)
+
+
 @judge
-def check_1(shares, frame):
-    """The shares of a view (H, W) that are head must be three numbers from 0 to 1."""
-    masks = [silhouette(frame, tolerance) for tolerance in (24, 80, 150)]
-    skip(masks[0] is None, "The view has no plain background")
-    expected = [0.0 if mask is None else mask.mean() for mask in masks]
-    compare(shares, expected, "The share is the mean of silhouette(view[0], tolerance).", 0.005)
-    return "the higher the tolerance, the less counts as head."
+def check_1(first_share, frame):
+    """The share of a view (H, W) must be one of 0.05, 0.10, 0.15 and so on."""
+    skip(silhouette(frame) is None, "The view has no plain background")
+    lit = np.array(find_box(frame))
+    shares = np.arange(0.05, 0.65, 0.05)
+    first = next((k for k in shares if abs(find_box(dim(frame, k)) - lit).max() > 3), None)
+    skip(first is None, "The box stays where it is")
+    compare(first_share, first, "Compare each box with find_box(view[0]), side by side.", 1e-6)
+    return f"with {first:.0%} less light at one side, the box has moved."
 
 
 @judge
