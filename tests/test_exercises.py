@@ -176,6 +176,15 @@ WITHOUT = [make_outcome(20 + k, attention=False) for k in range(3)]
 ANSWERS = [outcome.answers for outcome in OUTCOMES]
 ROWS = list(compare(TRUTH, dict(enumerate(ANSWERS)), 0, MANY.subjects).values())[1:]
 ALARMS = sum(row.p < 0.05 for row in ROWS), sum(row.p_corrected < 0.05 for row in ROWS)
+REST = OUTCOMES[0], TRUTH, MANY.subjects
+OTHERS, OWN = (evaluation.answer(*REST, peek) for peek in (False, True))
+CASES["evaluation 2"] = (
+    evaluation.check_2, OTHERS, "by other test people",
+    {"all clips of the others": [OWN, OUTCOMES[0].answers]}, REST,
+)  # fmt: skip
+CASES["evaluation 3"] = (
+    evaluation.check_3, OWN, "no network has changed", {"own clips alone": [OTHERS]}, REST
+)  # fmt: skip
 CASES["ablations 2"] = (
     ablations.check_2, (WITHOUT, OUTCOMES[:3]), "p-value",
     {
