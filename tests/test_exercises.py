@@ -176,6 +176,15 @@ WITHOUT = [make_outcome(20 + k, attention=False) for k in range(3)]
 ANSWERS = [outcome.answers for outcome in OUTCOMES]
 ROWS = list(compare(TRUTH, dict(enumerate(ANSWERS)), 0, MANY.subjects).values())[1:]
 ALARMS = sum(row.p < 0.05 for row in ROWS), sum(row.p_corrected < 0.05 for row in ROWS)
+REST = OUTCOMES[0], TRUTH, MANY.subjects
+OTHERS, OWN = (evaluation.answer(*REST, peek) for peek in (False, True))
+CASES["evaluation 2"] = (
+    evaluation.check_2, OTHERS, "by other test people",
+    {"all clips of the others": [OWN, OUTCOMES[0].answers]}, REST,
+)  # fmt: skip
+CASES["evaluation 3"] = (
+    evaluation.check_3, OWN, "no network has changed", {"own clips alone": [OTHERS]}, REST
+)  # fmt: skip
 CASES["ablations 2"] = (
     ablations.check_2, (WITHOUT, OUTCOMES[:3]), "p-value",
     {
@@ -194,9 +203,14 @@ CASES["ablations 4"] = (
     },
     [MANY],
 )  # fmt: skip
+FLAT = np.repeat(np.random.default_rng(1).random((8, 4)), 5, 0)  # a person's clips are alike
+FLAT = Some(x=FLAT + 0.01 * np.random.default_rng(2).random((40, 4)), **vars(MANY))
+GAPS = np.linalg.norm(FLAT.x[:, None] - FLAT.x, axis=-1) + np.diag(np.full(40, np.inf))
+OTHER = np.where(MANY.subjects[:, None] == MANY.subjects, np.inf, GAPS)
 CASES["baselines 1"] = (
-    baselines.check_1, lambda q, r: 2 * q * r / (q + r), "r = q gets 0.20, always yes 0.33",
-    {"What are FP and FN": [lambda q, r: q, lambda q, r: 2 * q / (1 + q)], "": [lambda q: q]}, [],
+    baselines.check_1, TRUTH[OTHER.argmin(1)], "with the person's own other clips",
+    {"all clips of the same person": [TRUTH[GAPS.argmin(1)]], "by the distance": [TRUTH]},
+    [FLAT],
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Exercises of 06: yes to everything, thresholds of one half, and a second way to peek."""
+"""Exercises of 06: yes to everything, thresholds from other people, and a second way to peek."""
 
 from mer_course.checks.answer import compare, judge, skip
 from mer_utils.evaluation import macro_uf1, tune_thresholds
@@ -16,20 +16,31 @@ def check_1(number, truth):
     return f"{expected:.3f}, without looking at one clip."
 
 
-@judge
-def check_2(fixed, outcome, truth, labels):
-    """The answers must be yes or no (1 or 0) for each clip and label, (N, L)."""
-    skip(outcome.exclusive, EXCLUSIVE)
-    compare(fixed, outcome.scores >= 0.5, "Use the probabilities, not the answers.")
-    half, tuned = (macro_uf1(truth, answers) for answers in (fixed, outcome.answers))
-    return f"macro-UF1 {half:.2f} with one half, {tuned:.2f} with tuned thresholds."
+def answer(outcome, truth, people, peek):
+    """Return answers (N, L) with thresholds from each person's own clips, or from all others'."""
+    answers = np.zeros_like(outcome.answers)
+    for person in np.unique(people):
+        own = people == person
+        rows = own if peek else ~own
+        answers[own] = outcome.scores[own] >= tune_thresholds(truth[rows], outcome.scores[rows])
+    return answers
 
 
 @judge
-def check_3(peeked, outcome, truth, labels):
+def check_2(crossed, outcome, truth, people):
     """The answers must be yes or no (1 or 0) for each clip and label, (N, L)."""
     skip(outcome.exclusive, EXCLUSIVE)
-    expected = outcome.scores >= tune_thresholds(truth, outcome.scores)
-    compare(peeked, expected, "One threshold a label, chosen with the labels it is scored on.")
+    expected = answer(outcome, truth, people, peek=False)
+    compare(crossed, expected, "For each person: thresholds from all clips of the others.")
+    other, inner = (macro_uf1(truth, answers) for answers in (expected, outcome.answers))
+    return f"macro-UF1 {other:.2f} by other test people, {inner:.2f} by inner people."
+
+
+@judge
+def check_3(peeked, outcome, truth, people):
+    """The answers must be yes or no (1 or 0) for each clip and label, (N, L)."""
+    skip(outcome.exclusive, EXCLUSIVE)
+    expected = answer(outcome, truth, people, peek=True)
+    compare(peeked, expected, "For each person: thresholds from his or her own clips alone.")
     honest, best = (macro_uf1(truth, answers) for answers in (outcome.answers, expected))
-    return f"macro-UF1 {honest:.2f} honest, {best:.2f} peeked, and not one network has changed."
+    return f"macro-UF1 {honest:.2f} honest, {best:.2f} peeked, and no network has changed."
