@@ -36,7 +36,7 @@ def fill_minutes(text, minutes):
     """Return a page whose tables and total have these minutes."""
 
     def fill(row):
-        total = sum(minutes[number] for number in row[2].split(", "))
+        total = sum(minutes.get(number, 0) for number in row[2].split(", "))
         return f"{row[1]}{row[2]}{row[3]}{total} |"
 
     return TOTAL.sub(str(round(sum(minutes.values()) / 60)), ROW.sub(fill, text))
