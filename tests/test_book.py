@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
-from mer_tools.book import write_book
+from mer_tools.book import BROWSERS, write_book
 from mer_utils import MerError
 
 import nbformat.v4 as v4
@@ -82,6 +82,19 @@ def test_a_notebook_is_shown_with_its_outputs_and_a_fault_keeps_the_older_book(t
     assert index.read_text() == "older"
     write("# Mended")
     assert "Open the book" in index.read_text()
+
+
+def test_a_notebook_can_be_downloaded_and_printed(toy):
+    root, write = toy
+    page = write("# A toy\n$x^2$")
+    (link,) = {tag["href"] for tag in page.select("a[href*=_sources]")}
+    assert link == "../_sources/notebooks/00_toy.ipynb"  # that it is there, the first test asks
+    if not any(map(shutil.which, BROWSERS)):
+        with pytest.raises(MerError, match="none is installed"):
+            write_book(root=root, pdf=True)
+        pytest.skip("no Chromium to print with")
+    printed = write_book(root=root, pdf=True).parent / "pdf" / "00_toy.pdf"
+    assert printed.read_bytes().startswith(b"%PDF-")
 
 
 def test_a_folder_that_is_no_book_stays_as_it_is(toy, mer, monkeypatch):

@@ -429,8 +429,11 @@ def submit(
 
 
 @mer.command()
-def book(out: Out = ""):
+def book(
+    out: Out = "",
+    pdf: Annotated[bool, Option("--pdf", help="Print the notebooks, too; needs Chromium.")] = False,
+):
     """Write a web site of the notebooks and docs that opens from disk, without a network."""
     from mer_tools.book import write_book
 
-    echo(f"open {write_book(out)} in a browser")
+    echo(f"open {write_book(out, pdf=pdf)} in a browser")
