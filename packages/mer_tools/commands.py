@@ -154,6 +154,7 @@ def exercises():
         echo(f"{name}: exercises copied")
     for name in write_minutes():
         echo(f"{name}: minutes written")
+    echo("exercises and minutes are up to date")
 
 
 @course.command()
