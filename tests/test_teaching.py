@@ -110,6 +110,16 @@ def test_nbgrader_makes_the_assignments_and_gives_the_points(graded):
     assert float(rows["able"]["score"]) == float(rows["able"]["max_score"]) == 4
 
 
+def test_slides_and_plans_quote_the_record_and_the_bibliography_holds_what_is_cited():
+    docs = {path.stem: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
+    record = (ROOT / "README.md").read_text("utf-8") + docs["benchmarks"] + docs["paper"]
+    quoted = re.findall(r"\b0\.\d{3}\b", docs["slides"] + docs["lecturers"])
+    assert quoted and all(number in record for number in quoted)
+    cited = re.compile(r"https://(?:arxiv\.org/abs|doi\.org|www\.jstor\.org)/[^)\s\"\\]+")
+    for path in NOTEBOOKS:
+        assert all(link in docs["bibliography"] for link in cited.findall(path.read_text("utf-8")))
+
+
 def test_minutes_are_counted_from_words_cells_and_exercises():
     text = "### Exercise 1\n" + "word " * 357  # 360 words: 2 minutes
     cells = [v4.new_markdown_cell(text), v4.new_code_cell("1"), v4.new_code_cell("2")]

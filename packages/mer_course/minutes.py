@@ -9,7 +9,6 @@ from mer_utils.study import find_root
 
 import nbformat
 
-WORDS_A_MINUTE, A_CELL, AN_EXERCISE = 180, 1.5, 5  # the last two are minutes
 TIME = re.compile(r"(?<=\*\*Time\*\* about )\d+(?= minutes)")
 # a row of a table with a cell of notebooks, such as "03" or "03, 04", and minutes at its end
 ROW = re.compile(r"^(\| (?:.* \| )??)(\d\d(?:, \d\d)*)( \| (?:.*\| )?)\d+ \|$", re.M)
@@ -18,12 +17,14 @@ PAGES = ("README.md", "docs/lecturers.md")
 
 
 def count_minutes(notebook):
-    """Return the minutes to work through a notebook, exercises included, in steps of five."""
+    """Return the minutes to work through a notebook: 180 words a minute, 1.5 minutes for a cell of
+    code, 5 for an exercise, rounded up to the next 5.
+    """
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     words = sum(len(text.split()) for text in texts)
     exercises = sum(text.startswith("### Exercise") for text in texts)
-    minutes = words / WORDS_A_MINUTE + A_CELL * (len(notebook.cells) - len(texts))
-    return 5 * ceil((minutes + AN_EXERCISE * exercises) / 5)
+    cells = len(notebook.cells) - len(texts)
+    return 5 * ceil((words / 180 + 1.5 * cells + 5 * exercises) / 5)
 
 
 def read_minutes(root):
@@ -43,16 +44,11 @@ def fill_minutes(text, minutes):
 
 
 def write_minutes(root=None):
-    """Write the minutes into the notebooks, the README and the plans; return what changed."""
+    """Write the minutes into the notebooks, the README and the plans."""
     root = Path(root or find_root())
-    minutes, changed = read_minutes(root), []
-    for path in (*sorted((root / "notebooks").glob("*.ipynb")), *map(root.joinpath, PAGES)):
-        before = path.read_text(encoding="utf-8")
-        if path.suffix == ".md":
-            text = fill_minutes(before, minutes)
-        else:
-            text = TIME.sub(str(minutes[path.name[:2]]), before)
-        if text != before:
-            write_text(path, text)
-            changed.append(path.stem)
-    return changed
+    minutes = read_minutes(root)
+    for path in (root / "notebooks").glob("*.ipynb"):
+        text = path.read_text(encoding="utf-8")
+        write_text(path, TIME.sub(str(minutes[path.name[:2]]), text))
+    for path in map(root.joinpath, PAGES):
+        write_text(path, fill_minutes(path.read_text(encoding="utf-8"), minutes))

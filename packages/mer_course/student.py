@@ -29,11 +29,9 @@ assert said.stdout.startswith("Right: "), "see the hint"
 
 
 def write_student(out, root=None, graded=False):
-    """Write the notebooks into the new folder ``out`` without outputs, answers and solutions.
-
-    ``graded`` writes a course of nbgrader instead: source/<notebook>/<notebook>.ipynb, whose
-    exercises have solutions between nbgrader's marks, and points. All is written or nothing;
-    raises MerError where ``out`` holds something.
+    """Write the notebooks into the new folder ``out`` without outputs, answers and solutions;
+    ``graded`` writes a course of nbgrader, whose exercises have solutions between marks, and
+    points. All is written or nothing; raises MerError where ``out`` holds something.
     """
     folder = Path(root or find_root()) / "notebooks"
     with new_folder(out) as part:
@@ -61,7 +59,7 @@ def hide_answers(notebook):
 
 def add_points(notebook, solutions):
     """Put the exercises of ``solutions`` into a notebook: stub and solution in one cell, and the
-    check as a test that is worth a point for each star.
+    check as a test that is worth a point for each star. A text is graded by hand.
     """
     imports = next(cell.source for cell in solutions.cells if cell.cell_type == "code")
     cells = [mark(solve("# what your answers import", imports), "imports", solution=True)]
@@ -70,18 +68,19 @@ def add_points(notebook, solutions):
         if "exercise" in tags:
             number, points = re.match(r"### Exercise (\d+)", cell.source)[1], cell.source.count("★")
             cells.append(new_markdown_cell(cell.source))
+            # what has no check is graded by hand
+            cells.append(mark("Your answer:", f"text-{number}", solution=True, points=points))
         elif "stub" in tags:
             stub, solution = cell.source, []
+            del cells[-1]
         elif "solution" in tags and cell.cell_type == "code":
             solution.append(cell.source)
         elif "check" in tags:
             cells.append(mark(solve(stub, *solution), f"answer-{number}", solution=True))
             check = cell.source.replace("\n", "\n    ")
             cells.append(mark(GRADE.format(check=check), f"check-{number}", points=points))
-    begin, end = (
-        next(k for k, cell in enumerate(notebook.cells) if cell.source.startswith(words))
-        for words in (BEGIN, END)
-    )
+    starts = [cell.source.startswith((BEGIN, END)) for cell in notebook.cells]
+    begin, end = (k for k, start in enumerate(starts) if start)
     notebook.cells[begin + 1 : end] = cells
 
 
@@ -91,7 +90,11 @@ def solve(stub, *solution):
 
 
 def mark(source, name, solution=False, points=0):
-    """Return a code cell with nbgrader's metadata: an answer, or a test that is worth points."""
-    about = {"grade_id": name, "solution": solution, "grade": not solution, "points": points}
-    about |= {"locked": not solution, "task": False, "cell_type": "code", "schema_version": 3}
-    return new_code_cell(source, metadata={"nbgrader": about})
+    """Return a cell with nbgrader's metadata: an answer, a test that is worth points, or both in
+    one, a text that the teacher grades.
+    """
+    kind = "markdown" if solution and points else "code"
+    about = {"grade_id": name, "solution": solution, "grade": points > 0, "points": points}
+    about |= {"locked": not solution, "task": False, "cell_type": kind, "schema_version": 3}
+    new_cell = new_markdown_cell if kind == "markdown" else new_code_cell
+    return new_cell(source, metadata={"nbgrader": about})

@@ -152,8 +152,7 @@ def exercises():
 
     for name in weave_exercises():
         echo(f"{name}: exercises copied")
-    for name in write_minutes():
-        echo(f"{name}: minutes written")
+    write_minutes()
     echo("exercises and minutes are up to date")
 
 
