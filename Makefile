@@ -1,7 +1,7 @@
 # `make figures`, `make test` and `make check` build .venv first when it is missing, half built, moved, or older than what it is made from.
 .DEFAULT_GOAL := help
 FORMAT := png
-.PHONY: help figures test test-browser check notebooks pretrained clean
+.PHONY: help figures book test test-browser test-nbgrader check notebooks pretrained clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3 python; do \
@@ -15,8 +15,10 @@ endif
 
 help:
 	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped; FORMAT=pdf or svg"
+	@echo "make book      write the course as a web site into artifacts/book"
 	@echo "make test      run the tests"
 	@echo "make test-browser  run the notebooks and the book in JupyterLab and Chromium, which must be installed"
+	@echo "make test-nbgrader  let nbgrader make and grade the exercises; it is installed beside .venv, in build/"
 	@echo "make check     run all but the slow ones: two minutes"
 	@echo "make notebooks run the notebooks and keep their outputs in them (after editing one)"
 	@echo "make pretrained  teach mer_utils/start.safetensors anew; the same bytes unless the code changed"
@@ -26,12 +28,20 @@ help:
 figures: .venv/built
 	.venv/bin/mer run --profile full --format $(FORMAT) $(ARGS)
 
+book: .venv/built
+	.venv/bin/mer book $(ARGS)
+
 test: .venv/built
 	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 test-browser: .venv/built
 	.venv/bin/python -m pip install --quiet -r tests/browser/requirements.txt
 	.venv/bin/python -m pytest tests/browser $(ARGS)
+
+test-nbgrader: .venv/built
+	.venv/bin/python -m pip install --quiet --no-deps --upgrade --target build/nbgrader -r tests/nbgrader.txt
+	PATH=$(CURDIR)/build/nbgrader/bin:$$PATH PYTHONPATH=$(CURDIR)/build/nbgrader \
+		.venv/bin/python -m pytest tests/test_teaching.py $(ARGS)
 
 check: .venv/built
 	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" $(ARGS)

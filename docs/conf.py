@@ -41,17 +41,17 @@ html_theme = "sphinx_book_theme"
 html_title = "4D micro-expressions"
 html_static_path = [str(Path(jupyter_server_mathjax.__file__).parent / "static"), "book.css"]
 html_css_files = ["book.css"]
-html_copy_source = False
+html_sourcelink_suffix = ""  # each page offers its source: notebooks as .ipynb
 html_show_search_summary = False  # it would fetch pages, which browsers refuse on a disk
 html_use_index = False
 html_context = {"default_mode": "auto"}
 html_sidebars = {"**": ["sbt-sidebar-nav.html"]}  # title and search stand in the header
 html_theme_options = {
-    "extra_footer": "Synthetic faces throughout: no number here is a 4DME number. MIT licence.",
+    "extra_footer": "Synthetic faces throughout: no number here is a 4DME number. "
+    "Text and figures: CC BY 4.0; code: MIT licence.",
     "footer_content_items": ["extra-footer"],
     "navbar_start": ["navbar-logo"],
     "navigation_with_keys": False,
-    "use_download_button": False,
     "use_fullscreen_button": False,
 }
 

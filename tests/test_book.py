@@ -1,14 +1,16 @@
 """The book is whole, asks nothing of the web, and is replaced by another whole one alone."""
 
+import re
 import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
-from mer_tools.book import write_book
+from mer_tools.book import BROWSERS, write_book
 from mer_utils import MerError
 
 import nbformat.v4 as v4
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +84,29 @@ def test_a_notebook_is_shown_with_its_outputs_and_a_fault_keeps_the_older_book(t
     assert index.read_text() == "older"
     write("# Mended")
     assert "Open the book" in index.read_text()
+
+
+def test_a_notebook_can_be_downloaded_and_printed(toy):
+    root, write = toy
+    page = write("# A toy\n$x^2$")
+    (link,) = {tag["href"] for tag in page.select("a[href*=_sources]")}
+    assert link == "../_sources/notebooks/00_toy.ipynb"  # that it is there, the first test asks
+    if not any(map(shutil.which, BROWSERS)):
+        with pytest.raises(MerError, match="none is installed"):
+            write_book(root=root, pdf=True)
+        pytest.skip("no Chromium to print with")
+    printed = write_book(root=root, pdf=True).parent / "pdf" / "00_toy.pdf"
+    assert printed.read_bytes().startswith(b"%PDF-")
+
+
+def test_github_builds_the_book_and_shows_what_was_built():
+    steps = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text())["jobs"]["book"][
+        "steps"
+    ]
+    (build,) = [step["run"] for step in steps if "run" in step]
+    (upload,) = [step for step in steps if "upload-pages-artifact" in step.get("uses", "")]
+    assert build == "make book" and upload["with"]["path"] == "artifacts/book"
+    assert re.search(r"^book: .*\n\t\S*mer book", (ROOT / "Makefile").read_text(), re.M)
 
 
 def test_a_folder_that_is_no_book_stays_as_it_is(toy, mer, monkeypatch):

@@ -2,6 +2,8 @@
 
 import io
 import re
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from sphinx.errors import SphinxError
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 COLOUR = r"\x1b\[[0-9;]*m"  # Sphinx colours its warnings
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Sphinx keeps the folders of the sources; this page leads from the top to the first of its own
 INDEX = """<!doctype html>
 <html lang="en">
@@ -25,11 +28,12 @@ INDEX = """<!doctype html>
 """
 
 
-def write_book(out="", root=None):
+def write_book(out="", root=None, pdf=False):
     """Build the book into ``out`` (default: artifacts/book) and return its first page.
 
-    An older book there is replaced once the new one is whole. Raises MerError if ``out`` holds
-    something else, and for whatever Sphinx warns of: above all links that lead nowhere.
+    ``pdf`` prints each notebook and the slides to pdf/ with Chromium. An older book is replaced
+    once the new one is whole. Raises MerError if ``out`` holds something else, without Chromium,
+    and for whatever Sphinx warns of: above all links that lead nowhere.
     """
     root = Path(root or find_root()).resolve()
     out = Path(out).resolve() if out else root / "artifacts" / "book"
@@ -48,7 +52,25 @@ def write_book(out="", root=None):
             first, *others = text.strip().splitlines()
             raise MerError("the book", f"{first} (and {len(others)} more)" if others else first)
         (part / "index.html").write_text(INDEX, encoding="utf-8")
+        if pdf:
+            print_pages(part)
     return out / "index.html"
+
+
+def print_pages(book):
+    """Print the notebooks and the slides of a book to its folder pdf/."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser:
+        raise MerError("--pdf", f"needs one of {', '.join(BROWSERS)}, and none is installed")
+    (book / "pdf").mkdir()
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    flags.append("--virtual-time-budget=30000")  # until MathJax has drawn the formulas
+    for page in (*sorted(book.glob("notebooks/*.html")), *book.glob("docs/slides.html")):
+        paper = book / "pdf" / f"{page.stem}.pdf"
+        command = [browser, *flags, f"--print-to-pdf={paper}", page.resolve().as_uri()]
+        ended = subprocess.run(command, capture_output=True)
+        if ended.returncode or not paper.is_file():
+            raise MerError(page.name, f"{browser} did not print it")
 
 
 def slug(title):

@@ -33,6 +33,8 @@ mer = typer.Typer(
 )  # fmt: skip
 imports = typer.Typer()
 mer.add_typer(imports, name="import")
+course = typer.Typer(help="The course for a class.")
+mer.add_typer(course, name="course")
 
 
 def _read_pairs(text):
@@ -144,11 +146,26 @@ def keep():
 
 @mer.command()
 def exercises():
-    """Copy the exercises of notebooks/solutions into the notebooks, without the solutions."""
+    """Copy the exercises of notebooks/solutions into the notebooks; write the true minutes."""
+    from mer_course.minutes import write_minutes
     from mer_course.weaving import weave_exercises
 
     for name in weave_exercises():
         echo(f"{name}: exercises copied")
+    write_minutes()
+    echo("exercises and minutes are up to date")
+
+
+@course.command()
+def student(
+    out: Annotated[Path, Argument(metavar="OUT", help="A new folder inside the repository.")],
+    nbgrader: Annotated[bool, Option("--nbgrader", help="As nbgrader reads them.")] = False,
+):  # fmt: skip
+    """Write the notebooks for a class: no outputs, no answers, no solutions."""
+    from mer_course.student import write_student
+
+    write_student(out, graded=nbgrader)
+    echo(f"{out}: {'nbgrader generate_assignment does the rest' if nbgrader else 'notebooks'}")
 
 
 @mer.command()
@@ -412,8 +429,11 @@ def submit(
 
 
 @mer.command()
-def book(out: Out = ""):
+def book(
+    out: Out = "",
+    pdf: Annotated[bool, Option("--pdf", help="Print the notebooks, too; needs Chromium.")] = False,
+):
     """Write a web site of the notebooks and docs that opens from disk, without a network."""
     from mer_tools.book import write_book
 
-    echo(f"open {write_book(out)} in a browser")
+    echo(f"open {write_book(out, pdf=pdf)} in a browser")

@@ -1,0 +1,149 @@
+"""What a lecturer hands out: notebooks without answers, exercises with points, true minutes."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from mer_course import minutes, student
+
+import nbformat
+import nbformat.v4 as v4
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def test_the_student_edition_has_no_outputs_no_answers_and_no_solutions(tmp_path, mer, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    code, out, _ = mer("course", "student", tmp_path / "class")
+    assert code == 0 and "class" in out
+    written = sorted((tmp_path / "class").iterdir())
+    assert [path.name for path in written] == [path.name for path in NOTEBOOKS]
+    for path, original in zip(written, NOTEBOOKS, strict=True):
+        notebook = read(path)
+        nbformat.validate(notebook)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert not any(cell.outputs or cell.execution_count for cell in code)
+        kept = [cell.source for cell in read(original).cells if cell.cell_type == "code"]
+        assert [cell.source for cell in code] == kept
+        text = "\n".join(cell.source for cell in notebook.cells)
+        assert "<details>" not in text and "Solutions: [" not in text
+
+
+def test_a_folded_answer_goes_and_what_stands_around_it_stays():
+    fold = "<details><summary>Answer</summary>\n\nBlue.\n\n</details>"
+    cells = [v4.new_markdown_cell(text) for text in (f"Before.\n\n{fold}\n\nAfter.", fold)]
+    notebook = v4.new_notebook(cells=cells)
+    student.hide_answers(notebook)
+    assert [cell.source for cell in notebook.cells] == ["Before.\n\nAfter."]
+
+
+def test_a_folder_in_use_stays_as_it_is_and_a_fault_leaves_nothing(tmp_path, mer, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "mine.txt").touch()
+    code, _, err = mer("course", "student", tmp_path)
+    assert code == 1 and "exists already" in err and list(tmp_path.iterdir())
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_broken.ipynb").write_text("{}")
+    with pytest.raises(Exception, match=r"."):
+        student.write_student(tmp_path / "class", tmp_path)
+    assert not (tmp_path / "class").exists()
+
+
+@pytest.fixture(scope="module")
+def graded():
+    """A course of nbgrader in the repository, where the notebooks find their data."""
+    folder = ROOT / "artifacts" / f"nbgrader-{os.getpid()}"
+    student.write_student(folder, ROOT, graded=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_each_exercise_is_worth_its_stars(graded):
+    for path in NOTEBOOKS:
+        stars = re.findall(
+            r"^### Exercise .*?(★+)", "\n".join(c.source for c in read(path).cells), re.M
+        )
+        (source,) = graded.glob(f"source/*/{path.name}")
+        about = [cell.metadata.get("nbgrader") for cell in read(source).cells]
+        points = [cell["points"] for cell in about if cell and cell["grade"]]
+        assert points == [len(star) for star in stars] and points
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("nbgrader"), reason="`make test-nbgrader` installs nbgrader")
+def test_nbgrader_makes_the_assignments_and_gives_the_points(graded):
+    def nbgrader(*words):
+        command = [sys.executable, "-m", "nbgrader", *words]
+        ended = subprocess.run(command, cwd=graded, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr[-2000:]
+
+    name = "09_your_own_data"  # it trains nothing
+    nbgrader("generate_assignment", name)
+    from nbgrader.apps import NbGraderAPI  # the same command for the others, in one process
+    from traitlets.config import PyFileConfigLoader
+
+    config = PyFileConfigLoader("nbgrader_config.py", str(graded)).load_config()
+    config.CourseDirectory.root = str(graded)
+    maker = NbGraderAPI(config=config)
+    for path in NOTEBOOKS:
+        assert path.stem == name or maker.generate_assignment(path.stem)["success"], path
+        released = (graded / "release" / path.stem / path.name).read_text("utf-8")
+        assert "SOLUTION" not in released and "# your answer" in released
+    for person, folder in (("idle", "release"), ("able", "source")):
+        shutil.copytree(graded / folder / name, graded / "submitted" / person / name)
+    nbgrader("autograde", name)
+    nbgrader("export", "--to", "grades.csv")
+    with open(graded / "grades.csv", newline="") as file:
+        rows = {row["student_id"]: row for row in csv.DictReader(file) if row["assignment"] == name}
+    assert float(rows["idle"]["score"]) == 0
+    assert float(rows["able"]["score"]) == float(rows["able"]["max_score"]) == 4
+
+
+def test_slides_and_plans_quote_the_record_and_the_bibliography_holds_what_is_cited():
+    docs = {path.stem: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
+    record = (ROOT / "README.md").read_text("utf-8") + docs["benchmarks"] + docs["paper"]
+    quoted = re.findall(r"\b0\.\d{3}\b", docs["slides"] + docs["lecturers"])
+    assert quoted and all(number in record for number in quoted)
+    cited = re.compile(r"https://(?:arxiv\.org/abs|doi\.org|www\.jstor\.org)/[^)\s\"\\]+")
+    for path in NOTEBOOKS:
+        assert all(link in docs["bibliography"] for link in cited.findall(path.read_text("utf-8")))
+
+
+def test_minutes_are_counted_from_words_cells_and_exercises():
+    text = "### Exercise 1\n" + "word " * 357  # 360 words: 2 minutes
+    cells = [v4.new_markdown_cell(text), v4.new_code_cell("1"), v4.new_code_cell("2")]
+    assert minutes.count_minutes(v4.new_notebook(cells=cells)) == 10
+    assert minutes.count_minutes(v4.new_notebook(cells=[*cells, v4.new_code_cell("3")])) == 15
+
+
+def test_a_table_gets_the_minutes_of_the_notebooks_it_names():
+    page = "| 03 | flow | 1 |\n| week 2 | 03, 04 | 1 |\nabout 1 hours in all\n| 24 clips | 1 |"
+    filled = "| 03 | flow | 60 |\n| week 2 | 03, 04 | 120 |\nabout 2 hours in all\n| 24 clips | 1 |"
+    assert minutes.fill_minutes(page, {"03": 60, "04": 60}) == filled
+
+
+def test_every_page_and_notebook_states_the_true_minutes():
+    known = minutes.read_minutes(ROOT)
+    for path in NOTEBOOKS:
+        text = "\n".join(cell.source for cell in read(path).cells)
+        assert minutes.TIME.findall(text) == [str(known[path.name[:2]])], path.stem
+    for name in minutes.PAGES:
+        text = (ROOT / name).read_text("utf-8")
+        assert minutes.fill_minutes(text, known) == text, f"{name}: `mer exercises` writes them"
+        named = [row[1].split(", ") for row in minutes.ROW.findall(text)]
+        assert set(known) == {number for numbers in named for number in numbers}
+
+
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text("utf-8").split()) <= 850
