@@ -37,7 +37,7 @@ def small(tmp_path_factory):
 def test_films_are_those_of_the_set_and_are_kept(small, tmp_path, capsys):
     dataset, features = small
     rows, conditions = np.array([1, 3]), [Condition(), Condition(motion=2.0)]
-    (maps, apex), (doubled, _) = film_again(dataset, rows, conditions, FRONT, tmp_path, jobs=2)
+    (maps, apex), (doubled, _) = film_again(dataset, rows, conditions, FRONT, tmp_path)
     np.testing.assert_array_equal(maps, features.x[rows])
     np.testing.assert_array_equal(apex, features.apex[rows])
     # more motion is seen
