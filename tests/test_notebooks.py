@@ -60,8 +60,8 @@ class TestAnatomy:
         sources = [cell.source for cell in cells if cell.cell_type == "code"]
         texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
         filled = [line for source in sources for line in source.splitlines() if line.strip()]
-        assert len(sources) <= 35 and len(filled) <= 300
-        assert sum(len(text.split()) for text in texts) <= 2200
+        words = sum(len(text.split()) for text in texts)
+        assert len(sources) <= 35 and len(filled) <= 300 and words <= 2200, (len(filled), words)
         for source in sources:
             assert len(source.splitlines()) <= 30, source
             assert not re.search(r"sys\.path|%?pip install|https?://", source), source

@@ -39,8 +39,8 @@ def moving():
 
 def in_a_room(**activations):
     """A clip with a still head as bench-v2 films it, before anything spoils a view."""
-    person = {"variation": LEVELS.variation, "background": LEVELS.background}
-    return replace(acting(**activations), furrows=LEVELS.furrows, **person)
+    levels = {name: getattr(LEVELS, name) for name in ("variation", "background", "furrows")}
+    return replace(acting(**activations), **levels)
 
 
 def front_mask(motion, camera, border=4):
