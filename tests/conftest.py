@@ -1,4 +1,5 @@
 import logging
+import os
 import sys
 from dataclasses import replace
 
@@ -12,6 +13,10 @@ from mer_utils.training import Recipe
 
 import numpy as np
 import pytest
+
+
+# two workers of pytest fill two cores: where a test names no number of processes, it gets one
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 
 def pytest_collection_modifyitems(items):
