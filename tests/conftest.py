@@ -14,7 +14,6 @@ from mer_utils.training import Recipe
 import numpy as np
 import pytest
 
-
 # two workers of pytest fill two cores: where a test names no number of processes, it gets one
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
