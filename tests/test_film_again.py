@@ -34,6 +34,7 @@ def small(tmp_path_factory):
     return dataset, extract(dataset, FRONT)
 
 
+@pytest.mark.slow
 def test_films_are_those_of_the_set_and_are_kept(small, tmp_path, capsys):
     dataset, features = small
     rows, conditions = np.array([1, 3]), [Condition(), Condition(motion=2.0)]
