@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 
 FRONT = FrontEnd(crop=64, size=12)
+RECIPE = Recipe(epochs=2, inner=2, width=4)  # that of ``trained``
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +71,14 @@ def test_each_condition_changes_one_thing(small):
 
 
 def test_answers_come_from_the_fold_that_left_the_subject_out(trained):
-    (_, features, outcome), recipe = trained, Recipe(epochs=2, inner=2, width=4)
+    _, features, outcome = trained
     rows = np.arange(len(features.y))[1:]
-    answers = answer_again(outcome, features, recipe, rows, features.x[rows])
+    answers = answer_again(outcome, features, RECIPE, rows, features.x[rows])
     np.testing.assert_array_equal(answers, outcome.answers[rows])
 
 
 def test_a_knob_is_measured_at_each_setting(data, trained, monkeypatch):
-    (_, features, outcome), recipe = trained, Recipe(epochs=2, inner=2, width=4)
+    _, features, outcome = trained
     rows, true = np.arange(len(features.y)), np.array([clip.apex for clip in data.clips])
 
     def film(dataset, rows, conditions, options, cache, jobs):
@@ -87,7 +88,7 @@ def test_a_knob_is_measured_at_each_setting(data, trained, monkeypatch):
     monkeypatch.setattr("faces4d.film_again.film_again", film)
     noise = {1.75: Condition(), 4.0: Condition(noise=4.0)}
     knobs = {"noise": noise, "head": {1.0: Condition()}}
-    found = turn_knobs(data, features, outcome, recipe, rows, knobs)
+    found = turn_knobs(data, features, outcome, RECIPE, rows, knobs)
     assert found["noise"]["settings"] == [1.75, 4.0]
     assert found["noise"]["apex_error_frames"] == [(0, 0, 0), (3, 3, 3)]
     scores = found["noise"]["macro_uf1"]
