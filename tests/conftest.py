@@ -1,4 +1,5 @@
 import logging
+import os
 import sys
 from dataclasses import replace
 
@@ -12,6 +13,9 @@ from mer_utils.training import Recipe
 
 import numpy as np
 import pytest
+
+# two workers of pytest fill two cores: where a test names no number of processes, it gets one
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 
 def pytest_collection_modifyitems(items):
@@ -33,9 +37,7 @@ def data(tmp_path_factory):
     """A small synthetic dataset, made once: 2 subjects, 6 clips. Tests read it; who changes it
     works on a copy.
     """
-    return open_dataset(
-        write_synthetic(tmp_path_factory.mktemp("data") / "tiny", 2, 6, seed=3, jobs=2)
-    )
+    return open_dataset(write_synthetic(tmp_path_factory.mktemp("data") / "tiny", 2, 6, seed=3))
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ SCORES = np.clip(0.3 * TRUTH + 0.7 * RNG.random((30, 3)), 0, 1)
 CUTS = np.repeat([[0.4, 0.5, 0.6], [0.5, 0.52, np.inf], [0.6, 0.3, 0.61]], 10, 0)  # three folds
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bench():
     return Bench(SCORES, TRUTH, CUTS, LABELS)
 
@@ -141,7 +141,7 @@ def test_browser_finds_hits_misses_and_false_alarms_and_reads_a_clip_once(browse
     assert list(browser.look(0))[2:] == ["flow onset-apex", "flow apex-offset"]
     monkeypatch.setattr(browsers, "load_crops", None)
     assert browser.look(0)
-    images = Some(views=1, channels=["u", "v", "strain"], clips=())  # no faces to show
+    images = Some(channels=["u", "v", "strain"])  # no faces to show
     shown = Browser(images, browser.features, outcome).look(0)
     assert list(shown) == ["flow onset-apex", "flow apex-offset"]
 

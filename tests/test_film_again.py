@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 
 FRONT = FrontEnd(crop=64, size=12)
+RECIPE = Recipe(epochs=2, inner=2, width=4)  # that of ``trained``
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +35,11 @@ def small(tmp_path_factory):
     return dataset, extract(dataset, FRONT)
 
 
+@pytest.mark.slow
 def test_films_are_those_of_the_set_and_are_kept(small, tmp_path, capsys):
     dataset, features = small
     rows, conditions = np.array([1, 3]), [Condition(), Condition(motion=2.0)]
-    (maps, apex), (doubled, _) = film_again(dataset, rows, conditions, FRONT, tmp_path, jobs=2)
+    (maps, apex), (doubled, _) = film_again(dataset, rows, conditions, FRONT, tmp_path)
     np.testing.assert_array_equal(maps, features.x[rows])
     np.testing.assert_array_equal(apex, features.apex[rows])
     # more motion is seen
@@ -69,14 +71,14 @@ def test_each_condition_changes_one_thing(small):
 
 
 def test_answers_come_from_the_fold_that_left_the_subject_out(trained):
-    (_, features, outcome), recipe = trained, Recipe(epochs=2, inner=2, width=4)
+    _, features, outcome = trained
     rows = np.arange(len(features.y))[1:]
-    answers = answer_again(outcome, features, recipe, rows, features.x[rows])
+    answers = answer_again(outcome, features, RECIPE, rows, features.x[rows])
     np.testing.assert_array_equal(answers, outcome.answers[rows])
 
 
 def test_a_knob_is_measured_at_each_setting(data, trained, monkeypatch):
-    (_, features, outcome), recipe = trained, Recipe(epochs=2, inner=2, width=4)
+    _, features, outcome = trained
     rows, true = np.arange(len(features.y)), np.array([clip.apex for clip in data.clips])
 
     def film(dataset, rows, conditions, options, cache, jobs):
@@ -86,7 +88,7 @@ def test_a_knob_is_measured_at_each_setting(data, trained, monkeypatch):
     monkeypatch.setattr("faces4d.film_again.film_again", film)
     noise = {1.75: Condition(), 4.0: Condition(noise=4.0)}
     knobs = {"noise": noise, "head": {1.0: Condition()}}
-    found = turn_knobs(data, features, outcome, recipe, rows, knobs)
+    found = turn_knobs(data, features, outcome, RECIPE, rows, knobs)
     assert found["noise"]["settings"] == [1.75, 4.0]
     assert found["noise"]["apex_error_frames"] == [(0, 0, 0), (3, 3, 3)]
     scores = found["noise"]["macro_uf1"]

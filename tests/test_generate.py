@@ -59,6 +59,7 @@ def test_a_set_has_boxes_near_the_faces_and_opens(small):
     assert features.boxes.tolist() == [[list(box) for box in clip.boxes] for clip in small.clips]
 
 
+@pytest.mark.slow
 def test_truth_films_the_set_again_and_workers_change_no_byte(small, tmp_path):
     clip = small.clips[0]
     again = render_clip(read_truth(small, clip), cameras(96))
@@ -98,9 +99,7 @@ def test_the_generators_behaviour_is_seen(monkeypatch):
 @pytest.mark.slow
 def test_two_processes_on_a_fresh_checkout_make_one_set(tmp_path):
     """As two notebooks opened at once: the second waits for the first and takes what it made."""
-    code = (
-        "import sys; from faces4d import generate; generate.ensure_synthetic(sys.argv[1], 1, 1, 0)"
-    )
+    code = "import sys; from faces4d import generate as g; g.ensure_synthetic(sys.argv[1], 1, 1, 0)"
     command = [sys.executable, "-c", code, str(tmp_path)]
     running = [subprocess.Popen(command) for _ in range(2)]
     assert [process.wait() for process in running] == [0, 0]

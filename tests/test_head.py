@@ -1,7 +1,7 @@
 """The face: lids that shut over eyeballs, AUs that move what they should, people who differ."""
 
 from faces4d import anatomy
-from faces4d.head import AUS, STEADY, deform, make_face
+from faces4d.head import AUS, deform, make_face
 from faces4d.scenario import PRESETS
 from mer_utils import MerError
 
@@ -42,11 +42,9 @@ def find_ball(face):
     return face.vertices[disc & (face.vertices[:, 0] > 0)]
 
 
-def test_same_seed_same_face_other_seed_other_face(face):
-    again, other = make_face.__wrapped__(1), make_face(2)
-    for name in ("vertices", "texture", "fields"):
-        assert np.array_equal(getattr(again, name), getattr(face, name))
-    assert np.abs(other.vertices - face.vertices).max() > 0.02  # 2 mm: another person
+def test_another_seed_is_another_person(face):
+    other = make_face(2)
+    assert np.abs(other.vertices - face.vertices).max() > 0.02  # 2 mm
     assert np.abs(other.texture.astype(int) - face.texture).mean() > 3
 
 
@@ -130,7 +128,6 @@ def test_lids_stay_in_front_of_the_eyeball(seed):
 def test_people_move_their_skin_in_places_of_their_own(face):
     own, other = make_face(1, VARIED), make_face(2, VARIED)
     assert np.array_equal(face.vertices, own.vertices)
-    assert np.array_equal(make_face(1, STEADY).fields, face.fields)
     for move, changed in zip(face.fields[:-1], own.fields[:-1], strict=True):
         assert 0.05 < np.linalg.norm(changed - move) / np.linalg.norm(move) < 1.2
     assert np.array_equal(own.fields[-1], face.fields[-1])  # a blink is a blink

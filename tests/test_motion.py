@@ -41,11 +41,6 @@ def measure(motion):
     return sizes.mean(1), np.percentile(sizes, 99, axis=1)
 
 
-def test_a_plan_without_any_expression_is_refused():
-    with pytest.raises(MerError, match="no AU that moves"):
-        simulate(a_plan(45, clip_seed=2))
-
-
 def test_key_frames_are_in_order_and_the_apex_is_the_peak(motions):
     for plan, motion in motions:
         peak = motion.weights[:, :-1].max((0, 2))
@@ -124,7 +119,8 @@ def test_the_apex_lies_anywhere_and_is_the_true_peak(hard):
 def test_some_peaks_are_held_and_some_come_again(hard):
     held, again = [], []
     for _, motion in hard:
-        curve = true_motion(motion)[: motion.offset + 1] / true_motion(motion).max()
+        curve = true_motion(motion)[: motion.offset + 1]
+        curve /= curve.max()
         held.append((curve > 0.93).sum() / (motion.offset - motion.onset))
         falling = curve[motion.apex :]
         again.append((falling - np.minimum.accumulate(falling)).max() > 0.05)

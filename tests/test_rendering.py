@@ -39,8 +39,8 @@ def moving():
 
 def in_a_room(**activations):
     """A clip with a still head as bench-v2 films it, before anything spoils a view."""
-    person = {"variation": LEVELS.variation, "background": LEVELS.background}
-    return replace(acting(**activations), furrows=LEVELS.furrows, **person)
+    levels = {name: getattr(LEVELS, name) for name in ("variation", "background", "furrows")}
+    return replace(acting(**activations), **levels)
 
 
 def front_mask(motion, camera, border=4):
@@ -54,7 +54,7 @@ def front_mask(motion, camera, border=4):
 def test_cameras_stand_left_and_right_and_project_by_hand():
     left, right = VIEWS
     assert (left.height, left.width, left.yaw, right.yaw) == (224, 168, -25, 25)
-    middle = np.array([(left.width - 1) / 2, (left.height - 1) / 2])
+    middle = np.array([left.width - 1, left.height - 1]) / 2
     np.testing.assert_allclose(left.project(AIM), middle)
     front = Camera(0, 224, 168)
     one = front.focal / (front.distance - 1)  # px a unit at z = 1

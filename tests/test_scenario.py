@@ -68,8 +68,7 @@ def test_clips_are_spread_unevenly_but_sanely(plans):
     assert all(n < sizes[subject] for (subject, _), n in shown.items())  # nobody shows one thing
 
 
-def test_plans_depend_on_the_seed_and_on_nothing_else(plans, hard):
-    assert plan_clips() == plans and plan_clips(seed=1001, preset="bench-v2") == hard
+def test_another_seed_plans_other_people_and_clips(plans):
     other = plan_clips(seed=1)
     assert not {plan.face_seed for plan in plans} & {plan.face_seed for plan in other}
     assert not {plan.clip_seed for plan in plans} & {plan.clip_seed for plan in other}

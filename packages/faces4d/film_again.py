@@ -125,9 +125,8 @@ def film_front(dataset, features, options=FrontEnd(), cache=None, jobs=1):
 
     Noise, light and covers are those of the left camera; the apex is found in this one view.
     """
-    rows = np.arange(len(dataset))
     front = Condition(yaw=0.0, views=1)
-    maps, apex = film_again(dataset, rows, [front], options, cache, jobs)[0]
+    maps, apex = film_again(dataset, range(len(dataset)), [front], options, cache, jobs)[0]
     return replace(features, x=maps, apex=apex)
 
 

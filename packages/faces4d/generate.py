@@ -26,16 +26,15 @@ def write_synthetic(
     root, subjects=24, clips=267, seed=0, preset="bench-v1", size=224, meshes=False, jobs=1,
     replace=False,
 ):  # fmt: skip
-    """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it, or nothing if
-    anything fails.
+    """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it or, where anything
+    fails, nothing. ``size`` is the height of one view in px; ``meshes`` adds each frame's OBJ. The
+    result depends on the arguments before ``jobs`` alone.
 
-    ``size`` is the height of one view in px; ``meshes`` adds each frame's textured OBJ. The result
-    depends on the arguments before ``jobs`` alone. Raises MerError if ``root`` exists and is not
-    empty, where with ``replace`` the old set stays until the new one is whole; and for the seeds
-    PRETRAINING.
+    Raises MerError for seeds in PRETRAINING, and if ``root`` exists and is not empty; with
+    ``replace`` the old set stays until the new one is whole.
     """
     if seed in PRETRAINING:
-        what = f"seed {seed} makes people whom pre-training knows (mer_utils/start.py)"
+        what = f"seed {seed} makes people whom pre-training knows"
         raise MerError(f"{what}; choose one outside {PRETRAINING.start} to {PRETRAINING.stop - 1}")
     plans = plan_clips(subjects, clips, seed, preset)
     with new_folder(root, replace) as part:
@@ -48,20 +47,11 @@ def write_synthetic(
         lines = [columns, *(row for group in rows for row in group)]
         table = "".join(",".join(map(str, line)) + "\n" for line in lines)
         write_text(part / "manifest.csv", table)
-        about = {
-            "name": f"synthetic-{preset}",
-            "views": 2,
-            "labels": list(LABELS),
-            "exclusive": False,
-            "synthetic": True,
-            "licence": "made by mer_utils; no person is shown; free to use",
-            "preset": preset,
-            "subjects": subjects,
-            "clips": clips,
-            "seed": seed,
-            "size": size,
-        }
-        write_json(part / "dataset.json", about)
+        about = {"name": f"synthetic-{preset}", "views": 2, "labels": list(LABELS)}
+        about |= {"exclusive": False, "synthetic": True}
+        about |= {"licence": "made by mer_utils; no person is shown; free to use"}
+        recipe = {"preset": preset, "subjects": subjects, "clips": clips, "seed": seed}
+        write_json(part / "dataset.json", about | recipe | {"size": size})
     return Path(root)
 
 
@@ -83,8 +73,7 @@ def probe_generator(preset):
 
 def _write_clips(root, plans, size, meshes):
     """Write frames, truth and meshes of some clips; return their rows of the manifest."""
-    views = cameras(size)
-    rows = []
+    views, rows = cameras(size), []
     for plan in plans:
         motion = simulate(plan)
         folder = root / "clips" / plan.clip
@@ -140,10 +129,9 @@ def describe_makers(cache=None):
     """Return what made a benchmark's numbers, as JSON values: default behaviour of generator, front
     end and fold, packages, kernels.
     """
-    probes = {
-        "faces": (probe_generator, "bench-v2"),
-        "features": (probe_front_end, FrontEnd(), None),
-        "folds": (probe_fold, Recipe(), False),
+    behaviour = {
+        "faces": find_behaviour(probe_generator, "bench-v2", cache=cache),
+        "features": find_behaviour(probe_front_end, FrontEnd(), None, cache=cache),
+        "folds": find_behaviour(probe_fold, Recipe(), False, cache=cache),
     }
-    behaviour = {name: find_behaviour(*probe, cache=cache) for name, probe in probes.items()}
     return {"behaviour": behaviour, **describe_process()}

@@ -64,9 +64,7 @@ def deform(face, weights):
     """Return the vertices (M, 3) of ``face`` under AU ``weights`` (A, 2), to which it is linear."""
     weights = np.asarray(weights, np.float32)
     if weights.shape != face.fields.shape[:2]:
-        raise MerError(
-            f"AU weights have shape {weights.shape}; {face.fields.shape[:2]} (AU, side) is needed"
-        )
+        raise MerError(f"AU weights need the shape {face.fields.shape[:2]} (AU, side)")
     moved = face.vertices.copy()
     for a, side in zip(*np.nonzero(weights), strict=True):
         moved += weights[a, side] * face.fields[a, side]
@@ -87,7 +85,8 @@ def make_face(seed, variation=STEADY):
     closed = anatomy.make_relief(s, theta, base)
     neutral, balls = anatomy.place_lids(s, base, slit, closed)
     skin = _Skin(s, base, slit)
-    parts = [skin.part(neutral), skin.margins(neutral, balls), *_eyeballs(balls), *_ears(s)]
+    surface = neutral.reshape(-1, 3)[skin.kept], skin.triangles, skin.uv[skin.kept]
+    parts = [surface, skin.margins(neutral, balls), *_eyeballs(balls), *_ears(s)]
     vertices, triangles, uv = zip(*parts, strict=True)
     starts = np.cumsum([0] + [len(part) for part in vertices])
     triangles = [part + start for part, start in zip(triangles, starts[:-1], strict=True)]
@@ -96,9 +95,8 @@ def make_face(seed, variation=STEADY):
     moving = np.r_[skin.kept, skin.edge]  # the lids' edges go with the skin; eyeballs and ears stay
     changes = anatomy.draw_variation(np.random.default_rng([seed, 47]), len(AUS), variation)
     for a, au in enumerate(AUS):
-        lobes, lids = anatomy.LOBES[au], anatomy.LIDS.get(au)
-        if variation != STEADY:
-            lobes = [anatomy.vary_lobe(lobe, *changes[a]) for lobe in lobes]
+        lobes = [anatomy.vary_lobe(lobe, *changes[a]) for lobe in anatomy.LOBES[au]]
+        lids = anatomy.LIDS.get(au)
         both = anatomy.make_au_field(s, lobes, lids, theta, base, slit, closed, neutral)
         fields[a, :, : len(moving)] = np.stack(both).reshape(2, -1, 3)[:, moving]
     fields[..., 1] *= s["tall"]
@@ -147,10 +145,6 @@ class _Skin:
             self.strips += [index[slit, reach], index[slit + 1, reach]]
         self.edge = np.concatenate([np.r_[strip, strip] for strip in self.strips])
 
-    def part(self, xyz):
-        """Return the skin as (vertices, triangles, uv)."""
-        return xyz.reshape(-1, 3)[self.kept], self.triangles, self.uv[self.kept]
-
     def margins(self, xyz, balls):
         """Return the lids' edges as one part: strips from the skin's edge back into the eyeball."""
         vertices, triangles, start = [], [], 0
@@ -162,9 +156,8 @@ class _Skin:
             inner[:, 2] = np.minimum(depth, outer[:, 2] - 0.01)
             vertices += [outer, inner]
             # upper edges face down, lower up
-            triangles.append(
-                _triangulate(np.arange(2 * n).reshape(2, n))[:, :: 1 - 2 * (k % 2)] + start
-            )
+            between = _triangulate(np.arange(start, start + 2 * n).reshape(2, n))
+            triangles.append(between[:, :: 1 - 2 * (k % 2)])
             start += 2 * n
         uv = self.uv[self.edge]
         # the colour of the lower lid's rim, not that of lashes
@@ -199,11 +192,8 @@ def _ears(s):
     y, z = -0.02 + 0.26 * up - 0.05 * back, -0.10 - 0.15 * back * (1 + 0.25 * up)
     uv = np.stack([0.25 + 0.06 * back, 0.925 - 0.06 * up], -1).reshape(-1, 2)
     triangles = _triangulate(np.arange(14 * 33).reshape(14, 33))
-    parts = []
-    for m in (-1, 1):
-        xyz = np.stack([m * x, y, z], -1).reshape(-1, 3)
-        parts.append((xyz, triangles[:, ::m], uv))
-    return parts
+    both = {m: np.stack([m * x, y, z], -1).reshape(-1, 3) for m in (-1, 1)}
+    return [(xyz, triangles[:, ::m], uv) for m, xyz in both.items()]
 
 
 def _grain(rng, x, y):

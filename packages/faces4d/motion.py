@@ -199,9 +199,6 @@ def _expression(rng, plan, levels, frames, onset, offset):
     """Return the weights (frames, A, 2) of labelled and habit AUs; ``_scale`` sets their size."""
     gain, side, habits, _, _ = _style(plan.face_seed, levels)
     level = {AUS.index(au): 1.0 for au in plan.aus if au in AUS and au != 45}
-    if not level:
-        known = ", ".join(map(str, AUS[:-1]))
-        raise MerError(f"{plan.clip} names no AU that moves; name at least one of {known}")
     if rng.random() < levels.habit_share:
         level |= {int(a): rng.uniform(*levels.habit_level) for a in habits if int(a) not in level}
     length, n, t = offset - onset, len(level), np.arange(frames)

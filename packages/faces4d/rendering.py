@@ -59,11 +59,9 @@ def shade(motion, frame, vertices):
 
 
 def shade_furrows(motion, frame):
-    """Return the share of its light that each texel of the skin keeps in the furrows of ``frame``,
-    (FURROW_SIZE, FURROW_SIZE): 1 where there is none.
-
-    A furrow takes the depth ``motion.furrows[0]``, spread between people and AUs, times the AU's
-    activation.
+    """Return the share of its light that each texel of the skin keeps at ``frame`` (FURROW_SIZE,
+    FURROW_SIZE). A furrow takes the depth ``motion.furrows[0]``, spread between people and AUs,
+    times the AU's activation.
     """
     depth, spread = motion.furrows
     weights = motion.weights[frame]

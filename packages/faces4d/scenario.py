@@ -40,7 +40,6 @@ class Preset:
     unit at the depth of the head's centre).
     """
 
-    name: str
     fps: int = 60  # frames/s: 4DME's rate
     crop_px: float = 128.0  # px: height of the face crop that "px" refers to
     crop_units: float = 2.3  # units: what that crop spans
@@ -110,9 +109,8 @@ class Preset:
 
 
 PRESETS = {
-    "bench-v1": Preset("bench-v1"),
+    "bench-v1": Preset(),
     "bench-v2": Preset(
-        "bench-v2",
         margin=(4, 7),  # our choice: room for key frames that are off by mark_error
         # CAS(ME)^3 (Li et al., TPAMI 2023), annotated apex frames: mean .31, sd .165, 5-95 % .04
         # to .58; ours rises somewhat later, as clips are no shorter than 12 frames
@@ -232,7 +230,6 @@ def _blur_others(plans, levels, seed):
     rng = np.random.default_rng([seed, 17])
     others = [k for k, plan in enumerate(plans) if label_of(plan.aus) == ("Others",)]
     chosen = rng.permutation(others)[: round(levels.ambiguous_share * len(others))]
-    plans = list(plans)
     for n, k in enumerate(chosen):
         reason = tuple(AMBIGUOUS)[n % len(AMBIGUOUS)]
         aus = AMBIGUOUS[reason][rng.integers(len(AMBIGUOUS[reason]))]
@@ -249,7 +246,6 @@ def _miscode(plans, levels, seed):
     weight = np.array([SUBTLE_WEIGHT if SUBTLE & {*plan.aus} else 1.0 for plan in plans])
     count = round(levels.coding_noise * len(plans))
     chosen = rng.choice(len(plans), count, replace=False, p=weight / weight.sum())
-    plans = list(plans)
     for n, k in enumerate(chosen):
         coded = plans[k].aus
         doubtful = [au for au in coded if au in SUBTLE] or coded

@@ -5,6 +5,7 @@ Their axes are placed by hand: a layout engine would take longer than all the re
 
 import numpy as np
 from matplotlib.figure import Figure
+from skimage.util import montage
 
 
 def start_figure(width, height, title, x=0.01, y=0.94, fontsize=10):
@@ -24,11 +25,12 @@ def tile(pictures, gap, fill):
     """Return pictures (R, C, H, W, ...) as one of R rows and C columns, ``gap`` px of ``fill``
     between them.
     """
-    edges = [(0, 0), (0, 0), (0, gap), (0, gap)] + [(0, 0)] * (pictures.ndim - 4)
-    padded = np.pad(pictures, edges, constant_values=fill)
-    rows, columns, height, width, *colours = padded.shape
-    joined = padded.swapaxes(1, 2).reshape(rows * height, columns * width, *colours)
-    return joined[:-gap, :-gap]
+    rows, columns, *shape = pictures.shape
+    colours = {"channel_axis": -1, "fill": [fill] * 3} if len(shape) == 3 else {"fill": fill}
+    shown = montage(
+        pictures.reshape(-1, *shape), grid_shape=(rows, columns), padding_width=gap, **colours
+    )
+    return shown[gap:-gap, gap:-gap]
 
 
 def add_tiles(figure, left, bottom, side, pictures, titles):

@@ -26,7 +26,7 @@ class Microscope:
             raise MerError("the microscope needs a network with fusion attention and SE")
         self.network, self.x, self.truth = network.eval(), x, np.asarray(truth, bool)
         self.names, self.labels = [str(name) for name in names], list(labels)
-        self.scale = np.asarray(scale, np.float32)
+        self.scale = torch.tensor(np.asarray(scale, np.float32))[:, None, None, None]
         views, phases = x.shape[1:3]
         self.parts = dict.fromkeys((NOTHING, "SE", "fusion attention", "both gates"))
         self.parts |= {f"stream {name}": np.s_[:, :, k] for k, name in enumerate(STREAMS)}
@@ -45,20 +45,16 @@ class Microscope:
         network, x = self.network, self.x[[self.names.index(clip)]].clone()
         if self.parts[off] is not None:
             x[0][self.parts[off]] = 0
+        even, ones = torch.full((1, 3), 1 / 3), torch.ones(1, network.se.up.out_features)
+        weights = even if off in ("fusion attention", "both gates") else None
+        gates = ones if off in ("SE", "both gates") else None
         with torch.no_grad():
-            _, weights, gates = network.fuse(x)
-            if off in ("SE", "both gates"):
-                gates = torch.ones_like(gates)
-                weights = network.fuse(x, gates=gates)[1]  # attention reads what SE passes on
-            if off in ("fusion attention", "both gates"):
-                weights = torch.full_like(weights, 1 / len(STREAMS))
-            read, _, _ = network.fuse(x, weights, gates)
-            maps = [x[0, :, :, k].flatten(0, 1) * self.scale[k] for k in range(len(STREAMS))]  # px
-            first = [
-                stream[:3](x[:, :, :, k].flatten(1, 2)) for k, stream in enumerate(network.streams)
-            ]
-            layers = (torch.stack(maps), torch.cat(first), torch.cat(network.extract(x)), read[0])
+            read, weights, gates = network.fuse(x, weights, gates)
             logits = network.head(read)[0].numpy()
+            maps = [x[:, :, :, k].flatten(1, 2) for k in range(len(STREAMS))]
+            first = [stream[:3](m) for stream, m in zip(network.streams, maps, strict=True)]
+            second = torch.cat(network.extract(x))
+        layers = torch.cat(maps) * self.scale, torch.cat(first), second, read[0]
         layers = {name: layer.numpy() for name, layer in zip(LAYERS, layers, strict=True)}
         weights, gates = weights[0].numpy(), gates[0].numpy()
         return SimpleNamespace(weights=weights, gates=gates, layers=layers, logits=logits)

@@ -42,15 +42,6 @@ def hold(weights, face_seed=0):
     return Motion(face_seed, both, still, still, np.ones(2), 0, 0.0, 0, 1, 1, 60, ())
 
 
-def pull(au, intensity):
-    """Return the AU weights (A, 2) of one AU, by its number, at ``intensity`` on both sides."""
-    if au not in AUS:
-        raise MerError(f"AU {au} does not move here; choose one of {', '.join(map(str, AUS))}")
-    weights = np.zeros((len(AUS), 2), np.float32)
-    weights[AUS.index(au)] = intensity
-    return weights
-
-
 def choices():
     """Return the AUs as words for a drop-down, a smile first."""
     return [f"{au} {AU_NAMES[au]}" for au in sorted(AU_NAMES, key=lambda au: (au != 12, au))]
@@ -60,7 +51,11 @@ def film_puppet(au, intensity, yaw, face_seed=0):
     """Return pictures (V, SIZE, SIZE) uint8 of the face that holds an AU, and the true flow (V, 2,
     SIZE, SIZE) from the neutral face, px of a crop of CROP px, NaN beside the face.
     """
-    motion, both = hold(pull(au, intensity), face_seed), cameras(SIZE, yaw)
+    if au not in AUS:
+        raise MerError(f"AU {au} does not move here; choose one of {', '.join(map(str, AUS))}")
+    weights = np.zeros((len(AUS), 2), np.float32)
+    weights[AUS.index(au)] = intensity
+    motion, both = hold(weights, face_seed), cameras(SIZE, yaw)
     pictures, flows = [], []
     for view, camera in enumerate(both):
         box = square_box(*find_head(motion, camera), camera.width, camera.height)
