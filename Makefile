@@ -1,6 +1,5 @@
 # `make figures`, `make test` and `make check` build .venv first when it is missing, half built, moved, or older than what it is made from.
 .DEFAULT_GOAL := help
-FORMAT := png
 .PHONY: help figures test test-browser check notebooks pretrained clean
 
 ifndef PYTHON
@@ -14,7 +13,7 @@ ifneq ($(shell cat .venv/built 2>/dev/null),$(CURDIR))
 endif
 
 help:
-	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped; FORMAT=pdf or svg"
+	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped"
 	@echo "make test      run the tests"
 	@echo "make test-browser  run the notebooks and the book in JupyterLab and Chromium, which must be installed"
 	@echo "make check     run all but the slow ones: two minutes"
@@ -24,7 +23,7 @@ help:
 	@echo "These build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
 
 figures: .venv/built
-	.venv/bin/mer run --profile full --format $(FORMAT) $(ARGS)
+	.venv/bin/mer run --profile full $(ARGS)
 
 test: .venv/built
 	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)

@@ -45,8 +45,7 @@ class FrontEnd:
     phases: Literal[1, 2] = 2  # onset-apex and apex-offset, or onset-apex alone
     # the map beside u and v: magnitude (px, as the paper), strain (optical strain, as STSTNet)
     third: Literal[tuple(THIRDS)] = "magnitude"
-    # of the maps: none (px), minmax per map, robust per clip
-    normalisation: Literal["none", "minmax", "robust"] = "none"
+    normalisation: Literal["none", "minmax"] = "none"  # of the maps: px, or each by its extremes
     size: Annotated[int, Ge(8)] = 20  # px, side of the maps the network sees
 
     def __post_init__(self):
@@ -80,13 +79,10 @@ class Features:
 
 def normalise(maps, method="none"):
     """Scale the maps (V, P, 3, H, W) of one clip: none keeps px; minmax brings u, v to [-1, 1] and
-    the third map to [0, 1], each map by its own extremes; robust divides the whole clip by the 99th
-    percentile of its magnitude sqrt(u^2 + v^2).
+    the third map to [0, 1], each map by its own extremes.
     """
     if method == "none":
         return maps
-    if method == "robust":
-        return maps / max(float(np.percentile(magnitude(maps), 99)), 1e-6)
     low, high = maps.min((-1, -2), keepdims=True), maps.max((-1, -2), keepdims=True)
     unit = (maps - low) / np.maximum(high - low, 1e-6)
     unit[:, :, :2] = 2 * unit[:, :, :2] - 1
@@ -107,9 +103,9 @@ def _shrink(maps, size):
 
 
 def extract_clip(clip, views, options=FrontEnd(), frames=None):
-    """Run the whole front end on one Clip; return its maps (V, P, 3, S, S), apex, motion curve (V,
-    T) px and boxes (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. Raises MerError
-    where ``options`` ask for an annotated apex and there is none.
+    """Return what the whole front end makes of a Clip: maps (V, P, 3, S, S), apex, motion curve
+    (V, T) px and boxes (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. MerError where
+    ``options`` ask for an annotated apex and there is none.
     """
     place = options.crop, options.enlarge
     crops = {place: crop_places(clip, views, [place], frames)[0]}
@@ -128,14 +124,8 @@ def measure_variants(clip, variants, crops):
     enlarge): (crops, boxes)}. What several have in common is computed once.
     """
     onset, offset = clip.onset, clip.offset
-
-    @functools.cache
-    def find_masks(place, mask):
-        return masks_of(crops[place][0], FrontEnd(mask=mask))
-
-    @functools.cache
-    def follow_onset(place):
-        return onset_flows(crops[place][0], onset)
+    find_masks = functools.cache(lambda p, mask: masks_of(crops[p][0], FrontEnd(mask=mask)))
+    follow_onset = functools.cache(lambda place: onset_flows(crops[place][0], onset))
 
     @functools.cache
     def trace_motion(place, mask, *choices):
@@ -144,24 +134,22 @@ def measure_variants(clip, variants, crops):
 
     @functools.cache
     def follow_phases(place, mask, reach, apex, *choices):
-        pairs = zip(crops[place][0], find_masks(place, mask), strict=True)
-        return np.stack(
-            [phase_flow(view, onset, apex, offset, *choices, m, reach) for view, m in pairs]
-        )
+        keys, masks = (onset, apex, offset), find_masks(place, mask)
+        pairs = zip(crops[place][0], masks, strict=True)
+        return np.stack([phase_flow(view, *keys, *choices, m, reach) for view, m in pairs])
 
     for options in variants:
-        place, mask = (options.crop, options.enlarge), options.mask
-        curve = trace_motion(place, mask, options.compensation, options.detrend)
-        apex = clip.apex
+        where = (options.crop, options.enlarge), options.mask
+        curve, apex = trace_motion(*where, options.compensation, options.detrend), clip.apex
         if options.apex == "auto":
             rule = options.rule, options.smoothing, options.near
             apex = find_apex(curve, onset, offset, *rule)
         elif apex is None:
             raise MerError(f"clip {clip.name}", "the manifest gives no apex; use apex='auto'")
         choices = options.backend, options.compensation, options.phases
-        flow = follow_phases(place, mask, options.reach, apex, *choices)
-        maps = make_maps(flow, options, find_masks(place, mask))
-        yield maps, apex, curve, np.array(crops[place][1])
+        flow = follow_phases(*where, options.reach, apex, *choices)
+        maps = make_maps(flow, options, find_masks(*where))
+        yield maps, apex, curve, np.array(crops[where[0]][1])
 
 
 def make_maps(flow, options, masks):
@@ -188,7 +176,7 @@ def read_flow_images(clip, channels, options=FrontEnd()):
         u, v, third = read_image(path, colour=True).astype(np.float32).transpose(2, 0, 1)[order]
         maps.append(np.stack([u / 127.5 - 1, v / 127.5 - 1, third / 255]))
         if maps[-1].shape != maps[0].shape:
-            raise MerError(path, "another size than the clip's first flow image; all must be alike")
+            raise MerError(path, "another size than the clip's first flow image")
     maps = np.stack(maps)[None]
     if "centred" in channels:
         maps[:, :, :2] -= np.median(maps[:, :, :2], (-2, -1), keepdims=True)
@@ -224,34 +212,25 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
         work = [(clip, *about, variants) for clip in clips]
         return _stack(stream_jobs(_extract_arrays, work, jobs))
 
-    probe = probe_front_end
-    files = [f"{_hash_clip(clip, *about)}.safetensors" for clip in clips]
+    read = [(hash_frames(c.frames), (c.onset, c.apex, c.offset, c.boxes), *about) for c in clips]
+    files = [f"{key_of(*parts)}.safetensors" for parts in read]
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        names = [name_result("features", probe, o, dataset.channels, cache=cache) for o in variants]
+        steps = [("features", probe_front_end, options, dataset.channels) for options in variants]
+        folders = [cache / "features" / name_result(*step, cache=cache) for step in steps]
         lock = FileLock(cache / ".features.lock").acquire()
     except OSError as error:
         raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
-    folders = [cache / "features" / name for name in names]
     with lock:  # of two processes at once, the second reads what the first has made
         rows = [[recall(folder / file) for folder in folders] for file in files]
-        todo = {}
-        for n, row in enumerate(rows):
-            if missing := [k for k, arrays in enumerate(row) if arrays is None]:
-                todo[n] = missing
-        work = [(clips[n], *about, [variants[k] for k in missing]) for n, missing in todo.items()]
-        results = stream_jobs(_extract_arrays, work, jobs)
-        for n, missing in todo.items():
-            for k, arrays in zip(missing, next(results), strict=True):
+        missing = [[k for k, arrays in enumerate(row) if arrays is None] for row in rows]
+        todo = [n for n, variant in enumerate(missing) if variant]
+        work = [(clips[n], *about, [variants[k] for k in missing[n]]) for n in todo]
+        for n, results in zip(todo, stream_jobs(_extract_arrays, work, jobs), strict=True):
+            for k, arrays in zip(missing[n], results, strict=True):
                 write_arrays(folders[k] / files[n], arrays)
                 rows[n][k] = arrays
     return _stack(rows)
-
-
-def _hash_clip(clip, views, channels):
-    """Return the name of all that the front end reads of a clip."""
-    numbers = clip.onset, clip.apex, clip.offset, clip.boxes
-    return key_of(hash_frames(clip.frames), numbers, views, channels)
 
 
 def _stack(rows):

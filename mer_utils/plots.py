@@ -20,6 +20,8 @@ BLUE, ORANGE, GREEN, RED, GREY = "#3b6fb6", "#e08214", "#2e8b57", "#c0392b", "#8
 PALETTE = (BLUE, ORANGE, GREEN, RED, GREY)
 VIEW_NAMES = ("left view", "right view")
 PHASE_NAMES = ("onset-apex", "apex-offset")
+SHARP = 2  # pixels of the picture for each pixel of the page
+MOST_COLOURS = 8192  # of a chart; the colours of a flow are a measurement and stay as they are
 
 
 def set_style():
@@ -39,9 +41,6 @@ def grid(rows, columns, width, height, **options):
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-SHARP = 2  # pixels of the picture for each pixel of the page
-
-
 def paint(figure):
     """Return a matplotlib Figure as PNG bytes and its width on the page, px."""
     buffer = io.BytesIO()
@@ -52,17 +51,18 @@ def paint(figure):
 
 def bundle(png, width, alt):
     """Return the output (data, metadata) that shows PNG bytes ``width`` px wide with a text
-    alternative: as a PNG of 256 colours or, where it is smaller (skin, grain), as a JPEG.
+    alternative: as a JPEG, or as a PNG of 256 colours where it is smaller and colours are few.
     """
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=0)
-    encodings = {}
-    for kind, image in (("png", few), ("jpeg", picture)):
+    images, encodings = {"image/jpeg": picture}, {}
+    if picture.getcolors(MOST_COLOURS):
+        images["image/png"] = picture.quantize(256, dither=0)
+    for kind, image in images.items():
         buffer = io.BytesIO()
-        image.save(buffer, kind, quality=75, optimize=True)
-        encodings[f"image/{kind}"] = buffer.getvalue()
-    kind = min(encodings, key=lambda kind: len(encodings[kind]))
-    data = {kind: base64.b64encode(encodings[kind]).decode(), "text/plain": alt}
+        image.save(buffer, kind.removeprefix("image/"), quality=85, subsampling=0, optimize=True)
+        encodings[kind] = buffer.getvalue()
+    kind, encoded = min(encodings.items(), key=lambda pair: len(pair[1]))
+    data = {kind: base64.b64encode(encoded).decode(), "text/plain": alt}
     return data, {kind: {"width": width, "alt": alt}}
 
 
@@ -230,19 +230,16 @@ def flow_to_rgb(flow, maximum):
 
 
 def lay_over(frame, flow, maximum):
-    """Return flow (2, H, W) px as colours over a grey ``frame`` (H, W) or over white (None), RGB
-    (H, W, 3) in [0, 1]; pixels that are NaN show the pale frame, or grey.
-
-    A flow of fewer pixels is brought to the frame's; over white, every second pixel is drawn.
+    """Return flow (2, H, W) px as colours over a grey ``frame`` (H, W), to whose size it is
+    brought, or over white (None): RGB (H, W, 3) in [0, 1]. Pixels that are NaN show the pale frame,
+    or grey.
     """
     if frame is not None and flow.shape[1:] != frame.shape:
         size = frame.shape[::-1]
         flow = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_NEAREST) for p in flow])
-    if frame is None:  # few colours in large cells: a PNG of a quarter of the size
-        flow = flow[:, ::2, ::2]
     colours, beside = flow_to_rgb(np.nan_to_num(flow), maximum), np.isnan(flow[0])[..., None]
     if frame is None:
-        return np.where(beside, 0.9, np.round(colours * 16) / 16)
+        return np.where(beside, 0.9, colours)
     grey = frame[..., None] / 255
     return np.where(beside, 0.5 + 0.5 * grey, colours * (0.35 + 0.65 * grey))
 
@@ -272,19 +269,16 @@ def draw_flow(frame, flows, titles, maximum=None, step=12, heading=""):
     """
     maximum = maximum or find_maximum(flows)
     frames = [frame] * len(flows) if frame is None or np.ndim(frame) == 2 else frame
-    side, top = 1.42, 0.3 + 0.25 * bool(heading)  # inches
-    width, height = len(flows) * (side + 0.06) + 0.95, side + top
-    figure = Figure(figsize=(width, height))
-    for k, (below, flow, title) in enumerate(zip(frames, flows, titles, strict=True)):
-        left = 0.03 + k * (side + 0.06)
-        axis = figure.add_axes((left / width, 0.02 / height, side / width, side / height))
+    size = 1.5 * len(flows) + 0.9, 1.75 + 0.25 * bool(heading)
+    figure, (axes,) = grid(1, len(flows) + 1, *size, width_ratios=[*[2] * len(flows), 1])
+    for axis, below, flow, title in zip(axes, frames, flows, titles, strict=False):
         picture = lay_over(below, flow, maximum)
         axis.imshow(picture, interpolation="nearest" if below is None else "bilinear")
         add_arrows(axis, flow, maximum, step, picture.shape[1])
-        axis.set_title(title, pad=3)
+        axis.set_title(title)
         axis.axis("off")
-    add_wheel(figure.add_axes((1 - 0.84 / width, 0.5 / height, 0.7 / width, 0.7 / height)), maximum)
-    figure.suptitle(heading, x=0.03 / width, y=1 - 0.04 / height, ha="left", weight="bold")
+    add_wheel(axes[-1], maximum)
+    figure.suptitle(heading, x=0.01, ha="left", weight="bold")
     return figure
 
 
@@ -294,39 +288,31 @@ def draw_maps(maps, heading="", faces=None):
     which it starts. Pixels that are NaN stay grey.
     """
     views, phases = maps.shape[:2]
-    columns, rows, side = views * phases, 3 + (faces is not None), 1.1  # inches
-    width, height = max(0.3 + columns * (side + 0.06) + 0.9, 4.5), 0.75 + rows * (side + 0.06)
-    figure = Figure(figsize=(width, height))
+    names = [*["flow"] * (faces is not None), *STREAMS]
+    width = 1.2 * (views * phases + 1) + 0.7 * (faces is not None)
+    figure, axes = grid(len(names), views * phases, max(4.5, width), 0.7 + 1.2 * len(names))
+    figure.set_layout_engine("compressed")
     limit = find_maximum([maps[:, :, :2]])
     smooth = "nearest" if maps.shape[-1] < 64 else "bilinear"  # few cells are shown as cells
-
-    def place(left, row, wide, tall):  # ``row`` from below
-        bottom = 0.05 + row * (side + 0.06)
-        return figure.add_axes((left / width, bottom / height, wide / width, tall / height))
-
-    # from below, as they stand
-    looks = (("Greens", 0), ("RdBu_r", -limit), ("RdBu_r", -limit))
-    for column in range(columns):
+    looks = (("RdBu_r", -limit), ("RdBu_r", -limit), ("Greens", 0))
+    for column, line in enumerate(axes.T):
         view, phase = divmod(column, phases)
-        axes = [place(0.3 + column * (side + 0.06), row, side, side) for row in range(rows)]
-        shown = []
-        for axis, plane, (colours, low) in zip(axes, maps[view, phase, ::-1], looks, strict=False):
+        for axis, plane, (colours, low) in zip(line[-3:], maps[view, phase], looks, strict=True):
             scale = {"cmap": colormaps[colours].resampled(25), "vmin": low, "vmax": limit}
-            shown.append(axis.imshow(plane, interpolation=smooth, **scale))
+            axis.imshow(plane, interpolation=smooth, **scale)
         if faces is not None:
             flow, face = maps[view, phase, :2], faces[view, phase]
-            axes[3].imshow(lay_over(face, flow, limit), interpolation="bilinear")
-            add_arrows(axes[3], flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
-        for axis, name in zip(axes, (*STREAMS[::-1], "flow"), strict=False):
+            line[0].imshow(lay_over(face, flow, limit), interpolation="bilinear")
+            add_arrows(line[0], flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
+        for axis, name in zip(line, names, strict=True):
             axis.set(xticks=[], yticks=[], facecolor="0.9", ylabel="" if column else name)
             axis.spines[:].set_visible(False)
-        axes[-1].set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
-    left = 0.3 + columns * (side + 0.06) + 0.04
-    figure.colorbar(shown[1], cax=place(left, 1, 0.1, 2 * side), label="u, v: px")
-    figure.colorbar(shown[0], cax=place(left, 0, 0.1, side), label="magnitude: px")
+        line[0].set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}")
+    figure.colorbar(axes[-2, 0].images[0], ax=axes[-3:-1], label="u, v: px")
+    figure.colorbar(axes[-1, 0].images[0], ax=axes[-1:], label="magnitude: px")
     if faces is not None:
-        add_wheel(place(left, 3.3, 0.7, 0.7), limit)
-    figure.suptitle(heading, x=0.05 / width, y=1 - 0.05 / height, ha="left", weight="bold")
+        add_wheel(axes[0, -1].inset_axes((1.15, 0.3, 0.6, 0.6)), limit)
+    figure.suptitle(heading, x=0.01, ha="left", weight="bold")
     return figure
 
 

@@ -65,11 +65,10 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
     meta = {name: getattr(features, name) for name in ("labels", "exclusive", "channels")}
     meta |= {"shape": features.x.shape[1:], "folds": len(outcome.members)}
     meta |= {"recipe": asdict(recipe), "front_end": asdict(front_end), "trained_on": trained_on}
-    meta["learnt"] = {}
-    folds = [f",{names}," for names in outcome.subjects]
-    if features.onsets and len(folds) == len(outcome.members):
-        for onset, name in zip(features.onsets, features.subjects.tolist(), strict=True):
-            meta["learnt"][onset] = name, [f",{name}," in names for names in folds].index(True)
+    fold_of = {name: fold for fold, names in enumerate(outcome.subjects) for name in names}
+    pairs = zip(features.onsets or [], features.subjects.tolist(), strict=False)
+    known = len(outcome.subjects) == len(outcome.members)
+    meta["learnt"] = {onset: (name, fold_of[name]) for onset, name in pairs if known}
     tensors = {"thresholds": outcome.fold_thresholds}
     for n, fold in enumerate(outcome.members):
         tensors |= {f"{n}.{name}": value for name, value in fold.items()}

@@ -116,14 +116,13 @@ def crop(frames, box, size):
     mode = cv2.INTER_AREA if min(part.shape[-2:]) > size else cv2.INTER_CUBIC
     flat = part.reshape(-1, *part.shape[-2:])
     small = [cv2.resize(frame, (size, size), interpolation=mode) for frame in flat]
-    return np.stack(small).reshape(*frames.shape[:-2], size, size)
+    return np.reshape(small, (*frames.shape[:-2], size, size))
 
 
 def _check_box(box, height, width):
     x0, y0, x1, y1 = box
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        view = f"{width} x {height} px view"
-        raise MerError(f"the crop box {tuple(box)} does not lie inside the {view}")
+        raise MerError(f"the crop box {tuple(box)} does not fit a view of {width} x {height} px")
 
 
 def crop_flow(flow, box, size):

@@ -28,7 +28,7 @@ def make_namer(width=8):
 
 @functools.lru_cache(maxsize=8)
 def read_namers(path):
-    """Return the networks of a file of ``pack_namers``, frozen, and the scale (3,) that their maps
+    """Return the networks of a file of benchmarks/pretrain.py, frozen, and the scale (3,) that their maps
     are divided by; MerError if it holds something else.
     """
     arrays, about = read_arrays(path)
@@ -44,20 +44,6 @@ def read_namers(path):
     except (KeyError, TypeError, RuntimeError):
         raise MerError(path, "holds no networks that name AUs; run `make pretrained`") from None
     return tuple(networks), scale
-
-
-def pack_namers(networks, scale, about):
-    """Return (arrays, about) to be written for ``read_namers``: each tensor of the networks stacked
-    as float16, the ``scale`` (3,), and what else is to be told of them.
-    """
-    states = [network.state_dict() for network in networks]
-    arrays = {
-        name: np.stack([state[name].numpy() for state in states]).astype(np.float16)
-        for name in states[0]
-        if not name.endswith("num_batches_tracked")
-    }
-    numbers = [float(value) for value in scale]
-    return arrays, {"networks": len(networks), "units": UNITS, "scale": numbers, **about}
 
 
 class UnitsLogistic(RegionsLogistic):

@@ -144,10 +144,9 @@ def mean_precision(truth, scores):
     truth, scores = np.asarray(truth, bool), np.asarray(scores)
     ahead = scores[None] >= scores[:, None]  # (N, N, L): who stands at least as high as whom
     precision = (ahead & truth[None]).sum(1) / np.maximum(ahead.sum(1), 1)
-    positives, occurs = truth.sum(0), truth.any(0)
-    if not occurs.any():
-        return 0.0
-    return float(((precision * truth).sum(0)[occurs] / positives[occurs]).mean())
+    occurs = truth.any(0)
+    means = (precision * truth).sum(0)[occurs] / truth.sum(0)[occurs]
+    return float(means.mean()) if occurs.any() else 0.0
 
 
 class NetworkMember:
@@ -204,8 +203,7 @@ class NetworkMember:
             right = (logits >= 0) == (y_stop > 0.5)
             if self.exclusive:
                 right = logits.argmax(1) == y_stop.argmax(1)
-            loss = focal_loss(logits, y_stop, *weighing)
-            curve[epoch, :2] = torch.stack(losses).mean(), loss
+            curve[epoch, :2] = torch.stack(losses).mean(), focal_loss(logits, y_stop, *weighing)
             curve[epoch, 2:] = mean_precision(y_stop, logits), right.float().mean()
             best, done = find_best(recipe, curve[: epoch + 1])
             if best == epoch:
