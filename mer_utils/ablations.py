@@ -27,9 +27,7 @@ ALL_SWAPS = 12  # with at most so many subjects all 2^12 swaps are tried
 
 @dataclass(frozen=True)
 class Comparison:
-    """A variant beside a reference: macro-UF1 and the difference (variant minus reference), both
-    with 95 % intervals; p-value, and p-value corrected for all comparisons.
-    """
+    """A variant beside a reference: macro-UF1 and difference with 95 % intervals, and p-values."""
 
     macro: float
     low: float
@@ -67,8 +65,7 @@ class Comparison:
 
 def choose_rows(grid, dataset):
     """Return those rows of a grid {name: (changes to the front end, changes to the recipe)} that a
-    Dataset can run: one view leaves no view to choose, flow images come with the front end's first
-    steps and perhaps one phase, and a reference apex must be annotated in every clip.
+    Dataset can run: with one view, with flow images, or without annotated apexes some cannot.
     """
     images, kept = bool(dataset.channels), {}
     for name, (front, recipe) in grid.items():
@@ -84,9 +81,7 @@ def choose_rows(grid, dataset):
 
 
 def count_answers(truth, answers, subjects):
-    """Return each subject's hits (K, S, L), positives (S, L) and positive answers (K, S, L), for
-    truth (N, L) and answers (N, L) or (K, N, L) of K training seeds.
-    """
+    """Return hits (K, S, L), positives (S, L), positive answers (K, S, L) of each of S subjects."""
     truth, answers = np.asarray(truth, float), np.asarray(answers, float)
     answers = answers[None] if answers.ndim == 2 else answers
     if answers.shape[1:] != truth.shape:
@@ -97,7 +92,7 @@ def count_answers(truth, answers, subjects):
 
 def score_draws(counts, weights, seeds=None):
     """Return macro-UF1 (D,) of D draws: ``weights`` (D, S) says how often each subject counts,
-    ``seeds`` (D, K) how often each training seed. Labels that nobody drawn shows do not count.
+    ``seeds`` (D, K) how often each training seed.
     """
     hits, positives, answered = counts
     f1 = f1_of_counts(weights @ hits, weights @ positives, weights @ answered)  # (K, D, L)
@@ -193,9 +188,7 @@ def compare(truth, variants, reference, subjects, draws=DRAWS, seed=0):
 
 @dataclass(frozen=True)
 class SetComparison(Comparison):
-    """A variant beside a reference over D data sets with K training seeds each: t intervals over
-    sets, p-values of ``sign_flip_test`` corrected (Holm) within the family.
-    """
+    """A variant beside a reference over data sets: t intervals, p-values of sign flips."""
 
     family: str  # primary, exploratory, or reference
     p_equivalent: float  # of equivalence_test, corrected like p
@@ -212,9 +205,7 @@ class SetComparison(Comparison):
 
 
 def t_interval(values, level=0.95):
-    """Return (low, high): Student's t interval of the mean of ``values`` (D,), one per set. A
-    bootstrap of so few values would be too narrow: its "95 %" hold 88 %, as a test shows.
-    """
+    """Return (low, high): Student's t interval of the mean of ``values`` (D,), one per set."""
     from scipy.stats import ttest_1samp  # a second to import
 
     return tuple(map(float, ttest_1samp(values, 0).confidence_interval(level)))
@@ -231,8 +222,8 @@ def sign_flip_test(differences):
 
 
 def detectable_difference(sd, sets):
-    """Return the difference that a two-sided paired t test at 0.05 over ``sets`` sets finds
-    with the chance POWER, if differences have the standard deviation ``sd`` (noncentral t).
+    """Return the difference that a two-sided paired t test at 0.05 over ``sets`` sets finds with
+    the chance POWER, if differences have the standard deviation ``sd`` (noncentral t).
     """
     from scipy.special import nctdtrinc
     from scipy.stats import t
@@ -255,10 +246,10 @@ def equivalence_test(differences):
 
 
 def compare_sets(scores, reference, primary=()):
-    """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with the one named
-    ``reference``: seeds averaged within a set, variants paired by set. ``primary`` names the
-    hypotheses stated before anything was measured; they and the exploratory others are corrected
-    apart. MerError for unknown names, unequal tables, gaps in them, and fewer than 2 sets.
+    """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with ``reference``:
+    seeds averaged within a set, variants paired by set. The hypotheses ``primary``, stated before
+    anything was measured, and the exploratory others are corrected apart. MerError for unequal
+    tables.
     """
     tables = {name: np.asarray(table, float) for name, table in scores.items()}
     for name in (reference, *primary):
@@ -320,9 +311,7 @@ class SetTable:
 
 
 def find_record(root, preset):
-    """Return the path of the benchmark's file below the repository's folder ``root``; of
-    development sets, on which choices are made, ``preset`` ends with "-development".
-    """
+    """Return the path of the benchmark's file of a ``preset`` below the repository's ``root``."""
     return Path(root) / "benchmarks" / f"replicates-{preset}.json"
 
 
@@ -354,8 +343,8 @@ def read_tables(record):
 
 @torch.no_grad()
 def read_gates(outcome, features, recipe):
-    """Return the gates of each clip by networks that never saw its subject, means over a fold's
-    networks: attention weights (N, 3) and SE's gates (N, C). MerError where a part is missing.
+    """Return each clip's gates by networks that never saw its subject, means over a fold's
+    networks: attention (N, 3) and SE (N, C). MerError where a part is missing.
     """
     if recipe.network != "MicroAttNet" or not (recipe.attention and recipe.se):
         raise MerError("gates are those of MicroAttNet with fusion attention and SE")
@@ -371,10 +360,10 @@ def read_gates(outcome, features, recipe):
 @torch.no_grad()
 def answer_with(outcome, features, recipe, choose):
     """Return the answers (N, L) of a finished run's networks with other attention weights and SE
-    gates than their own. Each clip is answered by networks that never saw its subject.
+    gates than their own; each clip is answered by networks that never saw its subject.
 
-    ``choose(network, maps)`` is given a network and the maps of its fold's training clips, and
-    returns what ``MicroAttNet.fuse`` takes as ``weights`` and ``gates``: None for its own.
+    ``choose(network, maps)``, asked with the maps of a fold's training clips, returns ``weights``
+    and ``gates`` for ``MicroAttNet.fuse``, or None for the network's own.
     """
     x, scores = choose_maps(features.x, recipe), np.zeros(features.y.shape, np.float32)
     for test, members in revisit_folds(outcome, features, recipe):

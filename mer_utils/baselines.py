@@ -1,5 +1,5 @@
-"""The baselines: three published networks (PEERS), and models that are not trained
-as networks (PLAIN). Beside each stand the maps and the settings it is trained with.
+"""The baselines: three published networks (PEERS), and models that are not trained as networks
+(PLAIN), with the maps and the settings that each is trained with.
 
 A network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Its layers follow public code for
 the published input size; views and phases become channels. All share MicroAttNet's folds, mirrored
@@ -16,9 +16,7 @@ from torch import nn
 
 
 class OnePerLabel:
-    """A scikit-learn model per label on ``describe(x)``, (N, F) of maps x (N, V, P, 3, S, S). A
-    label with one answer only, in the clips it is fitted on, always gets that answer.
-    """
+    """A scikit-learn model per label on ``describe(x)``; an only answer is always given."""
 
     def fit(self, x, y):
         """Fit on maps (N, V, P, 3, S, S) and labels (N, L)."""
@@ -67,8 +65,7 @@ class PcaSvm(OnePerLabel):
 
 class RegionsLogistic(OnePerLabel):
     """Logistic regression on the mean of every map in each cell of a 4 by 4 grid on the face.
-    Positives weigh as much as negatives; ``decay`` is the penalty on squared coefficients, as for a
-    network.
+    Positives weigh as much as negatives; ``decay`` is the penalty on squared coefficients.
     """
 
     method, natural = "predict_proba", 0.5  # threshold on a probability
@@ -121,9 +118,8 @@ class STSTNet(nn.Module):
 
 
 class OffApexNet(nn.Module):
-    """OFF-ApexNet (Gan et al. 2019): u and v in a stream each, two 5x5 convolutions with pooling,
-    then two layers of 1,024; 2,664,475 parameters for one channel a stream of 28 x 28 and 3
-    classes. It does not use the magnitude.
+    """OFF-ApexNet (Gan et al. 2019), without magnitude: u and v in a stream each, two 5x5
+    convolutions with pooling, then two layers of 1,024.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5):
@@ -151,7 +147,7 @@ class SSSNet(nn.Module):
         super().__init__()
         side = ((size - 4) // 3 - 2) // 2
         if side < 1 or 6 * side + 10 != size:
-            raise MerError(f"SSSNet does not see maps of {size} px whole; choose 16, 22, 28, ... 64")
+            raise MerError(f"SSSNet does not see maps of {size} px whole; choose 16, 22, 28, ...")
         first = nn.Conv2d(3 * views * phases, 32, 5), nn.ReLU(), nn.MaxPool2d(3)
         second = nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)
         self.layers = nn.Sequential(
@@ -175,11 +171,8 @@ def make_units_logistic(decay):
 
 
 # each is made from a Recipe's decay; the SVM's settings are the published ones
-PLAIN = {
-    "PCA+SVM": lambda decay: PcaSvm(),
-    "Regions+LR": RegionsLogistic,
-    "AUs+LR": make_units_logistic,
-}
+PLAIN = {"PCA+SVM": lambda decay: PcaSvm(), "Regions+LR": RegionsLogistic}
+PLAIN["AUs+LR"] = make_units_logistic
 
 # what makes the maps of a network: fields of a FrontEnd, as published where anything is published
 NATIVE = {
@@ -218,10 +211,8 @@ def recipe_of(network, **changes):
 
 def native_front_end(network, base, flow_images=False):
     """Return ``base`` with a network's NATIVE maps; ``flow_images`` keep their third map."""
-    if network not in NATIVE:
-        raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")
-    own = NATIVE[network]
-    return replace(base, **{k: v for k, v in own.items() if not (flow_images and k == "third")})
+    own = NATIVE[network] | ({"third": base.third} if flow_images else {})
+    return replace(base, **own)
 
 
 def takes_maps(network, shape):

@@ -92,7 +92,7 @@ def read_size(path):
 
 def read_image(path, colour=False, shrink=1):
     """Return a picture (H, W) or RGB (H, W, 3) uint8, ``shrink`` (1, 2, 4, 8) times smaller, sides
-    rounded up. MerError for what is damaged or no upright 8-bit grey or RGB PNG, JPEG or BMP.
+    rounded up. MerError for what is no whole, upright 8-bit grey or RGB PNG, JPEG or BMP.
     """
     try:
         data = Path(path).read_bytes()
@@ -132,9 +132,7 @@ def _open_image(path, file):
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of the manifest; frame numbers count the clip's own frames from 0. In a set of flow
-    images the frames are these, one a phase.
-    """
+    """A row of the manifest; frame numbers count from 0, and flow images are one frame a phase."""
 
     name: str
     subject: str  # "dataset/subject" where the manifest joins several datasets
@@ -212,8 +210,8 @@ def hash_frames(paths):
 
 
 def list_frames(folder):
-    """Return a folder's image files, but no hidden ones, sorted by the integers in their names (the
-    challenge's order). MerError where there are none, or two have equal integers.
+    """Return a folder's image files, sorted by the integers in their names (the challenge's order).
+    MerError where there are none, or two have equal integers.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -242,9 +240,7 @@ def find_frames(root, text, where, listing=list_frames):
 
 
 def iterate_frames(clip, shrink=1):
-    """Yield the raw frames (H, W) uint8 of a Clip or a list of paths, views side by side, and
-    ``shrink`` times smaller. MerError for a frame that is damaged or has another size.
-    """
+    """Yield the raw frames (H, W) uint8 of a Clip or a list of paths, all of one size."""
     first = None
     for path in clip.frames if isinstance(clip, Clip) else clip:
         image = read_image(path, shrink=shrink)
@@ -271,7 +267,7 @@ def open_dataset(root):
 
 def survey(root):
     """Return dataset.json's content and each row of the manifest as a Clip or as the MerError that
-    says what is wrong with it. Raises MerError for faults of the two files, their keys and columns.
+    says what is wrong with it. Faults of the two files, their keys and columns raise.
     """
     root = Path(root)
     info, path = read_json(root / "dataset.json"), root / "manifest.csv"
@@ -380,9 +376,7 @@ def _read_labels(where, info, cells):
 
 
 def read_boxes(where, text, views):
-    """Return boxes written as ``x0 y0 x1 y1`` px for each view, separated by ``;``; None for an
-    empty text. ``where`` begins the MerError that a wrong one raises.
-    """
+    """Return the boxes ``x0 y0 x1 y1; ...`` px, one a view, or None for an empty text."""
     if not text.strip():
         return None
     try:

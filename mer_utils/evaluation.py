@@ -63,8 +63,8 @@ def decide(scores, thresholds, exclusive=False):
 
 
 def constant_answers(truth, subjects, exclusive=False):
-    """Return {"all_ones", "all_zeros", "majority"}: predictions (N, L) that need no model; of
-    exclusive labels "majority" alone: the most frequent label of all other subjects.
+    """Return {"all_ones", "all_zeros", "majority"}: predictions (N, L) that need no model.
+    "majority", alone for exclusive labels, is the most frequent label of all other subjects.
     """
     truth, majority = np.asarray(truth), np.zeros_like(truth)
     for train, test in plan_folds(subjects).values():
@@ -74,9 +74,8 @@ def constant_answers(truth, subjects, exclusive=False):
 
 
 def tune_thresholds(truth, scores):
-    """Return each label's threshold (L,) on ``scores`` (N, L) with the best F1: midway between
-    neighbouring scores, of equally good ones the middle one. A label without a positive in
-    ``truth`` gets infinity. Give it held-out scores of training subjects only.
+    """Return each label's threshold (L,) on held-out ``scores`` (N, L) with the best F1: midway
+    between neighbouring scores, the middle of equally good ones; infinity without a positive.
     """
     truth, scores = np.asarray(truth, bool), np.asarray(scores, np.float64)
     best = np.full(scores.shape[1], np.inf)
@@ -211,8 +210,8 @@ def train_members(features, roles, recipe):
 
 
 def finish_fold(features, recipe, roles, trained):
-    """Return a fold's named arrays: the test clips' scores, means over the networks; thresholds
-    from inner clips that were held out; attention, curves and weights.
+    """Return a fold's named arrays: scores of the test clips, thresholds from inner clips that were
+    held out, attention, curves and weights.
     """
     test, scores, attention, states = roles[0].test, 0, 0, {}
     x = choose_maps(features.x, recipe)
@@ -249,9 +248,7 @@ def leave_one_subject_out(subjects):
 
 
 def plan_folds(subjects, folds=0):
-    """Return {names: (train, test)}, row numbers: subjects left out singly, or in ``folds`` groups;
-    ``names`` is the tuple of those left out.
-    """
+    """Return {names left out: (train, test)}, row numbers: singly or in ``folds`` groups."""
     subjects, plans = np.asarray(subjects), {}
     _, part = np.unique(subjects, return_inverse=True)
     part = split_subjects(subjects, folds, 0) if folds else part
@@ -262,9 +259,8 @@ def plan_folds(subjects, folds=0):
 
 
 def run_grid(tasks, cache=None, jobs=1, folds=0):
-    """Leave each subject (or each of ``folds`` groups of subjects) out once in every task, a pair
-    (Features, Recipe); return one pooled Outcome a task. Folds are independent jobs (see
-    ``run_jobs``); finished ones are kept in the folder ``cache``.
+    """Leave each subject (or each of ``folds`` groups) out once in every task, a pair (Features,
+    Recipe); return one pooled Outcome a task. Finished folds are kept in the folder ``cache``.
     """
     work, paths = [], []  # one entry a fold
     for features, recipe in tasks:
@@ -320,9 +316,7 @@ def run_loso(features, recipe=Recipe(), cache=None, jobs=1):
 
 
 def probe_fold(recipe, exclusive=False):
-    """Return what a Recipe makes of a small fixed set in two epochs, which epochs stopping would
-    keep, and thresholds for scores with ties: the probe that names cached folds.
-    """
+    """The probe of cached folds: what a Recipe makes of a small fixed set, ties included."""
     rng, people = np.random.default_rng(0), recipe.inner + 2
     y = (rng.random((6 * people, 3)) < 0.4).astype(np.uint8)
     if exclusive:

@@ -55,9 +55,7 @@ class FrontEnd:
 
 @dataclass(frozen=True)
 class Features:
-    """What learning needs: x (N, V, P, 3, S, S) float32, y (N, L) uint8, and per clip its name,
-    subject, apex and boxes (V, 4).
-    """
+    """Of N clips: maps (N, V, P, 3, S, S) float32, labels (N, L) uint8, and what names them."""
 
     x: np.ndarray
     y: np.ndarray
@@ -120,9 +118,7 @@ def measure_crops(crops, onset, offset, options=FrontEnd()):
 
 
 def measure_variants(clip, variants, crops):
-    """Yield what ``extract_clip`` returns for each FrontEnd in ``variants`` from ``crops``, {(crop,
-    enlarge): (crops, boxes)}. What several have in common is computed once.
-    """
+    """Yield what ``extract_clip`` returns for each FrontEnd; ``crops`` {place: (crops, boxes)}."""
     onset, offset = clip.onset, clip.offset
     find_masks = functools.cache(lambda p, mask: masks_of(crops[p][0], FrontEnd(mask=mask)))
     follow_onset = functools.cache(lambda place: onset_flows(crops[place][0], onset))
@@ -154,8 +150,7 @@ def measure_variants(clip, variants, crops):
 
 def make_maps(flow, options, masks):
     """Return the maps (V, P, 3, S, S) float32 of a flow (V, P, 2, H, W): u, v and the third map in
-    px of the crop, 0 outside ``masks`` (V, H, W). The third map (magnitude or strain) is taken
-    before the maps are made smaller.
+    px of the crop, 0 outside ``masks`` (V, H, W).
     """
     third = THIRDS[options.third](flow)[:, :, None]
     maps = np.concatenate([flow, third], 2) * masks[:, None, None]
@@ -165,9 +160,8 @@ def make_maps(flow, options, masks):
 def read_flow_images(clip, channels, options=FrontEnd()):
     """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG a phase.
 
-    ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and
-    v come as (value - 127.5) / 127.5, less their median over the map if ``channels`` end with
-    "centred", the third as value / 255: how many px that is, only the maker of the pictures knows.
+    ``channels`` says what red, green and blue hold. u and v are (value - 127.5) / 127.5, less their
+    median if ``channels`` end with "centred"; the third is value / 255: px are not known.
     """
     order = [channels.index("u"), channels.index("v")]
     order += [k for k in range(3) if k not in order]
@@ -197,10 +191,8 @@ def _extract_arrays(clip, views, channels, variants):
 
 def extract_arrays(dataset, variants, cache=None, jobs=1):
     """Return for each FrontEnd in ``variants`` the arrays x (N, V, P, 3, S, S), apex (N,) and boxes
-    (N, V, 4) of a Dataset.
-
-    Each clip's arrays are a file in the folder ``cache``, so that a run that was stopped goes on
-    where it was. What is missing is computed once for all variants, in ``jobs`` processes.
+    (N, V, 4) of a Dataset. A file a clip is kept in the folder ``cache``, so that a run that was
+    stopped goes on where it was.
     """
     clips, about, variants = dataset.clips, (dataset.views, dataset.channels), list(variants)
     for options in variants if dataset.channels else ():
@@ -261,10 +253,9 @@ def extract(dataset, options=FrontEnd(), cache=None, jobs=1):
 
 
 def probe_front_end(options, channels=None):
-    """Return by name what the front end makes, under ``options``, of small films that are drawn
-    here: heads before a plain and a patterned background, PNGs and larger JPEGs with boxes,
-    outlines with necks of many widths, and curves of many courses. It is the probe of cached
-    features.
+    """The probe of cached features: by name what the front end makes of films and curves drawn
+    here. It sees plain and patterned backgrounds, PNGs and larger JPEGs with boxes, necks of many
+    widths.
     """
     rng, arrays = np.random.default_rng(0), {}
     with tempfile.TemporaryDirectory() as folder:
@@ -295,8 +286,8 @@ def probe_front_end(options, channels=None):
 
 
 def _draw_head(side, moved, neck, tall=0.36):
-    """Return a picture (side, side) uint8 of an oval with a pattern that a smile of size ``moved``
-    and a small turn have shifted, on a ``neck`` as wide as that share of it.
+    """Return a picture (side, side) uint8 of a textured oval with a smile of size ``moved`` and a
+    small turn, on a ``neck`` as wide as that share of it.
     """
     y, x = (np.mgrid[:side, :side] + 0.5) / side
     smile = 0.02 * moved * np.exp(-(((x - 0.4) / 0.1) ** 2) - ((y - 0.6) / 0.1) ** 2)

@@ -44,11 +44,9 @@ BACKENDS = {"dis": _dis, "dis-half": _dis_half, "farneback": _farneback, "tvl1":
 
 
 def compute_flow(first, second, backend="dis"):
-    """Return the flow (2, H, W) float32 in px that carries ``first`` onto ``second`` (H, W uint8):
-    u right, v down.
-
-    ``backend`` is dis (Kroeger et al. 2016; dis-half stops at half the size and takes a third of
-    the time), farneback (Farnebäck 2003) or tvl1 (Zach et al. 2007).
+    """Return the flow (2, H, W) float32 in px, u right, v down, that carries ``first`` onto
+    ``second`` (H, W uint8), by dis (Kroeger et al. 2016), dis-half (at half the size), farneback
+    (Farnebäck 2003) or tvl1 (Zach et al. 2007).
     """
     if backend not in BACKENDS:
         raise MerError(f"flow backend {backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
@@ -123,9 +121,7 @@ def strain(flow):
 
 
 def average_frames(frames, frame, reach=1):
-    """Return the mean (H, W) uint8 of the frames (T, H, W) at most ``reach`` from ``frame``: it has
-    less noise, and within three frames a face hardly moves.
-    """
+    """Return the mean (H, W) uint8 of the frames (T, H, W) at most ``reach`` from ``frame``."""
     near = frames[max(0, frame - reach) : frame + reach + 1]
     return np.rint(near.mean(0)).astype(np.uint8)
 
@@ -134,8 +130,7 @@ def phase_flow(
     frames, onset, apex, offset, backend="dis", compensation="rigid", phases=2, mask=None, reach=0
 ):
     """Return the flow of each phase (P, 2, H, W) px of one view's frames (T, H, W), onset-apex then
-    apex-offset, without head motion (as seen inside ``mask``); see ``average_frames`` for
-    ``reach``.
+    apex-offset, without head motion (as seen inside ``mask``), of averaged key frames.
     """
     keys = [average_frames(frames, frame, reach) for frame in (onset, apex, offset)]
     flows = [compute_flow(*pair, backend) for pair in list(pairwise(keys))[:phases]]

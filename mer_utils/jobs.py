@@ -16,7 +16,7 @@ PATIENCE = 20  # seconds in which a scheduler must answer
 
 def run_jobs(function, arguments, jobs=1):
     """Return [function(*values) for values in arguments], computed in ``jobs`` processes (0: one a
-    core) of one thread, or by the workers of the Dask scheduler whose address is in MER_DASK.
+    core) of one thread, or by the workers of the Dask scheduler in MER_DASK.
     """
     return list(stream_jobs(function, arguments, jobs))
 
@@ -25,15 +25,14 @@ def stream_jobs(function, arguments, jobs=1):
     """Yield what ``run_jobs`` returns, in its order, as soon as each is ready."""
     arguments, address = list(arguments), os.environ.get(DASK, "")
     process = describe_process() | {"code": dict(SOURCES)}
+    # a tuple: of lists joblib's Dask backend keeps arrays on one worker
     calls = (delayed(_call)(function, tuple(v), process, os.getcwd()) for v in arguments)
     with open_cluster(address) if address and arguments else nullcontext():
         yield from Parallel(n_jobs=-1 if address else jobs or -1, return_as="generator")(calls)
 
 
 def _call(function, values, process, folder):
-    """Call a job in the working folder of the process that asks, if both compute with the same.
-    The values come as a tuple: of such joblib's Dask backend keeps no arrays on one worker.
-    """
+    """Call a job in the folder of the process that asks, if both compute with the same code."""
     for package, code in process["code"].items():
         if SOURCES.get(package, code) != code:
             what = "was edited after this process had loaded it; restart the kernel, the command"

@@ -51,7 +51,7 @@ def paint(figure):
 
 def bundle(png, width, alt):
     """Return the output (data, metadata) that shows PNG bytes ``width`` px wide with a text
-    alternative: as a JPEG, or as a PNG of 256 colours where it is smaller and colours are few.
+    alternative: as a JPEG, or as a PNG of 256 colours where that is smaller and colours are few.
     """
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     images, encodings = {"image/jpeg": picture}, {}
@@ -78,8 +78,8 @@ def show(figure, caption, alt):
 def tell_titles(figure):
     """Return a text alternative of a figure that was given none: the titles in it."""
     titles = [figure.get_suptitle(), *(axis.get_title() for axis in figure.axes)]
-    titles = list(dict.fromkeys(" ".join(title.split()) for title in titles if title))
-    return "Figure: " + "; ".join(titles) if titles else "Figure without a title"
+    titles = [" ".join(title.split()) for title in titles if title]
+    return "Figure: " + "; ".join(dict.fromkeys(titles))
 
 
 def show_figures_so():
@@ -120,32 +120,30 @@ def draw_spread(groups, title, ylabel):
 
 
 def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=None):
-    """Show {name: number} as horizontal bars with numbers; ``highlight`` names stand out;
-    ``reference`` is a line; ``intervals`` {name: (low, high)} adds whiskers.
+    """Show {name: number} as bars with numbers; ``highlight`` names stand out, ``reference`` is a
+    line, ``intervals`` {name: (low, high)} are whiskers.
     """
     figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
-    numbers = np.array(list(values.values()), float)
-    ends = np.array([(intervals or {}).get(name, (value, value)) for name, value in values.items()])
-    axis.barh(list(values), numbers, color=[BLUE if n in highlight else GREY for n in values])
+    colours = [BLUE if name in highlight else GREY for name in values]
+    axis.barh(list(values), list(values.values()), color=colours)
     axis.invert_yaxis()  # the first one on top
     for k, (name, number) in enumerate(values.items()):
-        if name in (intervals or {}):  # a bar without an interval gets no whiskers of no length
-            reach = np.abs(ends[k] - number)[:, None]
+        low, high = (intervals or {}).get(name, (number, number))
+        if low < high:
+            reach = [[number - low], [high - number]]
             axis.errorbar(number, k, xerr=reach, color="black", linewidth=1, capsize=4)
-        axis.text(max(number, *ends[k], 0), k, f" {number:.3f}", va="center")
+        axis.text(max(high, 0), k, f" {number:.3f}", va="center")
     if reference is not None:
         axis.axvline(reference, color=RED, linestyle="--", linewidth=1)
-    largest = max(numbers.max(), ends.max())
-    axis.set(title=title, xlabel=xlabel, xlim=(min(0, numbers.min(), ends.min()), largest * 1.15))
+    axis.margins(x=0.12)
+    axis.set(title=title, xlabel=xlabel)
     return figure
 
 
 def draw_differences(rows, title, xlabel, dots=None, margin=0.0):
-    """Show {name: Comparison} as points with their 95 % intervals around zero; rows that differ
-    beyond chance stand out (blue better, orange worse), the others are grey.
-
-    ``dots`` {name: (D,)} are the differences of single data sets, and ``margin`` is the half width
-    of a band around zero.
+    """Show {name: Comparison} as points with their 95 % intervals around zero: blue better, orange
+    worse, grey within chance. ``dots`` {name: (D,)} are the differences of single data sets,
+    ``margin`` is the half width of a band around zero.
     """
     figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + (0.4 if dots else 0.27) * len(rows))
     colours = {"better": BLUE, "worse": ORANGE}
@@ -157,12 +155,12 @@ def draw_differences(rows, title, xlabel, dots=None, margin=0.0):
         colour = colours.get(row.verdict, GREY)
         axis.hlines(place, row.difference_low, row.difference_high, colour, linewidth=2.5)
         axis.scatter(row.difference, place, s=30, color=colour, zorder=3)
-        told = {"va": "center", "transform": axis.get_yaxis_transform()}
-        axis.text(1.01, place, f"{row.difference:+.3f}", **told)
+        beside = axis.get_yaxis_transform()
+        axis.text(1.01, place, f"{row.difference:+.3f}", va="center", transform=beside)
         if dots:
             style = {"s": 14, "color": GREY, "alpha": 0.7, "linewidths": 0}
-            label = "one data set" if place == 0 else None
-            axis.scatter(dots[name], [place + 0.25] * len(dots[name]), label=label, **style)
+            style["label"] = None if place else "one data set"
+            axis.scatter(dots[name], [place + 0.25] * len(dots[name]), **style)
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.5, -0.5))
     if dots:
@@ -251,13 +249,12 @@ def find_maximum(flows):
 
 
 def add_arrows(axis, flow, maximum, step, side=None):
-    """Draw into ``axis`` every ``step``-th arrow of a flow (2, H, W) px; one of ``maximum`` px
-    reaches the next. ``side`` is the width of the picture below, px, if it is not W.
+    """Draw into ``axis`` every ``step``-th arrow of a flow (2, H, W) px, over a picture ``side`` px
+    wide (W if None); an arrow of ``maximum`` px reaches the next.
     """
     half, scale = step // 2, (side or flow.shape[2]) / flow.shape[2]
     y, x = np.mgrid[half : flow.shape[1] : step, half : flow.shape[2] : step]
-    known = np.isfinite(flow[0][y, x])
-    y, x = y[known], x[known]
+    y, x = np.array([y, x])[:, np.isfinite(flow[0][y, x])]
     style = {"angles": "xy", "scale_units": "xy", "scale": maximum / step / scale, "width": 0.005}
     axis.quiver((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5, *flow[:, y, x], **style)
 
@@ -320,7 +317,7 @@ def draw_motion_curve(
     curve, joint, onset, apex, offset, truth=None, true_apex=None, fps=None, axis=None
 ):
     """Show each view's motion curve (V, T) px, the joint curve (T,), the three frames, and any true
-    AU motion (T,), scaled to the joint curve: only its shape and its peak are to be compared.
+    AU motion (T,), scaled: only its shape and its peak are to be compared.
     """
     figure = None
     if axis is None:
@@ -330,9 +327,8 @@ def draw_motion_curve(
         axis.plot(frames, curve[k], ".-", color=colour, linewidth=0.9, markersize=4, label=name)
     axis.plot(frames, joint, color="black", linewidth=2, label="joint")
     if truth is not None:
-        scaled = truth * (joint.max() / truth.max())
-        label = "true AU motion (scaled)"
-        axis.fill_between(frames, scaled, color=ORANGE, alpha=0.25, label=label)
+        style = {"color": ORANGE, "alpha": 0.25, "label": "true AU motion (scaled)"}
+        axis.fill_between(frames, truth * (joint.max() / truth.max()), **style)
     for frame, name in ((onset, "onset"), (offset, "offset")):
         axis.axvline(frame, color=GREY, linestyle=":")
         place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
@@ -358,9 +354,7 @@ def add_wheel(axis, maximum):
 
 
 def add_answers(axis, prediction):
-    """Draw into ``axis`` the mean probability of each label, blue where it is answered, with the
-    networks' own as dots and the thresholds in red.
-    """
+    """Draw each label's mean probability (blue: yes), the networks' own, thresholds (red)."""
     p, rows = prediction, np.arange(len(prediction.labels))
     axis.barh(rows, p.scores.mean(0), color=[BLUE if yes else GREY for yes in p.answers])
     axis.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
@@ -369,6 +363,6 @@ def add_answers(axis, prediction):
     title = f"answered: {', '.join(answers) or 'no label'}"
     title = title if len(title) < 45 else f"answered: {len(answers)} of {len(p.labels)} labels"
     red = "; red: threshold" if np.isfinite(p.thresholds).any() else ""
-    axis.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), title=title)
-    axis.set_xlabel(f"probability (dots: networks{red})")
+    xlabel = f"probability (dots: networks{red})"
+    axis.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), title=title, xlabel=xlabel)
     axis.set_yticks(rows, p.labels)

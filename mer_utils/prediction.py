@@ -36,9 +36,7 @@ class Ensemble:
         return np.median(self.fold_thresholds, 0).round(6)
 
     def leave_out(self, paths):
-        """Return the Ensemble that may answer a clip of these frames' files: of a clip that was
-        learnt from, the fold that left its subject out.
-        """
+        """Return the Ensemble for these files: for a learnt clip, the fold without its subject."""
         known = [self.learnt.get(hash_frames([path])) for path in paths if self.learnt]
         if not any(known):
             return self
@@ -49,9 +47,7 @@ class Ensemble:
         return replace(self, members=members, fold_thresholds=self.fold_thresholds[[fold]], **about)
 
     def score(self, maps):
-        """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and the weights (M, 3)
-        that its attention gives to u, v and magnitude.
-        """
+        """Return for maps (V, P, 3, S, S) the members' probabilities (M, L) and attention (M, 3)."""
         if maps.shape != self.shape:
             raise MerError(f"maps {maps.shape} do not fit an ensemble trained on {self.shape}")
         # a copy: torch wants to write

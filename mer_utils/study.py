@@ -28,9 +28,7 @@ def find_root(start=None):
 
 
 def find_place(root, profile, data=""):
-    """Return the folder of what a profile makes: artifacts/<profile>, or one of its own for each
-    dataset that `mer run --data` hands on (an absolute path).
-    """
+    """Return the folder of what a profile makes, of its own for a dataset given as a path."""
     root, folder = Path(root).resolve(), Path(data)
     if not folder.is_absolute():
         return root / "artifacts" / profile

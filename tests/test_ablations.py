@@ -25,7 +25,6 @@ from mer_utils.ablations import (
     load_replicates,
     permutation_test,
     read_gates,
-    score_by_motion,
     sign_flip_test,
     t_interval,
 )
@@ -140,21 +139,6 @@ def draw_tables(rng, count, sets=8, seeds=3, sd_sets=0.03, sd_seeds=0.02, mean=0
     return mean + hard + sd_seeds * rng.standard_normal((count, sets, seeds))
 
 
-def test_the_t_interval_over_sets_holds_95_percent_and_its_rivals_do_not():
-    rng = np.random.default_rng(5)
-    tables, people = draw_tables(rng, 2000), rng.integers(8, size=(400, 8))
-
-    def cover(intervals):
-        return np.mean([low <= 0.7 <= high for low, high in intervals])
-
-    # 2 standard errors of a share of 95 % among 2,000 are 1 %
-    assert abs(cover([t_interval(table.mean(1)) for table in tables]) - 0.95) < 0.01
-    # 24 trainings on 8 sets are not 24 sets
-    assert cover([t_interval(table.ravel()) for table in tables]) < 0.85
-    drawn = [np.percentile(table.mean(1)[people].mean(1), [2.5, 97.5]) for table in tables]
-    assert 0.85 < cover(drawn) < 0.91
-
-
 def test_sign_flips_by_hand():
     # the 8 sums of 1, 2 and 3 with signs: 6, 4, 2, 0, 0, -2, -4, -6
     assert sign_flip_test([0.01, 0.02, 0.03]) == 2 / 8
@@ -177,18 +161,13 @@ def test_the_detectable_difference_is_found_in_four_of_five_simulations(sets):
         assert 0.72 < np.mean([sign_flip_test(row) < 0.05 for row in gaps[:1000]]) < 0.82
 
 
-def test_equivalence_is_two_one_sided_tests_and_the_90_percent_interval():
-    rng = np.random.default_rng(9)
-    seen = []
-    for gaps in rng.normal(0.01, 0.03, (200, 8)):
-        one = ttest_1samp(gaps, -0.036, alternative="greater").pvalue
-        other = ttest_1samp(gaps, 0.036, alternative="less").pvalue
-        p = equivalence_test(gaps)
-        assert p == pytest.approx(max(one, other))
+def test_equivalence_is_the_90_percent_interval_within_the_margin():
+    rng, equivalent = np.random.default_rng(9), []
+    for gaps in rng.normal(0.01, 0.03, (100, 8)):
         low, high = t_interval(gaps, 0.9)
-        assert (p < 0.05) == (-0.036 < low and high < 0.036)
-        seen.append(p < 0.05)
-    assert 20 < sum(seen) < 180  # both kinds were met
+        equivalent.append(equivalence_test(gaps) < 0.05)
+        assert equivalent[-1] == (-0.036 < low and high < 0.036)
+    assert 10 < sum(equivalent) < 90  # both kinds were met
     assert equivalence_test(np.zeros(4)) == 0 and equivalence_test(np.full(4, 0.036)) == 1
 
 
@@ -325,7 +304,7 @@ def test_trained_gates_differ_from_clip_to_clip(run):
     weights, gates = read_gates(outcome, features, RECIPE)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
     np.testing.assert_allclose(weights, outcome.attention, atol=1e-6)
-    by_fold = [features.subjects == name for name in outcome.subjects]
+    by_fold = [features.subjects == name for (name,) in outcome.subjects]
     for gate in (weights, gates):
         inside = np.mean([gate[rows].std(0).mean() for rows in by_fold])
         assert inside > 1e-3  # within a fold: other networks' gates would differ anyway
@@ -349,9 +328,9 @@ def test_other_gates_give_other_answers_and_the_own_ones_those_of_the_run(run):
         return torch.zeros(1, 3), None
 
     silent = answer_with(outcome, features, RECIPE, silence)
-    people = [(features.subjects == name).sum() for name in outcome.subjects]
+    people = [(features.subjects == name).sum() for (name,) in outcome.subjects]
     assert sizes == [len(features.x) - count for count in people]  # the training clips
-    for name in outcome.subjects:  # nothing of a clip is left: a fold answers all alike
+    for (name,) in outcome.subjects:  # nothing of a clip is left: a fold answers all alike
         assert (np.ptp(silent[features.subjects == name], 0) == 0).all()
 
 
@@ -368,17 +347,6 @@ def test_rows_that_some_data_cannot_run_are_left_out(benchmark):
     images = {"head motion left in", "reference apex"}
     assert kept(channels=("u", "v")) == images
     assert kept(1, ("u", "v"), phases=1) == images | one_view | {"onset-apex only"}
-
-
-def test_thirds_by_motion_are_scored_apart(run):
-    features, _ = run
-    still = replace(features, x=features.x * np.arange(1, 49)[:, None, None, None, None, None])
-    answers = features.y.copy()
-    order = np.argsort(still.x[:, :, 0, 2].mean((1, 2, 3)))
-    answers[order[:16]] = 0  # the stillest third is never answered
-    (told,) = score_by_motion(still, answers).values()
-    assert told["settings"] == sorted(told["settings"])
-    assert [score for score, _, _ in told["macro_uf1"]] == [0, 1, 1]
 
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mer_utils
 from faces4d.generate import describe_makers
-from mer_utils import MerError, apex, cache, evaluation, features, flow, model, training
+from mer_utils import apex, cache, evaluation, features, flow, model, training
 from mer_utils import preprocessing as prep
 from mer_utils.cache import find_behaviour, key_of, name_result
 from mer_utils.evaluation import probe_fold, run_loso
@@ -206,12 +206,6 @@ def test_folds_that_are_damaged_or_missing_are_made_again_and_no_others(
     again = run_loso(toy, recipe, tmp_path)
     np.testing.assert_array_equal(again.scores, whole.scores)
     assert len(calls) == 2 and "damaged" in capsys.readouterr().err
-
-
-def test_a_cache_that_cannot_be_written_is_one_sentence(data, tmp_path):
-    (tmp_path / "cache").write_text("a file, no folder")
-    with pytest.raises(MerError, match="cannot be written"):
-        extract(data, SMALL, tmp_path / "cache")
 
 
 @pytest.mark.slow

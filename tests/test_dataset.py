@@ -9,8 +9,6 @@ from mer_utils.preprocessing import format_boxes
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 
 @pytest.fixture
@@ -65,13 +63,11 @@ def test_what_was_written_is_read_back(data):
         ("subject", "", "row 2: subject: Field required"),
         ("onset", "first", "row 2: onset is 'first': Input should be a valid integer"),
         ("offset", "999", "row 2: .*onset < apex < offset"),
-        ("apex", "0", "row 2: .*onset < apex < offset"),
         ("fps", "0", "row 2: fps is '0'"),
         ("fps", "30,1", "row 2: has more cells"),
         ("box", "30 40 130 140", "row 2: box .* for each of 2 views"),
         ("frames", "../copy/clips/S01_001", "row 2: the path .* must lead downwards"),
         ("frames", "/etc", "row 2: the path .* must lead downwards"),
-        ("frames", "a/../../b", "row 2: the path .* must lead downwards"),
     ],
 )
 def test_a_bad_row_is_named(copy, column, value, message):
@@ -84,10 +80,8 @@ def test_a_bad_row_is_named(copy, column, value, message):
     [
         ({"name": ""}, "name is ''"),
         ({"views": 3}, "views is 3: Input should be less than or equal to 2"),
-        ({"views": 2.0}, "views is 2.0: Input should be a valid integer"),
         ({"labels": [["Negative"]] * 999}, "labels.0 is .'Negative'.: Input.*and 994 more"),
         ({"labels": "x" * 10**6}, r"labels is '.{,90}': Input"),
-        ({"labels": "Negative"}, "labels is 'Negative': Input should be a valid list"),
         ({"labels": ["Negative", "negative"]}, "labels is .*the same name twice"),
         ({"labels": ["Fear"]}, "needs one column 'fear'"),
         ({"exclusive": "no"}, "exclusive is 'no': Input should be a valid boolean"),
@@ -135,13 +129,6 @@ def test_a_person_is_named_by_the_set_where_sets_are_joined(copy):
     assert dataset.subjects == ["A/01", "B/1"] and dataset.clips[3].dataset == "B"
     edit(copy, 5, dataset="")
     refuse(copy, "row 6: dataset is empty")
-
-
-def test_missing_files_are_named(copy):
-    (copy / "manifest.csv").unlink()
-    refuse(copy, r"manifest\.csv: no such file")
-    (copy / "dataset.json").unlink()
-    refuse(copy, r"dataset\.json: no such file")
 
 
 def test_empty_cells_have_defaults_and_a_byte_order_mark_is_skipped(copy):
@@ -226,23 +213,3 @@ def test_the_fingerprint_sees_a_changed_pixel_and_a_changed_cell(copy, data):
     assert changed != data.fingerprint
     edit(copy, 1, fps="30")
     assert open_dataset(copy).fingerprint != changed
-
-
-@pytest.mark.slow
-@settings(
-    max_examples=100, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=12), min_size=1, max_size=4),
-    st.booleans(),
-)
-@example([["x" * 300, "S01", "1", "0", "0", "0", "0", "", "", ""]], True)
-def test_any_manifest_is_a_dataset_or_one_sentence(copy, rows, header):
-    labels = ",".join(LABELS).lower()
-    lines = [f"clip,subject,{labels},onset,apex,offset,fps,box"] * header
-    lines += [",".join(row) for row in rows]
-    (copy / "manifest.csv").write_text("\n".join(lines), encoding="utf-8", errors="surrogatepass")
-    try:
-        assert all(clip.frames for clip in open_dataset(copy).clips)
-    except MerError as error:
-        assert str(copy) in str(error)

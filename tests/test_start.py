@@ -75,9 +75,9 @@ def test_nothing_is_learnt_from_test_clips():
     assert not np.array_equal(scores[0][own], scores[1][own])
 
 
-def test_networks_come_back_from_their_file(pretrained, tmp_path):
+def test_networks_come_back_from_their_file(benchmark, pretrained, tmp_path):
     networks, scale = pretrained
-    mer_utils.files.write_arrays(tmp_path / "w", *start.pack_namers(networks, scale, {}))
+    mer_utils.files.write_arrays(tmp_path / "w", *benchmark.pack_namers(networks, scale, {}))
     (network,), read = start.read_namers(tmp_path / "w")
     assert torch.equal(read, scale)
     for name, value in networks[0].state_dict().items():
