@@ -81,7 +81,7 @@ def choose_rows(grid, dataset):
 
 
 def count_answers(truth, answers, subjects):
-    """Return hits (K, S, L), positives (S, L), positive answers (K, S, L) of each of S subjects."""
+    """Return hits (K, S, L), positives (S, L), positive answers (K, S, L): K seeds, S subjects."""
     truth, answers = np.asarray(truth, float), np.asarray(answers, float)
     answers = answers[None] if answers.ndim == 2 else answers
     if answers.shape[1:] != truth.shape:
@@ -163,11 +163,10 @@ def compare(truth, variants, reference, subjects, draws=DRAWS, seed=0):
     """
     if reference not in variants:
         raise MerError(f"no variant is called {reference!r}; there are {', '.join(variants)}")
-    people = len(np.unique(subjects))
-    everyone = np.ones((1, people))
-    macro, drawn, p = {}, {}, {}
+    people, macro, drawn, p = len(np.unique(subjects)), {}, {}, {}
     for name, answers in variants.items():
-        macro[name] = score_draws(count_answers(truth, answers, subjects), everyone).item()
+        counts = count_answers(truth, answers, subjects)
+        macro[name] = score_draws(counts, np.ones((1, people))).item()
         drawn[name] = bootstrap(truth, answers, subjects, draws, seed)
         if name != reference:
             p[name] = permutation_test(truth, answers, variants[reference], subjects, draws, seed)

@@ -16,7 +16,7 @@ from torch import nn
 
 
 class OnePerLabel:
-    """A scikit-learn model per label on ``describe(x)``; an only answer is always given."""
+    """One scikit-learn model a label on ``describe(x)``; constant labels get their constant."""
 
     def fit(self, x, y):
         """Fit on maps (N, V, P, 3, S, S) and labels (N, L)."""

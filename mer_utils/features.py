@@ -62,7 +62,7 @@ class Features:
     clips: np.ndarray
     subjects: np.ndarray
     apex: np.ndarray
-    boxes: np.ndarray
+    boxes: np.ndarray  # (N, V, 4)
     labels: tuple[str, ...]
     exclusive: bool = False  # exactly one label a clip
     channels: tuple[str, ...] | None = None  # of ready-made flow images; None: measured in px here
@@ -118,7 +118,7 @@ def measure_crops(crops, onset, offset, options=FrontEnd()):
 
 
 def measure_variants(clip, variants, crops):
-    """Yield what ``extract_clip`` returns for each FrontEnd; ``crops`` {place: (crops, boxes)}."""
+    """Yield ``extract_clip`` of each FrontEnd; ``crops`` is {(crop, enlarge): (crops, boxes)}."""
     onset, offset = clip.onset, clip.offset
     find_masks = functools.cache(lambda p, mask: masks_of(crops[p][0], FrontEnd(mask=mask)))
     follow_onset = functools.cache(lambda place: onset_flows(crops[place][0], onset))

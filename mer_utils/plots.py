@@ -107,14 +107,12 @@ def draw_counts(groups, title, xlabel):
 def draw_spread(groups, title, ylabel):
     """Show groups of values {name: (N,)} as boxes with their points and their medians."""
     figure, ((axis,),) = grid(1, 1, 1.8 + 1.3 * len(groups), 3.2)
-    names = np.repeat(list(groups), [len(values) for values in groups.values()])
-    values, top = np.concatenate(list(groups.values())), max(map(max, groups.values()))
+    top = max(map(max, groups.values()))
     box = {"showfliers": False, "width": 0.5, "fill": False, "color": GREY, "linewidth": 1}
-    seaborn.boxplot(x=names, y=values, ax=axis, medianprops={"color": RED}, **box)
-    seaborn.swarmplot(x=names, y=values, ax=axis, color=BLUE, size=2.5, alpha=0.6, warn_thresh=1)
+    seaborn.boxplot(groups, ax=axis, medianprops={"color": RED}, **box)
+    seaborn.swarmplot(groups, ax=axis, color=BLUE, size=2.5, alpha=0.6, warn_thresh=1)
     for k, group in enumerate(groups.values()):
-        text = f"median {np.median(group):.3f}"
-        axis.annotate(text, (k, top * 1.04), ha="center", fontsize=8)
+        axis.text(k, top * 1.04, f"median {np.median(group):.3f}", ha="center", fontsize=8)
     axis.set(title=title, ylabel=ylabel, ylim=(0, top * 1.14))
     return figure
 

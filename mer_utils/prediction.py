@@ -47,7 +47,7 @@ class Ensemble:
         return replace(self, members=members, fold_thresholds=self.fold_thresholds[[fold]], **about)
 
     def score(self, maps):
-        """Return for maps (V, P, 3, S, S) the members' probabilities (M, L) and attention (M, 3)."""
+        """Return for maps (V, P, 3, S, S) each member's answer (M, L) and attention (M, 3)."""
         if maps.shape != self.shape:
             raise MerError(f"maps {maps.shape} do not fit an ensemble trained on {self.shape}")
         # a copy: torch wants to write

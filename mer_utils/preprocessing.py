@@ -49,7 +49,7 @@ def frame_head(mask):
 
 
 def split_views(raw, views=2):
-    """Cut frames (T, H, W) into views (V, T, H, W // V) of shared memory, an odd column off."""
+    """Cut frames (T, H, W) into views (V, T, H, W // V); an odd last column is dropped."""
     width = raw.shape[-1] // views
     if width == 0:
         raise MerError(f"{raw.shape[-1]} px wide frames cannot hold {views} views side by side")

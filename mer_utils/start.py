@@ -1,4 +1,4 @@
-"""A start from synthetic people: networks that learnt elsewhere name action units (AUs), "AUs+LR"
+"""A start from synthetic people: networks that learnt elsewhere name action units (AUs); "AUs+LR"
 fits a logistic regression per label on their answers. Ours: the paper trains from nothing.
 """
 

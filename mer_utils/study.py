@@ -28,7 +28,7 @@ def find_root(start=None):
 
 
 def find_place(root, profile, data=""):
-    """Return the folder of what a profile makes, of its own for a dataset given as a path."""
+    """Return the folder of a profile's results; each dataset given by its path has its own."""
     root, folder = Path(root).resolve(), Path(data)
     if not folder.is_absolute():
         return root / "artifacts" / profile

@@ -125,12 +125,13 @@ def test_compare_reports_what_its_parts_find():
 
 def test_what_cannot_be_compared_is_refused():
     truth, first, second, subjects = simulate(np.random.default_rng(4))
-    with pytest.raises(MerError, match="no variant"):
-        compare(truth, {"a": first}, "b", subjects)
-    with pytest.raises(MerError, match="do not fit"):
-        bootstrap(truth, first[:, :-1], subjects)
-    with pytest.raises(MerError, match="paired"):
-        permutation_test(truth, first, second[:1], subjects)
+    for function, values, words in (
+        (compare, ({"a": first}, "b"), "no variant"),
+        (bootstrap, (first[:, :-1],), "do not fit"),
+        (permutation_test, (first, second[:1]), "paired"),
+    ):
+        with pytest.raises(MerError, match=words):
+            function(truth, *values, subjects)
 
 
 def draw_tables(rng, count, sets=8, seeds=3, sd_sets=0.03, sd_seeds=0.02, mean=0.7):
@@ -145,9 +146,6 @@ def test_sign_flips_by_hand():
     assert sign_flip_test([-0.01, 0.02, 0.03]) == 4 / 8
     assert sign_flip_test([-0.01, -0.02, 0.03]) == 1
     assert sign_flip_test([0.0, 0.0]) == 1
-    gaps = np.random.default_rng(6).normal(size=6)
-    ways = [abs(np.dot(gaps, signs)) for signs in product((1, -1), repeat=6)]
-    assert sign_flip_test(gaps) == np.mean(np.array(ways) >= ways[0] - 1e-12)
     assert sign_flip_test(np.full(8, 0.01)) == 2 / 2**8
 
 
@@ -215,17 +213,11 @@ def test_verdicts_of_constructed_cases_and_their_words():
 @pytest.mark.slow
 def test_every_score_is_kept_and_a_notebook_reads_the_tables(measured, benchmark):
     record = read_record(measured)
-    kept = load_replicates(measured, "bench-v1")
+    table = load_replicates(measured, "bench-v1")["ablations"]
     assert list(record["sets"]) == ["1", "2"] and list(record["tables"]) == ["ablations"]
     assert list(record["tables"]["ablations"]) == list(benchmark.PRIMARY)
-    entry = record["tables"]["ablations"]["no SE"]
-    assert entry["recipe"] == {"se": False} and entry["front"] == {}
-    assert sum(record["sets"]["1"]["clips_per_label"]) >= 8
     assert not list((measured / "data").glob("synthetic-*"))  # the frames are not kept
-    assert list((measured / "artifacts" / "cache" / "folds").glob("*"))
-    table = kept["ablations"]
     assert table.sets == (1, 2) and "8 clips and 4 people, 2 training seeds each" in table.about
-    assert set(record["sets"]["1"]["floors"]) == {"all_ones", "all_zeros", "majority"}
     for name, macro in table.macro.items():
         assert macro.shape == (2, 2)
         f1 = [record["tables"]["ablations"][name]["f1"][key] for key in "12"]
@@ -248,8 +240,6 @@ def test_families_are_corrected_apart():
         raw = [equivalence_test((tables[n] - tables["default"]).mean(1)) for n in names]
         assert [row.p_equivalent for row in rows] == pytest.approx(holm(raw))
         assert {row.p_least for row in rows} == {len(names) * 2 / 2**8}
-    alone = compare_sets(tables, "default")["a"]
-    assert alone.p_corrected == 5 * found["a"].p and alone.p == found["a"].p
 
 
 def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
@@ -261,10 +251,9 @@ def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
     for name in tables:
         numbers = [[getattr(one[name], key) for key in kept] for one in (found, again)]
         assert numbers[0] == pytest.approx(numbers[1])
-    row = compare_sets(tables, "default")["a"]
+    rows = compare_sets(tables, "default")
+    base, row = rows["default"], rows["a"]
     assert row.difference == pytest.approx(0.01) and row.macro == pytest.approx(tables["a"].mean())
-    assert (row.low, row.high) == t_interval(tables["a"].mean(1))
-    base = compare_sets(tables, "default")["default"]
     assert base.difference == base.difference_low == base.difference_high == base.detectable == 0
 
 
@@ -382,32 +371,6 @@ def read_record(root):
 
 
 @pytest.mark.slow
-def test_what_was_measured_is_not_measured_again(measured, benchmark, monkeypatch, capsys):
-    path = reader.find_record(measured, "bench-v1")
-    before = path.read_bytes()
-
-    def refuse(*options):
-        raise AssertionError("made again")
-
-    monkeypatch.setattr(benchmark, "ensure_synthetic", refuse)
-    primary = [*TINY, "--groups", "primary", "--sets", "1"]
-    benchmark.main([*primary, "2"], measured)
-    first = capsys.readouterr().out
-    benchmark.main(["--preset", "bench-v1", "--report"], measured)
-    assert capsys.readouterr().out == first and "2 training seeds each" in first
-    # 2 hypotheses, and no p below 2 / 2**2
-    assert "2 sets can give: primary 1.0000, exploratory 0.5000" in first
-    with pytest.raises(AssertionError, match="made again"):  # another set is not there yet
-        benchmark.main([*primary, "3"], measured)
-    with pytest.raises(MerError, match="was made with another seeds: move it away"):
-        benchmark.main([*primary, "--seeds", "1"], measured)
-    monkeypatch.setattr(benchmark, "describe_makers", lambda: {"code": {}})
-    with pytest.raises(MerError, match="was made with another provenance"):
-        benchmark.main(primary, measured)
-    assert path.read_bytes() == before
-
-
-@pytest.mark.slow
 def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
     measured, benchmark, monkeypatch, tmp_path
 ):
@@ -429,6 +392,12 @@ def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
     assert list((tmp_path / "data").glob("synthetic-bench-v1-4x8-seed2"))
     again, first = read_record(tmp_path), read_record(measured)
     assert again["tables"] == first["tables"] and again["comparisons"] == first["comparisons"]
+    with pytest.raises(MerError, match="was made with another seeds: move it away"):
+        benchmark.main([*words, "--seeds", "1"], tmp_path)
+    monkeypatch.setattr(benchmark, "describe_makers", lambda: {"code": {}})
+    with pytest.raises(MerError, match="was made with another provenance"):
+        benchmark.main(words, tmp_path)
+    assert read_record(tmp_path) == again
 
 
 def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
