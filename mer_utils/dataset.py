@@ -296,7 +296,7 @@ def survey(root):
             _check_spelling(where, clip, people)
             clips.append(clip)
         except MerError as error:
-            clips.append(error)
+            clips.append(error.seen_from(where))
     return info, clips
 
 
@@ -344,20 +344,15 @@ def _read_row(where, info, root, cells, listing):
         files = [find_inside(root, part.strip(), where) for part in row.frames.split(";")]
         names = tuple(file.relative_to(root).as_posix() for file in files)
         return Clip(row.clip, row.subject, labels, root, names, 0, None, 0)
-    try:
-        frames = find_frames(root, row.frames or row.clip, where, listing)
-    except MerError as error:
-        raise error.seen_from(where) from None
+    frames = find_frames(root, row.frames or row.clip, where, listing)
     folder, names = frames[0].parent, tuple(path.name for path in frames)
     onset, offset = row.onset, len(names) - 1 if row.offset is None else row.offset
     apex = onset + 1 if row.apex is None else row.apex
     if not 0 <= onset < apex < offset < len(names):
         what = f"must satisfy 0 <= onset < apex < offset < {len(names)} (the number of frames)"
         raise MerError(where, f"onset {onset}, apex {row.apex}, offset {offset} {what}")
-    boxes = read_boxes(where, row.box, info["views"])
-    return Clip(
-        row.clip, row.subject, labels, folder, names, onset, row.apex, offset, row.fps, boxes
-    )
+    ends, boxes = (onset, row.apex, offset), read_boxes(where, row.box, info["views"])
+    return Clip(row.clip, row.subject, labels, folder, names, *ends, row.fps, boxes)
 
 
 def _read_labels(where, info, cells):

@@ -14,24 +14,16 @@ from skimage.registration import optical_flow_tvl1
 COMPENSATIONS = ("none", "rigid")
 # the ellipsoid that stands for a head: half width and height, shares of a crop's side [ours]
 EGG = (0.62, 1.24)
+MEDIUM = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 
 
 def _dis(first, second):
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow_create(MEDIUM)
     # the preset's half size and patches of 8 px are worse on our faces (benchmarks/front_end.py)
     dis.setFinestScale(0)
     dis.setPatchSize(12)
     dis.setPatchStride(4)
     return dis.calc(first, second, None)
-
-
-def _dis_half(first, second):
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, second, None)
-
-
-def _farneback(first, second):
-    # pyramid scale, levels, window, iterations, neighbourhood, its sigma: OpenCV's sample settings
-    return cv2.calcOpticalFlowFarneback(first, second, None, 0.5, 3, 15, 3, 5, 1.2, 0)
 
 
 def _tvl1(first, second):
@@ -40,7 +32,13 @@ def _tvl1(first, second):
     return np.stack([u, v], -1)
 
 
-BACKENDS = {"dis": _dis, "dis-half": _dis_half, "farneback": _farneback, "tvl1": _tvl1}
+BACKENDS = {
+    "dis": _dis,
+    "dis-half": lambda a, b: cv2.DISOpticalFlow_create(MEDIUM).calc(a, b, None),
+    # pyramid scale, levels, window, iterations, neighbourhood, its sigma: OpenCV's sample settings
+    "farneback": lambda a, b: cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 3, 15, 3, 5, 1.2, 0),
+    "tvl1": _tvl1,
+}
 
 
 def compute_flow(first, second, backend="dis"):

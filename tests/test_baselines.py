@@ -27,7 +27,7 @@ from mer_utils.training import NETWORKS, PlainMember, Recipe, build_network, fli
 import numpy as np
 import pytest
 import torch
-from toys import load_benchmark, make_toy, maps
+from toys import make_toy, maps
 
 ROOT = Path(__file__).parents[1]
 
@@ -153,33 +153,3 @@ def test_plain_models_learn_a_visible_label_from_mirrored_samples_too(name):
     assert apart[True] < 0.5 * apart[False]
     data = make_toy(clips=60, views=1, phases=1, exclusive=True)
     assert run_loso(data, Recipe(network=name, inner=2)).uf1(data.y)["macro"] > 0.8
-
-
-@pytest.fixture(scope="module")
-def tuning():
-    return load_benchmark("tuning")
-
-
-def test_the_best_draw_wins_and_what_diverged_is_out(tuning, monkeypatch):
-    scores, recipes = iter([0.4, None, 0.6, 0.5]), []
-
-    def score(recipe, sets, cache, jobs):
-        recipes.append(recipe)
-        row = {name: getattr(recipe, name) for name in tuning.FIELDS}
-        return {"settings": row, "mean": next(scores)}
-
-    monkeypatch.setattr(tuning, "score_recipe", score)
-    draws = tuning.draw_settings(3)
-    found = tuning.tune("STSTNet", draws, [], None, 1)
-    assert recipes[0] == Recipe(network="STSTNet", members=1, **PUBLISHED["STSTNet"])
-    assert found["winner"]["rate"] == draws[1]["rate"] and len(found["tried"]) == 4
-    assert [row["mean"] for row in tuning.rank(found["tried"])] == [0.6, 0.5, 0.4]
-
-
-def test_a_recipe_is_scored_by_precision_and_macro_uf1(tuning):
-    data = make_toy(clips=60, subjects=8)
-    row = tuning.score_recipe(Recipe(network="Regions+LR", members=1), [data, data], None, 1)
-    assert len(row["precision"]) == len(row["macro"]) == 2 and row["macro"][0] == row["macro"][1]
-    assert row["mean"] == pytest.approx(np.mean([row["precision"], row["macro"]]), abs=1e-4)
-    assert row["mean"] > 0.7
-    assert row["settings"]["decay"] == Recipe().decay

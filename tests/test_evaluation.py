@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from mer_utils import MerError, evaluation
-from mer_utils.baselines import PLAIN, takes_maps
+from mer_utils import MerError
+from mer_utils.baselines import takes_maps
 from mer_utils.evaluation import (
     Fitted,
     check_fold,
@@ -23,11 +23,10 @@ from mer_utils.evaluation import (
     tune_thresholds,
     uar,
 )
-from mer_utils.training import NETWORKS, NetworkMember, Recipe, mean_precision
+from mer_utils.training import NETWORKS, Recipe, mean_precision
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 from toys import make_toy
 
@@ -144,21 +143,6 @@ def test_a_label_that_only_the_test_subject_shows_is_never_answered_for_it():
         assert (outcome.thresholds[data.subjects == subject] == row).all()
 
 
-@pytest.mark.parametrize("network", list_networks(1, 1, 3, 28, 28))
-def test_exclusive_labels_one_view_28_px(network):
-    """MEGC 2019's kind of set: three classes, one per clip."""
-    data = make_toy(clips=48, views=1, phases=1, size=28, exclusive=True)
-    outcome = run_loso(data, Recipe(network=network, epochs=2, inner=2, members=1, width=4))
-    assert (outcome.answers.sum(1) == 1).all()
-    np.testing.assert_array_equal(outcome.answers.argmax(1), outcome.scores.argmax(1))
-    if network == "MicroAttNet":
-        np.testing.assert_allclose(outcome.attention.sum(1), 1, rtol=1e-5)
-    if network not in PLAIN:
-        np.testing.assert_allclose(outcome.scores.sum(1), 1, rtol=1e-5)
-    score = outcome.uf1(data.y)
-    assert set(score) == {"macro", "per_label", "uar"} and 0 <= score["uar"] <= 1
-
-
 @pytest.mark.parametrize(("network", "natural"), [("MicroAttNet", 0.5), ("PCA+SVM", 0)])
 def test_fixed_thresholds_are_the_natural_ones(network, natural):
     outcome = run_loso(make_toy(), replace(QUICK, thresholds="fixed", network=network))
@@ -203,19 +187,6 @@ def test_subjects_can_be_left_out_in_groups(tmp_path):
     np.testing.assert_array_equal(outcome.scores[test], alone["scores"])
     with pytest.raises(MerError, match="cannot be split into 10 parts"):
         plan_folds(data.subjects, 10)
-
-
-def test_weights_that_are_not_numbers_are_never_kept(tmp_path, monkeypatch):
-    def spoil(self, x, y, x_stop, y_stop):
-        with torch.no_grad():
-            next(self.network.parameters())[:] = np.nan
-        return np.full((self.recipe.epochs, 4), np.nan, np.float32)
-
-    monkeypatch.setattr(evaluation, "name_result", lambda *options, **where: "fold")
-    monkeypatch.setattr(NetworkMember, "fit", spoil)
-    with pytest.raises(MerError, match=r"training diverged: not all .* are numbers"):
-        run_loso(make_toy(), QUICK, cache=tmp_path)
-    assert not list_folds(tmp_path)
 
 
 def test_agrees_with_scikit_learn():

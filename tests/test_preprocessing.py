@@ -7,7 +7,6 @@ from faces4d.head import make_face
 from faces4d.motion import read_truth
 from faces4d.rendering import true_flow
 from mer_tools.boxes import FaceFinder, fill_boxes
-from mer_tools.importing.meshes import find_face
 from mer_utils import MerError
 from mer_utils.dataset import Clip, open_dataset, read_frames
 from mer_utils.preprocessing import (
@@ -20,7 +19,6 @@ from mer_utils.preprocessing import (
     locate,
     silhouette,
     split_views,
-    square_box,
 )
 
 import cv2
@@ -186,12 +184,6 @@ def test_yunet_fills_the_boxes_that_are_needed(wild, tmp_path):
     assert clips[0].boxes == ((32, 64, 128, 160), (0, 64, 96, 160))
     assert all(clip.boxes is None for clip in clips[1:])
     assert fill_boxes(wild, model)[names[0]] == "manifest"
-    noise = np.random.default_rng(2).integers(0, 120, (224, 336)).astype(np.uint8)
-    for path in (wild / "clips" / names[1]).iterdir():
-        cv2.imwrite(str(path), noise)
-    before = (wild / "manifest.csv").read_bytes()
-    assert fill_boxes(wild, model)[names[1]] == "not found"
-    assert (wild / "manifest.csv").read_bytes() == before
 
 
 def test_a_model_that_is_none_is_refused(tmp_path, capfd):
@@ -218,9 +210,7 @@ def masked_head(seed):
 
 @pytest.mark.parametrize("seed", [1, 4])
 def test_a_face_without_hair_and_neck_is_framed_whole(seed):
-    """Brows, eyes, mouth and chin lie in the box, found by the outline of a photograph as by the
-    geometry of a mesh; and the mesh's box is that of the whole head.
-    """
+    """Brows, eyes, mouth and chin lie in the box that the outline gives."""
     points, triangles = masked_head(seed)
     scale = 1.2  # as large as a scan is filmed
     level = {"brow": 0.33, "eye": 0.15, "mouth": -0.6, "chin": -0.85}
@@ -229,20 +219,12 @@ def test_a_face_without_hair_and_neck_is_framed_whole(seed):
         values = np.zeros((len(points), 3)) + 0.4
         seen, depth = rasterise(camera, filmed, triangles, values)
         frame = np.where(depth < FAR, seen[..., 0] * 255, BACKGROUND).astype(np.uint8)
-        centre, side = find_face(filmed)
-        x, y = camera.project(centre)
-        side *= camera.px_per_unit
-        boxes = [find_box(frame), square_box(x, y, side, camera.width, camera.height)]
-        for x0, y0, x1, y1 in boxes:
-            assert x1 - x0 == y1 - y0 > 150
-            for name, height in level.items():
-                near = np.abs(points[:, 1] - height) < 0.03
-                px = camera.project(filmed[near & (np.abs(points[:, 0]) < 0.3)])
-                assert (px[:, 1] > y0).all() and (px[:, 1] < y1).all(), name
-                assert (px[:, 0] > x0).all() and (px[:, 0] < x1).all(), name
-    whole = make_face(seed).vertices
-    np.testing.assert_allclose(find_face(points)[0], find_face(whole)[0], atol=0.02)
-    np.testing.assert_allclose(find_face(points)[1], find_face(whole)[1], rtol=0.02)
+        x0, y0, x1, y1 = find_box(frame)
+        assert x1 - x0 == y1 - y0 > 150
+        for name, height in level.items():
+            near = np.abs(points[:, 1] - height) < 0.03
+            px = camera.project(filmed[near & (np.abs(points[:, 0]) < 0.3)])
+            assert (px > (x0, y0)).all() and (px < (x1, y1)).all(), name
 
 
 def test_the_mask_leaves_plain_background_out_whatever_its_grey():
