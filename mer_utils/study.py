@@ -11,7 +11,6 @@ from mer_utils.files import write_bytes, write_json, write_text
 
 import yaml
 
-FORMATS = ("png",)
 DPI = 150
 OUTPUTS = ("figures.json", "results.json", "headline.txt")
 DEFAULTS = {"profile": "course", "data": "", "subjects": 6, "clips": 24, "seed": 0, "jobs": 1}

@@ -271,7 +271,7 @@ def test_tables_that_cannot_be_compared_are_refused():
             compare_sets(wrong, *names)
 
 
-RECIPE = Recipe(epochs=25, patience=25, members=1)
+RECIPE = Recipe(epochs=12, patience=12, members=1)
 
 
 @pytest.fixture(scope="module")
