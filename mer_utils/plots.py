@@ -94,13 +94,10 @@ def draw_counts(groups, title, xlabel):
     """Show how often each whole number occurs in groups {name: (N,)}, with their medians."""
     figure, ((axis,),) = grid(1, 1, 7, 2.8)
     named = {f"{name}: median {np.median(values):g}": values for name, values in groups.items()}
-    names = np.repeat(list(named), [len(values) for values in named.values()])
-    values, colours = np.concatenate(list(groups.values())), [BLUE, GREY, ORANGE][: len(groups)]
-    style = {"palette": colours, "saturation": 1, "native_scale": True}
-    seaborn.countplot(x=values, hue=names, ax=axis, **style)
+    style = {"palette": [BLUE, GREY, ORANGE][: len(groups)], "alpha": 1, "shrink": 0.8}
+    seaborn.histplot(named, ax=axis, discrete=True, multiple="dodge", **style)
     axis.set(title=title, xlabel=xlabel, ylabel="clips")
     axis.yaxis.get_major_locator().set_params(integer=True)
-    axis.legend(frameon=False)
     return figure
 
 
@@ -205,15 +202,16 @@ def draw_images(images, titles, columns=None, boxes=None, size=1.9):
     rows = -(-len(images) // columns)
     aspect = images[0].shape[0] / images[0].shape[1]
     figure, axes = grid(rows, columns, size * columns, rows * (size * aspect + 0.3))
-    for k, axis in enumerate(axes.flat):
+    boxes = [None] * len(images) if boxes is None else boxes
+    for axis in axes.flat:
         axis.axis("off")
-        if k < len(images):
-            axis.imshow(images[k], cmap="gray", vmin=0, vmax=255)
-            axis.set_title(titles[k])
-            if boxes is not None and boxes[k] is not None:
-                x0, y0, x1, y1 = boxes[k]
-                style = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.5}
-                axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
+    for axis, image, title, box in zip(axes.flat, images, titles, boxes, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(title)
+        if box is not None:
+            x0, y0, x1, y1 = box
+            style = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.5}
+            axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
     return figure
 
 
