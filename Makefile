@@ -1,6 +1,5 @@
 # `make figures`, `make test` and `make check` build .venv first when it is missing, half built, moved, or older than what it is made from.
 .DEFAULT_GOAL := help
-FORMAT := png
 .PHONY: help figures book test test-browser test-nbgrader check notebooks pretrained clean
 
 ifndef PYTHON
@@ -14,7 +13,7 @@ ifneq ($(shell cat .venv/built 2>/dev/null),$(CURDIR))
 endif
 
 help:
-	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped; FORMAT=pdf or svg"
+	@echo "make figures   run all notebooks (profile full) and write figures/; what is fresh is skipped"
 	@echo "make book      write the course as a web site into artifacts/book"
 	@echo "make test      run the tests"
 	@echo "make test-browser  run the notebooks and the book in JupyterLab and Chromium, which must be installed"
@@ -26,7 +25,7 @@ help:
 	@echo "These build .venv when needed. PYTHON=/path/to/python chooses another Python (3.11 or newer)."
 
 figures: .venv/built
-	.venv/bin/mer run --profile full --format $(FORMAT) $(ARGS)
+	.venv/bin/mer run --profile full $(ARGS)
 
 book: .venv/built
 	.venv/bin/mer book $(ARGS)

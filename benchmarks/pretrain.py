@@ -172,6 +172,20 @@ def pretrain(settings, networks):
     return [train(maps, shares, seed, settings, scale) for seed in range(networks)], scale
 
 
+def pack_namers(networks, scale, about):
+    """Return (arrays, about) to be written for ``read_namers``: each tensor of the networks stacked
+    as float16, the ``scale`` (3,), and what else is to be told of them.
+    """
+    states = [network.state_dict() for network in networks]
+    arrays = {
+        name: np.stack([state[name].numpy() for state in states]).astype(np.float16)
+        for name in states[0]
+        if not name.endswith("num_batches_tracked")
+    }
+    numbers = [float(value) for value in scale]
+    return arrays, {"networks": len(networks), "units": start.UNITS, "scale": numbers, **about}
+
+
 def score(networks, scale, seeds, folder):
     """Return {name: {set: macro-UF1 of three seeds}} on development sets: AUs+LR on each network
     and on those shipped together, and MicroAttNet that starts from nothing.
@@ -196,7 +210,7 @@ def score(networks, scale, seeds, folder):
             found[name][number] = measure(recipe, folder / "cache")
         for name, chosen in choices.items():
             start.WEIGHTS = folder / f"{name}.safetensors"
-            write_arrays(start.WEIGHTS, *start.pack_namers(chosen, scale, {}))
+            write_arrays(start.WEIGHTS, *pack_namers(chosen, scale, {}))
             found[name][number] = measure(recipe_of("AUs+LR", members=1))
     return found
 
@@ -207,7 +221,7 @@ def main():
     args = parser.parse_args()
     about = SETTINGS | {"generator": find_behaviour(probe_generator, "bench-v2")}
     networks, scale = pretrain(SETTINGS, NETWORKS if args.score else SHIPPED)
-    write_arrays(start.WEIGHTS, *start.pack_namers(networks[:SHIPPED], scale, about))
+    write_arrays(start.WEIGHTS, *pack_namers(networks[:SHIPPED], scale, about))
     if args.score:
         folder = find_root(Path(__file__).parent) / "artifacts" / "tuning"
         found = score(networks, scale, args.score, folder)

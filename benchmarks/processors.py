@@ -99,9 +99,7 @@ def take_steps():
     for name, options in {
         "front end, DIS": base,
         "front end, strain": replace(base, third="strain"),
-        "front end, Farnebäck": replace(
-            base, backend="farneback", compensation="median", normalisation="robust"
-        ),
+        "front end, Farnebäck": replace(base, backend="farneback"),
         "front end, TV-L1": replace(
             base, backend="tvl1", compensation="none", normalisation="minmax"
         ),

@@ -54,7 +54,7 @@ class MerError(ValueError):
 
 def checked(cls):
     """Make a class of annotated fields a frozen dataclass whose values pydantic checks: types,
-    choices (Literal), bounds (Annotated), and unknown names. What is wrong raises one MerError.
+    choices (Literal), bounds (Annotated), unknown names. What is wrong raises one MerError.
     """
     from pydantic import ValidationError
     from pydantic.dataclasses import dataclass

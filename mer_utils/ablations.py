@@ -5,7 +5,7 @@ resemble each other. Over several sets (``compare_sets``) the set is the unit, b
 trained on one set shares its people. Scores are macro-UF1, means over training seeds.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -23,14 +23,11 @@ DRAWS = 2000
 MARGIN = 0.036
 POWER = 0.8  # the chance of seeing a difference that a design is said to detect [convention]
 ALL_SWAPS = 12  # with at most so many subjects all 2^12 swaps are tried
-MOST_SETS = 20  # all 2^20 sign flips take a second
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A variant beside a reference: macro-UF1 and the difference (variant minus reference), both
-    with 95 % intervals; p-value, and p-value corrected for all comparisons.
-    """
+    """A variant beside a reference: macro-UF1 and difference with 95 % intervals, and p-values."""
 
     macro: float
     low: float
@@ -56,7 +53,7 @@ class Comparison:
             return "the reference"
         if self.verdict in ("better", "worse"):
             return f"{self.verdict} by {abs(self.difference):.3f}"
-        size = max(abs(self.difference_low), abs(self.difference_high))
+        size = max(-self.difference_low, self.difference_high)
         size = np.ceil(1000 * size) / 1000  # rounded up: the sentence must hold
         if self.verdict == "equivalent":
             return f"equivalent: at most {size:.3f} apart"
@@ -68,18 +65,15 @@ class Comparison:
 
 def choose_rows(grid, dataset):
     """Return those rows of a grid {name: (changes to the front end, changes to the recipe)} that a
-    Dataset can run: one view leaves no view to choose, flow images come with the front end's first
-    steps and perhaps one phase, and a reference apex must be annotated in every clip.
+    Dataset can run: with one view, with flow images, or without annotated apexes some cannot.
     """
-    kept = {}
+    images, kept = bool(dataset.channels), {}
     for name, (front, recipe) in grid.items():
-        images = bool(dataset.channels)
         fits = dataset.views > 1 or "views" not in recipe
         fits &= not images or not front.keys() - {"size", "normalisation"}
         fits &= not images or len(dataset.clips[0].names) > 1 or "phases" not in recipe
         fits &= "apex" not in front or all(clip.apex is not None for clip in dataset.clips)
-        if fits:
-            kept[name] = front, recipe
+        kept |= {name: (front, recipe)} if fits else {}
     return kept
 
 
@@ -87,9 +81,7 @@ def choose_rows(grid, dataset):
 
 
 def count_answers(truth, answers, subjects):
-    """Return each subject's hits (K, S, L), positives (S, L) and positive answers (K, S, L), for
-    truth (N, L) and answers (N, L) or (K, N, L) of K training seeds.
-    """
+    """Return hits (K, S, L), positives (S, L), positive answers (K, S, L): K seeds, S subjects."""
     truth, answers = np.asarray(truth, float), np.asarray(answers, float)
     answers = answers[None] if answers.ndim == 2 else answers
     if answers.shape[1:] != truth.shape:
@@ -100,7 +92,7 @@ def count_answers(truth, answers, subjects):
 
 def score_draws(counts, weights, seeds=None):
     """Return macro-UF1 (D,) of D draws: ``weights`` (D, S) says how often each subject counts,
-    ``seeds`` (D, K) how often each training seed. Labels that nobody drawn shows do not count.
+    ``seeds`` (D, K) how often each training seed.
     """
     hits, positives, answered = counts
     f1 = f1_of_counts(weights @ hits, weights @ positives, weights @ answered)  # (K, D, L)
@@ -130,45 +122,29 @@ def score_with_interval(truth, answers, subjects, draws=500, seed=0):
     return macro_uf1(truth, answers), *map(float, ends)
 
 
-def score_by_motion(features, answers, seed=0):
-    """Return what ``film_again.turn_knobs`` does for clips that cannot be filmed again: their
-    macro-UF1 in thirds by the motion that the flow shows (mean magnitude onset-apex, px).
-    """
-    motion = features.x[:, :, 0, 2].mean((1, 2, 3))
-    thirds = np.array_split(np.argsort(motion), 3)
-    scores = [
-        score_with_interval(features.y[rows], answers[rows], features.subjects[rows], seed=seed)
-        for rows in thirds
-    ]
-    settings = [float(motion[rows].mean()) for rows in thirds]
-    return {"motion_seen_by_the_flow_px": {"settings": settings, "macro_uf1": scores}}
-
-
 def permutation_test(truth, answers, reference, subjects, draws=DRAWS, seed=0):
     """Return the two-sided p-value of "variant and reference differ by chance alone": the share of
-    swaps of whole subjects' answers that give at least the observed difference in macro-UF1.
-
-    With at most ALL_SWAPS subjects all are tried, else ``draws`` at random, the first as observed.
+    swaps of whole subjects' answers that give at least the observed difference in macro-UF1. With
+    at most ALL_SWAPS subjects all are tried, else ``draws`` at random, the first as observed.
     """
     hits, positives, answered = count_answers(truth, answers, subjects)
     other_hits, _, other_answered = count_answers(truth, reference, subjects)
     if hits.shape != other_hits.shape:
         raise MerError(f"{len(hits)} and {len(other_hits)} training seeds cannot be paired")
     count = len(positives)
-    if count <= ALL_SWAPS:
-        swaps = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
-    else:
-        swaps = np.random.default_rng(seed).integers(2, size=(draws, count))
-        swaps[0] = 0  # as observed
-    swap = swaps.astype(float)
-    stay, total = 1 - swap, positives.sum(0)
+    swap = (np.arange(2 ** min(count, ALL_SWAPS))[:, None] >> np.arange(count)) & 1
+    if count > ALL_SWAPS:
+        swap = np.random.default_rng(seed).integers(2, size=(draws, count))
+        swap[0] = 0  # as observed
+    swap = swap.astype(float)
+    stay = 1 - swap
 
-    def score(hit, said):
-        return mean_over_labels(f1_of_counts(hit, np.broadcast_to(total, hit.shape), said))
+    def score(own, other):
+        hit, said = own @ hits + other @ other_hits, own @ answered + other @ other_answered
+        total = np.broadcast_to(positives.sum(0), hit.shape)
+        return mean_over_labels(f1_of_counts(hit, total, said))
 
-    first = score(stay @ hits + swap @ other_hits, stay @ answered + swap @ other_answered)
-    second = score(swap @ hits + stay @ other_hits, swap @ answered + stay @ other_answered)
-    difference = (first - second).mean(0)  # over seeds: (draws,)
+    difference = (score(stay, swap) - score(swap, stay)).mean(0)  # over seeds: (draws,)
     return float((np.abs(difference) >= np.abs(difference[0]) - 1e-12).mean())
 
 
@@ -187,11 +163,10 @@ def compare(truth, variants, reference, subjects, draws=DRAWS, seed=0):
     """
     if reference not in variants:
         raise MerError(f"no variant is called {reference!r}; there are {', '.join(variants)}")
-    people = len(np.unique(subjects))
-    everyone = np.ones((1, people))
-    macro, drawn, p = {}, {}, {}
+    people, macro, drawn, p = len(np.unique(subjects)), {}, {}, {}
     for name, answers in variants.items():
-        macro[name] = score_draws(count_answers(truth, answers, subjects), everyone).item()
+        counts = count_answers(truth, answers, subjects)
+        macro[name] = score_draws(counts, np.ones((1, people))).item()
         drawn[name] = bootstrap(truth, answers, subjects, draws, seed)
         if name != reference:
             p[name] = permutation_test(truth, answers, variants[reference], subjects, draws, seed)
@@ -212,9 +187,7 @@ def compare(truth, variants, reference, subjects, draws=DRAWS, seed=0):
 
 @dataclass(frozen=True)
 class SetComparison(Comparison):
-    """A variant beside a reference over D data sets with K training seeds each: t intervals over
-    sets, p-values of ``sign_flip_test`` corrected (Holm) within the family.
-    """
+    """A variant beside a reference over data sets: t intervals, p-values of sign flips."""
 
     family: str  # primary, exploratory, or reference
     p_equivalent: float  # of equivalence_test, corrected like p
@@ -231,14 +204,10 @@ class SetComparison(Comparison):
 
 
 def t_interval(values, level=0.95):
-    """Return (low, high): Student's t interval of the mean of ``values`` (D,), one per set. A
-    bootstrap of so few values would be too narrow: its "95 %" hold 88 %, as a test shows.
-    """
-    from scipy.stats import sem, t  # a second to import
+    """Return (low, high): Student's t interval of the mean of ``values`` (D,), one per set."""
+    from scipy.stats import ttest_1samp  # a second to import
 
-    values = np.asarray(values, float)
-    reach = t.ppf((1 + level) / 2, len(values) - 1) * sem(values)
-    return float(values.mean() - reach), float(values.mean() + reach)
+    return tuple(map(float, ttest_1samp(values, 0).confidence_interval(level)))
 
 
 def sign_flip_test(differences):
@@ -252,8 +221,8 @@ def sign_flip_test(differences):
 
 
 def detectable_difference(sd, sets):
-    """Return the difference that a two-sided paired t test at 0.05 over ``sets`` sets finds
-    with the chance POWER, if differences have the standard deviation ``sd`` (noncentral t).
+    """Return the difference that a two-sided paired t test at 0.05 over ``sets`` sets finds with
+    the chance POWER, if differences have the standard deviation ``sd`` (noncentral t).
     """
     from scipy.special import nctdtrinc
     from scipy.stats import t
@@ -266,53 +235,48 @@ def equivalence_test(differences):
     """Return the p-value of "the mean difference is at least MARGIN in size": two one-sided t
     tests (Schuirmann 1987) on ``differences`` (D,), one per set.
     """
-    from scipy.stats import sem, t
+    from scipy.stats import ttest_1samp
 
-    differences = np.asarray(differences, float)
-    room, error = MARGIN - abs(differences.mean()), sem(differences)
-    return float(t.sf(room / error, len(differences) - 1)) if error > 0 else float(room <= 0)
+    if np.ptp(differences) == 0:  # no spread, no t
+        return float(abs(differences[0]) >= MARGIN)
+    sides = (-MARGIN, "greater"), (MARGIN, "less")
+    tests = [ttest_1samp(differences, end, alternative=side) for end, side in sides]
+    return float(max(test.pvalue for test in tests))
 
 
 def compare_sets(scores, reference, primary=()):
-    """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with the one named
-    ``reference``: seeds averaged within a set, variants paired by set. ``primary`` names the
-    hypotheses stated before anything was measured; they and the exploratory others are corrected
-    apart. MerError for unknown names, unequal tables, gaps in them, and fewer than 2 sets.
+    """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with ``reference``:
+    seeds averaged within a set, variants paired by set. The hypotheses ``primary``, stated before
+    anything was measured, and the exploratory others are corrected apart. MerError for unequal
+    tables.
     """
     tables = {name: np.asarray(table, float) for name, table in scores.items()}
     for name in (reference, *primary):
         if name not in tables:
             raise MerError(f"there is no variant {name!r}; there are {', '.join(tables)}")
     sets = len(tables[reference])
-    if not 2 <= sets <= MOST_SETS:
-        raise MerError(f"{sets} set(s): a comparison over sets needs 2 to {MOST_SETS} of them")
+    if not 2 <= sets <= 20:  # all 2^20 sign flips take a second
+        raise MerError(f"{sets} set(s): a comparison over sets needs 2 to 20 of them")
     for name, table in tables.items():
         if table.shape != tables[reference].shape or not np.isfinite(table).all():
             raise MerError(f"{name} has not as many scores as {reference}, or some are no numbers")
 
-    gaps = {name: table.mean(1) - tables[reference].mean(1) for name, table in tables.items()}
+    means = {name: table.mean(1) for name, table in tables.items()}
+    gaps = {name: mean - means[reference] for name, mean in means.items()}
     others = [name for name in tables if name not in (reference, *primary)]
-    result = {}
     families = {"reference": [reference], "primary": list(primary), "exploratory": others}
+    result = {}
     for family, names in families.items():
         p = [sign_flip_test(gaps[name]) for name in names]
-        corrected = holm(p)
-        equivalent = holm([equivalence_test(gaps[name]) for name in names])
+        corrected = holm(p).tolist()
+        equivalent = holm([equivalence_test(gaps[name]) for name in names]).tolist()
         least = min(1.0, len(names) * 2 / 2**sets)
         for k, name in enumerate(names):
-            means = tables[name].mean(1)
-            result[name] = SetComparison(
-                float(means.mean()),
-                *t_interval(means),
-                float(gaps[name].mean()),
-                *t_interval(gaps[name]),
-                p[k],
-                float(corrected[k]),
-                least,
-                family,
-                float(equivalent[k]),
-                detectable_difference(gaps[name].std(ddof=1), sets),
-            )
+            scores = float(means[name].mean()), *t_interval(means[name])
+            differences = float(gaps[name].mean()), *t_interval(gaps[name])
+            detectable = detectable_difference(gaps[name].std(ddof=1), sets)
+            chances = p[k], corrected[k], least, family, equivalent[k]
+            result[name] = SetComparison(*scores, *differences, *chances, detectable)
     return {name: result[name] for name in tables}
 
 
@@ -350,19 +314,13 @@ class SetTable:
 
 
 def find_record(root, preset):
-    """Return the path of the benchmark's file below the repository's folder ``root``; of
-    development sets, on which choices are made, ``preset`` ends with "-development".
-    """
+    """Return the path of the benchmark's file of a ``preset`` below the repository's ``root``."""
     return Path(root) / "benchmarks" / f"replicates-{preset}.json"
 
 
 def load_replicates(root, preset):
     """Return {table: SetTable} of a generator ``preset``; MerError for a missing file."""
-    path = find_record(root, preset)
-    return {
-        name: replace(table, about=f"{table.about}; loaded from benchmarks/{path.name}")
-        for name, table in read_tables(read_json(path)).items()
-    }
+    return read_tables(read_json(find_record(root, preset)))
 
 
 def read_tables(record):
@@ -371,16 +329,14 @@ def read_tables(record):
     """
     tables = {}
     for name, variants in record["tables"].items():
-        sets = [key for key in record["sets"] if all(key in v["macro"] for v in variants.values())]
+        scores = {variant: entry["macro"] for variant, entry in variants.items()}
+        sets = [key for key in record["sets"] if all(key in row for row in scores.values())]
+        macro = {v: np.array([row[key] for key in sets], float) for v, row in scores.items()}
         about = (
             f"{len(sets)} synthetic sets (preset {record['preset']}) of {record['clips']} clips "
             f"and {record['subjects']} people, {record['seeds']} training seeds each, "
             f"{record['folds']} groups of people left out in turn"
         )
-        macro = {
-            variant: np.array([entry["macro"][key] for key in sets], float)
-            for variant, entry in variants.items()
-        }
         tables[name] = SetTable(*TABLES[name], tuple(map(int, sets)), macro, about)
     return tables
 
@@ -390,8 +346,8 @@ def read_tables(record):
 
 @torch.no_grad()
 def read_gates(outcome, features, recipe):
-    """Return the gates of each clip by networks that never saw its subject, means over a fold's
-    networks: attention weights (N, 3) and SE's gates (N, C). MerError where a part is missing.
+    """Return each clip's gates by networks that never saw its subject, means over a fold's
+    networks: attention (N, 3) and SE (N, C). MerError where a part is missing.
     """
     if recipe.network != "MicroAttNet" or not (recipe.attention and recipe.se):
         raise MerError("gates are those of MicroAttNet with fusion attention and SE")
@@ -407,10 +363,10 @@ def read_gates(outcome, features, recipe):
 @torch.no_grad()
 def answer_with(outcome, features, recipe, choose):
     """Return the answers (N, L) of a finished run's networks with other attention weights and SE
-    gates than their own. Each clip is answered by networks that never saw its subject.
+    gates than their own; each clip is answered by networks that never saw its subject.
 
-    ``choose(network, maps)`` is given a network and the maps of its fold's training clips, and
-    returns what ``MicroAttNet.fuse`` takes as ``weights`` and ``gates``: None for its own.
+    ``choose(network, maps)``, asked with the maps of a fold's training clips, returns ``weights``
+    and ``gates`` for ``MicroAttNet.fuse``, or None for the network's own.
     """
     x, scores = choose_maps(features.x, recipe), np.zeros(features.y.shape, np.float32)
     for test, members in revisit_folds(outcome, features, recipe):

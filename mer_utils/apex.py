@@ -25,9 +25,8 @@ def motion_curve(
     """Return the motion curve (V, T) in px of frames (V, T, H, W): mean flow magnitude inside
     ``masks`` (V, H, W; everywhere if None) from the onset frame to each frame, without head motion.
 
-    A head that turns slowly moves ever farther from the onset. At offset the expression is over, so
-    the flow that is left there is drift: ``detrend`` subtracts from frame t the flow onset-offset
-    times (t - onset) / (offset - onset), pixel by pixel (our choice).
+    The flow that is left at offset, where the expression is over, is drift: ``detrend`` subtracts
+    its share (t - onset) / (offset - onset) from frame t, pixel by pixel (our choice).
     """
     flows = onset_flows(frames, onset, backend)
     return curve_of_flows(flows, onset, offset, compensation, detrend, masks)
@@ -61,13 +60,11 @@ def find_apex(curve, onset, offset, rule="mean", smoothing=1.5, near=0.95):
     """Return the apex: the first frame strictly between onset and offset at which the joint curve
     of (V, T) reaches ``near`` times its maximum there. MerError where no frame lies between them.
 
-    A face rises faster than it relaxes, so that smoothing and noise move the maximum itself
-    (``near`` 1) to later frames. The paper states that motion of both views gives the apex; the
-    rule, the smoothing and ``near`` are our choice.
+    The paper states that motion of both views gives the apex; rule, smoothing and ``near`` are our
+    choice: noise and smoothing move the maximum itself (``near`` 1) to later frames.
     """
     if not 0 <= onset < offset - 1 or offset >= curve.shape[1]:
-        raise MerError(
-            f"no apex can lie between onset {onset} and offset {offset} of {curve.shape[1]} frames"
-        )
+        ends = f"onset {onset} and offset {offset} of {curve.shape[1]} frames"
+        raise MerError(f"no apex can lie between {ends}")
     between = joint_curve(curve, rule, smoothing)[onset + 1 : offset]
     return onset + 1 + int(np.argmax(between >= near * between.max()))

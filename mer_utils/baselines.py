@@ -1,5 +1,5 @@
-"""The baselines: four published or related networks (PEERS), and models that are not trained
-as networks (PLAIN). Beside each stand the maps and the settings it is trained with.
+"""The baselines: three published networks (PEERS), and models that are not trained as networks
+(PLAIN), with the maps and the settings that each is trained with.
 
 A network takes maps (B, V, P, 3, S, S) and returns logits (B, L). Its layers follow public code for
 the published input size; views and phases become channels. All share MicroAttNet's folds, mirrored
@@ -16,9 +16,7 @@ from torch import nn
 
 
 class OnePerLabel:
-    """A scikit-learn model per label on ``describe(x)``, (N, F) of maps x (N, V, P, 3, S, S). A
-    label with one answer only, in the clips it is fitted on, always gets that answer.
-    """
+    """One scikit-learn model a label on ``describe(x)``; constant labels get their constant."""
 
     def fit(self, x, y):
         """Fit on maps (N, V, P, 3, S, S) and labels (N, L)."""
@@ -31,12 +29,11 @@ class OnePerLabel:
 
     def score(self, x):
         """Return scores (N, L): probabilities, or signed distances to the border."""
-        values = self.describe(x)
-        columns = [
-            np.full(len(x), model) if isinstance(model, float) else self.ask(model, values)
-            for model in self.models
-        ]
-        return np.stack(columns, 1)
+        values, columns = self.describe(x), []
+        for model in self.models:
+            fixed = isinstance(model, float)
+            columns.append([model] * len(x) if fixed else getattr(model, self.method)(values))
+        return np.stack([np.reshape(column, (len(x), -1))[:, -1] for column in columns], 1)
 
 
 class PcaSvm(OnePerLabel):
@@ -44,7 +41,7 @@ class PcaSvm(OnePerLabel):
     clear. Its scores are signed distances to the borders, above 0 for yes.
     """
 
-    natural = 0.0  # threshold on a distance
+    method, natural = "decision_function", 0.0  # threshold on a distance
     constants = (-1.0, 1.0)  # scores of a certain no and yes
 
     def __init__(self, components=100):
@@ -65,17 +62,13 @@ class PcaSvm(OnePerLabel):
 
         return SVC(C=3.0)
 
-    def ask(self, model, values):
-        return model.decision_function(values)
-
 
 class RegionsLogistic(OnePerLabel):
     """Logistic regression on the mean of every map in each cell of a 4 by 4 grid on the face.
-    Positives weigh as much as negatives; ``decay`` is the penalty on squared coefficients, as for a
-    network.
+    Positives weigh as much as negatives; ``decay`` is the penalty on squared coefficients.
     """
 
-    natural = 0.5  # threshold on a probability
+    method, natural = "predict_proba", 0.5  # threshold on a probability
     constants = (0.0, 1.0)
 
     def __init__(self, decay=1e-3):
@@ -95,9 +88,6 @@ class RegionsLogistic(OnePerLabel):
         cost = 1 / (self.decay * clips) if self.decay else np.inf
         model = LogisticRegression(C=cost, class_weight="balanced", max_iter=1000)
         return make_pipeline(StandardScaler(), model)
-
-    def ask(self, model, values):
-        return model.predict_proba(values)[:, 1]
 
 
 class STSTNet(nn.Module):
@@ -128,9 +118,8 @@ class STSTNet(nn.Module):
 
 
 class OffApexNet(nn.Module):
-    """OFF-ApexNet (Gan et al. 2019): u and v in a stream each, two 5x5 convolutions with pooling,
-    then two layers of 1,024; 2,664,475 parameters for one channel a stream of 28 x 28 and 3
-    classes. It does not use the magnitude.
+    """OFF-ApexNet (Gan et al. 2019), without magnitude: u and v in a stream each, two 5x5
+    convolutions with pooling, then two layers of 1,024.
     """
 
     def __init__(self, views, phases, labels, size, dropout=0.5):
@@ -158,8 +147,7 @@ class SSSNet(nn.Module):
         super().__init__()
         side = ((size - 4) // 3 - 2) // 2
         if side < 1 or 6 * side + 10 != size:
-            what = f"SSSNet would not see the last rows and columns of maps of {size} x {size}"
-            raise MerError(f"{what}; give it 64 x 64 as published, or 16, 22, 28, ...")
+            raise MerError(f"SSSNet does not see maps of {size} px whole; choose 16, 22, 28, ...")
         first = nn.Conv2d(3 * views * phases, 32, 5), nn.ReLU(), nn.MaxPool2d(3)
         second = nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)
         self.layers = nn.Sequential(
@@ -172,59 +160,7 @@ class SSSNet(nn.Module):
         return self.layers(x.flatten(1, 3))
 
 
-def encode_places(side, channels):
-    """Return sinusoids (side * side, channels) of rows and columns (Vaswani et al. 2017)."""
-    half = channels // 2
-    phase = torch.arange(side)[:, None] / 10_000 ** (torch.arange(0, half, 2) / half)
-    waves = torch.cat([phase.sin(), phase.cos()], 1)  # (side, half)
-    rows, columns = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
-    return torch.cat([rows, columns], 2).flatten(0, 1)
-
-
-def convolve(channels, filters):
-    """Return a 3x3 convolution of stride 2 with batch normalisation and ReLU."""
-    layer = nn.Conv2d(channels, filters, 3, stride=2, padding=1, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(filters), nn.ReLU())
-
-
-class CrossPhaseNet(nn.Module):
-    """One stream per phase, joined by cross-attention: the idea of DIANet (arXiv 2510.12219), with
-    all sizes ours. Each place of a phase attends to all places of the other phases (a single phase
-    attends to itself); the result is added, normalised, and averaged over 2 x 2 places.
-    """
-
-    def __init__(self, views, phases, labels, size, dropout=0.5):
-        super().__init__()
-        several, side = range(phases), (size + 3) // 4  # after two strides of 2
-        self.streams = nn.ModuleList(
-            nn.Sequential(convolve(3 * views, 16), convolve(16, 32)) for _ in several
-        )
-        self.ask = nn.ModuleList(nn.MultiheadAttention(32, 4, batch_first=True) for _ in several)
-        self.norm = nn.ModuleList(nn.LayerNorm(32) for _ in several)
-        self.register_buffer("where", encode_places(side, 32))
-        self.pool = nn.AvgPool2d(2, ceil_mode=True)
-        cells = ((side + 1) // 2) ** 2
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(32 * cells * phases, labels))
-
-    def forward(self, x):
-        planes = [stream(x[:, :, p].flatten(1, 2)) for p, stream in enumerate(self.streams)]
-        shape = planes[0].shape  # (B, 32, S/4, S/4)
-        places = [plane.flatten(2).transpose(1, 2) + self.where for plane in planes]
-        features = []
-        for p, own in enumerate(places):  # (B, S/4 * S/4, 32)
-            others = torch.cat([other for q, other in enumerate(places) if q != p] or [own], 1)
-            attended, _ = self.ask[p](own, others, others, need_weights=False)
-            joined = self.norm[p](own + attended)
-            features.append(self.pool(joined.transpose(1, 2).reshape(shape)).flatten(1))
-        return self.head(torch.cat(features, 1))
-
-
-PEERS = {
-    "STSTNet": STSTNet,
-    "OFF-ApexNet": OffApexNet,
-    "SSSNet": SSSNet,
-    "CrossPhaseNet": CrossPhaseNet,
-}
+PEERS = {"STSTNet": STSTNet, "OFF-ApexNet": OffApexNet, "SSSNet": SSSNet}
 
 
 def make_units_logistic(decay):
@@ -235,11 +171,8 @@ def make_units_logistic(decay):
 
 
 # each is made from a Recipe's decay; the SVM's settings are the published ones
-PLAIN = {
-    "PCA+SVM": lambda decay: PcaSvm(),
-    "Regions+LR": RegionsLogistic,
-    "AUs+LR": make_units_logistic,
-}
+PLAIN = {"PCA+SVM": lambda decay: PcaSvm(), "Regions+LR": RegionsLogistic}
+PLAIN["AUs+LR"] = make_units_logistic
 
 # what makes the maps of a network: fields of a FrontEnd, as published where anything is published
 NATIVE = {
@@ -247,7 +180,6 @@ NATIVE = {
     "STSTNet": {"size": 28, "third": "strain"},  # Liong et al. 2019
     "OFF-ApexNet": {"size": 28},  # Gan et al. 2019
     "SSSNet": {"size": 28},  # 64 in Varanka et al. 2021: no better, six times slower (tuning.json)
-    "CrossPhaseNet": {"size": 28},  # ours
 } | {network: {"size": 20} for network in PLAIN}
 # the only maps (V, P, 3, S, S) that a network takes, where it takes no others
 ONLY = {"AUs+LR": (2, 2, 3, 20, 20)}
@@ -265,7 +197,6 @@ TUNED = {
     "STSTNet": {"rate": 4.6e-3, "decay": 1.5e-3, "patience": 20, "dropout": 0.5, "epochs": 20},
     "OFF-ApexNet": {"rate": 2.4e-3, "decay": 1.2e-4, "patience": 8, "dropout": 0.0, "epochs": 20},
     "SSSNet": {"rate": 2.4e-4, "decay": 4.9e-4, "patience": 20, "dropout": 0.25, "epochs": 20},
-    "CrossPhaseNet": {"rate": 4.2e-4, "decay": 0.097, "patience": 20, "dropout": 0.5, "epochs": 60},
     "Regions+LR": {"rate": 4.2e-4, "decay": 0.097, "patience": 20, "dropout": 0.5, "epochs": 60},
     "AUs+LR": {"rate": 4.2e-4, "decay": 0.097, "patience": 20, "dropout": 0.5, "epochs": 60},
 }
@@ -280,10 +211,8 @@ def recipe_of(network, **changes):
 
 def native_front_end(network, base, flow_images=False):
     """Return ``base`` with a network's NATIVE maps; ``flow_images`` keep their third map."""
-    if network not in NATIVE:
-        raise MerError(f"network {network!r} is unknown; choose one of {', '.join(NATIVE)}")
-    own = NATIVE[network]
-    return replace(base, **{k: v for k, v in own.items() if not (flow_images and k == "third")})
+    own = NATIVE[network] | ({"third": base.third} if flow_images else {})
+    return replace(base, **own)
 
 
 def takes_maps(network, shape):

@@ -15,32 +15,24 @@ from pathlib import Path
 import mer_utils
 from mer_utils.files import digest_arrays, read_json, write_json
 
-# packages that compute what is kept: what is imported, and what pip calls it
-COMPUTING = {
-    "PIL": "pillow",
-    "cv2": "opencv-python-headless",
-    "numpy": "numpy",
-    "scipy": "scipy",
-    "simplejpeg": "simplejpeg",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "torch": "torch",
-}
+# packages that compute what is kept, as pip calls them
+COMPUTING = ("pillow", "opencv-python-headless", "numpy", "scipy", "simplejpeg", "scikit-image")
+COMPUTING += ("scikit-learn", "torch")
 SOURCES = {}  # package of this repository: hash of its files when Python loaded it
 _ANSWERS = {}  # what probes answered in this process
 
 
 def find_version(name):
-    """Return the installed version of an imported package, without its build (CPU or GPU)."""
+    """Return the installed version of a package without its build (CPU or GPU)."""
     try:
-        text = version(COMPUTING[name])
+        text = version(name)
     except PackageNotFoundError:  # OpenCV goes by several names
-        text = version(packages_distributions()[name][0])
+        text = version(packages_distributions()["cv2"][0])
     return text.split("+")[0]
 
 
 # as they are when this process begins: later installations change files, not what is loaded
-VERSIONS = {pip: find_version(name) for name, pip in COMPUTING.items()}
+VERSIONS = {name: find_version(name) for name in COMPUTING}
 
 
 def key_of(*parts):
@@ -72,21 +64,19 @@ def describe_process():
 def find_behaviour(probe, *options, cache=None):
     """Return a hash of the named arrays that the function ``probe`` returns for ``options``.
 
-    Answers are remembered: in this process while no file of the package changes, and in the folder
-    ``cache`` for later ones. After an edit the probe runs again in this process, with the code that
-    is loaded, so that results never take the name of code that did not make them.
+    Answers are remembered in this process, and in the folder ``cache`` for later ones. After an
+    edit the probe runs again, with the code that is loaded, and is not kept: results never take the
+    name of code that did not make them.
     """
     packages = {mer_utils.__name__, probe.__module__.partition(".")[0]} & SOURCES.keys()
     folders = {package: Path(__import__(package).__file__).parent for package in sorted(packages)}
     code = {package: hash_sources(folder) for package, folder in folders.items()}
     name = key_of(probe.__qualname__, *options, code, describe_process())
-    if name in _ANSWERS:
-        return _ANSWERS[name]
     edited = any(SOURCES[package] != value for package, value in code.items())
     path = None if cache is None or edited else Path(cache) / "probes" / f"{name}.json"
-    if path and path.is_file():
+    if name not in _ANSWERS and path and path.is_file():
         _ANSWERS[name] = read_json(path)
-    else:
+    if name not in _ANSWERS:
         _ANSWERS[name] = digest_arrays(probe(*options))[:16]
         if path:
             write_json(path, _ANSWERS[name])
@@ -94,8 +84,6 @@ def find_behaviour(probe, *options, cache=None):
 
 
 def name_result(step, probe, *options, cache=None):
-    """Return the name of what ``step`` makes under ``options`` (see the top of this file); what it
-    makes it of, the caller adds by ``key_of``.
-    """
+    """Return the name of what ``step`` makes under ``options``; callers add the input's."""
     behaviour = find_behaviour(probe, *options, cache=cache)
     return key_of(step, *options, behaviour, describe_process())

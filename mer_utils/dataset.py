@@ -1,7 +1,4 @@
-"""The dataset on disk (the data contract): dataset.json, manifest.csv, and each clip's frames.
-
-Whatever cannot be used is refused in one sentence that names the file or the row.
-"""
+"""The dataset on disk (the data contract): dataset.json, manifest.csv, and each clip's frames."""
 
 import csv
 import hashlib
@@ -73,8 +70,7 @@ def number_key(path):
     name = Path(path).name
     numbers = re.findall(r"\d+", Path(path).stem)
     if not numbers or re.search(r"[\ud800-\udfff]", name):
-        what = "a frame's file name needs a number, by which frames are sorted, in UTF-8; rename it"
-        raise MerError(path, what)
+        raise MerError(path, "a frame's file name needs a number and must be UTF-8; rename it")
     return tuple(map(int, numbers)), name
 
 
@@ -96,7 +92,7 @@ def read_size(path):
 
 def read_image(path, colour=False, shrink=1):
     """Return a picture (H, W) or RGB (H, W, 3) uint8, ``shrink`` (1, 2, 4, 8) times smaller, sides
-    rounded up. MerError for what is damaged or no upright 8-bit grey or RGB PNG, JPEG or BMP.
+    rounded up. MerError for what is no whole, upright 8-bit grey or RGB PNG, JPEG or BMP.
     """
     try:
         data = Path(path).read_bytes()
@@ -104,15 +100,16 @@ def read_image(path, colour=False, shrink=1):
         raise MerError(path, f"cannot be read ({error.strerror})") from None
     header = _open_image(path, io.BytesIO(data))
     width, height = (-(-side // shrink) for side in header.size)
-    if header.format == "JPEG":
-        limits = {} if shrink == 1 else {"min_height": height, "min_width": width}
-        return decode_jpeg(path, data, colour, **limits)
-    flags = cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE
     try:
+        if header.format == "JPEG":  # simplejpeg: libjpeg's warnings are errors
+            limits = {} if shrink == 1 else {"min_height": height, "min_width": width}
+            image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY", **limits)
+            return image if colour else image[..., 0]
         header.verify()  # OpenCV fills what is missing with grey, but each PNG chunk has a checksum
+        flags = cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    except Exception:  # PIL raises SyntaxError, OSError, struct.error; OpenCV its own
+    except Exception:  # PIL raises SyntaxError, OSError, struct.error; the others their own
         raise MerError(path, "is damaged or cut off before its end; copy the file again") from None
 
 
@@ -128,25 +125,14 @@ def _open_image(path, file):
         raise MerError(path, "lies turned (EXIF orientation); save all frames upright, without it")
     deep = any(re.search("1[56]", str(tile[3]).partition(",")[0]) for tile in image.tile)
     if deep or image.mode not in ("L", "RGB") or "transparency" in image.info:
-        what = f"has 16 bits per pixel, a palette or transparency ({image.mode})"
-        raise MerError(path, f"{what}; save all frames alike as 8-bit grey or RGB")
+        what = f"16 bits, a palette or transparency ({image.mode})"
+        raise MerError(path, f"has {what}; save all frames alike as 8-bit grey or RGB")
     return image
-
-
-def decode_jpeg(path, data, colour=False, **limits):
-    """Return a JPEG's picture (H, W) or (H, W, 3) RGB; libjpeg's warnings are errors here."""
-    try:
-        image = simplejpeg.decode_jpeg(data, "RGB" if colour else "GRAY", **limits)
-    except ValueError as error:
-        raise MerError(path, f"is damaged or cut off ({error}); copy the file again") from None
-    return image if colour else image[..., 0]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of the manifest; frame numbers count the clip's own frames from 0. In a set of flow
-    images the frames are these, one a phase.
-    """
+    """A row of the manifest; frame numbers count from 0, and flow images are one frame a phase."""
 
     name: str
     subject: str  # "dataset/subject" where the manifest joins several datasets
@@ -194,8 +180,7 @@ class Dataset:
         """Return the labels as (N, L) uint8; MerError if a clip has none."""
         for clip in self.clips:
             if clip.labels is None:
-                what = "has no labels; training needs them (`mer submit` answers without)"
-                raise MerError(f"clip {clip.name}", what)
+                raise MerError(f"clip {clip.name}", "has no labels; training needs them")
         return np.array([clip.labels for clip in self.clips], np.uint8)
 
     @cached_property
@@ -225,8 +210,8 @@ def hash_frames(paths):
 
 
 def list_frames(folder):
-    """Return a folder's image files, but no hidden ones, sorted by the integers in their names (the
-    challenge's order). MerError where there are none, or two have equal integers.
+    """Return a folder's image files, sorted by the integers in their names (the challenge's order).
+    MerError where there are none, or two have equal integers.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -235,8 +220,8 @@ def list_frames(folder):
     frames = sorted((path for path in paths if not path.name.startswith(".")), key=number_key)
     for first, second in pairwise(frames):
         if number_key(first)[0] == number_key(second)[0]:
-            what = f"{first.name} and {second.name} have the same numbers, by which frames are "
-            raise MerError(folder, what + "sorted; keep one of them, or rename")
+            names = f"{first.name} and {second.name}"
+            raise MerError(folder, f"{names} have the same numbers; rename or remove one of them")
     if not frames:
         raise MerError(folder, "holds no frames (.png, .jpg, .jpeg or .bmp)")
     return tuple(frames)
@@ -255,17 +240,15 @@ def find_frames(root, text, where, listing=list_frames):
 
 
 def iterate_frames(clip, shrink=1):
-    """Yield the raw frames (H, W) uint8 of a Clip or a list of paths, views side by side, and
-    ``shrink`` times smaller. MerError for a frame that is damaged or has another size.
-    """
+    """Yield the raw frames (H, W) uint8 of a Clip or a list of paths, all of one size."""
     first = None
     for path in clip.frames if isinstance(clip, Clip) else clip:
         image = read_image(path, shrink=shrink)
         size = image.shape[::-1] if shrink == 1 else read_size(path)
         first = first or size
         if size != first:
-            sizes = "{} x {} px, but the clip's first frame is {} x {} px".format(*size, *first)
-            raise MerError(path, f"{sizes}; all frames of a clip must have one size")
+            what = "{} x {} px, but the clip's first frame is {} x {} px".format(*size, *first)
+            raise MerError(path, what)
         yield image
 
 
@@ -277,15 +260,14 @@ def read_frames(clip):
 def open_dataset(root):
     """Open a dataset folder and check its manifest; raise the first MerError of ``survey``."""
     info, clips = survey(root)
-    for clip in clips:
-        if isinstance(clip, MerError):
-            raise clip
+    for fault in (clip for clip in clips if isinstance(clip, MerError)):
+        raise fault
     return Dataset(Path(root), info, tuple(clips))
 
 
 def survey(root):
     """Return dataset.json's content and each row of the manifest as a Clip or as the MerError that
-    says what is wrong with it. Raises MerError for faults of the two files, their keys and columns.
+    says what is wrong with it. Faults of the two files, their keys and columns raise.
     """
     root = Path(root)
     info, path = read_json(root / "dataset.json"), root / "manifest.csv"
@@ -314,7 +296,7 @@ def survey(root):
             _check_spelling(where, clip, people)
             clips.append(clip)
         except MerError as error:
-            clips.append(error)
+            clips.append(error.seen_from(where))
     return info, clips
 
 
@@ -323,8 +305,7 @@ def _check_spelling(where, clip, people):
     first = people.setdefault(SPELLING.sub("", clip.subject.casefold()), clip)
     if first.subject != clip.subject:
         names = f"the subject {clip.subject!r} and {first.subject!r} of the clip {first.name}"
-        what = "differ by zeros, case or gaps alone; give one person one name (in an import by"
-        what = f"{what} --subject '{{Subject:0>2}}'), two people two names"
+        what = "differ by zeros, case or gaps alone; give one person one name, two people two"
         raise MerError(where, f"{names} {what}", kind="subject")
 
 
@@ -363,20 +344,15 @@ def _read_row(where, info, root, cells, listing):
         files = [find_inside(root, part.strip(), where) for part in row.frames.split(";")]
         names = tuple(file.relative_to(root).as_posix() for file in files)
         return Clip(row.clip, row.subject, labels, root, names, 0, None, 0)
-    try:
-        frames = find_frames(root, row.frames or row.clip, where, listing)
-    except MerError as error:
-        raise error.seen_from(where) from None
+    frames = find_frames(root, row.frames or row.clip, where, listing)
     folder, names = frames[0].parent, tuple(path.name for path in frames)
     onset, offset = row.onset, len(names) - 1 if row.offset is None else row.offset
     apex = onset + 1 if row.apex is None else row.apex
     if not 0 <= onset < apex < offset < len(names):
         what = f"must satisfy 0 <= onset < apex < offset < {len(names)} (the number of frames)"
         raise MerError(where, f"onset {onset}, apex {row.apex}, offset {offset} {what}")
-    boxes = read_boxes(where, row.box, info["views"])
-    return Clip(
-        row.clip, row.subject, labels, folder, names, onset, row.apex, offset, row.fps, boxes
-    )
+    ends, boxes = (onset, row.apex, offset), read_boxes(where, row.box, info["views"])
+    return Clip(row.clip, row.subject, labels, folder, names, *ends, row.fps, boxes)
 
 
 def _read_labels(where, info, cells):
@@ -386,18 +362,16 @@ def _read_labels(where, info, cells):
         return None
     for label, text in texts.items():
         if text not in ("0", "1"):
-            what = f"{label} is {text!r}, but must be 0 or 1 (all empty: not labelled)"
-            raise MerError(where, what)
+            what = f"is {text!r}, but must be 0 or 1 (all empty: not labelled)"
+            raise MerError(where, f"{label} {what}")
     labels = tuple(map(int, texts.values()))
     if info["exclusive"] and sum(labels) != 1:
-        raise MerError(where, "exactly one label must be 1 in a set of exclusive labels")
+        raise MerError(where, "exactly one label must be 1 in this set")
     return labels
 
 
 def read_boxes(where, text, views):
-    """Return boxes written as ``x0 y0 x1 y1`` px for each view, separated by ``;``; None for an
-    empty text. ``where`` begins the MerError that a wrong one raises.
-    """
+    """Return the boxes ``x0 y0 x1 y1; ...`` px, one a view, or None for an empty text."""
     if not text.strip():
         return None
     try:
@@ -406,6 +380,6 @@ def read_boxes(where, text, views):
     except ValueError:
         boxes = sides = ()
     if len(boxes) != views or min(sides) < SMALLEST:
-        what = f"must be 'x0 y0 x1 y1' for each of {views} views, separated by ';', of at least"
-        raise MerError(where, f"box is {text!r}, but {what} {SMALLEST} px a side")
+        what = f"'x0 y0 x1 y1' of at least {SMALLEST} px a side for each of {views} views, by ';'"
+        raise MerError(where, f"box is {text!r}, but must be {what}")
     return boxes

@@ -50,9 +50,8 @@ def mean_over_labels(f1):
 def uar(truth, predicted):
     """Return the mean recall of the classes that occur (MEGC 2019), from one-hot (N, L) x2."""
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
-    positives = truth.sum(0)
-    occurs = positives > 0
-    return float(((truth & predicted).sum(0)[occurs] / positives[occurs]).mean())
+    occurs = truth.any(0)
+    return float(((truth & predicted).sum(0)[occurs] / truth.sum(0)[occurs]).mean())
 
 
 def decide(scores, thresholds, exclusive=False):
@@ -64,22 +63,19 @@ def decide(scores, thresholds, exclusive=False):
 
 
 def constant_answers(truth, subjects, exclusive=False):
-    """Return {"all_ones", "all_zeros", "majority"}: predictions (N, L) that need no model; of
-    exclusive labels "majority" alone: the most frequent label of all other subjects.
+    """Return {"all_ones", "all_zeros", "majority"}: predictions (N, L) that need no model.
+    "majority", alone for exclusive labels, is the most frequent label of all other subjects.
     """
     truth, majority = np.asarray(truth), np.zeros_like(truth)
     for train, test in plan_folds(subjects).values():
         majority[test, np.argmax(truth[train].sum(0))] = 1
-    if exclusive:
-        return {"majority": majority}
-    ones, zeros = np.ones_like(truth), np.zeros_like(truth)
-    return {"all_ones": ones, "all_zeros": zeros, "majority": majority}
+    constant = {"all_ones": np.ones_like(truth), "all_zeros": np.zeros_like(truth)}
+    return ({} if exclusive else constant) | {"majority": majority}
 
 
 def tune_thresholds(truth, scores):
-    """Return each label's threshold (L,) on ``scores`` (N, L) with the best F1: midway between
-    neighbouring scores, of equally good ones the middle one. A label without a positive in
-    ``truth`` gets infinity. Give it held-out scores of training subjects only.
+    """Return each label's threshold (L,) on held-out ``scores`` (N, L) with the best F1: midway
+    between neighbouring scores, the middle of equally good ones; infinity without a positive.
     """
     truth, scores = np.asarray(truth, bool), np.asarray(scores, np.float64)
     best = np.full(scores.shape[1], np.inf)
@@ -101,7 +97,7 @@ class Outcome:
     thresholds: np.ndarray  # (N, L), NaN of exclusive labels
     attention: np.ndarray  # (N, 3) of u, v, magnitude
     curves: np.ndarray  # (F, members, epochs, 4), see NetworkMember.fit
-    subjects: tuple[str, ...]
+    subjects: tuple[tuple[str, ...], ...]  # of each fold those left out
     members: tuple[dict, ...]  # weights of each fold's networks
     fold_thresholds: np.ndarray  # (F, L)
     exclusive: bool = False
@@ -110,7 +106,7 @@ class Outcome:
         """Return {"macro", "per_label"} against ``truth`` (N, L), and "uar" of exclusive labels."""
         per_label = label_f1(truth, self.answers).tolist()
         score = {"macro": macro_uf1(truth, self.answers), "per_label": per_label}
-        return score | ({"uar": uar(truth, self.answers)} if self.exclusive else {})
+        return score | {"uar": uar(truth, self.answers)} if self.exclusive else score
 
 
 @dataclass(frozen=True)
@@ -138,38 +134,32 @@ def check_fold(features, train, test):
     if not len(train) or not len(test):
         raise MerError("a fold needs clips on both sides; there are too few subjects")
     for what, names in (("the clip", features.clips), ("subject", features.subjects)):
-        shared = np.intersect1d(names[train], names[test])
-        if len(shared):
-            where = "stands in the training part and in the test part"
-            raise MerError(f"leak: {what} {shared[0]} {where}")
+        for name in np.intersect1d(names[train], names[test]):
+            raise MerError(f"leak: {what} {name} stands in the training part and in the test part")
     # maps without any motion identify no clip
     content = {features.x[row].tobytes(): row for row in train if features.x[row].any()}
     for row in test:
         twin = content.get(features.x[row].tobytes())
         if twin is not None:
             names = f"{features.clips[twin]} and {features.clips[row]}"
-            what = f"leak: the clips {names} are the same recording under two names"
-            raise MerError(f"{what}; remove one from the manifest")
+            raise MerError(f"leak: the clips {names} are the same recording; remove one of them")
 
 
 def check_features(features):
     """Raise MerError for features that cannot be learned from."""
     for clip, maps in zip(features.clips, features.x, strict=True):
         if not np.isfinite(maps).all():
-            what = "its maps hold values that are not numbers; extract them again"
-            raise MerError(f"clip {clip}", what)
+            raise MerError(f"clip {clip}", "its maps hold values that are not numbers")
     for label, column in zip(features.labels, features.y.T, strict=True):
         if not column.any():
-            what = f"no clip shows {label}, so it is neither learned nor scored"
-            raise MerError(f"{what}; take it out of the labels in dataset.json")
+            raise MerError(f"no clip shows {label}; take it out of the labels in dataset.json")
 
 
 def split_subjects(subjects, parts, seed):
     """Return the group (N,) of each clip: subjects dealt into ``parts`` of about equal size."""
     names, index, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     if parts < 2 or len(names) < parts:
-        what = f"{len(names)} subject(s) cannot be split into {parts} parts (at least 2)"
-        raise MerError(f"{what}; add subjects or lower ``inner``")
+        raise MerError(f"{len(names)} subject(s) cannot be split into {parts} parts (at least 2)")
     load, group = np.zeros(parts), np.zeros(len(names), int)
     for name in np.random.default_rng(seed).permutation(len(names)):
         group[name] = np.argmin(load)
@@ -193,8 +183,8 @@ def plan_fold(features, train, test, recipe):
     each network trains on all but one, on which it stops.
     """
     check_fold(features, train, test)
-    name = ",".join(np.unique(features.subjects[test]))
-    seed = int(key_of(recipe.seed, name), 16) % 2**31
+    names = np.unique(features.subjects[test]).tolist()
+    seed = int(key_of(recipe.seed, ",".join(names)), 16) % 2**31
     part = split_subjects(features.subjects[train], recipe.inner, seed)
     roles = []
     for k in range(recipe.members or recipe.inner):
@@ -220,8 +210,8 @@ def train_members(features, roles, recipe):
 
 
 def finish_fold(features, recipe, roles, trained):
-    """Return a fold's named arrays: the test clips' scores, means over the networks; thresholds
-    from inner clips that were held out; attention, curves and weights.
+    """Return a fold's named arrays: scores of the test clips, thresholds from inner clips that were
+    held out, attention, curves and weights.
     """
     test, scores, attention, states = roles[0].test, 0, 0, {}
     x = choose_maps(features.x, recipe)
@@ -254,50 +244,51 @@ def run_fold(features, train, test, recipe):
 
 def leave_one_subject_out(subjects):
     """Return {subject: (train, test)}, row numbers: each subject is the test subject once."""
-    return plan_folds(subjects)
+    return {name: rows for (name,), rows in plan_folds(subjects).items()}
 
 
 def plan_folds(subjects, folds=0):
-    """Return {name: (train, test)}, row numbers: subjects left out singly or in groups."""
-    subjects = np.asarray(subjects)
+    """Return {names left out: (train, test)}, row numbers: singly or in ``folds`` groups."""
+    subjects, plans = np.asarray(subjects), {}
     _, part = np.unique(subjects, return_inverse=True)
-    if folds:
-        part = split_subjects(subjects, folds, 0)
-    rows = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in np.unique(part)]
-    return {",".join(map(str, np.unique(subjects[test]))): (train, test) for train, test in rows}
+    part = split_subjects(subjects, folds, 0) if folds else part
+    for test in (part == k for k in np.unique(part)):
+        names = tuple(np.unique(subjects[test]).tolist())
+        plans[names] = np.flatnonzero(~test), np.flatnonzero(test)
+    return plans
 
 
 def run_grid(tasks, cache=None, jobs=1, folds=0):
-    """Leave each subject (or each of ``folds`` groups of subjects) out once in every task, a pair
-    (Features, Recipe); return one pooled Outcome a task. Folds are independent jobs (see
-    ``run_jobs``); finished ones are kept in the folder ``cache``.
+    """Leave each subject (or each of ``folds`` groups) out once in every task, a pair (Features,
+    Recipe); return one pooled Outcome a task. Finished folds are kept in the folder ``cache``.
     """
-    plans, work, done = [], [], []  # one entry a fold
-    for task, (features, recipe) in enumerate(tasks):
+    work, paths = [], []  # one entry a fold
+    for features, recipe in tasks:
         check_features(features)
         name = cache and name_result("fold", probe_fold, recipe, features.exclusive, cache=cache)
-        for subject, (train, test) in plan_folds(features.subjects, folds).items():
-            path = cache and cache / "folds" / f"{key_of(name, features.key, subject)}.safetensors"
-            plans.append((task, subject, test, path))
-            work.append((features, train, test, recipe))
-            done.append(path and recall(path))
+        for names, rows in plan_folds(features.subjects, folds).items():
+            work.append((features, *rows, recipe))
+            key = cache and key_of(name, features.key, names)
+            paths.append(cache and cache / "folds" / f"{key}.safetensors")
+    done = [path and recall(path) for path in paths]
     todo = [n for n, fold in enumerate(done) if fold is None]
     for n, fold in zip(todo, stream_jobs(run_fold, [work[n] for n in todo], jobs), strict=True):
         done[n] = fold
         if cache:  # at once, so that a stopped run loses little
-            write_arrays(plans[n][-1], fold)
-    pools = [{} for _ in tasks]
-    for (task, subject, test, _), fold in zip(plans, done, strict=True):
-        pools[task][subject] = test, fold
-    return [pool_folds(features, pool) for (features, _), pool in zip(tasks, pools, strict=True)]
+            write_arrays(paths[n], fold)
+    results, outcomes = iter(done), []
+    for features, _ in tasks:
+        plans = plan_folds(features.subjects, folds).items()
+        pool = {names: (test, next(results)) for names, (_, test) in plans}
+        outcomes.append(pool_folds(features, pool))
+    return outcomes
 
 
 def pool_folds(features, folds):
-    """Return the Outcome of one task from its folds {name: (test rows, arrays)}."""
+    """Return the Outcome of one task from its folds {names: (test rows, arrays)}."""
     parts, pooled = [fold for _, fold in folds.values()], {}
     for name in ("scores", "thresholds", "attention"):
-        shape = features.y.shape if name != "attention" else parts[0][name].shape
-        pooled[name] = np.zeros((len(features.y), *shape[1:]))
+        pooled[name] = np.zeros((len(features.y), parts[0][name].shape[-1]))
         for rows, fold in folds.values():
             pooled[name][rows] = fold[name]
     return Outcome(
@@ -315,7 +306,7 @@ def revisit_folds(outcome, features, recipe):
     """Yield of each fold of a finished run the rows that were left out, and its networks."""
     shape = choose_maps(features.x[:1], recipe).shape[1:]
     for state, names in zip(outcome.members, outcome.subjects, strict=True):
-        test = np.flatnonzero(np.isin(features.subjects, names.split(",")))
+        test = np.flatnonzero(np.isin(features.subjects, names))
         yield test, load_members(state, recipe, shape, features.y.shape[1], features.exclusive)
 
 
@@ -325,9 +316,7 @@ def run_loso(features, recipe=Recipe(), cache=None, jobs=1):
 
 
 def probe_fold(recipe, exclusive=False):
-    """Return what a Recipe makes of a small fixed set in two epochs, which epochs stopping would
-    keep, and thresholds for scores with ties: the probe that names cached folds.
-    """
+    """The probe of cached folds: what a Recipe makes of a small fixed set, ties included."""
     rng, people = np.random.default_rng(0), recipe.inner + 2
     y = (rng.random((6 * people, 3)) < 0.4).astype(np.uint8)
     if exclusive:

@@ -45,8 +45,7 @@ class FrontEnd:
     phases: Literal[1, 2] = 2  # onset-apex and apex-offset, or onset-apex alone
     # the map beside u and v: magnitude (px, as the paper), strain (optical strain, as STSTNet)
     third: Literal[tuple(THIRDS)] = "magnitude"
-    # of the maps: none (px), minmax per map, robust per clip
-    normalisation: Literal["none", "minmax", "robust"] = "none"
+    normalisation: Literal["none", "minmax"] = "none"  # of the maps: px, or each by its extremes
     size: Annotated[int, Ge(8)] = 20  # px, side of the maps the network sees
 
     def __post_init__(self):
@@ -56,16 +55,14 @@ class FrontEnd:
 
 @dataclass(frozen=True)
 class Features:
-    """What learning needs: x (N, V, P, 3, S, S) float32, y (N, L) uint8, and per clip its name,
-    subject, apex and boxes (V, 4).
-    """
+    """Of N clips: maps (N, V, P, 3, S, S) float32, labels (N, L) uint8, and what names them."""
 
     x: np.ndarray
     y: np.ndarray
     clips: np.ndarray
     subjects: np.ndarray
     apex: np.ndarray
-    boxes: np.ndarray
+    boxes: np.ndarray  # (N, V, 4)
     labels: tuple[str, ...]
     exclusive: bool = False  # exactly one label a clip
     channels: tuple[str, ...] | None = None  # of ready-made flow images; None: measured in px here
@@ -80,13 +77,10 @@ class Features:
 
 def normalise(maps, method="none"):
     """Scale the maps (V, P, 3, H, W) of one clip: none keeps px; minmax brings u, v to [-1, 1] and
-    the third map to [0, 1], each map by its own extremes; robust divides the whole clip by the 99th
-    percentile of its magnitude sqrt(u^2 + v^2).
+    the third map to [0, 1], each map by its own extremes.
     """
     if method == "none":
         return maps
-    if method == "robust":
-        return maps / max(float(np.percentile(magnitude(maps), 99)), 1e-6)
     low, high = maps.min((-1, -2), keepdims=True), maps.max((-1, -2), keepdims=True)
     unit = (maps - low) / np.maximum(high - low, 1e-6)
     unit[:, :, :2] = 2 * unit[:, :, :2] - 1
@@ -107,9 +101,9 @@ def _shrink(maps, size):
 
 
 def extract_clip(clip, views, options=FrontEnd(), frames=None):
-    """Run the whole front end on one Clip; return its maps (V, P, 3, S, S), apex, motion curve (V,
-    T) px and boxes (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. Raises MerError
-    where ``options`` ask for an annotated apex and there is none.
+    """Return what the whole front end makes of a Clip: maps (V, P, 3, S, S), apex, motion curve
+    (V, T) px and boxes (V, 4). ``frames`` (V, T, H, W) stand in for those on disk. MerError where
+    ``options`` ask for an annotated apex and there is none.
     """
     place = options.crop, options.enlarge
     crops = {place: crop_places(clip, views, [place], frames)[0]}
@@ -124,18 +118,10 @@ def measure_crops(crops, onset, offset, options=FrontEnd()):
 
 
 def measure_variants(clip, variants, crops):
-    """Yield what ``extract_clip`` returns for each FrontEnd in ``variants`` from ``crops``, {(crop,
-    enlarge): (crops, boxes)}. What several have in common is computed once.
-    """
+    """Yield ``extract_clip`` of each FrontEnd; ``crops`` is {(crop, enlarge): (crops, boxes)}."""
     onset, offset = clip.onset, clip.offset
-
-    @functools.cache
-    def find_masks(place, mask):
-        return masks_of(crops[place][0], FrontEnd(mask=mask))
-
-    @functools.cache
-    def follow_onset(place):
-        return onset_flows(crops[place][0], onset)
+    find_masks = functools.cache(lambda p, mask: masks_of(crops[p][0], FrontEnd(mask=mask)))
+    follow_onset = functools.cache(lambda place: onset_flows(crops[place][0], onset))
 
     @functools.cache
     def trace_motion(place, mask, *choices):
@@ -144,30 +130,27 @@ def measure_variants(clip, variants, crops):
 
     @functools.cache
     def follow_phases(place, mask, reach, apex, *choices):
-        pairs = zip(crops[place][0], find_masks(place, mask), strict=True)
-        return np.stack(
-            [phase_flow(view, onset, apex, offset, *choices, m, reach) for view, m in pairs]
-        )
+        keys, masks = (onset, apex, offset), find_masks(place, mask)
+        pairs = zip(crops[place][0], masks, strict=True)
+        return np.stack([phase_flow(view, *keys, *choices, m, reach) for view, m in pairs])
 
     for options in variants:
-        place, mask = (options.crop, options.enlarge), options.mask
-        curve = trace_motion(place, mask, options.compensation, options.detrend)
-        apex = clip.apex
+        where = (options.crop, options.enlarge), options.mask
+        curve, apex = trace_motion(*where, options.compensation, options.detrend), clip.apex
         if options.apex == "auto":
             rule = options.rule, options.smoothing, options.near
             apex = find_apex(curve, onset, offset, *rule)
         elif apex is None:
             raise MerError(f"clip {clip.name}", "the manifest gives no apex; use apex='auto'")
         choices = options.backend, options.compensation, options.phases
-        flow = follow_phases(place, mask, options.reach, apex, *choices)
-        maps = make_maps(flow, options, find_masks(place, mask))
-        yield maps, apex, curve, np.array(crops[place][1])
+        flow = follow_phases(*where, options.reach, apex, *choices)
+        maps = make_maps(flow, options, find_masks(*where))
+        yield maps, apex, curve, np.array(crops[where[0]][1])
 
 
 def make_maps(flow, options, masks):
     """Return the maps (V, P, 3, S, S) float32 of a flow (V, P, 2, H, W): u, v and the third map in
-    px of the crop, 0 outside ``masks`` (V, H, W). The third map (magnitude or strain) is taken
-    before the maps are made smaller.
+    px of the crop, 0 outside ``masks`` (V, H, W).
     """
     third = THIRDS[options.third](flow)[:, :, None]
     maps = np.concatenate([flow, third], 2) * masks[:, None, None]
@@ -177,9 +160,8 @@ def make_maps(flow, options, masks):
 def read_flow_images(clip, channels, options=FrontEnd()):
     """Return the maps (1, P, 3, S, S) float32 of a clip of ready-made flow images, one PNG a phase.
 
-    ``channels`` says what red, green and blue hold: u, v, and magnitude or another third map. u and
-    v come as (value - 127.5) / 127.5, less their median over the map if ``channels`` end with
-    "centred", the third as value / 255: how many px that is, only the maker of the pictures knows.
+    ``channels`` says what red, green and blue hold. u and v are (value - 127.5) / 127.5, less their
+    median if ``channels`` end with "centred"; the third is value / 255: px are not known.
     """
     order = [channels.index("u"), channels.index("v")]
     order += [k for k in range(3) if k not in order]
@@ -188,7 +170,7 @@ def read_flow_images(clip, channels, options=FrontEnd()):
         u, v, third = read_image(path, colour=True).astype(np.float32).transpose(2, 0, 1)[order]
         maps.append(np.stack([u / 127.5 - 1, v / 127.5 - 1, third / 255]))
         if maps[-1].shape != maps[0].shape:
-            raise MerError(path, "another size than the clip's first flow image; all must be alike")
+            raise MerError(path, "another size than the clip's first flow image")
     maps = np.stack(maps)[None]
     if "centred" in channels:
         maps[:, :, :2] -= np.median(maps[:, :, :2], (-2, -1), keepdims=True)
@@ -209,10 +191,8 @@ def _extract_arrays(clip, views, channels, variants):
 
 def extract_arrays(dataset, variants, cache=None, jobs=1):
     """Return for each FrontEnd in ``variants`` the arrays x (N, V, P, 3, S, S), apex (N,) and boxes
-    (N, V, 4) of a Dataset.
-
-    Each clip's arrays are a file in the folder ``cache``, so that a run that was stopped goes on
-    where it was. What is missing is computed once for all variants, in ``jobs`` processes.
+    (N, V, 4) of a Dataset. A file a clip is kept in the folder ``cache``, so that a run that was
+    stopped goes on where it was.
     """
     clips, about, variants = dataset.clips, (dataset.views, dataset.channels), list(variants)
     for options in variants if dataset.channels else ():
@@ -224,34 +204,25 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
         work = [(clip, *about, variants) for clip in clips]
         return _stack(stream_jobs(_extract_arrays, work, jobs))
 
-    probe = probe_front_end
-    files = [f"{_hash_clip(clip, *about)}.safetensors" for clip in clips]
+    read = [(hash_frames(c.frames), (c.onset, c.apex, c.offset, c.boxes), *about) for c in clips]
+    files = [f"{key_of(*parts)}.safetensors" for parts in read]
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        names = [name_result("features", probe, o, dataset.channels, cache=cache) for o in variants]
+        steps = [("features", probe_front_end, options, dataset.channels) for options in variants]
+        folders = [cache / "features" / name_result(*step, cache=cache) for step in steps]
         lock = FileLock(cache / ".features.lock").acquire()
     except OSError as error:
         raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
-    folders = [cache / "features" / name for name in names]
     with lock:  # of two processes at once, the second reads what the first has made
         rows = [[recall(folder / file) for folder in folders] for file in files]
-        todo = {}
-        for n, row in enumerate(rows):
-            if missing := [k for k, arrays in enumerate(row) if arrays is None]:
-                todo[n] = missing
-        work = [(clips[n], *about, [variants[k] for k in missing]) for n, missing in todo.items()]
-        results = stream_jobs(_extract_arrays, work, jobs)
-        for n, missing in todo.items():
-            for k, arrays in zip(missing, next(results), strict=True):
+        missing = [[k for k, arrays in enumerate(row) if arrays is None] for row in rows]
+        todo = [n for n, variant in enumerate(missing) if variant]
+        work = [(clips[n], *about, [variants[k] for k in missing[n]]) for n in todo]
+        for n, results in zip(todo, stream_jobs(_extract_arrays, work, jobs), strict=True):
+            for k, arrays in zip(missing[n], results, strict=True):
                 write_arrays(folders[k] / files[n], arrays)
                 rows[n][k] = arrays
     return _stack(rows)
-
-
-def _hash_clip(clip, views, channels):
-    """Return the name of all that the front end reads of a clip."""
-    numbers = clip.onset, clip.apex, clip.offset, clip.boxes
-    return key_of(hash_frames(clip.frames), numbers, views, channels)
 
 
 def _stack(rows):
@@ -282,10 +253,9 @@ def extract(dataset, options=FrontEnd(), cache=None, jobs=1):
 
 
 def probe_front_end(options, channels=None):
-    """Return by name what the front end makes, under ``options``, of small films that are drawn
-    here: heads before a plain and a patterned background, PNGs and larger JPEGs with boxes,
-    outlines with necks of many widths, and curves of many courses. It is the probe of cached
-    features.
+    """The probe of cached features: by name what the front end makes of films and curves drawn
+    here. It sees plain and patterned backgrounds, PNGs and larger JPEGs with boxes, necks of many
+    widths.
     """
     rng, arrays = np.random.default_rng(0), {}
     with tempfile.TemporaryDirectory() as folder:
@@ -316,8 +286,8 @@ def probe_front_end(options, channels=None):
 
 
 def _draw_head(side, moved, neck, tall=0.36):
-    """Return a picture (side, side) uint8 of an oval with a pattern that a smile of size ``moved``
-    and a small turn have shifted, on a ``neck`` as wide as that share of it.
+    """Return a picture (side, side) uint8 of a textured oval with a smile of size ``moved`` and a
+    small turn, on a ``neck`` as wide as that share of it.
     """
     y, x = (np.mgrid[:side, :side] + 0.5) / side
     smile = 0.02 * moved * np.exp(-(((x - 0.4) / 0.1) ** 2) - ((y - 0.6) / 0.1) ** 2)

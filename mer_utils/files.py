@@ -61,9 +61,8 @@ def read_json(path):
 
 @contextmanager
 def new_folder(root, replace=False):
-    """Give a hidden folder beside ``root`` that takes its place, whole, when the block ends; those
-    that killed processes of this machine left behind are removed. MerError where ``root`` cannot be
-    written, or holds something and ``replace`` is not said.
+    """Give a hidden folder beside ``root`` that takes its place, whole, when the block ends.
+    MerError where ``root`` cannot be written, or holds something and is not to be replaced.
     """
     root = Path(root)
     full = root.is_dir() and any(root.iterdir())

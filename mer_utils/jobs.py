@@ -16,34 +16,33 @@ PATIENCE = 20  # seconds in which a scheduler must answer
 
 def run_jobs(function, arguments, jobs=1):
     """Return [function(*values) for values in arguments], computed in ``jobs`` processes (0: one a
-    core) of one thread, or by the workers of the Dask scheduler whose address is in MER_DASK.
+    core) of one thread, or by the workers of the Dask scheduler in MER_DASK.
     """
     return list(stream_jobs(function, arguments, jobs))
 
 
 def stream_jobs(function, arguments, jobs=1):
     """Yield what ``run_jobs`` returns, in its order, as soon as each is ready."""
-    arguments, address = list(arguments), os.environ.get(DASK, "")
-    process = describe_process() | {"code": dict(SOURCES)}
+    arguments, address, process = list(arguments), os.environ.get(DASK, ""), _describe()
+    # a tuple: of lists joblib's Dask backend keeps arrays on one worker
     calls = (delayed(_call)(function, tuple(v), process, os.getcwd()) for v in arguments)
     with open_cluster(address) if address and arguments else nullcontext():
         yield from Parallel(n_jobs=-1 if address else jobs or -1, return_as="generator")(calls)
 
 
+def _describe():
+    """Return what decides which numbers this process computes: versions, kernels, loaded code."""
+    process, code = describe_process(), {f"code of {name}": key for name, key in SOURCES.items()}
+    return process["packages"] | {"kernels": process["kernels"]} | code
+
+
 def _call(function, values, process, folder):
-    """Call a job in the working folder of the process that asks, if both compute with the same.
-    The values come as a tuple: of such joblib's Dask backend keeps no arrays on one worker.
-    """
-    for package, code in process["code"].items():
-        if SOURCES.get(package, code) != code:
-            what = "was edited after this process had loaded it; restart the kernel, the command"
-            raise MerError(f"{package} {what} or the Dask worker")
-    own = describe_process()
-    own = own["packages"] | {"kernels": own["kernels"]}
-    for name, value in (process["packages"] | {"kernels": process["kernels"]}).items():
-        if own[name] != value:
-            what = f"a worker has {name} {own[name]}, this process has {value}"
-            raise MerError(f"{what}; install requirements.lock on both, start it by `mer worker`")
+    """Call a job in the folder of the process that asks, if both compute with the same code."""
+    own = _describe()
+    for name, value in process.items():
+        if own.get(name, value) != value:
+            what = f"a worker has {name} {own[name]}, this process has {value}; restart the kernel"
+            raise MerError(f"{what}, install requirements.lock on both, start it by `mer worker`")
     with suppress(OSError):  # another machine need not have the folder
         os.chdir(folder)
     return function(*values)
@@ -52,8 +51,7 @@ def _call(function, values, process, folder):
 def check_cluster(address):
     """Return the number of a scheduler's workers; MerError if they compute with something else."""
     with open_cluster(address) as client:
-        process = describe_process() | {"code": dict(SOURCES)}
-        return len(client.run(_call, os.getpid, (), process, os.getcwd()))
+        return len(client.run(_call, os.getpid, (), _describe(), os.getcwd()))
 
 
 @contextmanager

@@ -59,9 +59,8 @@ def pin():
         os.environ.update(pins)
         return PINNED
     if early and not native:
-        names = " and ".join(early)
         what = "so results are kept apart from those of other machines; import mer_utils first"
-        warnings.warn(f"{names} loaded before mer_utils, {what}", stacklevel=3)
+        warnings.warn(f"{' and '.join(early)} loaded before mer_utils, {what}", stacklevel=3)
     os.environ[CHOICE] = "native"  # workers that start from here do the same
     for name, value in (PINS | NOT_IN_OPENCV).items():
         if os.environ.get(name) == value:
@@ -74,10 +73,9 @@ def name_processor():
     entries = _read_cpuinfo()
     flags = entries.get("flags", "").split()
     widest = [name for name in ("avx512f", "avx2", "avx") if name in flags][:1]
-    # ARM has no model name
-    part = " ".join(entries[key] for key in ("CPU implementer", "CPU part") if key in entries)
-    name = entries.get("model name") or part or platform.processor() or "unknown processor"
-    return " ".join([name, *widest])
+    names = ("model name",) if "model name" in entries else ("CPU implementer", "CPU part")  # ARM
+    known = [entries[name] for name in names if name in entries] or [platform.processor()]
+    return " ".join(known + widest)
 
 
 def _read_cpuinfo():

@@ -58,9 +58,7 @@ class MicroAttNet(nn.Module):
 
 
 def make_stream(maps, width, dropout):
-    """Return one stream, (B, V P, S, S) -> (B, 2 width, S/4, S/4): two 3x3 convolutions of stride
-    2, each with batch normalisation and ReLU.
-    """
+    """Return a stream (B, V P, S, S) -> (B, 2 width, S/4, S/4): two convolutions of stride 2."""
     return nn.Sequential(
         nn.Conv2d(maps, width, 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(width),
@@ -73,9 +71,7 @@ def make_stream(maps, width, dropout):
 
 
 class SqueezeExcitation(nn.Module):
-    """A gate between 0 and 1 for each channel from the means of all channels (Hu et al. 2018):
-    features (B, C, H, W) -> gates (B, C).
-    """
+    """A gate for each channel from the means of all (Hu et al. 2018): (B, C, H, W) -> (B, C)."""
 
     def __init__(self, channels, reduction=2):
         super().__init__()
@@ -88,9 +84,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class FusionAttention(nn.Module):
-    """A weight for each stream from the means of all streams' channels, features (B, K, C, H, W) ->
-    weights (B, K): a softmax, so that they sum to 1.
-    """
+    """A weight for each stream from all streams' means: (B, K, C, H, W) -> softmax (B, K)."""
 
     def __init__(self, streams, channels):
         super().__init__()

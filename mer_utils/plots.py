@@ -20,6 +20,8 @@ BLUE, ORANGE, GREEN, RED, GREY = "#3b6fb6", "#e08214", "#2e8b57", "#c0392b", "#8
 PALETTE = (BLUE, ORANGE, GREEN, RED, GREY)
 VIEW_NAMES = ("left view", "right view")
 PHASE_NAMES = ("onset-apex", "apex-offset")
+SHARP = 2  # pixels of the picture for each pixel of the page
+MOST_COLOURS = 8192  # of a chart; the colours of a flow are a measurement and stay as they are
 
 
 def set_style():
@@ -39,9 +41,6 @@ def grid(rows, columns, width, height, **options):
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-SHARP = 2  # pixels of the picture for each pixel of the page
-
-
 def paint(figure):
     """Return a matplotlib Figure as PNG bytes and its width on the page, px."""
     buffer = io.BytesIO()
@@ -52,17 +51,18 @@ def paint(figure):
 
 def bundle(png, width, alt):
     """Return the output (data, metadata) that shows PNG bytes ``width`` px wide with a text
-    alternative: as a PNG of 256 colours or, where it is smaller (skin, grain), as a JPEG.
+    alternative: as a JPEG, or as a PNG of 256 colours where that is smaller and colours are few.
     """
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=0)
-    encodings = {}
-    for kind, image in (("png", few), ("jpeg", picture)):
+    images, encodings = {"image/jpeg": picture}, {}
+    if picture.getcolors(MOST_COLOURS):
+        images["image/png"] = picture.quantize(256, dither=0)
+    for kind, image in images.items():
         buffer = io.BytesIO()
-        image.save(buffer, kind, quality=75, optimize=True)
-        encodings[f"image/{kind}"] = buffer.getvalue()
-    kind = min(encodings, key=lambda kind: len(encodings[kind]))
-    data = {kind: base64.b64encode(encodings[kind]).decode(), "text/plain": alt}
+        image.save(buffer, kind.removeprefix("image/"), quality=85, subsampling=0, optimize=True)
+        encodings[kind] = buffer.getvalue()
+    kind, encoded = min(encodings.items(), key=lambda pair: len(pair[1]))
+    data = {kind: base64.b64encode(encoded).decode(), "text/plain": alt}
     return data, {kind: {"width": width, "alt": alt}}
 
 
@@ -78,8 +78,8 @@ def show(figure, caption, alt):
 def tell_titles(figure):
     """Return a text alternative of a figure that was given none: the titles in it."""
     titles = [figure.get_suptitle(), *(axis.get_title() for axis in figure.axes)]
-    titles = list(dict.fromkeys(" ".join(title.split()) for title in titles if title))
-    return "Figure: " + "; ".join(titles) if titles else "Figure without a title"
+    titles = [" ".join(title.split()) for title in titles if title]
+    return "Figure: " + "; ".join(dict.fromkeys(titles))
 
 
 def show_figures_so():
@@ -94,58 +94,51 @@ def draw_counts(groups, title, xlabel):
     """Show how often each whole number occurs in groups {name: (N,)}, with their medians."""
     figure, ((axis,),) = grid(1, 1, 7, 2.8)
     named = {f"{name}: median {np.median(values):g}": values for name, values in groups.items()}
-    names = np.repeat(list(named), [len(values) for values in named.values()])
-    values, colours = np.concatenate(list(groups.values())), [BLUE, GREY, ORANGE][: len(groups)]
-    style = {"palette": colours, "saturation": 1, "native_scale": True}
-    seaborn.countplot(x=values, hue=names, ax=axis, **style)
+    style = {"palette": [BLUE, GREY, ORANGE][: len(groups)], "alpha": 1, "shrink": 0.8}
+    seaborn.histplot(named, ax=axis, discrete=True, multiple="dodge", **style)
     axis.set(title=title, xlabel=xlabel, ylabel="clips")
     axis.yaxis.get_major_locator().set_params(integer=True)
-    axis.legend(frameon=False)
     return figure
 
 
 def draw_spread(groups, title, ylabel):
     """Show groups of values {name: (N,)} as boxes with their points and their medians."""
     figure, ((axis,),) = grid(1, 1, 1.8 + 1.3 * len(groups), 3.2)
-    names = np.repeat(list(groups), [len(values) for values in groups.values()])
-    values, top = np.concatenate(list(groups.values())), max(map(max, groups.values()))
+    top = max(map(max, groups.values()))
     box = {"showfliers": False, "width": 0.5, "fill": False, "color": GREY, "linewidth": 1}
-    seaborn.boxplot(x=names, y=values, ax=axis, medianprops={"color": RED}, **box)
-    seaborn.swarmplot(x=names, y=values, ax=axis, color=BLUE, size=2.5, alpha=0.6, warn_thresh=1)
+    seaborn.boxplot(groups, ax=axis, medianprops={"color": RED}, **box)
+    seaborn.swarmplot(groups, ax=axis, color=BLUE, size=2.5, alpha=0.6, warn_thresh=1)
     for k, group in enumerate(groups.values()):
-        text = f"median {np.median(group):.3f}"
-        axis.annotate(text, (k, top * 1.04), ha="center", fontsize=8)
+        axis.text(k, top * 1.04, f"median {np.median(group):.3f}", ha="center", fontsize=8)
     axis.set(title=title, ylabel=ylabel, ylim=(0, top * 1.14))
     return figure
 
 
 def draw_bars(values, title, xlabel, highlight=(), reference=None, intervals=None):
-    """Show {name: number} as horizontal bars with numbers; ``highlight`` names stand out;
-    ``reference`` is a line; ``intervals`` {name: (low, high)} adds whiskers.
+    """Show {name: number} as bars with numbers; ``highlight`` names stand out, ``reference`` is a
+    line, ``intervals`` {name: (low, high)} are whiskers.
     """
     figure, ((axis,),) = grid(1, 1, 7, 0.9 + 0.32 * len(values))
-    numbers = np.array(list(values.values()), float)
-    ends = np.array([(intervals or {}).get(name, (value, value)) for name, value in values.items()])
-    axis.barh(list(values), numbers, color=[BLUE if n in highlight else GREY for n in values])
+    colours = [BLUE if name in highlight else GREY for name in values]
+    axis.barh(list(values), list(values.values()), color=colours)
     axis.invert_yaxis()  # the first one on top
     for k, (name, number) in enumerate(values.items()):
-        if name in (intervals or {}):  # a bar without an interval gets no whiskers of no length
-            reach = np.abs(ends[k] - number)[:, None]
+        low, high = (intervals or {}).get(name, (number, number))
+        if low < high:
+            reach = [[number - low], [high - number]]
             axis.errorbar(number, k, xerr=reach, color="black", linewidth=1, capsize=4)
-        axis.text(max(number, *ends[k], 0), k, f" {number:.3f}", va="center")
+        axis.text(max(high, 0), k, f" {number:.3f}", va="center")
     if reference is not None:
         axis.axvline(reference, color=RED, linestyle="--", linewidth=1)
-    largest = max(numbers.max(), ends.max())
-    axis.set(title=title, xlabel=xlabel, xlim=(min(0, numbers.min(), ends.min()), largest * 1.15))
+    axis.margins(x=0.12)
+    axis.set(title=title, xlabel=xlabel)
     return figure
 
 
 def draw_differences(rows, title, xlabel, dots=None, margin=0.0):
-    """Show {name: Comparison} as points with their 95 % intervals around zero; rows that differ
-    beyond chance stand out (blue better, orange worse), the others are grey.
-
-    ``dots`` {name: (D,)} are the differences of single data sets, and ``margin`` is the half width
-    of a band around zero.
+    """Show {name: Comparison} as points with their 95 % intervals around zero: blue better, orange
+    worse, grey within chance. ``dots`` {name: (D,)} are the differences of single data sets,
+    ``margin`` is the half width of a band around zero.
     """
     figure, ((axis,),) = grid(1, 1, 7.5, 0.9 + (0.4 if dots else 0.27) * len(rows))
     colours = {"better": BLUE, "worse": ORANGE}
@@ -157,12 +150,12 @@ def draw_differences(rows, title, xlabel, dots=None, margin=0.0):
         colour = colours.get(row.verdict, GREY)
         axis.hlines(place, row.difference_low, row.difference_high, colour, linewidth=2.5)
         axis.scatter(row.difference, place, s=30, color=colour, zorder=3)
-        told = {"va": "center", "transform": axis.get_yaxis_transform()}
-        axis.text(1.01, place, f"{row.difference:+.3f}", **told)
+        beside = axis.get_yaxis_transform()
+        axis.text(1.01, place, f"{row.difference:+.3f}", va="center", transform=beside)
         if dots:
             style = {"s": 14, "color": GREY, "alpha": 0.7, "linewidths": 0}
-            label = "one data set" if place == 0 else None
-            axis.scatter(dots[name], [place + 0.25] * len(dots[name]), label=label, **style)
+            style["label"] = None if place else "one data set"
+            axis.scatter(dots[name], [place + 0.25] * len(dots[name]), **style)
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.5, -0.5))
     if dots:
@@ -209,15 +202,16 @@ def draw_images(images, titles, columns=None, boxes=None, size=1.9):
     rows = -(-len(images) // columns)
     aspect = images[0].shape[0] / images[0].shape[1]
     figure, axes = grid(rows, columns, size * columns, rows * (size * aspect + 0.3))
-    for k, axis in enumerate(axes.flat):
+    boxes = [None] * len(images) if boxes is None else boxes
+    for axis in axes.flat:
         axis.axis("off")
-        if k < len(images):
-            axis.imshow(images[k], cmap="gray", vmin=0, vmax=255)
-            axis.set_title(titles[k])
-            if boxes is not None and boxes[k] is not None:
-                x0, y0, x1, y1 = boxes[k]
-                style = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.5}
-                axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
+    for axis, image, title, box in zip(axes.flat, images, titles, boxes, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(title)
+        if box is not None:
+            x0, y0, x1, y1 = box
+            style = {"fill": False, "edgecolor": ORANGE, "linewidth": 1.5}
+            axis.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
     return figure
 
 
@@ -230,19 +224,16 @@ def flow_to_rgb(flow, maximum):
 
 
 def lay_over(frame, flow, maximum):
-    """Return flow (2, H, W) px as colours over a grey ``frame`` (H, W) or over white (None), RGB
-    (H, W, 3) in [0, 1]; pixels that are NaN show the pale frame, or grey.
-
-    A flow of fewer pixels is brought to the frame's; over white, every second pixel is drawn.
+    """Return flow (2, H, W) px as colours over a grey ``frame`` (H, W), to whose size it is
+    brought, or over white (None): RGB (H, W, 3) in [0, 1]. Pixels that are NaN show the pale frame,
+    or grey.
     """
     if frame is not None and flow.shape[1:] != frame.shape:
         size = frame.shape[::-1]
         flow = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_NEAREST) for p in flow])
-    if frame is None:  # few colours in large cells: a PNG of a quarter of the size
-        flow = flow[:, ::2, ::2]
     colours, beside = flow_to_rgb(np.nan_to_num(flow), maximum), np.isnan(flow[0])[..., None]
     if frame is None:
-        return np.where(beside, 0.9, np.round(colours * 16) / 16)
+        return np.where(beside, 0.9, colours)
     grey = frame[..., None] / 255
     return np.where(beside, 0.5 + 0.5 * grey, colours * (0.35 + 0.65 * grey))
 
@@ -254,13 +245,12 @@ def find_maximum(flows):
 
 
 def add_arrows(axis, flow, maximum, step, side=None):
-    """Draw into ``axis`` every ``step``-th arrow of a flow (2, H, W) px; one of ``maximum`` px
-    reaches the next. ``side`` is the width of the picture below, px, if it is not W.
+    """Draw into ``axis`` every ``step``-th arrow of a flow (2, H, W) px, over a picture ``side`` px
+    wide (W if None); an arrow of ``maximum`` px reaches the next.
     """
     half, scale = step // 2, (side or flow.shape[2]) / flow.shape[2]
     y, x = np.mgrid[half : flow.shape[1] : step, half : flow.shape[2] : step]
-    known = np.isfinite(flow[0][y, x])
-    y, x = y[known], x[known]
+    y, x = np.array([y, x])[:, np.isfinite(flow[0][y, x])]
     style = {"angles": "xy", "scale_units": "xy", "scale": maximum / step / scale, "width": 0.005}
     axis.quiver((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5, *flow[:, y, x], **style)
 
@@ -272,19 +262,16 @@ def draw_flow(frame, flows, titles, maximum=None, step=12, heading=""):
     """
     maximum = maximum or find_maximum(flows)
     frames = [frame] * len(flows) if frame is None or np.ndim(frame) == 2 else frame
-    side, top = 1.42, 0.3 + 0.25 * bool(heading)  # inches
-    width, height = len(flows) * (side + 0.06) + 0.95, side + top
-    figure = Figure(figsize=(width, height))
-    for k, (below, flow, title) in enumerate(zip(frames, flows, titles, strict=True)):
-        left = 0.03 + k * (side + 0.06)
-        axis = figure.add_axes((left / width, 0.02 / height, side / width, side / height))
+    size = 1.5 * len(flows) + 0.9, 1.75 + 0.25 * bool(heading)
+    figure, (axes,) = grid(1, len(flows) + 1, *size, width_ratios=[*[2] * len(flows), 1])
+    for axis, below, flow, title in zip(axes, frames, flows, titles, strict=False):
         picture = lay_over(below, flow, maximum)
         axis.imshow(picture, interpolation="nearest" if below is None else "bilinear")
         add_arrows(axis, flow, maximum, step, picture.shape[1])
-        axis.set_title(title, pad=3)
+        axis.set_title(title)
         axis.axis("off")
-    add_wheel(figure.add_axes((1 - 0.84 / width, 0.5 / height, 0.7 / width, 0.7 / height)), maximum)
-    figure.suptitle(heading, x=0.03 / width, y=1 - 0.04 / height, ha="left", weight="bold")
+    add_wheel(axes[-1], maximum)
+    figure.suptitle(heading, x=0.01, ha="left", weight="bold")
     return figure
 
 
@@ -294,39 +281,31 @@ def draw_maps(maps, heading="", faces=None):
     which it starts. Pixels that are NaN stay grey.
     """
     views, phases = maps.shape[:2]
-    columns, rows, side = views * phases, 3 + (faces is not None), 1.1  # inches
-    width, height = max(0.3 + columns * (side + 0.06) + 0.9, 4.5), 0.75 + rows * (side + 0.06)
-    figure = Figure(figsize=(width, height))
+    names = [*["flow"] * (faces is not None), *STREAMS]
+    width = 1.2 * (views * phases + 1) + 0.7 * (faces is not None)
+    figure, axes = grid(len(names), views * phases, max(4.5, width), 0.7 + 1.2 * len(names))
+    figure.set_layout_engine("compressed")
     limit = find_maximum([maps[:, :, :2]])
     smooth = "nearest" if maps.shape[-1] < 64 else "bilinear"  # few cells are shown as cells
-
-    def place(left, row, wide, tall):  # ``row`` from below
-        bottom = 0.05 + row * (side + 0.06)
-        return figure.add_axes((left / width, bottom / height, wide / width, tall / height))
-
-    # from below, as they stand
-    looks = (("Greens", 0), ("RdBu_r", -limit), ("RdBu_r", -limit))
-    for column in range(columns):
+    looks = (("RdBu_r", -limit), ("RdBu_r", -limit), ("Greens", 0))
+    for column, line in enumerate(axes.T):
         view, phase = divmod(column, phases)
-        axes = [place(0.3 + column * (side + 0.06), row, side, side) for row in range(rows)]
-        shown = []
-        for axis, plane, (colours, low) in zip(axes, maps[view, phase, ::-1], looks, strict=False):
+        for axis, plane, (colours, low) in zip(line[-3:], maps[view, phase], looks, strict=True):
             scale = {"cmap": colormaps[colours].resampled(25), "vmin": low, "vmax": limit}
-            shown.append(axis.imshow(plane, interpolation=smooth, **scale))
+            axis.imshow(plane, interpolation=smooth, **scale)
         if faces is not None:
             flow, face = maps[view, phase, :2], faces[view, phase]
-            axes[3].imshow(lay_over(face, flow, limit), interpolation="bilinear")
-            add_arrows(axes[3], flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
-        for axis, name in zip(axes, (*STREAMS[::-1], "flow"), strict=False):
+            line[0].imshow(lay_over(face, flow, limit), interpolation="bilinear")
+            add_arrows(line[0], flow, limit, max(1, flow.shape[-1] // 8), face.shape[1])
+        for axis, name in zip(line, names, strict=True):
             axis.set(xticks=[], yticks=[], facecolor="0.9", ylabel="" if column else name)
             axis.spines[:].set_visible(False)
-        axes[-1].set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}", pad=3)
-    left = 0.3 + columns * (side + 0.06) + 0.04
-    figure.colorbar(shown[1], cax=place(left, 1, 0.1, 2 * side), label="u, v: px")
-    figure.colorbar(shown[0], cax=place(left, 0, 0.1, side), label="magnitude: px")
+        line[0].set_title(f"{name_views(views)[view]},\n{PHASE_NAMES[phase]}")
+    figure.colorbar(axes[-2, 0].images[0], ax=axes[-3:-1], label="u, v: px")
+    figure.colorbar(axes[-1, 0].images[0], ax=axes[-1:], label="magnitude: px")
     if faces is not None:
-        add_wheel(place(left, 3.3, 0.7, 0.7), limit)
-    figure.suptitle(heading, x=0.05 / width, y=1 - 0.05 / height, ha="left", weight="bold")
+        add_wheel(axes[0, -1].inset_axes((1.15, 0.3, 0.6, 0.6)), limit)
+    figure.suptitle(heading, x=0.01, ha="left", weight="bold")
     return figure
 
 
@@ -334,7 +313,7 @@ def draw_motion_curve(
     curve, joint, onset, apex, offset, truth=None, true_apex=None, fps=None, axis=None
 ):
     """Show each view's motion curve (V, T) px, the joint curve (T,), the three frames, and any true
-    AU motion (T,), scaled to the joint curve: only its shape and its peak are to be compared.
+    AU motion (T,), scaled: only its shape and its peak are to be compared.
     """
     figure = None
     if axis is None:
@@ -344,9 +323,8 @@ def draw_motion_curve(
         axis.plot(frames, curve[k], ".-", color=colour, linewidth=0.9, markersize=4, label=name)
     axis.plot(frames, joint, color="black", linewidth=2, label="joint")
     if truth is not None:
-        scaled = truth * (joint.max() / truth.max())
-        label = "true AU motion (scaled)"
-        axis.fill_between(frames, scaled, color=ORANGE, alpha=0.25, label=label)
+        style = {"color": ORANGE, "alpha": 0.25, "label": "true AU motion (scaled)"}
+        axis.fill_between(frames, truth * (joint.max() / truth.max()), **style)
     for frame, name in ((onset, "onset"), (offset, "offset")):
         axis.axvline(frame, color=GREY, linestyle=":")
         place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
@@ -372,9 +350,7 @@ def add_wheel(axis, maximum):
 
 
 def add_answers(axis, prediction):
-    """Draw into ``axis`` the mean probability of each label, blue where it is answered, with the
-    networks' own as dots and the thresholds in red.
-    """
+    """Draw each label's mean probability (blue: yes), the networks' own, thresholds (red)."""
     p, rows = prediction, np.arange(len(prediction.labels))
     axis.barh(rows, p.scores.mean(0), color=[BLUE if yes else GREY for yes in p.answers])
     axis.plot(p.scores.T, rows, ".", color="black", markersize=3, alpha=0.6)
@@ -383,6 +359,6 @@ def add_answers(axis, prediction):
     title = f"answered: {', '.join(answers) or 'no label'}"
     title = title if len(title) < 45 else f"answered: {len(answers)} of {len(p.labels)} labels"
     red = "; red: threshold" if np.isfinite(p.thresholds).any() else ""
-    axis.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), title=title)
-    axis.set_xlabel(f"probability (dots: networks{red})")
+    xlabel = f"probability (dots: networks{red})"
+    axis.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), title=title, xlabel=xlabel)
     axis.set_yticks(rows, p.labels)

@@ -36,9 +36,7 @@ class Ensemble:
         return np.median(self.fold_thresholds, 0).round(6)
 
     def leave_out(self, paths):
-        """Return the Ensemble that may answer a clip of these frames' files: of a clip that was
-        learnt from, the fold that left its subject out.
-        """
+        """Return the Ensemble for these files: for a learnt clip, the fold without its subject."""
         known = [self.learnt.get(hash_frames([path])) for path in paths if self.learnt]
         if not any(known):
             return self
@@ -49,9 +47,7 @@ class Ensemble:
         return replace(self, members=members, fold_thresholds=self.fold_thresholds[[fold]], **about)
 
     def score(self, maps):
-        """Return for maps (V, P, 3, S, S) each member's probabilities (M, L) and the weights (M, 3)
-        that its attention gives to u, v and magnitude.
-        """
+        """Return for maps (V, P, 3, S, S) each member's answer (M, L) and attention (M, 3)."""
         if maps.shape != self.shape:
             raise MerError(f"maps {maps.shape} do not fit an ensemble trained on {self.shape}")
         # a copy: torch wants to write
@@ -65,11 +61,10 @@ def save_ensemble(path, outcome, features, recipe, front_end, trained_on):
     meta = {name: getattr(features, name) for name in ("labels", "exclusive", "channels")}
     meta |= {"shape": features.x.shape[1:], "folds": len(outcome.members)}
     meta |= {"recipe": asdict(recipe), "front_end": asdict(front_end), "trained_on": trained_on}
-    meta["learnt"] = {}
-    folds = [f",{names}," for names in outcome.subjects]
-    if features.onsets and len(folds) == len(outcome.members):
-        for onset, name in zip(features.onsets, features.subjects.tolist(), strict=True):
-            meta["learnt"][onset] = name, [f",{name}," in names for names in folds].index(True)
+    fold_of = {name: fold for fold, names in enumerate(outcome.subjects) for name in names}
+    pairs = zip(features.onsets or [], features.subjects.tolist(), strict=False)
+    known = len(outcome.subjects) == len(outcome.members)
+    meta["learnt"] = {onset: (name, fold_of[name]) for onset, name in pairs if known}
     tensors = {"thresholds": outcome.fold_thresholds}
     for n, fold in enumerate(outcome.members):
         tensors |= {f"{n}.{name}": value for name, value in fold.items()}

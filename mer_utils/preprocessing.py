@@ -23,8 +23,8 @@ FLAT = 0.3  # share of the median texture inside the oval below which there is n
 
 
 def square_box(x, y, side, width, height):
-    """Return the square box (x0, y0, x1, y1) px about (x, y), moved and if need be made smaller so
-    that it lies inside a view of ``width`` x ``height`` px: its aspect stays, whatever is cut.
+    """Return the square box (x0, y0, x1, y1) px about (x, y), moved or made smaller so that it lies
+    inside a view of ``width`` x ``height`` px.
     """
     side = max(1, min(round(float(side)), width, height))
     x0 = min(max(0, round(float(x - side / 2))), width - side)
@@ -49,9 +49,7 @@ def frame_head(mask):
 
 
 def split_views(raw, views=2):
-    """Cut raw frames (T, H, W) into views (V, T, H, W // V), which share their memory: left is
-    [0, W // 2), right starts at W // 2; an odd last column is dropped.
-    """
+    """Cut frames (T, H, W) into views (V, T, H, W // V); an odd last column is dropped."""
     width = raw.shape[-1] // views
     if width == 0:
         raise MerError(f"{raw.shape[-1]} px wide frames cannot hold {views} views side by side")
@@ -61,7 +59,7 @@ def split_views(raw, views=2):
 
 def silhouette(frame, tolerance=24):
     """Return a bool mask (H, W) of what differs by more than ``tolerance`` grey levels from a plain
-    background, or None where the top row and the upper halves of the sides show none.
+    background, or None where the top row and the upper sides show none.
     """
     height = frame.shape[0] // 2
     border = np.concatenate([frame[0], frame[:height, 0], frame[:height, -1]]).astype(np.float32)
@@ -78,10 +76,9 @@ def silhouette(frame, tolerance=24):
 
 
 def find_box(frame, enlarge=1.0):
-    """Find the face's square box (x0, y0, x1, y1) px on one frame (H, W) of one view: as wide as
-    the head's silhouette times ``enlarge``, below the hair, inside the frame; a face cut out,
-    without a neck, is held whole. Without a plain background or a plausible head it is the
-    challenge's fallback box.
+    """Return the face's square box (x0, y0, x1, y1) px on one frame (H, W) of one view: as wide as
+    the head's silhouette times ``enlarge``, below the hair, inside the frame. Without a plain
+    background or a plausible head it is the challenge's fallback box.
     """
     return locate([frame], enlarge=enlarge)[0][0]
 
@@ -116,14 +113,13 @@ def crop(frames, box, size):
     mode = cv2.INTER_AREA if min(part.shape[-2:]) > size else cv2.INTER_CUBIC
     flat = part.reshape(-1, *part.shape[-2:])
     small = [cv2.resize(frame, (size, size), interpolation=mode) for frame in flat]
-    return np.stack(small).reshape(*frames.shape[:-2], size, size)
+    return np.reshape(small, (*frames.shape[:-2], size, size))
 
 
 def _check_box(box, height, width):
     x0, y0, x1, y1 = box
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        view = f"{width} x {height} px view"
-        raise MerError(f"the crop box {tuple(box)} does not lie inside the {view}")
+        raise MerError(f"the crop box {tuple(box)} does not fit a view of {width} x {height} px")
 
 
 def crop_flow(flow, box, size):
@@ -141,15 +137,12 @@ def locate(first, clip=None, enlarge=1.0):
     """
     if clip is not None and clip.boxes:
         return clip.boxes, "manifest"
-    heads = [_find_head(view) for view in first]
-    boxes = []
+    heads, boxes = [_find_head(view) for view in first], []
     for head, view in zip(heads, first, strict=True):
         height, width = view.shape
-        if head is None:
-            x, y, side = FALLBACK[0] * width, FALLBACK[1] * height, width
-        else:
-            x, y, side = head[0], head[1], head[2] * enlarge
-        boxes.append(square_box(x, y, side, width, height))
+        fallback = FALLBACK[0] * width, FALLBACK[1] * height, width / enlarge  # as the view is wide
+        x, y, side = head or fallback
+        boxes.append(square_box(x, y, side * enlarge, width, height))
     return tuple(boxes), "fallback" if None in heads else "silhouette"
 
 
@@ -183,7 +176,10 @@ def crop_places(clip, views, places, frames=None):
             chosen = [k for k in range(len(places)) if steps[k] == step]
             for frame in film:
                 for k in chosen:
-                    crops[k].append(_crop_views(frame, *wanted[k], step))
+                    # to round boxes moves all crops by the same half pixel at most
+                    near = np.rint(np.divide(boxes[k], step)).astype(int).tolist()
+                    pairs = zip(frame, near, strict=True)
+                    crops[k].append([crop(view, box, places[k][0]) for view, box in pairs])
     except MerError as error:
         raise error.seen_from(f"clip {clip.name}") from None
     return [(np.stack(views, 1), box) for views, box in zip(crops, boxes, strict=True)]
@@ -200,21 +196,12 @@ def _choose_step(clip, first, size, boxes):
     return next(fits, 1)
 
 
-def _crop_views(frame, size, boxes, step):
-    """Crop the views (V, H, W) of a frame that is ``step`` times smaller than its boxes say; to
-    round them moves all crops by the same half pixel at most.
-    """
-    boxes = [tuple(round(side / step) for side in box) for box in boxes]
-    return [crop(view, box, size) for view, box in zip(frame, boxes, strict=True)]
-
-
 def face_mask(crops):
     """Return where in crops (V, T, S, S) of a film flow can be believed, a bool mask (V, S, S): an
-    oval that cuts the corners off, less what has no texture.
+    oval that cuts the corners off, less what has no texture (our choice).
 
     Texture is the smaller eigenvalue of the structure tensor (Shi and Tomasi 1994) of the film's
-    mean frame, Gaussian of S / 43; it has to reach FLAT times its median inside the oval. Our
-    choice, measured on development sets (notebook 03 shows what it does).
+    mean frame, Gaussian of S / 43; it has to reach FLAT times its median inside the oval.
     """
     side = crops.shape[-1]
     y, x = (np.mgrid[:side, :side] + 0.5) / side

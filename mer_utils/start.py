@@ -1,6 +1,5 @@
-"""A start from synthetic people: "AUs+LR" asks networks that learnt elsewhere to name action units
-(AUs), and fits a logistic regression per label on their answers. Ours; the paper trains from
-nothing. ``benchmarks/pretrain.py`` makes the weights.
+"""A start from synthetic people: networks that learnt elsewhere name action units (AUs); "AUs+LR"
+fits a logistic regression per label on their answers. Ours: the paper trains from nothing.
 """
 
 import functools
@@ -17,7 +16,7 @@ import torch
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 24)  # the AUs that are named
 SHAPE = ONLY["AUs+LR"]  # of the maps they are named on: V, P, 3, S, S
-WEIGHTS = Path(__file__).with_name("start.safetensors")
+WEIGHTS = Path(__file__).with_name("start.safetensors")  # of benchmarks/pretrain.py
 
 
 def make_namer(width=8):
@@ -28,9 +27,7 @@ def make_namer(width=8):
 
 @functools.lru_cache(maxsize=8)
 def read_namers(path):
-    """Return the networks of a file of ``pack_namers``, frozen, and the scale (3,) that their maps
-    are divided by; MerError if it holds something else.
-    """
+    """Return a file's networks, frozen, and the scale (3,) of their maps, or raise MerError."""
     arrays, about = read_arrays(path)
     tensors = {name: torch.from_numpy(value).float() for name, value in arrays.items()}
     networks = []
@@ -46,28 +43,12 @@ def read_namers(path):
     return tuple(networks), scale
 
 
-def pack_namers(networks, scale, about):
-    """Return (arrays, about) to be written for ``read_namers``: each tensor of the networks stacked
-    as float16, the ``scale`` (3,), and what else is to be told of them.
-    """
-    states = [network.state_dict() for network in networks]
-    arrays = {
-        name: np.stack([state[name].numpy() for state in states]).astype(np.float16)
-        for name in states[0]
-        if not name.endswith("num_batches_tracked")
-    }
-    numbers = [float(value) for value in scale]
-    return arrays, {"networks": len(networks), "units": UNITS, "scale": numbers, **about}
-
-
 class UnitsLogistic(RegionsLogistic):
-    """Logistic regression on how much each AU moves, as frozen networks see it (UNITS). MerError
-    for maps other than SHAPE.
-    """
+    """Logistic regression on how much each of UNITS moves, as frozen networks see it."""
 
     def describe(self, x):
-        """Return the logits (N, 13) of maps (N, 2, 2, 3, 20, 20), means over networks and over
-        each clip and its mirror image.
+        """Return the logits (N, 13) of maps (N, *SHAPE), means over networks and over each clip
+        and its mirror image. MerError for other maps.
         """
         if x.shape[1:] != SHAPE:
             raise MerError(f"AUs+LR knows maps {SHAPE} (V, P, 3, S, S), not {x.shape[1:]}")

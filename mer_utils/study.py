@@ -12,7 +12,6 @@ from mer_utils.files import write_bytes, write_json, write_text
 import yaml
 
 DPI = 150
-FORMATS = ("png", "pdf", "svg")  # each figure is kept in all of them
 OUTPUTS = ("figures.json", "results.json", "headline.txt")
 DEFAULTS = {"profile": "course", "data": "", "subjects": 6, "clips": 24, "seed": 0, "jobs": 1}
 SYNTHETIC_LINE = "SYNTHETIC faces: these numbers are not 4DME numbers."
@@ -24,16 +23,13 @@ def find_root(start=None):
     for folder in (start, *start.parents):
         if (folder / "notebooks" / "profiles.yml").is_file():
             return folder
-    what = "no notebooks/profiles.yml here or above; go to the repository's folder first"
-    raise MerError(start, what)
+    raise MerError(start, "no notebooks/profiles.yml here or above; go to the repository's folder")
 
 
 def find_place(root, profile, data=""):
-    """Return the folder of what a profile makes: artifacts/<profile>, or one of its own for each
-    dataset that `mer run --data` hands on (an absolute path).
-    """
+    """Return the folder of a profile's results; each dataset given by its path has its own."""
     root, folder = Path(root).resolve(), Path(data)
-    if not data or not folder.is_absolute():
+    if not folder.is_absolute():
         return root / "artifacts" / profile
     folder = folder.resolve()
     inside = folder.is_relative_to(root)  # a checkout may be moved
@@ -104,18 +100,16 @@ class Study:
         return self.dir / name
 
     def figure(self, fig, name, caption, alt):
-        """Save ``fig`` (a matplotlib Figure) as ``name``.png, .pdf and .svg with caption and text
-        alternative, and show it with both. MerError for a name that profiles.yml does not list.
+        """Save ``fig`` (a matplotlib Figure) as ``name``.png with caption and text alternative,
+        and show it with both. MerError for a name that profiles.yml does not list.
         """
         from mer_utils.plots import show
 
         if name not in self.figure_names:
-            what = f"declares no figure {name!r} in notebooks/profiles.yml"
-            raise MerError(f"notebook {self.notebook} {what}")
+            raise MerError(f"profiles.yml lists no figure {name!r} of notebook {self.notebook}")
         if not caption.strip() or not alt.strip():
             raise MerError(name, "a figure needs a caption and a text alternative")
-        for kind in FORMATS:
-            write_bytes(self.dir / "figures" / f"{name}.{kind}", draw_bytes(fig, kind, DPI))
+        write_bytes(self.dir / "figures" / f"{name}.png", draw_bytes(fig))
         self._figures[name] = {"caption": caption, "alt": alt}
         shown = {key: self._figures[key] for key in self.figure_names if key in self._figures}
         write_json(self.dir / "figures.json", shown)
@@ -139,19 +133,15 @@ def clear_outputs(folder):
 
 def list_pictures_and_numbers(folder):
     """Return the files that the helpers of Study made in a notebook's folder."""
-    pictures = [path for kind in FORMATS for path in sorted(folder.glob(f"figures/*.{kind}"))]
-    return pictures + [folder / name for name in OUTPUTS if (folder / name).is_file()]
+    numbers = [folder / name for name in OUTPUTS if (folder / name).is_file()]
+    return sorted(folder.glob("figures/*.png")) + numbers
 
 
-def draw_bytes(fig, kind="png", dpi=DPI):
-    """Return a matplotlib Figure as bytes of a PNG, PDF or SVG that depend on the figure alone."""
-    from matplotlib import rc_context
-
-    absent = {"png": ["Software"], "pdf": ["Creator", "Producer", "CreationDate"], "svg": ["Date"]}
-    options = {"metadata": dict.fromkeys(absent[kind]), "facecolor": "white", "bbox_inches": None}
+def draw_bytes(fig, dpi=DPI):
+    """Return a matplotlib Figure as bytes of a PNG that depend on the figure alone."""
     buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "mer"}):
-        fig.savefig(buffer, format=kind, dpi=dpi, **options)
+    options = {"metadata": {"Software": None}, "facecolor": "white", "bbox_inches": None}
+    fig.savefig(buffer, format="png", dpi=dpi, **options)
     return buffer.getvalue()
 
 
@@ -169,7 +159,6 @@ def to_plain(value, digits=4):
     try:
         text = json.dumps(value, default=lambda array: array.tolist(), allow_nan=False)
     except ValueError:
-        what = "a result is nan or infinite, which JSON cannot hold"
-        raise MerError(f"{what}; leave it out or say why with a word") from None
+        raise MerError("a result is nan or infinite; leave it out or say why with a word") from None
     # + 0.0: no minus zero
     return json.loads(text, parse_float=lambda number: round(float(number), digits) + 0.0)

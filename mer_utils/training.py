@@ -94,9 +94,7 @@ def build_network(recipe, shape, labels, seed):
 
 
 def split_parameters(network):
-    """Return the parameters that weight decay shrinks (weights of convolutions and linear layers)
-    and those it spares: biases, normalisation, and the gates (notebook 04 shows why).
-    """
+    """Return the parameters that decay; and those spared: biases, normalisation, gates."""
     gates = [m for m in network.modules() if isinstance(m, SqueezeExcitation | FusionAttention)]
     spared = {id(value) for gate in gates for value in gate.parameters()}
     spared |= {id(value) for value in network.parameters() if value.dim() == 1}
@@ -113,8 +111,8 @@ def settle_torch():
 
 
 def draw_epoch(count, size, flips, generator):
-    """Return the samples of one epoch in random order, in full batches (steps, B) of ``size`` or of
-    all. With ``flips`` half of them are mirrored: n + ``count`` is sample n mirrored.
+    """Return the samples of one epoch in random order, in full batches (steps, B); with ``flips``
+    half of them are mirrored: n + ``count`` is sample n mirrored.
     """
     size = min(size, count)
     order = torch.randperm(count, generator=generator)
@@ -124,8 +122,8 @@ def draw_epoch(count, size, flips, generator):
 
 
 def find_best(recipe, curve):
-    """Return which epoch of a ``curve`` (E, 4; see ``NetworkMember.fit``) a Recipe keeps, -1 if no
-    loss is a number; and whether training may end: ``patience`` epochs brought nothing better.
+    """Return which epoch of a ``curve`` (E, 4) a Recipe keeps, -1 if no loss is a number; and
+    whether training may end: ``patience`` epochs brought nothing better.
     """
     best, highest = -1, None
     for epoch, (_, loss, precision, right) in enumerate(curve):
@@ -144,10 +142,9 @@ def mean_precision(truth, scores):
     truth, scores = np.asarray(truth, bool), np.asarray(scores)
     ahead = scores[None] >= scores[:, None]  # (N, N, L): who stands at least as high as whom
     precision = (ahead & truth[None]).sum(1) / np.maximum(ahead.sum(1), 1)
-    positives, occurs = truth.sum(0), truth.any(0)
-    if not occurs.any():
-        return 0.0
-    return float(((precision * truth).sum(0)[occurs] / positives[occurs]).mean())
+    occurs = truth.any(0)
+    means = (precision * truth).sum(0)[occurs] / truth.sum(0)[occurs]
+    return float(means.mean()) if occurs.any() else 0.0
 
 
 class NetworkMember:
@@ -166,9 +163,9 @@ class NetworkMember:
         return torch.as_tensor(np.asarray(x, np.float32)) / self.scale[:, None, None]
 
     def fit(self, x, y, x_stop, y_stop):
-        """Train on (x, y) and keep the weights of the best epoch on (x_stop, y_stop). Return for
-        each epoch (epochs, 4), NaN after the end: the training loss, and on the stopping clips
-        loss, mean precision and share of right answers.
+        """Train on (x, y), keep the weights of the best epoch on (x_stop, y_stop), and return a
+        curve (epochs, 4), NaN after the end: training loss; stopping loss, mean precision, share of
+        right answers.
         """
         recipe, network, count = self.recipe, self.network, len(x)
         x, x_stop = self.prepare(x), self.prepare(x_stop)
@@ -204,8 +201,7 @@ class NetworkMember:
             right = (logits >= 0) == (y_stop > 0.5)
             if self.exclusive:
                 right = logits.argmax(1) == y_stop.argmax(1)
-            loss = focal_loss(logits, y_stop, *weighing)
-            curve[epoch, :2] = torch.stack(losses).mean(), loss
+            curve[epoch, :2] = torch.stack(losses).mean(), focal_loss(logits, y_stop, *weighing)
             curve[epoch, 2:] = mean_precision(y_stop, logits), right.float().mean()
             best, done = find_best(recipe, curve[: epoch + 1])
             if best == epoch:
@@ -219,9 +215,7 @@ class NetworkMember:
 
     @torch.no_grad()
     def score(self, x):
-        """Return for maps (N, V, P, 3, S, S) probabilities (N, L) and the weights (N, 3) of fusion
-        attention: equal where it is switched off, NaN of a peer.
-        """
+        """Return probabilities (N, L) and attention (N, 3): equal if off, NaN of a peer."""
         x, network = self.prepare(x), self.network.eval()
         attention = np.full((len(x), len(STREAMS)), np.nan, np.float32)
         if isinstance(network, MicroAttNet):

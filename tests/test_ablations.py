@@ -25,7 +25,6 @@ from mer_utils.ablations import (
     load_replicates,
     permutation_test,
     read_gates,
-    score_by_motion,
     sign_flip_test,
     t_interval,
 )
@@ -126,12 +125,13 @@ def test_compare_reports_what_its_parts_find():
 
 def test_what_cannot_be_compared_is_refused():
     truth, first, second, subjects = simulate(np.random.default_rng(4))
-    with pytest.raises(MerError, match="no variant"):
-        compare(truth, {"a": first}, "b", subjects)
-    with pytest.raises(MerError, match="do not fit"):
-        bootstrap(truth, first[:, :-1], subjects)
-    with pytest.raises(MerError, match="paired"):
-        permutation_test(truth, first, second[:1], subjects)
+    for function, values, words in (
+        (compare, ({"a": first}, "b"), "no variant"),
+        (bootstrap, (first[:, :-1],), "do not fit"),
+        (permutation_test, (first, second[:1]), "paired"),
+    ):
+        with pytest.raises(MerError, match=words):
+            function(truth, *values, subjects)
 
 
 def draw_tables(rng, count, sets=8, seeds=3, sd_sets=0.03, sd_seeds=0.02, mean=0.7):
@@ -140,30 +140,12 @@ def draw_tables(rng, count, sets=8, seeds=3, sd_sets=0.03, sd_seeds=0.02, mean=0
     return mean + hard + sd_seeds * rng.standard_normal((count, sets, seeds))
 
 
-def test_the_t_interval_over_sets_holds_95_percent_and_its_rivals_do_not():
-    rng = np.random.default_rng(5)
-    tables, people = draw_tables(rng, 2000), rng.integers(8, size=(400, 8))
-
-    def cover(intervals):
-        return np.mean([low <= 0.7 <= high for low, high in intervals])
-
-    # 2 standard errors of a share of 95 % among 2,000 are 1 %
-    assert abs(cover([t_interval(table.mean(1)) for table in tables]) - 0.95) < 0.01
-    # 24 trainings on 8 sets are not 24 sets
-    assert cover([t_interval(table.ravel()) for table in tables]) < 0.85
-    drawn = [np.percentile(table.mean(1)[people].mean(1), [2.5, 97.5]) for table in tables]
-    assert 0.85 < cover(drawn) < 0.91
-
-
 def test_sign_flips_by_hand():
     # the 8 sums of 1, 2 and 3 with signs: 6, 4, 2, 0, 0, -2, -4, -6
     assert sign_flip_test([0.01, 0.02, 0.03]) == 2 / 8
     assert sign_flip_test([-0.01, 0.02, 0.03]) == 4 / 8
     assert sign_flip_test([-0.01, -0.02, 0.03]) == 1
     assert sign_flip_test([0.0, 0.0]) == 1
-    gaps = np.random.default_rng(6).normal(size=6)
-    ways = [abs(np.dot(gaps, signs)) for signs in product((1, -1), repeat=6)]
-    assert sign_flip_test(gaps) == np.mean(np.array(ways) >= ways[0] - 1e-12)
     assert sign_flip_test(np.full(8, 0.01)) == 2 / 2**8
 
 
@@ -177,18 +159,13 @@ def test_the_detectable_difference_is_found_in_four_of_five_simulations(sets):
         assert 0.72 < np.mean([sign_flip_test(row) < 0.05 for row in gaps[:1000]]) < 0.82
 
 
-def test_equivalence_is_two_one_sided_tests_and_the_90_percent_interval():
-    rng = np.random.default_rng(9)
-    seen = []
-    for gaps in rng.normal(0.01, 0.03, (200, 8)):
-        one = ttest_1samp(gaps, -0.036, alternative="greater").pvalue
-        other = ttest_1samp(gaps, 0.036, alternative="less").pvalue
-        p = equivalence_test(gaps)
-        assert p == pytest.approx(max(one, other))
+def test_equivalence_is_the_90_percent_interval_within_the_margin():
+    rng, equivalent = np.random.default_rng(9), []
+    for gaps in rng.normal(0.01, 0.03, (100, 8)):
         low, high = t_interval(gaps, 0.9)
-        assert (p < 0.05) == (-0.036 < low and high < 0.036)
-        seen.append(p < 0.05)
-    assert 20 < sum(seen) < 180  # both kinds were met
+        equivalent.append(equivalence_test(gaps) < 0.05)
+        assert equivalent[-1] == (-0.036 < low and high < 0.036)
+    assert 10 < sum(equivalent) < 90  # both kinds were met
     assert equivalence_test(np.zeros(4)) == 0 and equivalence_test(np.full(4, 0.036)) == 1
 
 
@@ -236,17 +213,11 @@ def test_verdicts_of_constructed_cases_and_their_words():
 @pytest.mark.slow
 def test_every_score_is_kept_and_a_notebook_reads_the_tables(measured, benchmark):
     record = read_record(measured)
-    kept = load_replicates(measured, "bench-v1")
+    table = load_replicates(measured, "bench-v1")["ablations"]
     assert list(record["sets"]) == ["1", "2"] and list(record["tables"]) == ["ablations"]
     assert list(record["tables"]["ablations"]) == list(benchmark.PRIMARY)
-    entry = record["tables"]["ablations"]["no SE"]
-    assert entry["recipe"] == {"se": False} and entry["front"] == {}
-    assert sum(record["sets"]["1"]["clips_per_label"]) >= 8
     assert not list((measured / "data").glob("synthetic-*"))  # the frames are not kept
-    assert list((measured / "artifacts" / "cache" / "folds").glob("*"))
-    table = kept["ablations"]
     assert table.sets == (1, 2) and "8 clips and 4 people, 2 training seeds each" in table.about
-    assert set(record["sets"]["1"]["floors"]) == {"all_ones", "all_zeros", "majority"}
     for name, macro in table.macro.items():
         assert macro.shape == (2, 2)
         f1 = [record["tables"]["ablations"][name]["f1"][key] for key in "12"]
@@ -269,8 +240,6 @@ def test_families_are_corrected_apart():
         raw = [equivalence_test((tables[n] - tables["default"]).mean(1)) for n in names]
         assert [row.p_equivalent for row in rows] == pytest.approx(holm(raw))
         assert {row.p_least for row in rows} == {len(names) * 2 / 2**8}
-    alone = compare_sets(tables, "default")["a"]
-    assert alone.p_corrected == 5 * found["a"].p and alone.p == found["a"].p
 
 
 def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
@@ -282,10 +251,9 @@ def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
     for name in tables:
         numbers = [[getattr(one[name], key) for key in kept] for one in (found, again)]
         assert numbers[0] == pytest.approx(numbers[1])
-    row = compare_sets(tables, "default")["a"]
+    rows = compare_sets(tables, "default")
+    base, row = rows["default"], rows["a"]
     assert row.difference == pytest.approx(0.01) and row.macro == pytest.approx(tables["a"].mean())
-    assert (row.low, row.high) == t_interval(tables["a"].mean(1))
-    base = compare_sets(tables, "default")["default"]
     assert base.difference == base.difference_low == base.difference_high == base.detectable == 0
 
 
@@ -303,7 +271,7 @@ def test_tables_that_cannot_be_compared_are_refused():
             compare_sets(wrong, *names)
 
 
-RECIPE = Recipe(epochs=25, patience=25, members=1)
+RECIPE = Recipe(epochs=12, patience=12, members=1)
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +293,7 @@ def test_trained_gates_differ_from_clip_to_clip(run):
     weights, gates = read_gates(outcome, features, RECIPE)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
     np.testing.assert_allclose(weights, outcome.attention, atol=1e-6)
-    by_fold = [features.subjects == name for name in outcome.subjects]
+    by_fold = [features.subjects == name for (name,) in outcome.subjects]
     for gate in (weights, gates):
         inside = np.mean([gate[rows].std(0).mean() for rows in by_fold])
         assert inside > 1e-3  # within a fold: other networks' gates would differ anyway
@@ -349,9 +317,9 @@ def test_other_gates_give_other_answers_and_the_own_ones_those_of_the_run(run):
         return torch.zeros(1, 3), None
 
     silent = answer_with(outcome, features, RECIPE, silence)
-    people = [(features.subjects == name).sum() for name in outcome.subjects]
+    people = [(features.subjects == name).sum() for (name,) in outcome.subjects]
     assert sizes == [len(features.x) - count for count in people]  # the training clips
-    for name in outcome.subjects:  # nothing of a clip is left: a fold answers all alike
+    for (name,) in outcome.subjects:  # nothing of a clip is left: a fold answers all alike
         assert (np.ptp(silent[features.subjects == name], 0) == 0).all()
 
 
@@ -368,17 +336,6 @@ def test_rows_that_some_data_cannot_run_are_left_out(benchmark):
     images = {"head motion left in", "reference apex"}
     assert kept(channels=("u", "v")) == images
     assert kept(1, ("u", "v"), phases=1) == images | one_view | {"onset-apex only"}
-
-
-def test_thirds_by_motion_are_scored_apart(run):
-    features, _ = run
-    still = replace(features, x=features.x * np.arange(1, 49)[:, None, None, None, None, None])
-    answers = features.y.copy()
-    order = np.argsort(still.x[:, :, 0, 2].mean((1, 2, 3)))
-    answers[order[:16]] = 0  # the stillest third is never answered
-    (told,) = score_by_motion(still, answers).values()
-    assert told["settings"] == sorted(told["settings"])
-    assert [score for score, _, _ in told["macro_uf1"]] == [0, 1, 1]
 
 
 ROOT = Path(__file__).parents[1]
@@ -414,32 +371,6 @@ def read_record(root):
 
 
 @pytest.mark.slow
-def test_what_was_measured_is_not_measured_again(measured, benchmark, monkeypatch, capsys):
-    path = reader.find_record(measured, "bench-v1")
-    before = path.read_bytes()
-
-    def refuse(*options):
-        raise AssertionError("made again")
-
-    monkeypatch.setattr(benchmark, "ensure_synthetic", refuse)
-    primary = [*TINY, "--groups", "primary", "--sets", "1"]
-    benchmark.main([*primary, "2"], measured)
-    first = capsys.readouterr().out
-    benchmark.main(["--preset", "bench-v1", "--report"], measured)
-    assert capsys.readouterr().out == first and "2 training seeds each" in first
-    # 2 hypotheses, and no p below 2 / 2**2
-    assert "2 sets can give: primary 1.0000, exploratory 0.5000" in first
-    with pytest.raises(AssertionError, match="made again"):  # another set is not there yet
-        benchmark.main([*primary, "3"], measured)
-    with pytest.raises(MerError, match="was made with another seeds: move it away"):
-        benchmark.main([*primary, "--seeds", "1"], measured)
-    monkeypatch.setattr(benchmark, "describe_makers", lambda: {"code": {}})
-    with pytest.raises(MerError, match="was made with another provenance"):
-        benchmark.main(primary, measured)
-    assert path.read_bytes() == before
-
-
-@pytest.mark.slow
 def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
     measured, benchmark, monkeypatch, tmp_path
 ):
@@ -461,6 +392,12 @@ def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
     assert list((tmp_path / "data").glob("synthetic-bench-v1-4x8-seed2"))
     again, first = read_record(tmp_path), read_record(measured)
     assert again["tables"] == first["tables"] and again["comparisons"] == first["comparisons"]
+    with pytest.raises(MerError, match="was made with another seeds: move it away"):
+        benchmark.main([*words, "--seeds", "1"], tmp_path)
+    monkeypatch.setattr(benchmark, "describe_makers", lambda: {"code": {}})
+    with pytest.raises(MerError, match="was made with another provenance"):
+        benchmark.main(words, tmp_path)
+    assert read_record(tmp_path) == again
 
 
 def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):

@@ -9,8 +9,6 @@ from mer_utils.preprocessing import format_boxes
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 
 @pytest.fixture
@@ -65,13 +63,11 @@ def test_what_was_written_is_read_back(data):
         ("subject", "", "row 2: subject: Field required"),
         ("onset", "first", "row 2: onset is 'first': Input should be a valid integer"),
         ("offset", "999", "row 2: .*onset < apex < offset"),
-        ("apex", "0", "row 2: .*onset < apex < offset"),
         ("fps", "0", "row 2: fps is '0'"),
         ("fps", "30,1", "row 2: has more cells"),
         ("box", "30 40 130 140", "row 2: box .* for each of 2 views"),
         ("frames", "../copy/clips/S01_001", "row 2: the path .* must lead downwards"),
         ("frames", "/etc", "row 2: the path .* must lead downwards"),
-        ("frames", "a/../../b", "row 2: the path .* must lead downwards"),
     ],
 )
 def test_a_bad_row_is_named(copy, column, value, message):
@@ -84,10 +80,8 @@ def test_a_bad_row_is_named(copy, column, value, message):
     [
         ({"name": ""}, "name is ''"),
         ({"views": 3}, "views is 3: Input should be less than or equal to 2"),
-        ({"views": 2.0}, "views is 2.0: Input should be a valid integer"),
         ({"labels": [["Negative"]] * 999}, "labels.0 is .'Negative'.: Input.*and 994 more"),
         ({"labels": "x" * 10**6}, r"labels is '.{,90}': Input"),
-        ({"labels": "Negative"}, "labels is 'Negative': Input should be a valid list"),
         ({"labels": ["Negative", "negative"]}, "labels is .*the same name twice"),
         ({"labels": ["Fear"]}, "needs one column 'fear'"),
         ({"exclusive": "no"}, "exclusive is 'no': Input should be a valid boolean"),
@@ -102,10 +96,12 @@ def test_a_bad_dataset_json_is_named(copy, facts, words):
     refuse(copy, words)
 
 
-@pytest.mark.parametrize("text", ["[[1]]", "[" * 10**5, "5"])
-def test_a_dataset_json_that_is_no_table_of_keys_is_refused(copy, text):
-    (copy / "dataset.json").write_text(text)
-    refuse(copy, r"dataset\.json: (is .*valid dictionary|not readable as JSON)")
+def test_a_file_that_is_no_table_or_missing_is_named(copy):
+    for text in ("[[1]]", "[" * 10**5):
+        (copy / "dataset.json").write_text(text)
+        refuse(copy, r"dataset\.json: (is .*valid dictionary|not readable as JSON)")
+    (copy / "dataset.json").unlink()
+    refuse(copy, r"dataset\.json: no such file")
 
 
 SPELLINGS = [("1", "01", True), ("P1", "p01", True), ("S 7", "s7", True), ("sub_2", "SUB2", True)]
@@ -137,13 +133,6 @@ def test_a_person_is_named_by_the_set_where_sets_are_joined(copy):
     refuse(copy, "row 6: dataset is empty")
 
 
-def test_missing_files_are_named(copy):
-    (copy / "manifest.csv").unlink()
-    refuse(copy, r"manifest\.csv: no such file")
-    (copy / "dataset.json").unlink()
-    refuse(copy, r"dataset\.json: no such file")
-
-
 def test_empty_cells_have_defaults_and_a_byte_order_mark_is_skipped(copy):
     edit(copy, 1, apex="", fps="", onset="", offset="", box="10 20 110 120;30 40 130 140")
     path = copy / "manifest.csv"
@@ -158,10 +147,8 @@ def test_empty_cells_have_defaults_and_a_byte_order_mark_is_skipped(copy):
 def test_survey_names_every_bad_row_and_returns_the_good_ones(copy):
     edit(copy, 1, negative="2")
     edit(copy, 3, offset="999")
-    _, rows = survey(copy)
-    bad = {k: str(row) for k, row in enumerate(rows) if isinstance(row, MerError)}
-    assert set(bad) == {0, 2} and [rows[k].name for k in (1, 3, 4, 5)]
-    assert "row 2" in bad[0] and "row 4" in bad[2]
+    bad = {k: str(row) for k, row in enumerate(survey(copy)[1]) if isinstance(row, MerError)}
+    assert set(bad) == {0, 2} and "row 2" in bad[0] and "row 4" in bad[2]
 
 
 def test_a_row_without_any_label_is_unlabelled(copy):
@@ -170,20 +157,6 @@ def test_a_row_without_any_label_is_unlabelled(copy):
     assert [k for k, clip in enumerate(dataset.clips) if clip.labels is None] == [1]
     with pytest.raises(MerError, match="S01_002: has no labels"):
         dataset.label_matrix()
-
-
-def test_frames_may_lie_elsewhere_under_other_names(copy, data, tmp_path):
-    away = tmp_path / "my films ü"
-    (copy / "clips").rename(away)
-    names = [clip.name for clip in data.clips]
-    (away / "deeper").mkdir()
-    (away / names[0]).rename(away / "deeper" / "first clip")
-    edit(copy, 1, frames="deeper/first clip")
-    for place in (str(away), "../my films ü"):
-        tell(copy, frames=place)
-        dataset = open_dataset(copy)
-        np.testing.assert_array_equal(read_frames(dataset.clips[0]), read_frames(data.clips[0]))
-        assert [clip.name for clip in dataset.clips] == names
 
 
 def test_frames_are_sorted_by_all_their_numbers(tmp_path):
@@ -205,9 +178,6 @@ def test_unusable_frames_are_named(copy, data):
     words = r"0003\.png: 12 x 10 px, but the clip's first frame is 336 x 224"
     with pytest.raises(MerError, match=words):
         read_frames(clip)
-    clip.frames[3].write_text("not a picture")
-    with pytest.raises(MerError, match=r"0003\.png: not readable as an image"):
-        read_frames(clip)
     edit(copy, 1, onset="", apex="", offset="")
     for path in clip.frames[1:]:
         path.unlink()
@@ -226,23 +196,3 @@ def test_the_fingerprint_sees_a_changed_pixel_and_a_changed_cell(copy, data):
     assert changed != data.fingerprint
     edit(copy, 1, fps="30")
     assert open_dataset(copy).fingerprint != changed
-
-
-@pytest.mark.slow
-@settings(
-    max_examples=100, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=12), min_size=1, max_size=4),
-    st.booleans(),
-)
-@example([["x" * 300, "S01", "1", "0", "0", "0", "0", "", "", ""]], True)
-def test_any_manifest_is_a_dataset_or_one_sentence(copy, rows, header):
-    labels = ",".join(LABELS).lower()
-    lines = [f"clip,subject,{labels},onset,apex,offset,fps,box"] * header
-    lines += [",".join(row) for row in rows]
-    (copy / "manifest.csv").write_text("\n".join(lines), encoding="utf-8", errors="surrogatepass")
-    try:
-        assert all(clip.frames for clip in open_dataset(copy).clips)
-    except MerError as error:
-        assert str(copy) in str(error)

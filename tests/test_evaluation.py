@@ -1,15 +1,9 @@
 """What a fold may see, that stopping and spreading the work change no bit, and the metrics."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
-from mer_utils import MerError, evaluation
-from mer_utils.baselines import PLAIN, takes_maps
+from mer_utils import MerError
+from mer_utils.baselines import takes_maps
 from mer_utils.evaluation import (
     Fitted,
     check_fold,
@@ -29,11 +23,10 @@ from mer_utils.evaluation import (
     tune_thresholds,
     uar,
 )
-from mer_utils.training import NETWORKS, NetworkMember, Recipe, mean_precision
+from mer_utils.training import NETWORKS, Recipe, mean_precision
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 from toys import make_toy
 
@@ -90,10 +83,8 @@ def test_the_test_subject_touches_nothing_but_its_own_scores():
     assert (clean["scores"] != other["scores"]).any()
     # a recipe that peeks does touch it
     peeks = replace(QUICK, stop="test", epochs=12)
-    first, second = (
-        run_fold(toy, *fold_of(data, "S02"), peeks) for toy in (data, replace(data, y=y))
-    )
-    assert (first["scores"] != second["scores"]).any()
+    pair = (run_fold(toy, *fold_of(data, "S02"), peeks) for toy in (data, replace(data, y=y)))
+    assert (next(pair)["scores"] != next(pair)["scores"]).any()
 
 
 def test_leaks_are_refused():
@@ -148,23 +139,8 @@ def test_a_label_that_only_the_test_subject_shows_is_never_answered_for_it():
     outcome = run_loso(replace(data, y=y), QUICK)
     assert np.isinf(outcome.thresholds[own, 1]).all() and not outcome.answers[own, 1].any()
     assert np.isfinite(outcome.thresholds[~own]).all()
-    for subject, row in zip(outcome.subjects, outcome.fold_thresholds, strict=True):
+    for (subject,), row in zip(outcome.subjects, outcome.fold_thresholds, strict=True):
         assert (outcome.thresholds[data.subjects == subject] == row).all()
-
-
-@pytest.mark.parametrize("network", list_networks(1, 1, 3, 28, 28))
-def test_exclusive_labels_one_view_28_px(network):
-    """MEGC 2019's kind of set: three classes, one per clip."""
-    data = make_toy(clips=48, views=1, phases=1, size=28, exclusive=True)
-    outcome = run_loso(data, Recipe(network=network, epochs=2, inner=2, members=1, width=4))
-    assert (outcome.answers.sum(1) == 1).all()
-    np.testing.assert_array_equal(outcome.answers.argmax(1), outcome.scores.argmax(1))
-    if network == "MicroAttNet":
-        np.testing.assert_allclose(outcome.attention.sum(1), 1, rtol=1e-5)
-    if network not in PLAIN:
-        np.testing.assert_allclose(outcome.scores.sum(1), 1, rtol=1e-5)
-    score = outcome.uf1(data.y)
-    assert set(score) == {"macro", "per_label", "uar"} and 0 <= score["uar"] <= 1
 
 
 @pytest.mark.parametrize(("network", "natural"), [("MicroAttNet", 0.5), ("PCA+SVM", 0)])
@@ -202,59 +178,15 @@ def test_subjects_can_be_left_out_in_groups(tmp_path):
     folds = plan_folds(data.subjects, 4)
     tests = [test for _, test in folds.values()]
     np.testing.assert_array_equal(np.sort(np.concatenate(tests)), np.arange(36))
-    assert len(folds) == 4 and {len(name.split(",")) for name in folds} == {2, 3}
+    assert len(folds) == 4 and {len(names) for names in folds} == {2, 3}
     (outcome,) = run_grid([(data, QUICK)], tmp_path, folds=4)
     assert outcome.subjects == tuple(folds) and len(list_folds(tmp_path)) == 4
-    name, (train, test) = next(iter(folds.items()))
-    assert name.split(",") == sorted(set(data.subjects[test]))
+    names, (train, test) = next(iter(folds.items()))
+    assert list(names) == sorted(set(data.subjects[test]))
     alone = run_fold(data, train, test, QUICK)
     np.testing.assert_array_equal(outcome.scores[test], alone["scores"])
     with pytest.raises(MerError, match="cannot be split into 10 parts"):
         plan_folds(data.subjects, 10)
-
-
-LONG = Recipe(epochs=20, patience=20, inner=2, members=1)
-LONG_RUN = """
-import sys
-from pathlib import Path
-from test_evaluation import LONG, make_toy, run_loso
-run_loso(make_toy(clips=96, size=24, subjects=8), LONG, Path(sys.argv[1]))
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
-    data, killed, whole = make_toy(clips=96, size=24, subjects=8), tmp_path / "1", tmp_path / "2"
-    command = [sys.executable, "-c", LONG_RUN, str(killed)]
-    run = subprocess.Popen(command, cwd=Path(__file__).parent)
-    end = time.monotonic() + 120
-    while len(list_folds(killed)) < 2:
-        assert run.poll() is None and time.monotonic() < end
-        time.sleep(0.02)
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    kept = {path.name: path.stat().st_mtime_ns for path in list_folds(killed)}
-    assert 2 <= len(kept) < 8
-    scores, expected = (run_loso(data, LONG, folder).scores for folder in (killed, whole))
-    np.testing.assert_array_equal(scores, expected)
-    pairs = list(zip(list_folds(whole), list_folds(killed), strict=True))
-    assert len(pairs) == 8
-    assert all(a.name == b.name and a.read_bytes() == b.read_bytes() for a, b in pairs)
-    times = {path.name: path.stat().st_mtime_ns for path in list_folds(killed)}
-    assert kept.items() <= times.items()  # not made again
-
-
-def test_weights_that_are_not_numbers_are_never_kept(tmp_path, monkeypatch):
-    def spoil(self, x, y, x_stop, y_stop):
-        with torch.no_grad():
-            next(self.network.parameters())[:] = np.nan
-        return np.full((self.recipe.epochs, 4), np.nan, np.float32)
-
-    monkeypatch.setattr(evaluation, "name_result", lambda *options, **where: "fold")
-    monkeypatch.setattr(NetworkMember, "fit", spoil)
-    with pytest.raises(MerError, match=r"training diverged: not all .* are numbers"):
-        run_loso(make_toy(), QUICK, cache=tmp_path)
-    assert not list_folds(tmp_path)
 
 
 def test_agrees_with_scikit_learn():

@@ -46,22 +46,21 @@ def test_a_known_shift_is_found_with_its_signs(backend):
     np.testing.assert_allclose(inner, (0.8, -0.5), atol=0.2)
 
 
-@pytest.mark.parametrize("method", ["similarity", "rigid"])
-def test_a_fit_takes_out_head_motion_and_leaves_the_expression(method):
+def test_a_fit_takes_out_head_motion_and_leaves_the_expression():
     y, x = np.mgrid[:128, :128].astype(np.float32)
     # a shift and a turn
     head = np.stack([0.6 - 0.004 * (y - 63.5), -0.3 + 0.004 * (x - 63.5)]).astype(np.float32)
     brow = np.zeros_like(head)
     brow[1] = -np.exp(-(((x - 40) / 10) ** 2) - ((y - 40) / 8) ** 2)
-    np.testing.assert_allclose(head_motion(head, method), head, atol=1e-3)
-    left = compensate(head + brow, method)
+    np.testing.assert_allclose(head_motion(head), head, atol=1e-3)
+    left = compensate(head + brow)
     # less than a tenth of the brow's 1 px is lost or spread anywhere
     np.testing.assert_allclose(left, brow, atol=0.1)
     assert np.abs(compensate(head + brow, "none") - brow).max() > 0.5
 
 
 def test_a_rigid_head_may_turn_out_of_the_picture():
-    """The true flow of a head that turns and moves, expression held: a similarity leaves more."""
+    """The true flow of a head that turns, its expression held, is taken out but for a sixth."""
     motion = simulate(plan_clips(3, 3, seed=1002, preset="bench-v2")[0])
     still = replace(motion, weights=motion.weights[:2] * 0, translation=motion.translation[[0, 0]])
     for turn in ((0.02, 0.0, 0.0), (0.0, 0.02, 0.0)):  # 1 degree: a nod, a turn to the side
@@ -70,11 +69,8 @@ def test_a_rigid_head_may_turn_out_of_the_picture():
             flow, seen = true_flow(still, cameras(), number, 0, 1)
             box = square_box(*find_head(motion, view), view.width, view.height)
             flow, mask = crop_flow(flow, box, 128), crop(255 * np.uint8(seen), box, 128) == 255
-            left = {
-                method: magnitude(compensate(flow, method, mask))[mask].mean()
-                for method in ("none", "similarity", "rigid")
-            }
-            assert left["rigid"] < 0.8 * left["similarity"] < 0.2 * left["none"], left
+            left = magnitude(compensate(flow, "rigid", mask))[mask].mean()
+            assert left < 0.16 * magnitude(flow)[mask].mean()
 
 
 def test_strain_is_what_the_field_does_to_shapes():
@@ -104,15 +100,12 @@ def test_phases_run_onset_apex_and_back():
     np.testing.assert_allclose(magnitude(flow), length, rtol=1e-5)
 
 
-def test_too_little_to_fit_is_no_head_motion_and_a_median_removes_a_shift():
+def test_too_little_to_fit_is_no_head_motion():
     flow = np.full((2, 32, 32), 0.7, np.float32)
     few = np.zeros((32, 32), bool)
     few[:3, :5] = True
     for mask in (few, np.zeros_like(few)):
         assert not head_motion(flow, "rigid", mask).any()
-    few[:4, :4] = True
-    np.testing.assert_allclose(head_motion(flow, "similarity", few), flow, atol=1e-6)
-    assert np.abs(compensate(flow, "median")).max() == 0
 
 
 def test_unknown_names_and_unequal_frames_are_refused():

@@ -15,8 +15,6 @@ from mer_utils.kernels import CHOICE, PINNED, PINS, THREADS
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[1]
 pinned = pytest.mark.skipif(
@@ -69,15 +67,8 @@ def run_clean(code, **more):
 
 @pytest.mark.slow
 @pinned
-def test_a_notebook_in_a_plain_kernel_is_pinned_too(monkeypatch):
-    """As JupyterLab or VS Code start it: nothing inherited. The committed notebooks import
-    mer_utils first.
-    """
-    for name in {*PINS, *THREADS, "OPENCV_CPU_DISABLE"} & os.environ.keys():
-        monkeypatch.delenv(name)
-    notebook = new_notebook(cells=[new_code_cell("import mer_utils.model\n" + REPORT)])
-    NotebookClient(notebook, kernel_name="python3").execute()
-    assert json.loads(notebook.cells[0].outputs[0].text) == SAME
+def test_every_library_computes_with_the_pinned_kernels_on_one_thread():
+    assert json.loads(run_clean("import mer_utils.model\n" + REPORT)[0]) == SAME
 
 
 def test_every_notebook_imports_the_package_before_any_other_library():

@@ -1,16 +1,18 @@
 """Every draw_ function of plots and answers draws, the same thing twice, for two views and one."""
 
+import base64
+import io
 from types import SimpleNamespace
 
 from mer_tools import answers
 from mer_utils import plots
-from mer_utils.flow import magnitude
 from mer_utils.study import draw_bytes
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from PIL import Image
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (40, 30)).astype(np.uint8)
@@ -109,11 +111,21 @@ def test_a_difference_shows_its_verdict_and_its_sets_below():
 
 
 def test_flow_colours_tell_direction_and_speed():
-    still, right, left = (
-        plots.flow_to_rgb(np.full((2, 1, 1), 0.0) + np.array([[[u]], [[0.0]]]), 1)[0, 0]
-        for u in (0, 1, -1)
-    )
+    still, right, left = plots.flow_to_rgb(np.array([[[0.0, 1.0, -1.0]], [[0.0] * 3]]), 1)[0]
     # white: no motion; red: to the right
     assert still.tolist() == [1, 1, 1] and right.tolist() == [1, 0, 0]
     assert left.tolist() == [0, 1, 1]  # the opposite hue
-    assert magnitude(np.array([[[3.0]], [[4.0]]]))[0, 0] == 5
+
+
+def test_a_stored_picture_keeps_the_colours_of_a_flow():
+    """A chart becomes a PNG of few colours; a flow becomes a JPEG that keeps its many colours."""
+    y, x = np.mgrid[-1:1:200j, -1:1:200j]
+    colours = np.uint8(255 * plots.flow_to_rgb(np.stack([x, y]), 1))
+    for picture, kind in ((colours, "image/jpeg"), (GREY[:, :1].repeat(30, 1), "image/png")):
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "PNG")
+        data, metadata = plots.bundle(buffer.getvalue(), 100, "alt")
+        assert list(metadata) == [kind] and data["text/plain"] == "alt"
+        stored = Image.open(io.BytesIO(base64.b64decode(data[kind]))).convert("RGB")
+        whole = np.asarray(Image.fromarray(picture).convert("RGB"), int)
+        assert np.abs(stored - whole).mean() < 2

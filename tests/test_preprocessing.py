@@ -2,12 +2,10 @@ import shutil
 from dataclasses import replace
 
 import mer_utils.dataset as dataset_module
-from faces4d.cameras import AIM, BACKGROUND, FAR, cameras, rasterise
-from faces4d.head import make_face
+from faces4d.cameras import cameras
 from faces4d.motion import read_truth
 from faces4d.rendering import true_flow
 from mer_tools.boxes import FaceFinder, fill_boxes
-from mer_tools.importing.meshes import find_face
 from mer_utils import MerError
 from mer_utils.dataset import Clip, open_dataset, read_frames
 from mer_utils.preprocessing import (
@@ -20,7 +18,6 @@ from mer_utils.preprocessing import (
     locate,
     silhouette,
     split_views,
-    square_box,
 )
 
 import cv2
@@ -39,10 +36,7 @@ def disc(height=120, width=90, centre=(60, 45), radius=25, background=200):
 
 def test_views_are_cut_at_half_and_an_odd_column_is_dropped():
     raw = np.arange(2 * 3 * 8).reshape(2, 3, 8)
-    views = split_views(raw)
-    assert views.shape == (2, 2, 3, 4)
-    np.testing.assert_array_equal(views[0], raw[..., :4])
-    np.testing.assert_array_equal(views[1], raw[..., 4:])
+    np.testing.assert_array_equal(split_views(raw), [raw[..., :4], raw[..., 4:]])
     assert split_views(raw[..., :7]).shape == (2, 2, 3, 3)
     assert split_views(raw, 1).shape == (1, 2, 3, 8)
     with pytest.raises(MerError, match="cannot hold"):
@@ -189,12 +183,6 @@ def test_yunet_fills_the_boxes_that_are_needed(wild, tmp_path):
     assert clips[0].boxes == ((32, 64, 128, 160), (0, 64, 96, 160))
     assert all(clip.boxes is None for clip in clips[1:])
     assert fill_boxes(wild, model)[names[0]] == "manifest"
-    noise = np.random.default_rng(2).integers(0, 120, (224, 336)).astype(np.uint8)
-    for path in (wild / "clips" / names[1]).iterdir():
-        cv2.imwrite(str(path), noise)
-    before = (wild / "manifest.csv").read_bytes()
-    assert fill_boxes(wild, model)[names[1]] == "not found"
-    assert (wild / "manifest.csv").read_bytes() == before
 
 
 def test_a_model_that_is_none_is_refused(tmp_path, capfd):
@@ -206,46 +194,12 @@ def test_a_model_that_is_none_is_refused(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def masked_head(seed):
-    """A synthetic head cut down to what most scans hold: the front of the face, no hair, no
-    neck.
-    """
-    face = make_face(seed)
-    front = face.front & (face.vertices[:, 1] < 0.75)
-    kept = np.flatnonzero(front)
-    number = np.full(len(front), -1)
-    number[kept] = np.arange(len(kept))
-    triangles = face.triangles[front[face.triangles].all(1)]
-    return face.vertices[kept], number[triangles]
-
-
-@pytest.mark.parametrize("seed", [1, 4])
-def test_a_face_without_hair_and_neck_is_framed_whole(seed):
-    """Brows, eyes, mouth and chin lie in the box, found by the outline of a photograph as by the
-    geometry of a mesh; and the mesh's box is that of the whole head.
-    """
-    points, triangles = masked_head(seed)
-    scale = 1.2  # as large as a scan is filmed
-    level = {"brow": 0.33, "eye": 0.15, "mouth": -0.6, "chin": -0.85}
-    for camera in cameras(448):
-        filmed = scale * points + AIM
-        values = np.zeros((len(points), 3)) + 0.4
-        seen, depth = rasterise(camera, filmed, triangles, values)
-        frame = np.where(depth < FAR, seen[..., 0] * 255, BACKGROUND).astype(np.uint8)
-        centre, side = find_face(filmed)
-        x, y = camera.project(centre)
-        side *= camera.px_per_unit
-        boxes = [find_box(frame), square_box(x, y, side, camera.width, camera.height)]
-        for x0, y0, x1, y1 in boxes:
-            assert x1 - x0 == y1 - y0 > 150
-            for name, height in level.items():
-                near = np.abs(points[:, 1] - height) < 0.03
-                px = camera.project(filmed[near & (np.abs(points[:, 0]) < 0.3)])
-                assert (px[:, 1] > y0).all() and (px[:, 1] < y1).all(), name
-                assert (px[:, 0] > x0).all() and (px[:, 0] < x1).all(), name
-    whole = make_face(seed).vertices
-    np.testing.assert_allclose(find_face(points)[0], find_face(whole)[0], atol=0.02)
-    np.testing.assert_allclose(find_face(points)[1], find_face(whole)[1], rtol=0.02)
+def test_a_face_without_hair_and_neck_is_framed_whole():
+    """The front of a scan: an upright oval, whose ends lie in the box as its sides do."""
+    y, x = np.mgrid[:300, :240]
+    face = ((x - 118) / 70) ** 2 + ((y - 150) / 95) ** 2 < 1
+    x0, y0, x1, y1 = find_box(np.where(face, 120, 30).astype(np.uint8))
+    assert x1 - x0 == y1 - y0 < 200 and face[y0:y1, x0:x1].sum() == face.sum()
 
 
 def test_the_mask_leaves_plain_background_out_whatever_its_grey():

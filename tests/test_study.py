@@ -5,7 +5,6 @@ import json
 from faces4d import generate
 from mer_tools.suite import read_suite
 from mer_utils import MerError
-from mer_utils.files import sha256
 from mer_utils.study import SYNTHETIC_LINE, find_root, open_study
 
 import numpy as np
@@ -64,16 +63,13 @@ def test_results_merge_and_are_rounded(root):
 def test_a_figure_is_saved_with_its_texts_in_bytes_that_depend_on_it_alone(root):
     opened = open_tiny()
     opened.figure(draw([1, 2]), "fig01_b", "caption b", "alt b")
-    digests = []
+    pictures = []
     for _ in range(2):
         opened.figure(draw([2, 1]), "fig01_a", "caption a", "alt a")
-        paths = sorted((opened.dir / "figures").glob("fig01_a.*"))
-        digests.append({path.suffix: sha256(path) for path in paths})
-    assert digests[0] == digests[1] and list(digests[0]) == [".pdf", ".png", ".svg"]
-    pdf, png, svg = (path.read_bytes() for path in paths)
-    assert pdf.startswith(b"%PDF") and b"Software" not in png and b"<svg" in svg
+        pictures.append((opened.dir / "figures" / "fig01_a.png").read_bytes())
+    assert pictures[0] == pictures[1] and b"Software" not in pictures[0]
     assert list(json.loads((opened.dir / "figures.json").read_text())) == ["fig01_a", "fig01_b"]
-    with pytest.raises(MerError, match="declares no figure 'fig02_a'"):
+    with pytest.raises(MerError, match="lists no figure 'fig02_a'"):
         opened.figure(draw([1]), "fig02_a", "caption", "alt")
     with pytest.raises(MerError, match="needs a caption and a text alternative"):
         opened.figure(draw([1]), "fig01_a", "caption", " ")
