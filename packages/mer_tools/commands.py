@@ -84,14 +84,13 @@ def run(
     profile: Profile = "course", data: Set = "", jobs: Jobs = 0, out: Out = "",
     only: Annotated[list[str], Option(metavar="NN", help="Run this notebook (repeatable).")] = (),
     overrides: Annotated[list[str], Option("-p", help="As in 07.seeds=3 or all.seed=1.")] = (),
-    kind: Annotated[str, Option("--format", help="pdf or svg: such figures beside PNGs.")] = "png",
     dask: Annotated[str, Option(help="A Dask scheduler, as in tcp://host:8786.")] = "",
 ):  # fmt: skip
     """Run the notebooks of a profile in order; those that are fresh are skipped."""
     if dask:
         check_cluster(dask)
         os.environ[DASK] = dask  # notebooks inherit it
-    _run_notebooks(profile, data, out, kind, only=only, jobs=jobs, overrides=overrides)
+    _run_notebooks(profile, data, out, only=only, jobs=jobs, overrides=overrides)
 
 
 def _run_notebooks(*options, **named):
@@ -108,7 +107,7 @@ def _run_notebooks(*options, **named):
     echo(f"\n{'notebook':22} {'seconds':>8} {'figures':>8}  headline")
     for row in rows:
         seconds = "fresh" if row["fresh"] else f"{row['seconds']:.1f}"
-        numbers = f"{row['notebook']:22} {seconds:>8} {row['figures']:>8}"
+        numbers = f"{row['notebook']:22} {seconds:>8} {len(row['figures']):>8}"
         echo(f"{numbers}  {row['headline']}".rstrip())
 
 
@@ -344,7 +343,7 @@ def predict(
     options = {"size": size, "yaw": yaw, "fov": fov, "known": look_up(source)}
     result = predict_clip(source, ensemble, onset, offset, given, face_model, **options)
     set_style()
-    write_bytes(picture, draw_bytes(draw_prediction(result), dpi=110))
+    write_bytes(picture, draw_bytes(draw_prediction(result)))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
     echo("\n".join([about, *describe_prediction(source, result, options["known"][1])]))
     echo(f"picture: {picture}; JSON: {text}")

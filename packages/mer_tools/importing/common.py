@@ -30,8 +30,6 @@ KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
 COLUMNS = ("clip", "subject", "dataset", *NUMBERS, "aus", "box", "frames")
 FILES = ("manifest.csv", "dataset.json")
-# in no folder's name: separators of other systems, control characters, what is no UTF-8
-UNSAFE = r"[/\\:\0-\x1f\ud800-\udfff]"
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,11 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
         if path.exists():
             raise MerError(path, "exists already; remove it or choose a new folder for the dataset")
     copy = copy or any(entry.make for entry in entries)
-    info = info if copy else info | {"frames": _relate(source, data)}
+    if not copy:  # a relative path if one folder lies in the other: both may be moved
+        place, other = source.resolve(), data.resolve()
+        near = place.is_relative_to(other) or other.is_relative_to(place)
+        frames = Path(os.path.relpath(place, other)) if near else place
+        info = info | {"frames": frames.as_posix()}
 
     entries = [entry for entry in entries if entry.where not in faults]
     with new_folder(data) if copy or not data.is_dir() else nullcontext(data) as part:
@@ -128,9 +130,8 @@ def _join_faults(faults, skip_faulty):
     if len(faults) > 1:
         text += f" ({len(faults)} rows or clips cannot be used)"
     if skip_faulty is not None:
-        text += "; --skip-faulty leaves such rows out"
-        if any(fault.kind == "lost frame" for fault in faults):
-            text += ", --nearest-frame takes the nearest for frames that are lost"
+        text += "; --skip-faulty leaves such rows out, --nearest-frame takes the nearest for lost"
+        text += " key frames"
     return MerError(text)
 
 
@@ -198,13 +199,6 @@ def _write_files(folder, info, rows):
     }
 
 
-def _relate(source, data):
-    """Return the source's path for dataset.json: relative if one folder lies in the other."""
-    source, data = source.resolve(), data.resolve()
-    near = source.is_relative_to(data) or data.is_relative_to(source)
-    return Path(os.path.relpath(source, data) if near else source).as_posix()
-
-
 def find_keys(entry, stems):
     """Return (onset, apex, offset) of an Entry as indices into its frames, None where it has none;
     and, in words, which lost ones are the nearest frames instead.
@@ -248,13 +242,12 @@ def _check_entries(source, info, entries):
     """Return {entry.where: MerError} of Entries whose names cannot be used or are taken, or whose
     labels the set does not have. Raises MerError for names of labels that cannot be used.
     """
-    labels, first_use, faults = [label.lower() for label in info["labels"]], {}, {}
-    for label in labels:
-        if labels.count(label) > 1 or label in COLUMNS:
-            raise MerError(source, f"a label cannot be called {label!r}; rename it")
+    first_use, faults = {}, {}
+    if taken := {label.lower() for label in info["labels"]} & {*COLUMNS}:
+        raise MerError(source, f"a label cannot be called {min(taken)!r}; rename it")
     for entry in entries:
         name, what = entry.name, ""
-        if re.search(UNSAFE, name) or name.strip() != name or name in ("", ".", ".."):
+        if re.search(r"[/\\:]", name) or name.strip() != name or name in ("", ".", ".."):
             what = f"the clip name {name!r} cannot be a folder's name everywhere; rename it"
         elif first_use.setdefault(name, entry) is not entry:
             what = f"the clip {name!r} stands at {first_use[name].where} already; keep one of them"
@@ -307,16 +300,13 @@ def tell_left_out(what, names):
     return [f"Left out: {len(names)} {what}: {name_some(names)}."] if names else []
 
 
-def walk_folders(source, data):
+def walk_folders(source):
     """Yield (folder, names of its files) below ``source``, sorted and links followed; hidden ones
-    and the folder ``data`` do not count.
+    do not count.
     """
     for folder, inner, names in os.walk(source, followlinks=True):
-        folder, skip = Path(folder), Path(data).resolve()
-        inner[:] = sorted(
-            name for name in inner if name[0] != "." and (folder / name).resolve() != skip
-        )
-        yield folder, sorted(name for name in names if name[0] != ".")
+        inner[:] = sorted(name for name in inner if name[0] != ".")
+        yield Path(folder), sorted(name for name in names if name[0] != ".")
 
 
 def compile_pattern(pattern, parts):

@@ -48,7 +48,7 @@ def import_flow_images(
         what = "but must be u, v and magnitude (or strain) in some order"
         raise MerError(f"channels are {', '.join(channels)}, {what}")
     clips, other = {}, []
-    for folder, names in walk_folders(source, data):
+    for folder, names in walk_folders(source):
         for path in ((folder / name).relative_to(source).as_posix() for name in names):
             if fit := expression.fullmatch(path):
                 # in the common copy of MEGC 2019's, names end in a space: "006_006_1_2 .png"

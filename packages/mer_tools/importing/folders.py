@@ -4,7 +4,6 @@ scanned meshes.
 
 import re
 from functools import partial
-from pathlib import Path
 
 from mer_tools.importing.common import (
     COLUMNS,
@@ -15,7 +14,6 @@ from mer_tools.importing.common import (
     tell_left_out,
     write_set,
 )
-from mer_tools.importing.labels import read_flags
 from mer_tools.importing.meshes import film_meshes, list_meshes
 from mer_tools.importing.tables import need_columns, read_table
 from mer_utils import LABELS, MerError
@@ -43,7 +41,7 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
         return next(map(int, re.findall(r"\d+", name)), None)
 
     source = check_source(source)
-    entries, _, said = read_folders(source, data, labels, "Id", "Subject", LABELS, number)
+    entries, _, said = read_folders(source, labels, "Id", "Subject", LABELS, number)
     about = "mer import 4dme-challenge: seq folders of side-by-side frames"
     info = describe("4DMR challenge", 2, LABELS, about)
     info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
@@ -61,7 +59,7 @@ def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
     """
     source = check_source(source)
     make = partial(film_clip, size=size, yaw=yaw, fov=fov)
-    entries, names, said = read_folders(source, data, labels, "clip", "subject", make=make)
+    entries, names, said = read_folders(source, labels, "clip", "subject", make=make)
     camera = f"{size} px, yaw {yaw:g}, field of view {fov:g} degrees"
     about = f"mer import obj: mesh sequences filmed at {camera}"
     info = describe(source.resolve().name, 2, names, about)
@@ -79,7 +77,7 @@ def film_clip(folder, target, **camera):
     return paths, None, notes, boxes
 
 
-def read_folders(source, data, table, clip, subject, names=None, key=str, make=None):
+def read_folders(source, table, clip, subject, names=None, key=str, make=None):
     """Return (Entries, label names, sentences) of the folders in ``source``, each a clip, in the
     order of the numbers in their names.
 
@@ -93,16 +91,15 @@ def read_folders(source, data, table, clip, subject, names=None, key=str, make=N
     def place(name):
         return [int(n) for n in re.findall(r"\d+", name)], name
 
-    found = [p for p in source.iterdir() if p.is_dir() and p.name[0] != "."]
-    found = [path.name for path in found if path.resolve() != Path(data).resolve()]
+    found = [path.name for path in source.iterdir() if path.is_dir() and path.name[0] != "."]
+    said = tell_left_out(
+        "folders without a number in their names", [name for name in found if key(name) is None]
+    )
     folders, lines = {}, {}
     for name in sorted(found, key=place):
         if (other := folders.setdefault(key(name), name)) != name and key(name) is not None:
             raise MerError(source / name, f"has the same number as {other}; rename one of them")
     folders.pop(None, None)
-    said = tell_left_out(
-        "folders without a number in their names", [n for n in found if key(n) is None]
-    )
 
     rows = read_table(table) if table else []
     if rows:
@@ -120,10 +117,15 @@ def read_folders(source, data, table, clip, subject, names=None, key=str, make=N
     entries = []
     for mark, name in folders.items():
         where, cells = lines.get(mark, (str(source / name), {}))
-        flags = read_flags(where, cells, names) if cells else None
+        flags = {label: cells[label] for label in names or () if cells}
+        labels = None
+        if any(flags.values()):
+            if wrong := [label for label, flag in flags.items() if flag not in ("0", "1")]:
+                what = f"{wrong[0]} is {flags[wrong[0]]!r}, but must be 0 or 1"
+                raise MerError(where, f"{what} (all empty: no labels)")
+            labels = tuple(label for label, flag in flags.items() if flag == "1")
         numbers = read_numbers(where, cells)
-        entries.append(
-            Entry(name, cells.get(subject, name), flags, name, where, **numbers, make=make)
-        )
+        person = cells.get(subject, name)
+        entries.append(Entry(name, person, labels, name, where, **numbers, make=make))
     alone = sum(subject not in lines.get(mark, ("", ()))[1] for mark in folders)
     return entries, names or LABELS, said + ([ALONE.format(alone)] if alone else [])

@@ -1,6 +1,6 @@
 """Frames in folders, or films, that a table lists: CASME II, SAMM, SMIC, your own."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -82,7 +82,7 @@ def import_frames(
     if table:
         rows = read_table(table, layout.header_row, layout.sheet)
     else:
-        rows = list_rows(source, data, folder)
+        rows = list_rows(source, folder)
     info = {"name": source.resolve().name, "source": "mer import frames: frames or films"}
     return import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
 
@@ -110,13 +110,13 @@ def import_preset(
         rows = preset.prepare(table, rows) if preset.prepare else rows
         columns = {key: name for key, name in columns.items() if key != "aus" or name in rows[0][1]}
         taken = [Path(table).name]
-    folder = _choose_folder(preset, source, data, table, rows, folder)
+    folder = _choose_folder(preset, source, table, rows, folder)
     options = preset.options | preset.folders.get(folder, {}) | options
     published = options.pop("published", preset.title)
     layout = Layout(folder, columns, **options)
     if layout.fps is None:
         raise MerError(source, "how many frames a second this part has is not known; say --fps")
-    rows = rows or list_rows(source, data, folder)
+    rows = rows or list_rows(source, folder)
 
     counts = read_table(PUBLISHED / "published_counts.csv")
     counts = [f"{c['count']} {c['what']}" for _, c in counts if c["set"] == published]
@@ -144,14 +144,14 @@ def _list_fields(template):
     return []
 
 
-def _choose_folder(preset, source, data, table, rows, wanted):
+def _choose_folder(preset, source, table, rows, wanted):
     """Return the one folder template of a Preset under which folders exist; MerError for none, and
     where several are.
     """
 
     def fits(folder):
         if not table:
-            return bool(list_rows(source, data, folder))
+            return bool(list_rows(source, folder))
         paths = (find_folder(source, _fill_in(table, folder, cells), table) for _, cells in rows)
         return any((source / path).is_dir() for path in paths)
 
@@ -166,12 +166,12 @@ def _choose_folder(preset, source, data, table, rows, wanted):
     return fitting[0]
 
 
-def list_rows(source, data, pattern):
+def list_rows(source, pattern):
     """Return Rows of the folders with frames that fit a ``pattern`` such as
     "{subject}/{label}/{clip}": in the place of its number a row has its folder.
     """
     expression, rows = compile_pattern(pattern, PARTS), []
-    for folder, names in walk_folders(source, data):
+    for folder, names in walk_folders(source):
         path = folder.relative_to(source).as_posix()
         fit = expression.fullmatch(path)
         if fit and _hold_frames(names):
@@ -189,9 +189,9 @@ def import_rows(source, data, table, rows, layout, about, classes=None, copy=Fal
     """
     if not rows:
         raise MerError(source, f"has no folder of frames that fits the pattern {layout.folder!r}")
+    need_columns(table, rows, layout.only or {})
     said, left_out = [], {"rows of text": [row for row in rows if _is_text(row.cells)]}
     for column, text in (layout.only or {}).items():
-        need_columns(table, rows, [column])
         others = [row for row in rows if row.cells[column].lower() != text.lower()]
         left_out[f"rows whose {column} is not {text}"] = others
     for what, out in left_out.items():
@@ -207,7 +207,7 @@ def import_rows(source, data, table, rows, layout, about, classes=None, copy=Fal
     if films := sum(map(is_film, paths)):
         rest = "" if films == len(paths) else ", and the frames of the others copied"
         written.append(f"{films} films were decoded{rest}.")
-    unlisted = _list_unlisted(source, data, layout.folder, paths)
+    unlisted = _list_unlisted(source, layout.folder, paths)
     what = f"have no row in {Path(table).name}" if table else f"do not fit {layout.folder}"
     unlisted = tell_left_out(f"folders or films that {what}", unlisted)
     return [written[0], *said, *mended, *written[1:], *unlisted]
@@ -228,7 +228,7 @@ def read_entries(source, table, rows, layout):
     # 1 of one set is not 1 of the next; a template may say so itself
     joined = [] if "{" in subject else [key for key in rows[0].cells if key.lower() == "dataset"]
 
-    entries, spelling, people, unread = [], {}, {}, []
+    entries, spelling, people, unread = [], {}, defaultdict(set), []
     for number, cells in rows:
         where = f"{table}, row {number}" if table else str(source / number)
         path = _fill_in(where, layout.folder, cells)
@@ -239,21 +239,20 @@ def read_entries(source, table, rows, layout):
                 what = "is empty; fill it in (a merged cell counts for its first row only)"
                 raise MerError(where, f"{empty[0]} {what}")
             found = find_folder(source, path, where)
+            film = is_film(found)
             labels = split_labels(where, cells.get(columns["label"], ""))
             numbers = read_numbers(where, cells, columns)
         except MerError as error:
             entries.append(error)
             continue
-        people.setdefault(person, {}).setdefault(" ".join(map(cells.get, _list_fields(subject))))
+        people[person].add(" ".join(map(cells.get, _list_fields(subject))))
         labels = labels and tuple(spelling.setdefault(name.lower(), name) for name in labels)
-        aus, text = None, cells.get(columns["aus"], "")
-        try:
-            aus = None if text in MISSING else parse_aus(text)
-        except MerError:
-            unread.append(f"{shorten(MerError(where, ''))} {text!r}")
-        default = str(Path(found).with_suffix("")) if is_film(found) else found
+        text = cells.get(columns["aus"], "")
+        aus = None if text in MISSING else parse_aus(text)
+        if aus is None and text not in MISSING:
+            unread.append(f"{where.rpartition(', ')[2]} {text!r}")
         entry = Entry(
-            name=name or default.replace("/", "_"),
+            name=name or found.removesuffix(Path(found).suffix * film).replace("/", "_"),
             subject=person,
             labels=labels,
             path=found,
@@ -263,14 +262,15 @@ def read_entries(source, table, rows, layout):
             cropped=layout.cropped,
             nearest=layout.nearest_frame,
             dataset="".join(cells[key] for key in joined),
-            make=decode_film if is_film(found) else None,
+            make=decode_film if film else None,
             **numbers | {"fps": numbers["fps"] or layout.fps},
         )
-        if entry.make and layout.numbers == "names" and any(numbers[key] for key in KEYS):
+        if film and layout.numbers == "names" and any(numbers[key] for key in KEYS):
             what = f"the frames of the film {found} have no names; count them from 0 or 1"
             entry = MerError(where, what)
         entries.append(entry)
-    alike = [f"{', '.join(texts)} are {name}" for name, texts in people.items() if len(texts) > 1]
+    several = {who: ", ".join(sorted(ways)) for who, ways in people.items() if len(ways) > 1}
+    alike = [f"{ways} are {who}" for who, ways in several.items()]
     said = [f"One person in several spellings: {name_some(alike)}."] if alike else []
     said += tell_left_out("cells of AUs that cannot be read", unread)
     entries, overlaps = _cut_clips(entries, layout.around)
@@ -316,10 +316,10 @@ def find_folder(source, text, where):
     return names[0] if names else text
 
 
-def _list_unlisted(source, data, template, paths):
+def _list_unlisted(source, template, paths):
     """Return the folders of frames and the films that no Entry names, from where templates vary."""
     unlisted = set()
-    for folder, names in walk_folders(source / template.partition("{")[0].rpartition("/")[0], data):
+    for folder, names in walk_folders(source / template.partition("{")[0].rpartition("/")[0]):
         if folder != source and _hold_frames(names):
             unlisted.add(folder.relative_to(source).as_posix())
         unlisted |= {(folder / n).relative_to(source).as_posix() for n in names if is_film(n)}
