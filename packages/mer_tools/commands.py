@@ -7,8 +7,6 @@ import logging
 import os
 import sys
 from collections import Counter
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +52,7 @@ Target = Annotated[Path, Argument(metavar="DATA", help="A new folder; for frames
 Data = Annotated[Path, Argument(metavar="DATA", help="A dataset folder, as `mer import` makes it.")]
 Labels = Annotated[Path | None, Option(metavar="FILE", help="Table of labels (CSV or XLSX).")]
 Copy = Annotated[bool, Option("--copy", help="Copy the frames into DATA, so that it can be moved.")]
-CLASSES = "`au`, a published table (`three`, `five_samm`, `au12` ...), or a file of label,class."
+CLASSES = "`au`, a published table (`three`, `five_samm` ...), or a file of label,class."
 Classes = Annotated[str | None, Option(metavar="TABLE", help=CLASSES)]
 Pairs = Annotated[dict | None, Option(parser=_read_pairs, help="As in subject=Subject,label=Joy.")]
 Home = Annotated[Path, Option(metavar="DIR", help="The set's own folder.")]
@@ -226,16 +224,18 @@ def import_recordings(
     """Frames in folders, or films (mp4, avi): CASME II, SAMM, SMIC, your own."""
     from mer_tools.importing.recordings import import_frames, import_preset
 
-    columns = (columns or {}) | ({"subject": subject} if subject else {})
-    options = {"numbers": numbers, "around": around, "views": views, "fps": fps, "sheet": sheet}
-    options |= {"header_row": 0 if no_header else header_row, "only": only, "jobs": jobs}
-    options |= {"exclusive": False if several else None, "cropped": cropped or None, "copy": copy}
-    options |= {"skip_faulty": skip_faulty, "nearest_frame": nearest_frame, "classes": classes}
-    options = {key: value for key, value in options.items() if value is not None}
-    call, name = import_frames, context.info_name
-    if name in PRESETS:
-        call = partial(import_preset, PRESETS[name])
-    _finish(call(source, data, table, folder, columns, **options), data, figures)
+    # what is not said follows from the Layout or the preset
+    params = context.params.items()
+    options = {key: value for key, value in params if value is not None and value is not False}
+    options |= {"columns": (columns or {}) | ({"subject": subject} if subject else {})}
+    options |= {"header_row": 0} if no_header else {}
+    options |= {"exclusive": False} if several else {}
+    options |= {"jobs": jobs, "skip_faulty": skip_faulty}
+    for name in ("subject", "no_header", "several", "figures"):
+        options.pop(name, None)
+    if preset := PRESETS.get(context.info_name):
+        return _finish(import_preset(preset, **options), data, figures)
+    _finish(import_frames(**options), data, figures)
 
 
 imports.command("frames")(import_recordings)
@@ -339,13 +339,13 @@ def predict(
 
     picture, text = name_answers(source, out, overwrite)
     ensemble, about = _load_networks(weights)
-    given = read_boxes("--box", box, ensemble.shape[0])
-    options = {"size": size, "yaw": yaw, "fov": fov, "known": look_up(source)}
-    result = predict_clip(source, ensemble, onset, offset, given, face_model, **options)
+    given, known = read_boxes("--box", box, ensemble.shape[0]), look_up(source)
+    camera = {"size": size, "yaw": yaw, "fov": fov}
+    result = predict_clip(source, ensemble, onset, offset, given, face_model, known, **camera)
     set_style()
     write_bytes(picture, draw_bytes(draw_prediction(result)))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
-    echo("\n".join([about, *describe_prediction(source, result, options["known"][1])]))
+    echo("\n".join([about, *describe_prediction(source, result, known[1])]))
     echo(f"picture: {picture}; JSON: {text}")
 
 
@@ -397,11 +397,8 @@ def submit(
     if out.exists() and not overwrite:
         raise MerError(out, "is there already; choose another name, or say --overwrite")
     ensemble, about = _load_networks(weights)
-    cache = None  # outside of the repository nothing is kept
-    with suppress(MerError):
-        cache = find_root() / "artifacts" / "cache"
     dataset = open_dataset(data)
-    rows = answer_clips(dataset, ensemble, exclude, cache, jobs)
+    rows = answer_clips(dataset, ensemble, exclude, jobs=jobs)
     write_answers(out, rows)
     counts = ", ".join(f"{label} {sum(row[label] for row in rows)}" for label in ensemble.labels)
     echo(f"{about}\n{out}: {len(rows)} clips answered: {counts}")

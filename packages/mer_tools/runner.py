@@ -69,8 +69,14 @@ def plan_jobs(root, profile, data="", overrides=(), only=(), jobs=0):
     fixed = {"profile": profile, "jobs": jobs or joblib.cpu_count()}
     if data:
         fixed["data"] = data = str(Path(data).resolve())
-    chosen = {n: suite["notebooks"][n] for n in _choose(suite, only, data)}
-    paths = {n: root / "notebooks" / f"{entry['file']}.ipynb" for n, entry in chosen.items()}
+    notebooks = suite["notebooks"]
+    chosen = sorted({_pick_number(suite, text) for text in only}) or list(notebooks)
+    if data and "channels" in read_json(Path(data) / "dataset.json"):
+        able = [number for number, entry in notebooks.items() if not entry["frames"]]
+        chosen = chosen if only else able
+        if not {*chosen} <= {*able}:
+            raise MerError(data, f"holds flow images, no frames: run --only {', '.join(able)}")
+    paths = {n: root / "notebooks" / f"{notebooks[n]['file']}.ipynb" for n in chosen}
     defaults = {n: _read_defaults(path) for n, path in paths.items()}
     changes = _list_changes(settings, overrides, suite, defaults)
     planned, fingerprint = [], cache(_fingerprint)
@@ -78,7 +84,7 @@ def plan_jobs(root, profile, data="", overrides=(), only=(), jobs=0):
         values = changes[number] | {name: fixed[name] for name in fixed if name in own}
         parameters = _check_types(paths[number], own, values)
         place = parameters["data"]
-        described = paths[number], chosen[number], parameters, fingerprint(root, place)
+        described = paths[number], notebooks[number], parameters, fingerprint(root, place)
         planned.append(Job(number, *described, find_place(root, profile, place) / number))
     return planned
 
@@ -89,21 +95,6 @@ def _fingerprint(root, data):
     from mer_tools.rules import open_sound  # OpenCV: `mer status` starts faster so
 
     return open_sound(root / data).fingerprint
-
-
-def _choose(suite, only, data):
-    """Return the numbers of the notebooks to run: those in ``only``, or all that the data allow (on
-    flow images those that need no frames).
-    """
-    able = select = list(suite["notebooks"])
-    if only:
-        select = sorted({_pick_number(suite, text) for text in only})
-    if data and "channels" in read_json(Path(data) / "dataset.json"):
-        able = [number for number in able if not suite["notebooks"][number]["frames"]]
-        select = select if only else able
-    if not set(select) <= set(able):
-        raise MerError(data, f"holds flow images, no frames: run --only {', '.join(able)}")
-    return select
 
 
 def _pick_number(suite, text):
@@ -136,8 +127,9 @@ def _read_defaults(path):
 
 def _list_changes(settings, overrides, suite, defaults):
     """Return {number: {name: value}}: what a profile and the command line change in notebooks."""
+    origin = "notebooks/profiles.yml"
     wanted = [
-        ("notebooks/profiles.yml", target, name, value)
+        (origin, target, name, value)
         for target, table in settings["parameters"].items()
         for name, value in table.items()
         if target in ("all", *defaults)
@@ -273,7 +265,10 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
             echo(f"{job.name}: {(reasons[job.number] or ['fresh'])[0]}")
             if reasons[job.number]:
                 _execute(job, echo)
-            _publish(job, out)
+            for name in job.entry["figures"]:
+                source, target = job.folder / "figures" / f"{name}.png", out / f"{name}.png"
+                if not target.is_file() or sha256(target) != sha256(source):
+                    write_bytes(target, source.read_bytes())
             collect(root, planned[:count], out, not choices.get("only") and count == len(planned))
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [
@@ -290,14 +285,11 @@ def _execute(job, echo):
     job.folder.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # a run that fails leaves no record
     clear_outputs(job.folder)
-    where = f"the executed notebook lies in {executed}"
     options = {"kernel_name": "python3", "cwd": job.source.parent, "progress_bar": False}
-    began = time.perf_counter()
-    try:  # what fails comes as an exception, not as a log
-        quiet = ["--log-level=CRITICAL"]
-        papermill.execute_notebook(
-            job.source, executed, job.parameters, extra_arguments=quiet, **options
-        )
+    options["extra_arguments"] = ["--log-level=CRITICAL"]  # what fails is an exception, not a log
+    where, began = f"the executed notebook lies in {executed}", time.perf_counter()
+    try:
+        papermill.execute_notebook(job.source, executed, job.parameters, **options)
     except papermill.PapermillExecutionError as error:
         what = f"failed in cell [{error.exec_count}]: {error.ename}: {error.evalue}"
         raise MerError(" ".join(f"{job.name} {what}; {where}".split())) from None
@@ -315,20 +307,11 @@ def _execute(job, echo):
         "results": read_json(results) if results.is_file() else {},
         "headline": headline.read_text("utf-8").strip() if headline.is_file() else "",
     }
-    missing = ", ".join(name for name in job.entry["figures"] if name not in record["figures"])
-    if missing:
-        what = f"ran, but did not make {missing} listed in notebooks/profiles.yml"
+    if missing := [name for name in job.entry["figures"] if name not in record["figures"]]:
+        what = f"ran, but did not make {', '.join(missing)} listed in notebooks/profiles.yml"
         raise MerError(f"{job.name} {what}; {where}")
     write_json(path, record)
     echo(f"{job.name}: done in {seconds:.1f} s")
-
-
-def _publish(job, out):
-    """Copy a notebook's figures to ``out``, leaving alone those that are the same already."""
-    for name in job.entry["figures"]:
-        target, source = out / f"{name}.png", job.folder / "figures" / f"{name}.png"
-        if not target.is_file() or sha256(target) != sha256(source):
-            write_bytes(target, source.read_bytes())
 
 
 def collect(root, jobs, out, whole):

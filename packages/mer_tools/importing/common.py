@@ -21,15 +21,23 @@ from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import format_boxes
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
-WHOLE = TypeAdapter(Annotated[int, Ge(0)])
-RATE = TypeAdapter(Annotated[float, Gt(0), Lt(1e6)])
-NUMBERS = {"onset": WHOLE, "apex": WHOLE, "offset": WHOLE, "fps": RATE}
+Whole = Annotated[int, Ge(0)]
+Rate = Annotated[float, Gt(0), Lt(1e6)]
 KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
-COLUMNS = ("clip", "subject", "dataset", *NUMBERS, "aus", "box", "frames")
+COLUMNS = ("clip", "subject", "dataset", *KEYS, "fps", "aus", "box", "frames")
 FILES = ("manifest.csv", "dataset.json")
+
+
+class Numbers(BaseModel):
+    """The numbers of a table's row."""
+
+    onset: Whole | None = None
+    apex: Whole | None = None
+    offset: Whole | None = None
+    fps: Rate | None = None
 
 
 @dataclass(frozen=True)
@@ -117,11 +125,8 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
 
     left_out = [f"{shorten(fault)}: {fault.what}" for fault in faulty]
     said += tell_left_out("rows that cannot be used", left_out)
-    _, notes, mended = zip(*(answers[entry] for entry in rows), strict=True)
-    if any(mended):
-        taken = name_some(list(chain(*mended)))
-        said.append(f"The nearest frame was taken for one that is lost: {taken}.")
-    return [_count(info, rows), *said, *dict.fromkeys(chain(*notes))]
+    notes = dict.fromkeys(chain(*(answers[entry][1] for entry in rows)))
+    return [_count(info, rows), *said, *notes]
 
 
 def _join_faults(faults, skip_faulty):
@@ -141,25 +146,24 @@ def shorten(item):
 
 
 def _make_clip(source, info, entry, target, listing=list_frames):
-    """Find, copy or make a clip's frames; return its row of the manifest, notes and what was
-    mended; or the MerError instead.
+    """Find, copy or make a clip's frames; return its row of the manifest and notes, or the MerError
+    instead.
     """
     row = {"clip": entry.name, "subject": entry.subject, "dataset": entry.dataset}
     for label in info["labels"]:
         row[label.lower()] = "" if entry.labels is None else int(label in entry.labels)
-    path, fps, notes, boxes, refers = entry.path, None, [], [], "frames" in info
+    path, paths, fps, notes, boxes, refers = entry.path, [], None, [], [], "frames" in info
     try:
-        if "channels" in info:
-            paths = []
-        elif entry.make:
+        if entry.make:
             target.mkdir(parents=True)
             paths, fps, notes, boxes = entry.make(find_inside(source, path, entry.where), target)
-        else:
+        elif "channels" not in info:
             paths = find_frames(source, path, entry.where, listing)
-        keys, mended = find_keys(entry, [path.stem for path in paths])
+        keys, lost = find_keys(entry, [path.stem for path in paths])
         if entry.around is not None:
-            first, last = max(0, keys[0] - entry.around), keys[2] + entry.around + 1
-            keys = [key if key is None else key - first for key in keys]
+            first = max(0, keys["onset"] - entry.around)
+            last = keys["offset"] + entry.around + 1
+            keys = {key: None if n is None else n - first for key, n in keys.items()}
             for path in (*paths[:first], *paths[last:]) if entry.make else ():
                 path.unlink()
             paths = paths[first:last]
@@ -167,19 +171,17 @@ def _make_clip(source, info, entry, target, listing=list_frames):
         if not refers and not entry.make:
             target.mkdir(parents=True)
             paths = [Path(shutil.copyfile(path, target / path.name)) for path in paths]
-        crops = entry.cropped
-        if crops is True or (crops and paths[0].name.startswith(crops)):
+        if entry.cropped is True or (entry.cropped and paths[0].name.startswith(entry.cropped)):
             width, height = read_size(paths[0])
             boxes = [(0, 0, width // info["views"], height)] * info["views"]
             notes = [*notes, "The frames are face crops and are used whole."]
     except MerError as error:
         return error.seen_from(entry.where)
-    row |= {key: "" if n is None else n for key, n in zip(KEYS, keys, strict=True)}
     fps = entry.fps or fps
+    row |= {key: "" if n is None else n for key, n in keys.items()}
     aus = " ".join(f"{side}{number}" for side, number in entry.aus or ())
     row |= {"fps": f"{fps:g}" if fps else "", "aus": aus, "box": format_boxes(boxes)}
-    row |= {"frames": path} if refers else {}
-    return row, notes, mended
+    return row | ({"frames": path} if refers else {}), [*notes, *lost]
 
 
 def _write_files(folder, info, rows):
@@ -200,42 +202,41 @@ def _write_files(folder, info, rows):
 
 
 def find_keys(entry, stems):
-    """Return (onset, apex, offset) of an Entry as indices into its frames, None where it has none;
-    and, in words, which lost ones are the nearest frames instead.
+    """Return {"onset": ..., "apex": ..., "offset": ...} of an Entry as indices into its frames,
+    None where it has none; and sentences about lost ones, whose nearest frames stand in for them.
 
     ``entry.numbers`` says what its numbers count: "0" or "1": frames from there; "names": the last
     integer of the frames' file ``stems``; "onset": the same if the names hold onset and offset,
     else frames from the onset, the first frame. No apex is one that is the onset, or a 0 that
     counts no frame. Raises MerError (row) for others that point at no frame.
     """
-    numbers = {key: number for key in KEYS if (number := getattr(entry, key)) is not None}
-    if not numbers:
-        return (None, None, None), []
-    places = {int(re.findall(r"\d+", stem)[-1]): k for k, stem in enumerate(stems)}
-    by_name = entry.numbers == "names"
-    if entry.numbers == "onset":
-        by_name = entry.onset in places and entry.offset in places
-        if entry.onset is None:
-            what = "onset is empty, and the other numbers count from it; fill it in"
-            raise MerError(entry.where, what)
-    if by_name and len(places) < len(stems):
+    keys = {key: number for key in KEYS if (number := getattr(entry, key)) is not None}
+    if not keys:
+        return dict.fromkeys(KEYS), []
+    places, first = [int(re.findall(r"\d+", stem)[-1]) for stem in stems], entry.numbers
+    if first == "onset":
+        first = "names" if {entry.onset, entry.offset} <= {*places} else entry.onset
+    if first is None:
+        what = "onset is empty, and the other numbers count from it; fill it in"
+        raise MerError(entry.where, what)
+    if first != "names":
+        places = list(range(int(first), int(first) + len(stems)))
+    elif len({*places}) < len(places):
         raise MerError(entry.where, f"two frames of {entry.path} have the same last number")
-    if not by_name:
-        first = entry.onset if entry.numbers == "onset" else int(entry.numbers)
-        places = {k + first: k for k in range(len(stems))}
     if entry.apex == entry.onset or (entry.apex == 0 and 0 not in places):
-        numbers.pop("apex", None)
-    mended = []
-    for key, number in numbers.items():
+        keys.pop("apex", None)
+
+    lost = []
+    for key, number in keys.items():
         near = min(places, key=lambda place: abs(place - number))
+        if near != number and not entry.nearest:
+            span = f"nearest: {near}; they go from {min(places)} to {max(places)}"
+            what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
+            raise MerError(entry.where, what)
         if near != number:
-            if not entry.nearest:
-                span = f"nearest: {near}; they go from {min(places)} to {max(places)}"
-                what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
-                raise MerError(entry.where, what, kind="lost frame")
-            mended.append(f"{shorten(entry)}, {key} {number} is now {near}")
-            numbers[key] = near
-    return tuple(places.get(numbers.get(key)) for key in KEYS), mended
+            lost.append(f"Lost: {shorten(entry)}, {key} {number} is now {near}, its nearest frame.")
+        keys[key] = places.index(near)
+    return {key: keys.get(key) for key in KEYS}, lost
 
 
 def _check_entries(source, info, entries):
@@ -331,15 +332,13 @@ def compile_pattern(pattern, parts):
 
 def read_numbers(where, cells, columns=None):
     """Return {"onset": ..., "apex": ..., "offset": ..., "fps": ...} of a row, None where a cell is
-    empty; ``columns`` says what the table calls them. MerError names row and column.
+    empty; ``columns`` says what the table calls them. MerError names row and number.
     """
-    values = {}
-    for key, adapter in NUMBERS.items():
-        column = key if columns is None else columns.get(key)
-        text = cells.get(column, "")
-        try:
-            empty = text in MISSING or (key, text) == ("apex", "-1")
-            values[key] = None if empty else adapter.validate_python(text.replace(",", "."))
-        except ValidationError as error:
-            raise MerError(where, f"{column}{explain(error)}") from None
-    return values
+    texts = {key: cells.get((columns or {}).get(key, key), "") for key in Numbers.model_fields}
+    if texts["apex"] == "-1":  # as SAMM writes what is not known
+        texts["apex"] = ""
+    known = {key: text.replace(",", ".") for key, text in texts.items() if text not in MISSING}
+    try:
+        return Numbers(**known).model_dump()
+    except ValidationError as error:
+        raise MerError(where, explain(error)) from None
