@@ -15,7 +15,7 @@ from typing import Annotated
 from mer_tools.importing.labels import MISSING, regroup
 from mer_tools.importing.tables import write_table
 from mer_utils import MerError, explain
-from mer_utils.dataset import find_frames, find_inside, list_frames, read_size, survey
+from mer_utils.dataset import encode_png, find_frames, find_inside, list_frames, read_size, survey
 from mer_utils.files import new_folder, write_json
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import format_boxes
@@ -261,12 +261,12 @@ def _check_entries(source, info, entries):
 
 def _count(info, rows):
     """Return the sentence that counts clips, subjects, labels and apexes of {Entry: row}."""
-    bare = sum(entry.labels is None for entry in rows)
     people = len({(entry.dataset, entry.subject) for entry in rows})
     text = f"{len(rows)} clip{'s' * (len(rows) > 1)} of {people} subject{'s' * (people > 1)}"
+    labels = Counter(label for entry in rows for label in entry.labels or ())
+    bare = sum(entry.labels is None for entry in rows)
     if bare < len(rows):
-        labels = [label for entry in rows for label in entry.labels or ()]
-        text += ": " + ", ".join(f"{name} {labels.count(name)}" for name in info["labels"])
+        text += ": " + ", ".join(f"{name} {labels[name]}" for name in info["labels"])
     datasets = Counter(entry.dataset for entry in rows if entry.dataset)
     text += "; " * bool(datasets) + ", ".join(f"{name} {n}" for name, n in sorted(datasets.items()))
     text += f"; without labels: {bare}" if bare else ""
@@ -281,6 +281,15 @@ def describe(name, views, labels, source, exclusive=False):
         "synthetic": False,
         "licence": "that of the source; read it before passing anything on", "source": source,
     }  # fmt: skip
+
+
+def write_frames(images, target):
+    """Write images (H, W) into the folder ``target`` and return their paths; see ``Entry.make``."""
+    paths = []
+    for image in images:
+        paths.append(target / f"{len(paths):04d}.png")
+        paths[-1].write_bytes(encode_png(image))
+    return paths
 
 
 def check_source(source):

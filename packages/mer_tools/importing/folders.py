@@ -12,12 +12,12 @@ from mer_tools.importing.common import (
     describe,
     read_numbers,
     tell_left_out,
+    write_frames,
     write_set,
 )
 from mer_tools.importing.meshes import film_meshes, list_meshes
 from mer_tools.importing.tables import need_columns, read_table
 from mer_utils import LABELS, MerError
-from mer_utils.dataset import encode_png
 
 import numpy as np
 
@@ -70,11 +70,9 @@ def film_clip(folder, target, **camera):
     """Film a folder of meshes into the folder ``target``, two views side by side; see
     ``common.Entry.make``.
     """
-    paths, notes, boxes = [], [], []
-    for pair in film_meshes(list_meshes(folder), notes=notes, boxes=boxes, **camera):
-        paths.append(target / f"{len(paths):04d}.png")
-        paths[-1].write_bytes(encode_png(np.hstack(list(pair))))
-    return paths, None, notes, boxes
+    notes, boxes = [], []
+    pairs = film_meshes(list_meshes(folder), notes=notes, boxes=boxes, **camera)
+    return write_frames(map(np.hstack, pairs), target), None, notes, boxes
 
 
 def read_folders(source, table, clip, subject, names=None, key=str, make=None):

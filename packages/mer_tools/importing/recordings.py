@@ -15,7 +15,7 @@ from mer_tools.importing.films import is_film, read_video, video_fps
 from mer_tools.importing.labels import MISSING, parse_aus, sort_labels, split_labels
 from mer_tools.importing.tables import PUBLISHED, Row, find_table, need_columns, read_table
 from mer_utils import LABELS, MerError, checked
-from mer_utils.dataset import FRAME_TYPES, encode_png
+from mer_utils.dataset import FRAME_TYPES
 
 # what the pattern of folders without a table may hold
 PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
@@ -321,8 +321,4 @@ def _fill_in(where, template, cells):
 
 def decode_film(path, target):
     """Write a film's frames into the folder ``target``; see ``Entry.make``."""
-    paths = []
-    for image in read_video(path):
-        paths.append(target / f"{len(paths):04d}.png")
-        paths[-1].write_bytes(encode_png(image))
-    return paths, video_fps(path), [], []
+    return common.write_frames(read_video(path), target), video_fps(path), [], []
