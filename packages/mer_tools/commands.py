@@ -13,7 +13,6 @@ from typing import Annotated
 from mer_tools.importing.presets import PRESETS
 from mer_utils import MerError
 from mer_utils.files import write_bytes, write_json
-from mer_utils.jobs import DASK, check_cluster
 from mer_utils.study import draw_bytes, find_root
 
 import typer
@@ -86,6 +85,8 @@ def run(
 ):  # fmt: skip
     """Run the notebooks of a profile in order; those that are fresh are skipped."""
     if dask:
+        from mer_utils.jobs import DASK, check_cluster
+
         check_cluster(dask)
         os.environ[DASK] = dask  # notebooks inherit it
     _run_notebooks(profile, data, out, only=only, jobs=jobs, overrides=overrides)
@@ -249,10 +250,9 @@ def list_imports(
     known: Annotated[bool, Option("--list", help="List the presets and their layouts.")] = False,
 ):
     """Turn a foreign layout into a dataset."""
-    if known:
-        for name, preset in PRESETS.items():
-            echo(f"{name:9} {preset.title}: {', '.join(preset.folders)}")
-    elif context.invoked_subcommand is None:
+    for name, preset in PRESETS.items() if known else ():
+        echo(f"{name:9} {preset.title}: {', '.join(preset.folders)}")
+    if context.invoked_subcommand is None and not known:
         echo(context.get_help())
 
 

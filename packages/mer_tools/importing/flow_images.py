@@ -3,15 +3,7 @@
 import re
 from dataclasses import replace
 
-from mer_tools.importing.common import (
-    Entry,
-    check_source,
-    compile_pattern,
-    describe,
-    tell_left_out,
-    walk_folders,
-    write_set,
-)
+from mer_tools.importing import common
 from mer_tools.importing.labels import sort_labels
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import read_size
@@ -26,16 +18,10 @@ PEOPLE = {"casme2": "sub[0-9]+", "samm": "[0-9]+", "smic": "s[0-9]+"}
 
 
 def import_flow_images(
-    source,
-    data,
-    pattern="{subject}/u_test/{label}/{clip}.png",
-    channels=("u", "v", "magnitude"),
-    phases=1,
-    labels=None,
-    centred=True,
-):
-    """Make a dataset of ready-made flow images: one PNG of three channels per clip and phase,
-    referenced, never copied.
+    source, data, pattern="{subject}/u_test/{label}/{clip}.png", channels=("u", "v", "magnitude"),
+    phases=1, labels=None, centred=True,
+):  # fmt: skip
+    """Make a dataset of ready-made flow images: one PNG of three channels per clip and phase.
 
     ``pattern`` is a path below ``source`` with {subject}, {clip}, and optionally {label} and
     {phase}; each takes as few letters as it can, {clip} as many, none a "/". ``channels`` says what
@@ -43,12 +29,12 @@ def import_flow_images(
     "Negative"}. ``centred``: u and v lose their median when they are read, because the value that
     stands for no motion differs from copy to copy. Returns sentences to print. Raises MerError.
     """
-    source, expression = check_source(source), compile_pattern(pattern, PARTS)
+    source, expression = common.check_source(source), common.compile_pattern(pattern, PARTS)
     if sorted(channels) not in CHANNELS:
         what = "but must be u, v and magnitude (or strain) in some order"
         raise MerError(f"channels are {', '.join(channels)}, {what}")
     clips, other = {}, []
-    for folder, names in walk_folders(source):
+    for folder, names in common.walk_folders(source):
         for path in ((folder / name).relative_to(source).as_posix() for name in names):
             if fit := expression.fullmatch(path):
                 # in the common copy of MEGC 2019's, names end in a space: "006_006_1_2 .png"
@@ -66,18 +52,18 @@ def import_flow_images(
         entries = [replace(entry, name=f"{entry.subject}_{entry.name}") for entry in entries]
     names = sort_labels(label for entry in entries for label in entry.labels or ())
     about = f"mer import flow-images: PNG flow images of {phases} phase{'s' * (phases > 1)}"
-    info = describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
+    info = common.describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
     info |= {"channels": list(channels), "centred": centred}
-    said = tell_left_out("PNG files that do not fit the pattern", other)
-    sets = [
-        next((name for name, form in PEOPLE.items() if re.fullmatch(form, entry.subject)), None)
-        for entry in entries
-    ]
+    said = common.tell_left_out("PNG files that do not fit the pattern", other)
+    sets = []
+    for entry in entries:
+        forms = PEOPLE.items()
+        sets += [name for name, form in forms if re.fullmatch(form, entry.subject)][:1] or [""]
     if {*sets} == {*PEOPLE}:
         entries = [replace(entry, dataset=name) for entry, name in zip(entries, sets, strict=True)]
         info["published"] = "MEGC2019"
         said.insert(0, "Datasets are told from the subjects' names: sub01, 006 and s1.")
-    return write_set(source, data, info, entries) + said
+    return common.write_set(source, data, info, entries) + said
 
 
 def _read_clip(source, subject, clip, files, phases, names):
@@ -100,4 +86,4 @@ def _read_clip(source, subject, clip, files, phases, names):
                 raise MerError(source / path, f"is {picture.mode}, but all must be RGB of 8 bits")
     label = label if names is None or label is None else names[label]
     paths = ";".join(path for _, _, path in sorted(files))
-    return Entry(clip, subject, None if label is None else (label,), paths, where)
+    return common.Entry(clip, subject, None if label is None else (label,), paths, where)

@@ -5,16 +5,8 @@ scanned meshes.
 import re
 from functools import partial
 
-from mer_tools.importing.common import (
-    COLUMNS,
-    Entry,
-    check_source,
-    describe,
-    read_numbers,
-    tell_left_out,
-    write_frames,
-    write_set,
-)
+from mer_tools.importing import common
+from mer_tools.importing.common import COLUMNS, Entry
 from mer_tools.importing.meshes import film_meshes, list_meshes
 from mer_tools.importing.tables import need_columns, read_table
 from mer_utils import LABELS, MerError
@@ -40,12 +32,12 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
     def number(name):
         return next(map(int, re.findall(r"\d+", name)), None)
 
-    source = check_source(source)
+    source = common.check_source(source)
     entries, _, said = read_folders(source, labels, "Id", "Subject", LABELS, number)
     about = "mer import 4dme-challenge: seq folders of side-by-side frames"
-    info = describe("4DMR challenge", 2, LABELS, about)
+    info = common.describe("4DMR challenge", 2, LABELS, about)
     info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
-    return write_set(source, data, info, entries, classes, copy) + said
+    return common.write_set(source, data, info, entries, classes, copy) + said
 
 
 def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
@@ -57,13 +49,13 @@ def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
     counted from 0) and fps; a folder without a row stays unlabelled. The frames depend on no other
     argument. Returns sentences to print. Raises MerError.
     """
-    source = check_source(source)
+    source = common.check_source(source)
     make = partial(film_clip, size=size, yaw=yaw, fov=fov)
     entries, names, said = read_folders(source, labels, "clip", "subject", make=make)
     camera = f"{size} px, yaw {yaw:g}, field of view {fov:g} degrees"
     about = f"mer import obj: mesh sequences filmed at {camera}"
-    info = describe(source.resolve().name, 2, names, about)
-    return write_set(source, data, info, entries, jobs=jobs) + said
+    info = common.describe(source.resolve().name, 2, names, about)
+    return common.write_set(source, data, info, entries, jobs=jobs) + said
 
 
 def film_clip(folder, target, **camera):
@@ -72,7 +64,7 @@ def film_clip(folder, target, **camera):
     """
     notes, boxes = [], []
     pairs = film_meshes(list_meshes(folder), notes=notes, boxes=boxes, **camera)
-    return write_frames(map(np.hstack, pairs), target), None, notes, boxes
+    return common.write_frames(map(np.hstack, pairs), target), None, notes, boxes
 
 
 def read_folders(source, table, clip, subject, names=None, key=str, make=None):
@@ -90,7 +82,7 @@ def read_folders(source, table, clip, subject, names=None, key=str, make=None):
         return [int(n) for n in re.findall(r"\d+", name)], name
 
     found = [path.name for path in source.iterdir() if path.is_dir() and path.name[0] != "."]
-    said = tell_left_out(
+    said = common.tell_left_out(
         "folders without a number in their names", [name for name in found if key(name) is None]
     )
     folders, lines = {}, {}
@@ -122,7 +114,7 @@ def read_folders(source, table, clip, subject, names=None, key=str, make=None):
                 what = f"{wrong[0]} is {flags[wrong[0]]!r}, but must be 0 or 1"
                 raise MerError(where, f"{what} (all empty: no labels)")
             labels = tuple(label for label, flag in flags.items() if flag == "1")
-        numbers = read_numbers(where, cells)
+        numbers = common.read_numbers(where, cells)
         person = cells.get(subject, name)
         entries.append(Entry(name, person, labels, name, where, **numbers, make=make))
     alone = sum(subject not in lines.get(mark, ("", ()))[1] for mark in folders)
