@@ -261,15 +261,13 @@ def import_flow_images(
     source: Source, data: Target, labels: Pairs = None,
     pattern: Annotated[str, Option(help="A PNG's path.")] = "{subject}/u_test/{label}/{clip}.png",
     channels: Annotated[str, Option(help="What red, green and blue hold.")] = "u,v,magnitude",
-    phases: Annotated[int, Option(min=1, max=2, help="2: with {phase} in the pattern.")] = 1,
     centred: Centred = True, figures: Figures = False,
 ):  # fmt: skip
     """Ready-made flow pictures, exclusive labels, no frames: for notebooks 05 to 08."""
     from mer_tools.importing.flow_images import import_flow_images
 
     names = tuple(name.strip() for name in channels.split(","))
-    said = import_flow_images(source, data, pattern, names, phases, labels, centred)
-    _finish(said, data, figures)
+    _finish(import_flow_images(source, data, pattern, names, labels, centred), data, figures)
 
 
 @imports.command("megc2019")

@@ -317,10 +317,10 @@ def _execute(job, echo):
 def collect(root, jobs, out, whole):
     """Write figures.json, results.json and RESULTS.md in ``out`` from the records of ``jobs``.
 
-    figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data,
-    and kernels; results.json merges the numbers in the notebooks' order. Entries of other
-    notebooks stay, if they are of the same data, unless the jobs are the ``whole`` suite. Neither
-    file holds a time or a path: equal runs give equal bytes.
+    figures.json leads from every picture to its notebook, parameters, data, and kernels;
+    results.json merges the numbers in the notebooks' order. Entries of other notebooks stay, if
+    they are of the same data, unless the jobs are the ``whole`` suite. No file holds a time or a
+    path: equal runs give equal bytes.
     """
     records = [job.record() for job in jobs]
     datasets = [record["results"].pop("data") for record in records]

@@ -29,6 +29,7 @@ KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
 COLUMNS = ("clip", "subject", "dataset", *KEYS, "fps", "aus", "box", "frames")
 FILES = ("manifest.csv", "dataset.json")
+HINT = "; --skip-faulty leaves such rows out, --nearest-frame takes the nearest for lost key frames"
 
 
 class Numbers(BaseModel):
@@ -68,15 +69,13 @@ class Entry:
 
 def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, skip_faulty=None):
     """Write a dataset of Entries to the folder ``data``, all or nothing; return sentences that say
-    what it holds.
+    what it holds. What was written is read as a dataset before it counts.
 
     Frames stay where they are, and ``data`` may be a folder that exists; with ``copy``, and where
     an Entry has frames to be made, all are written into ``data``. ``classes``: see
-    ``labels.regroup``. What was written is read as a dataset before it counts.
-
-    ``entries`` may hold MerErrors in place of rows that cannot be used. Raises one MerError for
-    these and all other unusable clips, unless ``skip_faulty`` leaves them out (None: the kind of
-    import has no such option).
+    ``labels.regroup``. ``entries`` may hold MerErrors in place of rows that cannot be used. Raises
+    one MerError for these and all other unusable clips, unless ``skip_faulty`` leaves them out
+    (None: the kind of import has no such option).
     """
     data, said = Path(data), []
     places = [entry.where for entry in entries]
@@ -114,7 +113,11 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
             faulty = [faults[place] for place in places if place in faults]
             if faulty:
                 if not skip_faulty or not rows:
-                    raise _join_faults(faulty, skip_faulty)
+                    first, *others = faulty
+                    texts = [str(first), *(f"{shorten(one)}: {one.what}" for one in others[:19])]
+                    count = f" ({len(faulty)} rows or clips cannot be used)" if others else ""
+                    hint = "" if skip_faulty is None else HINT
+                    raise MerError(f"{'; '.join(texts)}{count}{hint}")
                 for entry in answers.keys() - rows.keys():
                     shutil.rmtree(part / "clips" / entry.name, ignore_errors=True)
                 _write_files(part, info, rows)
@@ -127,17 +130,6 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
     said += tell_left_out("rows that cannot be used", left_out)
     notes = dict.fromkeys(chain(*(answers[entry][1] for entry in rows)))
     return [_count(info, rows), *said, *notes]
-
-
-def _join_faults(faults, skip_faulty):
-    """Return one MerError that lists others, at most 20 of them, and says what can be done."""
-    text = "; ".join([str(faults[0]), *(f"{shorten(one)}: {one.what}" for one in faults[1:20])])
-    if len(faults) > 1:
-        text += f" ({len(faults)} rows or clips cannot be used)"
-    if skip_faulty is not None:
-        text += "; --skip-faulty leaves such rows out, --nearest-frame takes the nearest for lost"
-        text += " key frames"
-    return MerError(text)
 
 
 def shorten(item):
