@@ -220,6 +220,8 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
         ({"columns": THEIRS | {"top": "ApexFrame"}}, "top.* is 'top': Input should be 'subject'"),
         ({"columns": {"label": "Estimated Emotion"}}, "has no column 'subject'"),
         ({"numbers": "1"}, "row 2: onset is 46, but no frame .* from 1 to 10"),
+        ({"fps": 0}, "fps is 0: Input should be greater than 0"),
+        ({"fps": float("nan")}, "fps is nan: "),
         ({"numbers": "2"}, "numbers is '2': Input should be 'names', '0'"),
         ({"classes": "three"}, r"three_classes.csv: has no row for 'happiness' \(row 2\)"),
     ],

@@ -1,4 +1,4 @@
-"""Ways in which people's files go wrong: what happens to a clip's folder, a table, dataset.json."""
+"""Ways in which people's files go wrong: what happens to a frame, a clip's folder."""
 
 import os
 import shutil
@@ -70,30 +70,4 @@ FOLDERS = {
     ),
     "two frames": _two_frames,
     "missing": shutil.rmtree,
-}
-
-
-def _in_second_line(change):
-    """Return what changes the second line of a text."""
-
-    def spoil(text):
-        head, line, rest = text.split("\n", 2)
-        return f"{head}\n{change(line)}\n{rest}"
-
-    return spoil
-
-
-# what a sound CSV with a header and two rows or more becomes, and as which kind of file
-TABLES = {
-    "header alone": (".csv", lambda text: text.splitlines()[0] + "\n"),
-    "a name twice": (".csv", lambda text: text.replace("subject", "clip", 1)),
-    "a cell too many": (".csv", _in_second_line(lambda line: line + ",x")),
-    "a column missing": (".csv", lambda text: text.replace("subject", "who", 1)),
-    "not UTF-8": (".csv", lambda text: text.encode("utf-16")),
-    "a quote left open": (".csv", _in_second_line(lambda line: '"' + line)),
-    "a row twice": (".csv", lambda text: text + text.splitlines()[1] + "\n"),
-    "no clip": (".csv", _in_second_line(lambda line: ",S01")),
-    "another clip": (".csv", _in_second_line(lambda line: "8888,S01")),
-    "leads out": (".csv", _in_second_line(lambda line: "../../etc,S01")),
-    "no spreadsheet": (".xlsx", lambda text: text),
 }

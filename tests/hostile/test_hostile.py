@@ -75,26 +75,10 @@ def test_a_film_that_was_cut_off_is_refused(trained, mer, tmp_path):
     refuse(mer, "row 2", *words)
 
 
-def test_a_spoilt_table_is_refused(own, mer):
-    names, clips = sorted(path.name for path in (own / "clips").iterdir()), own / "clips"
-    text = "clip,subject\n" + "".join(f"{name},{name[:3]}\n" for name in names)
-    for ending, change in spoil.TABLES.values():
-        data, path = change(text), own.parent / f"spoilt{ending}"
-        path.write_bytes(data if isinstance(data, bytes) else data.encode())
-        refuse(mer, "spoilt", "import", "frames", clips, "new", "--table", path)
-
-
 @pytest.mark.parametrize("box", ["1 2 3", "50 50 10 10; 50 50 10 10", "0 0 9 9999; 0 0 9 9999"])
 def test_boxes_that_hold_no_face(box, data, trained, mer):
     words = ("predict", data.clips[0].folder, "--weights", trained[0], "--box", box)
     refuse(mer, "box", *words)
-
-
-def test_rates_that_no_camera_has(own, mer):
-    write_table(own.parent / "table.csv", [{"clip": CLIP, "subject": "S01"}])
-    words = ("import", "frames", own / "clips", "new", "--table", own.parent / "table.csv")
-    for fps in ("0", "-5", "nan"):
-        refuse(mer, "fps", *words, "--fps", fps)
 
 
 @pytest.mark.parametrize(

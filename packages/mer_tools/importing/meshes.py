@@ -123,10 +123,8 @@ class _Stage:
         if self.textured:
             magnify = self.scale * camera.px_per_unit * OVERSAMPLE
             flat = np.pad(mesh.uv * mesh.texture.shape[::-1], ((0, 0), (0, 1)))
-            texels, pixels = (
-                triangles.area(points[mesh.faces], sum=True)
-                for points in (flat, mesh.vertices * magnify)
-            )
+            texels = triangles.area(flat[mesh.faces]).sum()
+            pixels = triangles.area(mesh.vertices[mesh.faces] * magnify).sum()
             self.shrink = min(1.0, np.sqrt(pixels / max(texels, 1e-9)))
 
     def place(self, path, mesh):
