@@ -9,7 +9,7 @@ from mer_tools.boxes import FaceFinder
 from mer_tools.doctor import count_peaks
 from mer_tools.importing.films import VIDEO_TYPES, is_film, read_video, video_fps
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
-from mer_tools.places import check_outside, find_datasets
+from mer_tools.places import check_outside, find_dataset
 from mer_tools.rules import apply_rules
 from mer_tools.weights import check_kind
 from mer_utils import MerError
@@ -49,11 +49,11 @@ def look_up(source):
         return None, video_fps(source) if is_film(source) else None
     if holds_meshes(source):
         return 2, None
-    for root in islice(find_datasets(source), 1):
-        info, rows = survey(root)
-        clips = [row for row in rows if isinstance(row, Clip)]
-        return info["views"], next((c.fps for c in clips if c.folder.resolve() == source), None)
-    return None, None
+    if (root := find_dataset(source)) is None:
+        return None, None
+    info, rows = survey(root)
+    clips = [row for row in rows if isinstance(row, Clip)]
+    return info["views"], next((c.fps for c in clips if c.folder.resolve() == source), None)
 
 
 def read_clip(

@@ -1,4 +1,4 @@
-"""Ways in which people's files go wrong: what happens to a frame, a clip's folder."""
+"""Ways in which people's files go wrong: what happens to a frame and to a clip's folder."""
 
 import os
 import shutil
