@@ -103,15 +103,6 @@ def test_a_filmed_scan_shows_and_moves_the_head_as_its_camera_sees_it(film, view
     assert np.median(np.hypot(*(found - true).T)) < 0.4
 
 
-def test_what_is_read_is_what_was_written(scan):
-    face, mesh = head.make_face(FACE), read_mesh(scan / "frame_0001.obj")
-    used = np.unique(face.triangles)
-    np.testing.assert_allclose(mesh.vertices, place(a_motion(), 1)[used], atol=1e-5)
-    np.testing.assert_allclose(mesh.uv, face.uv[used], atol=1e-5)
-    np.testing.assert_array_equal(used[mesh.faces], face.triangles)
-    assert np.abs(mesh.texture - cv2.cvtColor(face.texture, cv2.COLOR_RGB2GRAY)).max() <= 1
-
-
 def test_light_shades_a_scan_without_its_texture_and_says_so(scan, tmp_path):
     face, notes = head.make_face(FACE), []
     for path in scan.iterdir():
