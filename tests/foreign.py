@@ -30,15 +30,16 @@ def contents(root):
 
 
 def refuse(match, call, source, *rest, **more):
-    """Check that ``call(source, ...)`` is refused in one sentence and leaves nothing behind: beside
-    a source of meshes or tables, or beside the dataset that is the next argument.
+    """Check that ``call(source, ...)`` is refused in one sentence and leaves nothing behind: in a
+    source of meshes or tables, or beside the dataset that is the next argument.
     """
     place = rest[0] if rest and isinstance(rest[0], Path) else source
-    before = contents(place.parent) if isinstance(place, Path) and place.parent.is_dir() else {}
+    place = place[0] if isinstance(place, list) else place  # of meshes
+    place = place if place.is_dir() else place.parent  # all of the session's files lie further up
+    before = contents(place)
     with pytest.raises(MerError, match=match) as caught:
         call(source, *rest, **more)
-    assert "\n" not in str(caught.value)
-    assert not before or contents(place.parent) == before
+    assert "\n" not in str(caught.value) and contents(place) == before
 
 
 def write_rows(path, *lines):

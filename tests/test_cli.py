@@ -45,12 +45,6 @@ def test_mer_alone_loads_nothing_slow(root):
     assert ended.stdout.splitlines()[-1] == "[]" and "Next:" in ended.stdout
 
 
-def test_bad_input_is_one_sentence_on_stderr(root, mer):
-    for words in (("run", "--profile", "paper"), ("status", "--data", "nowhere")):
-        code, out, err = mer(*words)
-        assert (code, out) == (1, "") and err.startswith("mer: ") and err.count("\n") == 1
-
-
 UNKNOWN = "an error that nobody foresaw (ZeroDivisionError: by zero)"
 
 

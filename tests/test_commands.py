@@ -14,10 +14,10 @@ from pathlib import Path
 
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
-from mer_tools import commands
 from mer_tools.importing.folders import import_challenge
 from mer_tools.importing.presets import PRESETS
 from mer_tools.suite import read_suite
+from mer_utils import jobs
 from mer_utils.dataset import read_frames
 from mer_utils.files import write_bytes, write_json
 
@@ -173,8 +173,8 @@ def test_a_command_that_is_shown_runs(command, stand_in, mer, monkeypatch):
 
     monkeypatch.setattr(papermill, "execute_notebook", execute)
     monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
-    monkeypatch.setattr(commands, "check_cluster", started.append)
-    monkeypatch.setenv(commands.DASK, "")
+    monkeypatch.setattr(jobs, "check_cluster", started.append)
+    monkeypatch.setenv(jobs.DASK, "")
     words = complete(shlex.split(re.sub(r"[\[\]]", "", command))[1:], root)
     before = {path: path.read_bytes() for path in root.rglob("dataset.json")}
     code, out, err = mer(*words)

@@ -25,20 +25,20 @@ def enter(k, labels=None, aus="", subject="S1"):
     ("text", "expected"),
     [
         ("4+L10", "4 L10"), ("4,B23", "4 B23"), ("4，7", "4 7"), ("1A+2C", "1 2"),
-        ("AU4(k)+L7", "L7"), ("AUR2+12(k)+45", "R2 45"), ("AU4 (K)", ""), ("", ""), (" ", ""),
-        ("aul12", "L12"), ("AU06", "6"), ("R14A", "R14"), ("4 L7", "4 L7"),
-        ("AU 4, L 7b", "4 L7"), ("1;2、4＋5", "1 2 4 5"),
-        ("R14A or 17A", "leaves open which action unit moved"), ("AU", "no action unit"),
-        ("blink", "no action unit"), ("AU4++7", "no action unit"), ("AU123", "no action unit"),
-        ("4F", "no action unit"), ("0", "no action unit"), ("4+", "no action unit"),
+        ("AU4(k)+L7", "L7"), ("AUR2+12(k)+45", "R2 45"), ("AU4 (K)", ""), ("aul12", "L12"),
+        ("AU06", "6"), ("R14A", "R14"), ("4 L7", "4 L7"), ("AU 4, L 7b", "4 L7"),
+        ("1;2、4＋5", "1 2 4 5"),
     ],
 )  # fmt: skip
-def test_au_strings_are_read_or_refused_in_one_sentence(text, expected):
-    if expected.startswith(("leaves", "no")):
-        with pytest.raises(MerError, match=expected):
-            parse_aus(text)
-    else:
-        assert " ".join(f"{side}{number}" for side, number in parse_aus(text)) == expected
+def test_au_strings_are_read(text, expected):
+    assert " ".join(f"{side}{number}" for side, number in parse_aus(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["R14A or 17A", "AU", "blink", "AU4++7", "AU123", "4F", "0", "4+", ""]
+)
+def test_what_is_no_au_string_is_not_guessed(text):
+    assert parse_aus(text) is None
 
 
 def test_labels_stand_in_one_order():
@@ -55,12 +55,10 @@ def test_labels_become_classes_by_a_table(tmp_path):
     kept, info, said = regroup(entries, INFO | {"published": "4DME"}, "three")
     assert [entry.labels for entry in kept] == [("Negative",), ("Negative",), ("Positive",), None]
     assert info["labels"] == ["Negative", "Positive", "Surprise"] and info["exclusive"]
-    assert "published" not in info
-    why = "not of exactly one class of three_classes.csv"
-    assert said == [f"2 of 6 clips left out: {why}."]
+    assert "published" not in info and said[0].startswith("2 of 6 clips left out")
     unlisted = r"no row for 'Repression' \(row 3\), 'Positive' \(row 4\), 'Surprise' \(row 4\)"
     for rows, message in (
-        (["negative,bad", "others,good"], rf"own\.csv: has {unlisted}; add them to it, with an"),
+        (["negative,bad", "others,good"], rf"own\.csv: has {unlisted}; add them"),
         (["negative,bad", "Negative,good"], "one row for each label"),
         (["negative,bad"], "2 classes or more"),
     ):
@@ -85,22 +83,18 @@ def test_published_tables_are_found_by_name(name, labels, classes):
     assert said[0].startswith(f"{len(labels) - len(classes)} of {len(labels)} clips left out")
 
 
-def test_every_published_table_of_classes_says_its_source():
-    with pytest.raises(MerError, match="has this name: au, au12, five_casme2") as no:
+def test_every_published_table_says_its_source():
+    with pytest.raises(MerError, match="has this name: au, five_casme2") as no:
         find_classes("thre")
-    names = str(no.value).partition("name: ")[2].split(", ")
-    assert {"three", "three_megc2019", "five_samm"} < set(names)
-    for name in names[1:]:
-        (*_, source), text = read_table(find_classes(name))[0].cells, find_classes(name).read_text()
-        assert source.startswith("source: ") and source in text.partition("\n")[0], name
-    assert {row.cells["label"] for row in read_table(PUBLISHED / "three_classes.csv")} == {*LABELS}
+    for name in str(no.value).partition("name: ")[2].split(", ")[1:]:
+        assert "source: " in find_classes(name).read_text("utf-8").partition("\n")[0], name
     rows = [row.cells for row in read_table(PUBLISHED / "published_counts.csv")]
     counts = {row["what"]: int(row["count"]) for row in rows if row["set"] == "4DME"}
     assert set(counts) == {"clips", "subjects", *LABELS} and counts["clips"] == 267
     assert sum(counts[label] for label in LABELS) == 306  # 1.146 labels a clip
 
 
-def test_aus_become_labels_and_rare_ones_are_left_out_and_counted(tmp_path):
+def test_aus_become_labels_and_rare_ones_are_left_out_and_counted():
     texts = 3 * ["4 L7"] + 2 * ["R4 45"] + 5 * ["12"] + ["4", "", "4(k)+9"]
     people = 3 * ["S1"] + 2 * ["S2"] + 5 * ["S3"] + ["S1", "S1", "S1"]
     entries = [enter(k, ("x",), *pair) for k, pair in enumerate(zip(texts, people, strict=True))]
@@ -112,31 +106,12 @@ def test_aus_become_labels_and_rare_ones_are_left_out_and_counted(tmp_path):
         "1 of 13 clips left out: no AUs are known.",
         "AUs left out, in fewer than 5 clips or 2 people: AU7 (3), AU9 (1), AU12 (5), AU45 (2).",
     ]
-    entries += [enter(20, None, "12", "S1")]
-    _, info, said = regroup(entries, INFO, "au12")
-    assert info["labels"] == ["AU4", "AU12"] and info["classes"] == "au12.csv"
-    assert "AU1 (0), AU2 (0), AU5 (0), AU6 (0), AU7 (3), AU9 (1), AU10 (0)" in said[1]
-    wanted = [int(row.cells["au"]) for row in read_table(find_classes("au12"))]
-    assert len(wanted) == 12 and wanted == sorted(set(wanted))
-    own = write_rows(tmp_path / "own.csv", "au", "4", "x")
-    with pytest.raises(MerError, match=r"own\.csv: '4\+x': 'x' is no action unit"):
-        regroup(entries, INFO, own)
     with pytest.raises(MerError, match=r"^au: no AU is left: 0 of 13 clips have AUs"):
-        regroup([replace(entry, aus=None) for entry in entries[:13]], INFO, "au")
+        regroup([replace(entry, aus=None) for entry in entries], INFO, "au")
 
 
 def test_a_table_with_aus_is_imported_to_learn_them(data, tmp_path):
-    cells = [
-        "4+L10",
-        '"4,B23"',
-        "4，7",
-        "R14A or 17A",
-        "1A+2C+4",
-        "AU4(k)+L7+4",
-        "/",
-        "4",
-        "AU7(k)",
-    ]
+    cells = '4+L10|"4,B23"|4，7|R14A or 17A|1A+2C+4|AU4(k)+L7+4|/|4|AU7(k)'.split("|")
     for k in range(len(cells)):
         plant(data, tmp_path / "s" / f"c{k}", k % 3, count=6)
     rows = [f"c{k},S{k % 2},joy,{cell}" for k, cell in enumerate(cells)]

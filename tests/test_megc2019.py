@@ -58,16 +58,18 @@ def test_three_sets_become_one(mer, sets, tmp_path):
     assert report.sound and "442 published" in str(report.to_json())
 
 
-def test_a_list_that_names_no_clip_is_refused(sets, tmp_path):
-    named = r"2 rows name .*no class 0, 1 or 2: row 4 \(samm.*, row 5 \(casme2, 1, EP01_01f, 3\)"
-    for lines, message in (
-        (["samm,006,006_9_9,1", "casme2,1,EP01_01f,3"], named),
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["samm,006,006_9_9,1", "casme2,1,EP01_01f,3"], "2 rows name .*row 4 .*, row 5 "),
         (["casme2,1,EP05_01f,1"], "row 4: the clip 'sub01_EP05_01f' stands at .*row 1 already"),
-    ):
-        table = write_rows(tmp_path / "list.csv", *LIST, *lines)
-        with pytest.raises(MerError, match=message):
-            import_megc2019(tmp_path / "new", *[*sets.values()][:3], table)
-        assert not (tmp_path / "new").exists()
+    ],
+)
+def test_a_list_that_names_no_clip_is_refused(sets, tmp_path, lines, message):
+    table = write_rows(tmp_path / "list.csv", *LIST, *lines)
+    with pytest.raises(MerError, match=message):
+        import_megc2019(tmp_path / "new", *[*sets.values()][:3], table)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.fixture

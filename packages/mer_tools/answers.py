@@ -3,21 +3,10 @@
 from dataclasses import dataclass
 
 from mer_tools.weights import check_motion
-from mer_utils import STREAMS
+from mer_utils import STREAMS, plots
 from mer_utils.apex import joint_curve
 from mer_utils.evaluation import decide
 from mer_utils.features import measure_crops
-from mer_utils.plots import (
-    GREY,
-    ORANGE,
-    PHASE_NAMES,
-    add_answers,
-    add_wheel,
-    draw_motion_curve,
-    find_maximum,
-    lay_over,
-    name_views,
-)
 from mer_utils.prediction import Ensemble
 from mer_utils.study import to_plain
 
@@ -98,32 +87,36 @@ def draw_prediction(prediction):
     p, (views, phases) = prediction, prediction.maps.shape[:2]
     figure = Figure(figsize=(10.4, 2.0 * views + 3.3), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[2.0 * views + 0.3, 3.0])
-    limit = find_maximum([p.maps[:, :, :2]])
+    limit = plots.find_maximum([p.maps[:, :, :2]])
     titles = ("first frame, crop box", f"onset: frame {p.onset}", f"apex found: frame {p.apex}")
-    titles += tuple(f"flow {name}" for name in PHASE_NAMES[:phases])
+    titles += tuple(f"flow {name}" for name in plots.PHASE_NAMES[:phases])
     wide = [p.first[0].shape[1] / p.first[0].shape[0], *[1] * (2 + phases), 0.4]
     for k, axes in enumerate(top.subplots(views, 4 + phases, squeeze=False, width_ratios=wide)):
         starts = (p.crops[k, p.onset], p.crops[k, p.apex])
         flows = zip(starts, p.maps[k, :, :2], strict=False)
-        pictures = [p.first[k], *starts, *(lay_over(face, flow, limit) for face, flow in flows)]
+        pictures = [
+            p.first[k],
+            *starts,
+            *(plots.lay_over(face, flow, limit) for face, flow in flows),
+        ]
         for axis, picture in zip(axes, pictures, strict=False):
             axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
         for axis, title in zip(axes, (*titles, ""), strict=True):
             axis.set(xticks=[], yticks=[], title="" if k else title)
             axis.spines[:].set_visible(False)
         x0, y0, x1, y1 = p.boxes[k]
-        style = {"fill": False, "edgecolor": ORANGE, "linewidth": 2}
+        style = {"fill": False, "edgecolor": plots.ORANGE, "linewidth": 2}
         axes[0].add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
-        axes[0].set_ylabel(name_views(views)[k])
+        axes[0].set_ylabel(plots.name_views(views)[k])
         axes[-1].axis("off")
         if k == 0:
-            add_wheel(axes[-1], limit)
+            plots.add_wheel(axes[-1], limit)
     left, middle, right = bottom.subplots(1, 3, width_ratios=[1.3, 1.25, 0.45])
-    draw_motion_curve(p.curve, p.joint, p.onset, p.apex, p.offset, axis=left)
+    plots.draw_motion_curve(p.curve, p.joint, p.onset, p.apex, p.offset, axis=left)
     left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, fontsize=7)
     left.xaxis.get_major_locator().set_params(integer=True)
-    add_answers(middle, p)
-    right.bar(STREAMS, p.attention, color=GREY, width=0.6)
+    plots.add_answers(middle, p)
+    right.bar(STREAMS, p.attention, color=plots.GREY, width=0.6)
     right.axhline(1 / 3, color="black", linestyle=":", linewidth=1)
     right.set(ylim=(0, max(0.5, float(p.attention.max()) * 1.1)), title="attention")
     right.set_xticks(range(3), ["u", "v", "magn."])

@@ -28,10 +28,7 @@ class FaceFinder:
 
     def find(self, frame):
         """Return the box (x0, y0, x1, y1) px of the largest face on one frame (H, W) of one view,
-        or None.
-
-        YuNet's box is enlarged as the challenge's entry enlarges its own, x1.5 about its centre,
-        and made square.
+        square and enlarged as the challenge's entry enlarges its own; None for no face.
         """
         self.net.setInputSize(frame.shape[::-1])
         faces = self.net.detect(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))[1]

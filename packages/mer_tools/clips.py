@@ -1,6 +1,6 @@
 """A clip of one's own, in no dataset: a folder of frames, a film or meshes, read and predicted."""
 
-from contextlib import suppress
+import json
 from itertools import chain, islice
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from mer_tools.boxes import FaceFinder
 from mer_tools.doctor import count_peaks
 from mer_tools.importing.films import VIDEO_TYPES, is_film, read_video, video_fps
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
-from mer_tools.places import check_outside, find_datasets
+from mer_tools.places import check_outside, find_dataset
 from mer_tools.rules import apply_rules
 from mer_tools.weights import check_kind
 from mer_utils import MerError
 from mer_utils.dataset import Clip, iterate_frames, list_frames, survey
 from mer_utils.features import FrontEnd
-from mer_utils.files import read_json, say
+from mer_utils.files import say
 from mer_utils.preprocessing import load_crops, locate, split_views
 
 import numpy as np
@@ -26,9 +26,7 @@ LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression las
 
 def open_film(source, views=2, boxes=None, **camera):
     """Return an iterator of frames (V, H, W) uint8 from a folder of pictures or a film, both views
-    side by side if ``views`` is 2, or of OBJ or PLY meshes, which ``film_meshes`` films by the
-    options ``camera``; the face's boxes are then added to the list ``boxes`` with the first frame.
-    Raises MerError for anything else.
+    side by side if ``views`` is 2, or of meshes: see ``film_meshes``. MerError for anything else.
     """
     source = Path(source)
     if holds_meshes(source):
@@ -43,27 +41,19 @@ def open_film(source, views=2, boxes=None, **camera):
 
 
 def look_up(source):
-    """Return how many views a clip's frames hold and how many it has a second, None where neither
-    its kind, nor a film's header, nor the files of the dataset that it lies in say so.
+    """Return how many views a clip's frames hold and how many frames it has a second, None where
+    neither its kind, nor a film's header, nor the dataset that it lies in says so.
     """
     source = Path(source).resolve()
     if source.is_file():
         return None, video_fps(source) if is_film(source) else None
     if holds_meshes(source):
         return 2, None
-    for root in islice(find_datasets(source), 1):
-        info, rows = survey(root)
-        clips = [row for row in rows if isinstance(row, Clip)]
-        return info["views"], next((c.fps for c in clips if c.folder.resolve() == source), None)
-    return None, None
-
-
-def look_like_one(first):
-    """Return whether two views (H, W) look like the halves of one picture: on both sides of the cut
-    the same detail, well above noise, goes on.
-    """
-    left, right = np.diff(first[0][:, -1].astype(float)), np.diff(first[1][:, 0].astype(float))
-    return min(left.std(), right.std()) > 3 and np.corrcoef(left, right)[0, 1] > 0.5
+    if (root := find_dataset(source)) is None:
+        return None, None
+    info, rows = survey(root)
+    clips = [row for row in rows if isinstance(row, Clip)]
+    return info["views"], next((c.fps for c in clips if c.folder.resolve() == source), None)
 
 
 def read_clip(
@@ -150,13 +140,10 @@ def name_answers(source, out, overwrite):
     check_outside(out)
     if out.resolve().is_relative_to(source):
         raise MerError(out, "lies inside the clip itself; choose another --out")
-    if not overwrite and (text.exists() or picture.exists()):
-        kept = None
-        with suppress(MerError, KeyError, TypeError):
-            kept = read_json(text)["source"]
-        if kept != str(source):
-            what = "another clip of this name, or something else, is kept in such a file"
-            raise MerError(out / name, f"{what}; choose another --out, or say --overwrite")
+    is_same = text.is_file() and f'"source": {json.dumps(str(source))}' in text.read_text("utf-8")
+    if not (overwrite or is_same) and (text.exists() or picture.exists()):
+        what = "another clip of this name, or something else, is kept in such a file"
+        raise MerError(out / name, f"{what}; choose another --out, or say --overwrite")
     return picture, text
 
 
@@ -191,3 +178,11 @@ def describe_prediction(source, result, fps=None):
         lines.append(f"{label:12} {numbers}  {'yes' if row['answer'] else 'no'}")
     weights = result.to_json()["attention"].items()
     return [*lines, f"attention: {', '.join(f'{name} {value:.2f}' for name, value in weights)}"]
+
+
+def look_like_one(first):
+    """Return whether two views (H, W) look like the halves of one picture: on both sides of the cut
+    the same detail, well above noise, goes on.
+    """
+    left, right = np.diff(first[0][:, -1].astype(float)), np.diff(first[1][:, 0].astype(float))
+    return min(left.std(), right.std()) > 3 and np.corrcoef(left, right)[0, 1] > 0.5

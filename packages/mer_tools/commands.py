@@ -7,15 +7,12 @@ import logging
 import os
 import sys
 from collections import Counter
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from mer_tools.importing.presets import PRESETS
 from mer_utils import MerError
 from mer_utils.files import write_bytes, write_json
-from mer_utils.jobs import DASK, check_cluster
 from mer_utils.study import draw_bytes, find_root
 
 import typer
@@ -56,7 +53,7 @@ Target = Annotated[Path, Argument(metavar="DATA", help="A new folder; for frames
 Data = Annotated[Path, Argument(metavar="DATA", help="A dataset folder, as `mer import` makes it.")]
 Labels = Annotated[Path | None, Option(metavar="FILE", help="Table of labels (CSV or XLSX).")]
 Copy = Annotated[bool, Option("--copy", help="Copy the frames into DATA, so that it can be moved.")]
-CLASSES = "`au`, a published table (`three`, `five_samm`, `au12` ...), or a file of label,class."
+CLASSES = "`au`, a published table (`three`, `five_samm` ...), or a file of label,class."
 Classes = Annotated[str | None, Option(metavar="TABLE", help=CLASSES)]
 Pairs = Annotated[dict | None, Option(parser=_read_pairs, help="As in subject=Subject,label=Joy.")]
 Home = Annotated[Path, Option(metavar="DIR", help="The set's own folder.")]
@@ -86,14 +83,15 @@ def run(
     profile: Profile = "course", data: Set = "", jobs: Jobs = 0, out: Out = "",
     only: Annotated[list[str], Option(metavar="NN", help="Run this notebook (repeatable).")] = (),
     overrides: Annotated[list[str], Option("-p", help="As in 07.seeds=3 or all.seed=1.")] = (),
-    kind: Annotated[str, Option("--format", help="pdf or svg: such figures beside PNGs.")] = "png",
     dask: Annotated[str, Option(help="A Dask scheduler, as in tcp://host:8786.")] = "",
 ):  # fmt: skip
     """Run the notebooks of a profile in order; those that are fresh are skipped."""
     if dask:
+        from mer_utils.jobs import DASK, check_cluster
+
         check_cluster(dask)
         os.environ[DASK] = dask  # notebooks inherit it
-    _run_notebooks(profile, data, out, kind, only=only, jobs=jobs, overrides=overrides)
+    _run_notebooks(profile, data, out, only=only, jobs=jobs, overrides=overrides)
 
 
 def _run_notebooks(*options, **named):
@@ -110,7 +108,7 @@ def _run_notebooks(*options, **named):
     echo(f"\n{'notebook':22} {'seconds':>8} {'figures':>8}  headline")
     for row in rows:
         seconds = "fresh" if row["fresh"] else f"{row['seconds']:.1f}"
-        numbers = f"{row['notebook']:22} {seconds:>8} {row['figures']:>8}"
+        numbers = f"{row['notebook']:22} {seconds:>8} {len(row['figures']):>8}"
         echo(f"{numbers}  {row['headline']}".rstrip())
 
 
@@ -244,16 +242,18 @@ def import_recordings(
     """Frames in folders, or films (mp4, avi): CASME II, SAMM, SMIC, your own."""
     from mer_tools.importing.recordings import import_frames, import_preset
 
-    columns = (columns or {}) | ({"subject": subject} if subject else {})
-    options = {"numbers": numbers, "around": around, "views": views, "fps": fps, "sheet": sheet}
-    options |= {"header_row": 0 if no_header else header_row, "only": only, "jobs": jobs}
-    options |= {"exclusive": False if several else None, "cropped": cropped or None, "copy": copy}
-    options |= {"skip_faulty": skip_faulty, "nearest_frame": nearest_frame, "classes": classes}
-    options = {key: value for key, value in options.items() if value is not None}
-    call, name = import_frames, context.info_name
-    if name in PRESETS:
-        call = partial(import_preset, PRESETS[name])
-    _finish(call(source, data, table, folder, columns, **options), data, figures)
+    # what is not said follows from the Layout or the preset
+    params = context.params.items()
+    options = {key: value for key, value in params if value is not None and value is not False}
+    options |= {"columns": (columns or {}) | ({"subject": subject} if subject else {})}
+    options |= {"header_row": 0} if no_header else {}
+    options |= {"exclusive": False} if several else {}
+    options |= {"jobs": jobs, "skip_faulty": skip_faulty}
+    for name in ("subject", "no_header", "several", "figures"):
+        options.pop(name, None)
+    if preset := PRESETS.get(context.info_name):
+        return _finish(import_preset(preset, **options), data, figures)
+    _finish(import_frames(**options), data, figures)
 
 
 imports.command("frames")(import_recordings)
@@ -267,10 +267,9 @@ def list_imports(
     known: Annotated[bool, Option("--list", help="List the presets and their layouts.")] = False,
 ):
     """Turn a foreign layout into a dataset."""
-    if known:
-        for name, preset in PRESETS.items():
-            echo(f"{name:9} {preset.title}: {', '.join(preset.folders)}")
-    elif context.invoked_subcommand is None:
+    for name, preset in PRESETS.items() if known else ():
+        echo(f"{name:9} {preset.title}: {', '.join(preset.folders)}")
+    if context.invoked_subcommand is None and not known:
         echo(context.get_help())
 
 
@@ -279,15 +278,13 @@ def import_flow_images(
     source: Source, data: Target, labels: Pairs = None,
     pattern: Annotated[str, Option(help="A PNG's path.")] = "{subject}/u_test/{label}/{clip}.png",
     channels: Annotated[str, Option(help="What red, green and blue hold.")] = "u,v,magnitude",
-    phases: Annotated[int, Option(min=1, max=2, help="2: with {phase} in the pattern.")] = 1,
     centred: Centred = True, figures: Figures = False,
 ):  # fmt: skip
     """Ready-made flow pictures, exclusive labels, no frames: for notebooks 05 to 08."""
     from mer_tools.importing.flow_images import import_flow_images
 
     names = tuple(name.strip() for name in channels.split(","))
-    said = import_flow_images(source, data, pattern, names, phases, labels, centred)
-    _finish(said, data, figures)
+    _finish(import_flow_images(source, data, pattern, names, labels, centred), data, figures)
 
 
 @imports.command("megc2019")
@@ -357,13 +354,13 @@ def predict(
 
     picture, text = name_answers(source, out, overwrite)
     ensemble, about = _load_networks(weights)
-    given = read_boxes("--box", box, ensemble.shape[0])
-    options = {"size": size, "yaw": yaw, "fov": fov, "known": look_up(source)}
-    result = predict_clip(source, ensemble, onset, offset, given, face_model, **options)
+    given, known = read_boxes("--box", box, ensemble.shape[0]), look_up(source)
+    camera = {"size": size, "yaw": yaw, "fov": fov}
+    result = predict_clip(source, ensemble, onset, offset, given, face_model, known, **camera)
     set_style()
-    write_bytes(picture, draw_bytes(draw_prediction(result), dpi=110))
+    write_bytes(picture, draw_bytes(draw_prediction(result)))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
-    echo("\n".join([about, *describe_prediction(source, result, options["known"][1])]))
+    echo("\n".join([about, *describe_prediction(source, result, known[1])]))
     echo(f"picture: {picture}; JSON: {text}")
 
 
@@ -415,11 +412,8 @@ def submit(
     if out.exists() and not overwrite:
         raise MerError(out, "is there already; choose another name, or say --overwrite")
     ensemble, about = _load_networks(weights)
-    cache = None  # outside of the repository nothing is kept
-    with suppress(MerError):
-        cache = find_root() / "artifacts" / "cache"
     dataset = open_dataset(data)
-    rows = answer_clips(dataset, ensemble, exclude, cache, jobs)
+    rows = answer_clips(dataset, ensemble, exclude, jobs=jobs)
     write_answers(out, rows)
     counts = ", ".join(f"{label} {sum(row[label] for row in rows)}" for label in ensemble.labels)
     echo(f"{about}\n{out}: {len(rows)} clips answered: {counts}")

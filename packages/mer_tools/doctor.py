@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mer_tools.rules import Finding, apply_rules, label_clips, tabulate
 from mer_utils import MerError
-from mer_utils.apex import joint_curve, motion_curve
+from mer_utils.apex import joint_curve
 from mer_utils.dataset import Clip, number_key, read_image, survey
-from mer_utils.features import FrontEnd, masks_of
+from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.flow import compute_flow, head_motion, magnitude
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import crop, load_crops, locate, split_views
@@ -73,8 +73,7 @@ def examine(root, jobs=1):
     findings = [finding for _, found in readings for finding in found]
     for row in rows:
         if isinstance(row, MerError):
-            check = "subjects" if row.kind == "subject" else "rows"
-            findings.append(_explain(check, row, root))
+            findings.append(_explain("subjects" if row.kind == "subject" else "rows", row, root))
     tables = tabulate(info, [values for values, _ in readings])
     table = {"rows": f"{len(usable)} of {len(rows)} in the manifest can be used"}
     table |= describe(info, tables)
@@ -134,7 +133,10 @@ def read_pictures(root, info, clip):
         try:
             row |= _measure_face(info["views"], clip, kept, times)
             if row["seconds"] > 0.5:  # a shorter clip has no room for two expressions
-                curve = _trace_motion(info["views"], clip)
+                options = FrontEnd()
+                crops, _ = load_crops(clip, info["views"], options.crop, options.enlarge)
+                curve = measure_crops(crops, clip.onset, clip.offset, options)[2]
+                curve = joint_curve(curve, options.rule, options.smoothing)
                 row["peaks"] = count_peaks(curve[clip.onset : clip.offset + 1])
         except MerError as error:
             findings.append(Finding("mend", "face box", clip.name, str(error)))
@@ -162,15 +164,6 @@ def _measure_face(views, clip, pictures, times):
     widths = [x1 - x0 for x0, _, x1, _ in boxes]
     face = {"how": how, "narrow": min(widths), "wide": max(widths)}
     return face | {"least": min(sizes), "most": max(sizes), "head": max(heads)}
-
-
-def _trace_motion(views, clip, options=FrontEnd()):
-    """Return the motion curve (T,) px of a clip as the front end finds it, all views joined."""
-    crops, _ = load_crops(clip, views, options.crop, options.enlarge)
-    how = {"compensation": options.compensation, "detrend": options.detrend}
-    masks = masks_of(crops, options)
-    curve = motion_curve(crops, clip.onset, clip.offset, masks=masks, **how)
-    return joint_curve(curve, options.rule, options.smoothing)
 
 
 def find_gap(names):

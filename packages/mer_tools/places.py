@@ -5,17 +5,17 @@ from pathlib import Path
 from mer_utils import MerError
 
 
-def find_datasets(path):
-    """Yield the datasets' folders that ``path`` is or lies in, the nearest first."""
-    path = Path(path).resolve()
-    for folder in (path, *path.parents):
+def find_dataset(path):
+    """Return the nearest dataset's folder that ``path`` is or lies in, or None."""
+    for folder in (path := Path(path).resolve(), *path.parents):
         if (folder / "dataset.json").is_file() and (folder / "manifest.csv").is_file():
-            yield folder
+            return folder
+    return None
 
 
 def check_outside(path):
     """Raise MerError if ``path``, which is to be written, lies in a dataset, where a picture might
     become a frame.
     """
-    for root in find_datasets(path):
+    if root := find_dataset(path):
         raise MerError(path, f"lies inside the dataset {root}; write somewhere else")

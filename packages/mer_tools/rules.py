@@ -16,10 +16,9 @@ SESSION = r"(?i)(\d)[\s_-]+\d{1,2}(?:st|nd|rd|th)?$"  # what follows a person's 
 # and cameras may: such a finding stops nothing.
 RULES = Path(__file__).with_name("rules.csv")
 COLUMNS = (
-    "clip", "subject", "dataset", "labels", "frames", "size", "digest", "fps", "seconds", "repeats",
-    "gap", "odd", "how", "narrow", "wide", "least", "most", "head", "phases", "grey", "plain",
-    "peaks",
-)  # fmt: skip
+    "clip subject dataset labels frames size digest fps seconds repeats gap odd how narrow wide "
+    "least most head phases grey plain peaks"
+).split()
 
 
 class Finding(NamedTuple):

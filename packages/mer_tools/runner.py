@@ -7,6 +7,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,15 +18,8 @@ from mer_utils import MerError, explain
 from mer_utils.cache import describe_process, hash_sources, key_of
 from mer_utils.files import read_json, sha256, write_bytes, write_json, write_text
 from mer_utils.kernels import PINNED
-from mer_utils.study import (
-    FORMATS,
-    OUTPUTS,
-    clear_outputs,
-    find_place,
-    find_root,
-    list_pictures_and_numbers,
-    merge,
-)
+from mer_utils.study import OUTPUTS, clear_outputs, find_place, find_root, merge
+from mer_utils.study import list_pictures_and_numbers as list_outputs
 
 import joblib
 import nbformat
@@ -75,37 +69,32 @@ def plan_jobs(root, profile, data="", overrides=(), only=(), jobs=0):
     fixed = {"profile": profile, "jobs": jobs or joblib.cpu_count()}
     if data:
         fixed["data"] = data = str(Path(data).resolve())
-    chosen = {n: suite["notebooks"][n] for n in _choose(suite, only, data)}
-    paths = {n: root / "notebooks" / f"{entry['file']}.ipynb" for n, entry in chosen.items()}
+    notebooks = suite["notebooks"]
+    chosen = sorted({_pick_number(suite, text) for text in only}) or list(notebooks)
+    if data and "channels" in read_json(Path(data) / "dataset.json"):
+        able = [number for number, entry in notebooks.items() if not entry["frames"]]
+        chosen = chosen if only else able
+        if not {*chosen} <= {*able}:
+            raise MerError(data, f"holds flow images, no frames: run --only {', '.join(able)}")
+    paths = {n: root / "notebooks" / f"{notebooks[n]['file']}.ipynb" for n in chosen}
     defaults = {n: _read_defaults(path) for n, path in paths.items()}
     changes = _list_changes(settings, overrides, suite, defaults)
-    planned, fingerprints = [], {"": "synthetic"}  # synthetic faces follow from the parameters
+    planned, fingerprint = [], cache(_fingerprint)
     for number, own in defaults.items():
         values = changes[number] | {name: fixed[name] for name in fixed if name in own}
         parameters = _check_types(paths[number], own, values)
         place = parameters["data"]
-        if place not in fingerprints:
-            from mer_tools.rules import open_sound  # OpenCV: `mer status` starts faster so
-
-            fingerprints[place] = open_sound(root / place).fingerprint
-        described = paths[number], chosen[number], parameters, fingerprints[place]
+        described = paths[number], notebooks[number], parameters, fingerprint(root, place)
         planned.append(Job(number, *described, find_place(root, profile, place) / number))
     return planned
 
 
-def _choose(suite, only, data):
-    """Return the numbers of the notebooks to run: those in ``only``, or all that the data allow (on
-    flow images those that need no frames).
-    """
-    able = select = list(suite["notebooks"])
-    if only:
-        select = sorted({_pick_number(suite, text) for text in only})
-    if data and "channels" in read_json(Path(data) / "dataset.json"):
-        able = [number for number in able if not suite["notebooks"][number]["frames"]]
-        select = select if only else able
-    if not set(select) <= set(able):
-        raise MerError(data, f"holds flow images, no frames: run --only {', '.join(able)}")
-    return select
+def _fingerprint(root, data):
+    if not data:
+        return "synthetic"  # these faces follow from the parameters
+    from mer_tools.rules import open_sound  # OpenCV: `mer status` starts faster so
+
+    return open_sound(root / data).fingerprint
 
 
 def _pick_number(suite, text):
@@ -138,8 +127,9 @@ def _read_defaults(path):
 
 def _list_changes(settings, overrides, suite, defaults):
     """Return {number: {name: value}}: what a profile and the command line change in notebooks."""
+    origin = "notebooks/profiles.yml"
     wanted = [
-        ("notebooks/profiles.yml", target, name, value)
+        (origin, target, name, value)
         for target, table in settings["parameters"].items()
         for name, value in table.items()
         if target in ("all", *defaults)
@@ -173,10 +163,10 @@ def _check_types(path, defaults, values):
     """Return the defaults with ``values`` laid over them, each of its default's type (an int may
     stand for a float); else raise MerError.
     """
-    fields = {}
-    for name, value in defaults.items():
-        kind = list[type(value[0])] if isinstance(value, list) and value else type(value)
-        fields[name] = (kind, value)
+    fields = {
+        name: (list[type(value[0])] if isinstance(value, list) and value else type(value), value)
+        for name, value in defaults.items()
+    }
     model = create_model("Parameters", __config__=ConfigDict(strict=True), **fields)
     try:
         return model(**values).model_dump()
@@ -215,8 +205,8 @@ def find_reasons(job, out=None):
         for name in old[kind] | new[kind]:
             before, after = old[kind].get(name), new[kind].get(name)
             if before != after:
-                values = f"{name}: {before} → {after}"
-                reasons.append(values if kind == "values" else f"{name} changed")
+                change = f": {before} → {after}" if kind == "values" else " changed"
+                reasons.append(f"{name}{change}")
     for name, digest in record["outputs"].items():
         copy = [Path(out) / Path(name).name] if out and name.endswith(".png") else []
         for path in [job.folder / name, *copy]:
@@ -245,17 +235,15 @@ def default_out(root, profile, data="", overrides=()):
     return Path(root) / committed if committed and not data else place / "figures"
 
 
-def run_suite(profile="course", data="", out="", kind="png", echo=print, root=None, **choices):
+def run_suite(profile="course", data="", out="", echo=print, root=None, **choices):
     """Run a profile's notebooks, collect their figures in ``out`` and return one dict per notebook
     for the table.
 
-    ``kind`` "pdf" or "svg" puts such figures beside the PNGs, ``echo`` prints a line, ``choices``
-    are overrides, only and jobs, see ``plan_jobs``. Everything is checked before anything runs.
-    Raises MerError at the first notebook that fails; all made before stays.
+    ``echo`` prints a line, ``choices`` are overrides, only and jobs, see ``plan_jobs``. Everything
+    is checked before anything runs. Raises MerError at the first notebook that fails; all made
+    before stays.
     """
     root = Path(root or find_root())
-    if kind not in FORMATS:
-        raise MerError(f"there is no format {kind!r}; choose from {', '.join(FORMATS)}")
     if out:
         check_outside(out)
     planned, changed = plan_jobs(root, profile, data, **choices), choices.get("overrides")
@@ -277,15 +265,15 @@ def run_suite(profile="course", data="", out="", kind="png", echo=print, root=No
             echo(f"{job.name}: {(reasons[job.number] or ['fresh'])[0]}")
             if reasons[job.number]:
                 _execute(job, echo)
-            _publish(job, out, kind)
+            for name in job.entry["figures"]:
+                source, target = job.folder / "figures" / f"{name}.png", out / f"{name}.png"
+                if not target.is_file() or sha256(target) != sha256(source):
+                    write_bytes(target, source.read_bytes())
             collect(root, planned[:count], out, not choices.get("only") and count == len(planned))
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
-    rows = []
-    for job in planned:
-        row = {"notebook": job.name, "figures": len(job.entry["figures"])}
-        row |= {key: job.record()[key] for key in ("seconds", "headline")}
-        rows.append(row | {"fresh": not reasons[job.number]})
-    return rows
+    return [
+        job.record() | {"notebook": job.name, "fresh": not reasons[job.number]} for job in planned
+    ]
 
 
 def _execute(job, echo):
@@ -297,14 +285,11 @@ def _execute(job, echo):
     job.folder.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # a run that fails leaves no record
     clear_outputs(job.folder)
-    where = f"the executed notebook lies in {executed}"
     options = {"kernel_name": "python3", "cwd": job.source.parent, "progress_bar": False}
-    began = time.perf_counter()
-    try:  # what fails comes as an exception, not as a log
-        quiet = ["--log-level=CRITICAL"]
-        papermill.execute_notebook(
-            job.source, executed, job.parameters, extra_arguments=quiet, **options
-        )
+    options["extra_arguments"] = ["--log-level=CRITICAL"]  # what fails is an exception, not a log
+    where, began = f"the executed notebook lies in {executed}", time.perf_counter()
+    try:
+        papermill.execute_notebook(job.source, executed, job.parameters, **options)
     except papermill.PapermillExecutionError as error:
         what = f"failed in cell [{error.exec_count}]: {error.ename}: {error.evalue}"
         raise MerError(" ".join(f"{job.name} {what}; {where}".split())) from None
@@ -312,7 +297,7 @@ def _execute(job, echo):
         what = "failed: its kernel died, perhaps for want of memory (try --jobs 1)"
         raise MerError(f"{job.name} {what}; {where}") from None
     seconds = round(time.perf_counter() - began, 1)
-    paths = [*list_pictures_and_numbers(job.folder), *sorted(job.folder.glob("*.safetensors"))]
+    paths = [*list_outputs(job.folder), *sorted(job.folder.glob("*.safetensors"))]
     figures, results, headline = (job.folder / name for name in OUTPUTS)
     record = {
         "inputs": inputs,  # from before: an edit during the run makes it stale
@@ -322,29 +307,20 @@ def _execute(job, echo):
         "results": read_json(results) if results.is_file() else {},
         "headline": headline.read_text("utf-8").strip() if headline.is_file() else "",
     }
-    missing = ", ".join(name for name in job.entry["figures"] if name not in record["figures"])
-    if missing:
-        what = f"ran, but did not make {missing} listed in notebooks/profiles.yml"
+    if missing := [name for name in job.entry["figures"] if name not in record["figures"]]:
+        what = f"ran, but did not make {', '.join(missing)} listed in notebooks/profiles.yml"
         raise MerError(f"{job.name} {what}; {where}")
     write_json(path, record)
     echo(f"{job.name}: done in {seconds:.1f} s")
 
 
-def _publish(job, out, kind):
-    """Copy a notebook's figures to ``out``, leaving alone those that are the same already."""
-    for name in (f"{name}.{end}" for name in job.entry["figures"] for end in {"png", kind}):
-        target, source = out / name, job.folder / "figures" / name
-        if not target.is_file() or sha256(target) != sha256(source):
-            write_bytes(target, source.read_bytes())
-
-
 def collect(root, jobs, out, whole):
     """Write figures.json, results.json and RESULTS.md in ``out`` from the records of ``jobs``.
 
-    figures.json leads from every picture that lies in ``out`` to its notebook, parameters, data,
-    and kernels; results.json merges the numbers in the notebooks' order. Entries of other
-    notebooks stay, if they are of the same data, unless the jobs are the ``whole`` suite. Neither
-    file holds a time or a path: equal runs give equal bytes.
+    figures.json leads from every picture to its notebook, parameters, data, and kernels;
+    results.json merges the numbers in the notebooks' order. Entries of other notebooks stay, if
+    they are of the same data, unless the jobs are the ``whole`` suite. No file holds a time or a
+    path: equal runs give equal bytes.
     """
     records = [job.record() for job in jobs]
     datasets = [record["results"].pop("data") for record in records]

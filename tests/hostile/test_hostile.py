@@ -3,9 +3,7 @@ one sentence that names the place, nothing is lost and nothing is left behind.
 """
 
 import json
-import os
 import shutil
-import warnings
 from pathlib import Path
 
 from mer_tools.importing.tables import write_table
@@ -13,9 +11,7 @@ from mer_tools.importing.tables import write_table
 import numpy as np
 import pytest
 import spoil
-from foreign import write_film
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from foreign import contents, write_film
 
 CLIP = "S01_001"
 
@@ -26,23 +22,10 @@ def own(data, tmp_path):
     return Path(shutil.copytree(data.root, tmp_path / "mine"))
 
 
-def contents(root):
-    """Return {path: what it holds} of all that lies below a folder, links as links."""
-    found = {}
-    for folder, inner, names in os.walk(root):
-        for name in [*inner, *names]:
-            path = Path(folder, name)
-            link = path.is_symlink()
-            found[path] = os.readlink(path) if link else path.is_file() and path.read_bytes()
-    return found
-
-
 def refuse(mer, place, *words, code=1):
     """Check that a command is refused in one sentence about ``place``, and changes nothing."""
     before = contents(Path.cwd().parent)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        ended, out, err = mer(*words)
+    ended, out, err = mer(*words)
     assert contents(Path.cwd().parent) == before
     assert ended == code, (ended, out, err)
     if code == 1:
@@ -80,16 +63,11 @@ def test_spoilt_clips_are_not_imported(copy, own, mer):
     assert all(f"row {row}" in err for row in range(2, 8)) and "(6 rows or clips" in err
 
 
-FILMS = {"avi": 0.93, "mp4": 0.93, "mkv": 0.9}  # what is left of each
-
-
-@pytest.mark.parametrize("ending", FILMS)
-def test_a_film_that_was_cut_off_is_refused(ending, trained, mer, tmp_path):
-    film = tmp_path / "films" / f"F1.{ending}"
+def test_a_film_that_was_cut_off_is_refused(trained, mer, tmp_path):
+    film = tmp_path / "films" / "F1.avi"
     grey = np.random.default_rng(0).integers(0, 255, (80, 160), np.uint8)
     write_film(film, np.stack([np.roll(grey, t, 1) for t in range(30)]), 60)
-    data = film.read_bytes()
-    film.write_bytes(data[: int(FILMS[ending] * len(data))])
+    film.write_bytes(film.read_bytes()[: -film.stat().st_size // 14])
     refuse(mer, film.name, "predict", film, "--weights", trained[0])
     table = tmp_path / "table.csv"
     write_table(table, [{"clip": film.name, "subject": "S01"}])
@@ -97,70 +75,43 @@ def test_a_film_that_was_cut_off_is_refused(ending, trained, mer, tmp_path):
     refuse(mer, "row 2", *words)
 
 
-@pytest.mark.parametrize("kind", ["frames", "challenge"])
-def test_a_spoilt_table_is_refused(kind, own, mer):
-    names, clips = sorted(path.name for path in (own / "clips").iterdir()), own / "clips"
-    text = "clip,subject\n" + "".join(f"{name},{name[:3]}\n" for name in names)
-    words = ("import", "frames", clips, "new", "--table")
-    if kind == "challenge":
-        for k, name in enumerate(names):
-            (clips / name).rename(clips / f"seq{k + 1}")
-        text = "Id,Subject,Negative,Positive,Repression,Surprise,Others\n"
-        text += "".join(f"{k + 1},S1,1,0,0,0,0\n" for k in range(len(names)))
-        words = ("import", "4dme-challenge", clips, "new", "--labels")
-    for ending, change in spoil.TABLES.values():
-        data, path = change(text), own.parent / f"spoilt{ending}"
-        path.write_bytes(data if isinstance(data, bytes) else data.encode())
-        refuse(mer, "spoilt", *words, path)
-
-
-@pytest.mark.parametrize(
-    "box", ["1 2 3", "a b c d; a b c d", "50 50 10 10; 50 50 10 10", "0 0 9999 9999; 0 0 9999 9999"]
-)
+@pytest.mark.parametrize("box", ["1 2 3", "50 50 10 10; 50 50 10 10", "0 0 9 9999; 0 0 9 9999"])
 def test_boxes_that_hold_no_face(box, data, trained, mer):
     words = ("predict", data.clips[0].folder, "--weights", trained[0], "--box", box)
     refuse(mer, "box", *words)
 
 
-def test_rates_that_no_camera_has(own, mer):
-    write_table(own.parent / "table.csv", [{"clip": CLIP, "subject": "S01"}])
-    words = ("import", "frames", own / "clips", "new", "--table", own.parent / "table.csv")
-    for fps in ("0", "-5", "nan", "inf"):
-        refuse(mer, "fps", *words, "--fps", fps)
-
-
-def test_wrong_usage_is_explained(mer):
-    for words in (
-        ("synth", "new", "--clips", "0"), ("synth", "new", "--clips", "x"),
-        ("run", "--jobs", "99999"), ("run", "--nothing"), ("nothing",), ("import", "x"),
-        ("predict",), ("submit", "one"),
-        ("import", "frames", "a", "b", "--table", "c", "--views", "3"),
-    ):  # fmt: skip
-        refuse(mer, "", *words, code=2)
-
-
-def test_what_is_not_there_is_said_in_a_sentence(mer):
-    for words in (
-        ("synth", "new", "--preset", "none"), ("synth", "new", "--size", "3"),
-        ("synth", "a" * 300, "--clips", "2"), ("synth", "new", "--subjects", "9", "--clips", "2"),
-        ("doctor", "a" * 300), ("doctor", ""), ("predict", "a" * 300), ("demo", "nowhere"),
-        ("book",), ("status",), ("run",), ("keep",), ("exercises",),
-        ("import", "4dme-challenge", "nowhere", "new"), ("import", "obj", "nowhere", "new"),
-        ("import", "4dme-release", "nowhere", "new"), ("import", "flow-images", "nowhere", "new"),
-        ("import", "frames", "nowhere", "new", "--table", "none.csv"),
-        ("boxes", "nowhere", "--face-model", "none.onnx"),
-        ("submit", "nowhere", "out.csv", "--weights", "none.safetensors"),
-    ):  # fmt: skip
-        refuse(mer, "", *words)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "synth new --clips 0", "run --jobs 99999", "run --nothing", "nothing", "predict",
+        "import frames a b --views 3",
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_explained(words, mer):
+    refuse(mer, "", *words.split(), code=2)
 
 
 @pytest.mark.parametrize(
-    "words", [("--format", "gif"), ("--dask", "nonsense"), ("-p", "05.members=many")], ids=" ".join
-)
+    "words",
+    [
+        "synth new --preset none", "synth new --subjects 9 --clips 2", "doctor nowhere",
+        "predict nowhere", "demo nowhere", "book", "status", "run", "keep", "exercises",
+        "import 4dme-challenge nowhere new", "import obj nowhere new",
+        "import 4dme-release nowhere new", "import flow-images nowhere new",
+        "import frames nowhere new --table none.csv", "boxes nowhere --face-model none.onnx",
+        "submit nowhere out.csv --weights none.safetensors",
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_said_in_a_sentence(words, mer):
+    refuse(mer, "", *words.split())
+
+
+@pytest.mark.parametrize("words", ["--dask nonsense", "-p 05.members=many"])
 def test_a_run_that_makes_no_sense(words, mer, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     monkeypatch.setenv("MER_DASK", "")
-    code, out, err = mer("run", *words)
+    code, out, err = mer("run", *words.split())
     assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1 and not out
     assert "foresaw" not in err
 
@@ -174,23 +125,9 @@ def test_nothing_is_written_into_a_dataset_or_over_another_file(own, trained, me
     refuse(mer, "inside the clip", "predict", bare, *weights, "--out", bare / "answers")
     (Path.cwd() / "out.csv").write_text("mine")
     refuse(mer, "is there already", "submit", own, "out.csv", *weights)
-    out = Path.cwd() / "predictions"
-    out.mkdir()
-    for name in ("bare.png", "bare.json"):
-        (out / name).write_text("mine")
-        refuse(mer, "bare", "predict", bare, *weights)
-        (out / name).unlink()
+    (Path.cwd() / "predictions").mkdir()
+    (Path.cwd() / "predictions" / "bare.json").write_text("mine")
+    refuse(mer, "bare", "predict", bare, *weights)
     (Path.cwd() / "file").write_text("mine")
     refuse(mer, "file", "predict", bare, *weights, "--out", "file")
     refuse(mer, "file", "synth", "file", "--clips", "2", "--subjects", "2")
-
-
-@given(text=st.text(max_size=40), onset=st.integers(), offset=st.integers())
-@settings(max_examples=12, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
-def test_any_box_and_any_frame_numbers_end_in_a_sentence_or_an_answer(
-    text, onset, offset, data, trained, mer
-):
-    words = ("--box", text, "--onset", onset, "--offset", offset, "--weights", trained[0])
-    code, _, err = mer("predict", data.clips[0].folder, *words, "--overwrite")
-    assert code in (0, 1) and "foresaw" not in err and err.count("\n") == code

@@ -15,23 +15,30 @@ from typing import Annotated
 from mer_tools.importing.labels import MISSING, regroup
 from mer_tools.importing.tables import write_table
 from mer_utils import MerError, explain
-from mer_utils.dataset import find_frames, find_inside, list_frames, read_size, survey
+from mer_utils.dataset import encode_png, find_frames, find_inside, list_frames, read_size, survey
 from mer_utils.files import new_folder, write_json
 from mer_utils.jobs import run_jobs
 from mer_utils.preprocessing import format_boxes
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
-WHOLE = TypeAdapter(Annotated[int, Ge(0)])
-RATE = TypeAdapter(Annotated[float, Gt(0), Lt(1e6)])
-NUMBERS = {"onset": WHOLE, "apex": WHOLE, "offset": WHOLE, "fps": RATE}
+Whole = Annotated[int, Ge(0)]
+Rate = Annotated[float, Gt(0), Lt(1e6)]
 KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
-COLUMNS = ("clip", "subject", "dataset", *NUMBERS, "aus", "box", "frames")
+COLUMNS = ("clip", "subject", "dataset", *KEYS, "fps", "aus", "box", "frames")
 FILES = ("manifest.csv", "dataset.json")
-# in no folder's name: separators of other systems, control characters, what is no UTF-8
-UNSAFE = r"[/\\:\0-\x1f\ud800-\udfff]"
+HINT = "; --skip-faulty leaves such rows out, --nearest-frame takes the nearest for lost key frames"
+
+
+class Numbers(BaseModel):
+    """The numbers of a table's row."""
+
+    onset: Whole | None = None
+    apex: Whole | None = None
+    offset: Whole | None = None
+    fps: Rate | None = None
 
 
 @dataclass(frozen=True)
@@ -62,15 +69,13 @@ class Entry:
 
 def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, skip_faulty=None):
     """Write a dataset of Entries to the folder ``data``, all or nothing; return sentences that say
-    what it holds.
+    what it holds. What was written is read as a dataset before it counts.
 
     Frames stay where they are, and ``data`` may be a folder that exists; with ``copy``, and where
     an Entry has frames to be made, all are written into ``data``. ``classes``: see
-    ``labels.regroup``. What was written is read as a dataset before it counts.
-
-    ``entries`` may hold MerErrors in place of rows that cannot be used. Raises one MerError for
-    these and all other unusable clips, unless ``skip_faulty`` leaves them out (None: the kind of
-    import has no such option).
+    ``labels.regroup``. ``entries`` may hold MerErrors in place of rows that cannot be used. Raises
+    one MerError for these and all other unusable clips, unless ``skip_faulty`` leaves them out
+    (None: the kind of import has no such option).
     """
     data, said = Path(data), []
     places = [entry.where for entry in entries]
@@ -85,7 +90,11 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
         if path.exists():
             raise MerError(path, "exists already; remove it or choose a new folder for the dataset")
     copy = copy or any(entry.make for entry in entries)
-    info = info if copy else info | {"frames": _relate(source, data)}
+    if not copy:  # a relative path if one folder lies in the other: both may be moved
+        place, other = source.resolve(), data.resolve()
+        near = place.is_relative_to(other) or other.is_relative_to(place)
+        frames = Path(os.path.relpath(place, other)) if near else place
+        info = info | {"frames": frames.as_posix()}
 
     entries = [entry for entry in entries if entry.where not in faults]
     with new_folder(data) if copy or not data.is_dir() else nullcontext(data) as part:
@@ -104,7 +113,11 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
             faulty = [faults[place] for place in places if place in faults]
             if faulty:
                 if not skip_faulty or not rows:
-                    raise _join_faults(faulty, skip_faulty)
+                    first, *others = faulty
+                    texts = [str(first), *(f"{shorten(one)}: {one.what}" for one in others[:19])]
+                    count = f" ({len(faulty)} rows or clips cannot be used)" if others else ""
+                    hint = "" if skip_faulty is None else HINT
+                    raise MerError(f"{'; '.join(texts)}{count}{hint}")
                 for entry in answers.keys() - rows.keys():
                     shutil.rmtree(part / "clips" / entry.name, ignore_errors=True)
                 _write_files(part, info, rows)
@@ -115,23 +128,8 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
 
     left_out = [f"{shorten(fault)}: {fault.what}" for fault in faulty]
     said += tell_left_out("rows that cannot be used", left_out)
-    _, notes, mended = zip(*(answers[entry] for entry in rows), strict=True)
-    if any(mended):
-        taken = name_some(list(chain(*mended)))
-        said.append(f"The nearest frame was taken for one that is lost: {taken}.")
-    return [_count(info, rows), *said, *dict.fromkeys(chain(*notes))]
-
-
-def _join_faults(faults, skip_faulty):
-    """Return one MerError that lists others, at most 20 of them, and says what can be done."""
-    text = "; ".join([str(faults[0]), *(f"{shorten(one)}: {one.what}" for one in faults[1:20])])
-    if len(faults) > 1:
-        text += f" ({len(faults)} rows or clips cannot be used)"
-    if skip_faulty is not None:
-        text += "; --skip-faulty leaves such rows out"
-        if any(fault.kind == "lost frame" for fault in faults):
-            text += ", --nearest-frame takes the nearest for frames that are lost"
-    return MerError(text)
+    notes = dict.fromkeys(chain(*(answers[entry][1] for entry in rows)))
+    return [_count(info, rows), *said, *notes]
 
 
 def shorten(item):
@@ -140,25 +138,24 @@ def shorten(item):
 
 
 def _make_clip(source, info, entry, target, listing=list_frames):
-    """Find, copy or make a clip's frames; return its row of the manifest, notes and what was
-    mended; or the MerError instead.
+    """Find, copy or make a clip's frames; return its row of the manifest and notes, or the MerError
+    instead.
     """
     row = {"clip": entry.name, "subject": entry.subject, "dataset": entry.dataset}
     for label in info["labels"]:
         row[label.lower()] = "" if entry.labels is None else int(label in entry.labels)
-    path, fps, notes, boxes, refers = entry.path, None, [], [], "frames" in info
+    path, paths, fps, notes, boxes, refers = entry.path, [], None, [], [], "frames" in info
     try:
-        if "channels" in info:
-            paths = []
-        elif entry.make:
+        if entry.make:
             target.mkdir(parents=True)
             paths, fps, notes, boxes = entry.make(find_inside(source, path, entry.where), target)
-        else:
+        elif "channels" not in info:
             paths = find_frames(source, path, entry.where, listing)
-        keys, mended = find_keys(entry, [path.stem for path in paths])
+        keys, lost = find_keys(entry, [path.stem for path in paths])
         if entry.around is not None:
-            first, last = max(0, keys[0] - entry.around), keys[2] + entry.around + 1
-            keys = [key if key is None else key - first for key in keys]
+            first = max(0, keys["onset"] - entry.around)
+            last = keys["offset"] + entry.around + 1
+            keys = {key: None if n is None else n - first for key, n in keys.items()}
             for path in (*paths[:first], *paths[last:]) if entry.make else ():
                 path.unlink()
             paths = paths[first:last]
@@ -166,19 +163,17 @@ def _make_clip(source, info, entry, target, listing=list_frames):
         if not refers and not entry.make:
             target.mkdir(parents=True)
             paths = [Path(shutil.copyfile(path, target / path.name)) for path in paths]
-        crops = entry.cropped
-        if crops is True or (crops and paths[0].name.startswith(crops)):
+        if entry.cropped is True or (entry.cropped and paths[0].name.startswith(entry.cropped)):
             width, height = read_size(paths[0])
             boxes = [(0, 0, width // info["views"], height)] * info["views"]
             notes = [*notes, "The frames are face crops and are used whole."]
     except MerError as error:
         return error.seen_from(entry.where)
-    row |= {key: "" if n is None else n for key, n in zip(KEYS, keys, strict=True)}
     fps = entry.fps or fps
+    row |= {key: "" if n is None else n for key, n in keys.items()}
     aus = " ".join(f"{side}{number}" for side, number in entry.aus or ())
     row |= {"fps": f"{fps:g}" if fps else "", "aus": aus, "box": format_boxes(boxes)}
-    row |= {"frames": path} if refers else {}
-    return row, notes, mended
+    return row | ({"frames": path} if refers else {}), [*notes, *lost]
 
 
 def _write_files(folder, info, rows):
@@ -198,63 +193,54 @@ def _write_files(folder, info, rows):
     }
 
 
-def _relate(source, data):
-    """Return the source's path for dataset.json: relative if one folder lies in the other."""
-    source, data = source.resolve(), data.resolve()
-    near = source.is_relative_to(data) or data.is_relative_to(source)
-    return Path(os.path.relpath(source, data) if near else source).as_posix()
-
-
 def find_keys(entry, stems):
-    """Return (onset, apex, offset) of an Entry as indices into its frames, None where it has none;
-    and, in words, which lost ones are the nearest frames instead.
+    """Return {"onset": ..., "apex": ..., "offset": ...} of an Entry as indices into its frames,
+    None where it has none; and sentences about lost ones, whose nearest frames stand in for them.
 
     ``entry.numbers`` says what its numbers count: "0" or "1": frames from there; "names": the last
     integer of the frames' file ``stems``; "onset": the same if the names hold onset and offset,
     else frames from the onset, the first frame. No apex is one that is the onset, or a 0 that
     counts no frame. Raises MerError (row) for others that point at no frame.
     """
-    numbers = {key: number for key in KEYS if (number := getattr(entry, key)) is not None}
-    if not numbers:
-        return (None, None, None), []
-    places = {int(re.findall(r"\d+", stem)[-1]): k for k, stem in enumerate(stems)}
-    by_name = entry.numbers == "names"
-    if entry.numbers == "onset":
-        by_name = entry.onset in places and entry.offset in places
-        if entry.onset is None:
-            what = "onset is empty, and the other numbers count from it; fill it in"
-            raise MerError(entry.where, what)
-    if by_name and len(places) < len(stems):
+    keys = {key: number for key in KEYS if (number := getattr(entry, key)) is not None}
+    if not keys:
+        return dict.fromkeys(KEYS), []
+    places, first = [int(re.findall(r"\d+", stem)[-1]) for stem in stems], entry.numbers
+    if first == "onset":
+        first = "names" if {entry.onset, entry.offset} <= {*places} else entry.onset
+    if first is None:
+        what = "onset is empty, and the other numbers count from it; fill it in"
+        raise MerError(entry.where, what)
+    if first != "names":
+        places = list(range(int(first), int(first) + len(stems)))
+    elif len({*places}) < len(places):
         raise MerError(entry.where, f"two frames of {entry.path} have the same last number")
-    if not by_name:
-        first = entry.onset if entry.numbers == "onset" else int(entry.numbers)
-        places = {k + first: k for k in range(len(stems))}
     if entry.apex == entry.onset or (entry.apex == 0 and 0 not in places):
-        numbers.pop("apex", None)
-    mended = []
-    for key, number in numbers.items():
+        keys.pop("apex", None)
+
+    lost = []
+    for key, number in keys.items():
         near = min(places, key=lambda place: abs(place - number))
+        if near != number and not entry.nearest:
+            span = f"nearest: {near}; they go from {min(places)} to {max(places)}"
+            what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
+            raise MerError(entry.where, what)
         if near != number:
-            if not entry.nearest:
-                span = f"nearest: {near}; they go from {min(places)} to {max(places)}"
-                what = f"{key} is {number}, but no frame of {entry.path} has that number ({span})"
-                raise MerError(entry.where, what, kind="lost frame")
-            mended.append(f"{shorten(entry)}, {key} {number} is now {near}")
-            numbers[key] = near
-    return tuple(places.get(numbers.get(key)) for key in KEYS), mended
+            lost.append(f"Lost: {shorten(entry)}, {key} {number} is now {near}, its nearest frame.")
+        keys[key] = places.index(near)
+    return {key: keys.get(key) for key in KEYS}, lost
 
 
 def _check_entries(source, info, entries):
     """Return {entry.where: MerError} of Entries whose names cannot be used or are taken, or whose
     labels the set does not have. Raises MerError for names of labels that cannot be used.
     """
-    labels, first_use, faults = [label.lower() for label in info["labels"]], {}, {}
-    for label in labels:
-        if labels.count(label) > 1 or label in COLUMNS:
-            raise MerError(source, f"a label cannot be called {label!r}; rename it")
+    first_use, faults = {}, {}
+    if taken := {label.lower() for label in info["labels"]} & {*COLUMNS}:
+        raise MerError(source, f"a label cannot be called {min(taken)!r}; rename it")
     for entry in entries:
         name, what = entry.name, ""
-        if re.search(UNSAFE, name) or name.strip() != name or name in ("", ".", ".."):
+        if re.search(r"[/\\:]", name) or name.strip() != name or name in ("", ".", ".."):
             what = f"the clip name {name!r} cannot be a folder's name everywhere; rename it"
         elif first_use.setdefault(name, entry) is not entry:
             what = f"the clip {name!r} stands at {first_use[name].where} already; keep one of them"
@@ -267,12 +253,12 @@ def _check_entries(source, info, entries):
 
 def _count(info, rows):
     """Return the sentence that counts clips, subjects, labels and apexes of {Entry: row}."""
-    bare = sum(entry.labels is None for entry in rows)
     people = len({(entry.dataset, entry.subject) for entry in rows})
     text = f"{len(rows)} clip{'s' * (len(rows) > 1)} of {people} subject{'s' * (people > 1)}"
+    labels = Counter(label for entry in rows for label in entry.labels or ())
+    bare = sum(entry.labels is None for entry in rows)
     if bare < len(rows):
-        labels = [label for entry in rows for label in entry.labels or ()]
-        text += ": " + ", ".join(f"{name} {labels.count(name)}" for name in info["labels"])
+        text += ": " + ", ".join(f"{name} {labels[name]}" for name in info["labels"])
     datasets = Counter(entry.dataset for entry in rows if entry.dataset)
     text += "; " * bool(datasets) + ", ".join(f"{name} {n}" for name, n in sorted(datasets.items()))
     text += f"; without labels: {bare}" if bare else ""
@@ -287,6 +273,15 @@ def describe(name, views, labels, source, exclusive=False):
         "synthetic": False,
         "licence": "that of the source; read it before passing anything on", "source": source,
     }  # fmt: skip
+
+
+def write_frames(images, target):
+    """Write images (H, W) into the folder ``target`` and return their paths; see ``Entry.make``."""
+    paths = []
+    for image in images:
+        paths.append(target / f"{len(paths):04d}.png")
+        paths[-1].write_bytes(encode_png(image))
+    return paths
 
 
 def check_source(source):
@@ -307,16 +302,13 @@ def tell_left_out(what, names):
     return [f"Left out: {len(names)} {what}: {name_some(names)}."] if names else []
 
 
-def walk_folders(source, data):
+def walk_folders(source):
     """Yield (folder, names of its files) below ``source``, sorted and links followed; hidden ones
-    and the folder ``data`` do not count.
+    do not count.
     """
     for folder, inner, names in os.walk(source, followlinks=True):
-        folder, skip = Path(folder), Path(data).resolve()
-        inner[:] = sorted(
-            name for name in inner if name[0] != "." and (folder / name).resolve() != skip
-        )
-        yield folder, sorted(name for name in names if name[0] != ".")
+        inner[:] = sorted(name for name in inner if name[0] != ".")
+        yield Path(folder), sorted(name for name in names if name[0] != ".")
 
 
 def compile_pattern(pattern, parts):
@@ -341,15 +333,13 @@ def compile_pattern(pattern, parts):
 
 def read_numbers(where, cells, columns=None):
     """Return {"onset": ..., "apex": ..., "offset": ..., "fps": ...} of a row, None where a cell is
-    empty; ``columns`` says what the table calls them. MerError names row and column.
+    empty; ``columns`` says what the table calls them. MerError names row and number.
     """
-    values = {}
-    for key, adapter in NUMBERS.items():
-        column = key if columns is None else columns.get(key)
-        text = cells.get(column, "")
-        try:
-            empty = text in MISSING or (key, text) == ("apex", "-1")
-            values[key] = None if empty else adapter.validate_python(text.replace(",", "."))
-        except ValidationError as error:
-            raise MerError(where, f"{column}{explain(error)}") from None
-    return values
+    texts = {key: cells.get((columns or {}).get(key, key), "") for key in Numbers.model_fields}
+    if texts["apex"] == "-1":  # as SAMM writes what is not known
+        texts["apex"] = ""
+    known = {key: text.replace(",", ".") for key, text in texts.items() if text not in MISSING}
+    try:
+        return Numbers(**known).model_dump()
+    except ValidationError as error:
+        raise MerError(where, explain(error)) from None

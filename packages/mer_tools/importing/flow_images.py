@@ -1,17 +1,9 @@
-"""Ready-made flow images: one PNG per clip and phase, referenced, never copied."""
+"""Ready-made flow images: one PNG per clip, referenced, never copied."""
 
 import re
 from dataclasses import replace
 
-from mer_tools.importing.common import (
-    Entry,
-    check_source,
-    compile_pattern,
-    describe,
-    tell_left_out,
-    walk_folders,
-    write_set,
-)
+from mer_tools.importing import common
 from mer_tools.importing.labels import sort_labels
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import read_size
@@ -20,84 +12,74 @@ from PIL import Image
 
 CHANNELS = (["magnitude", "u", "v"], ["strain", "u", "v"])
 # what each part of a pattern may hold
-PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+", "phase": "[0-9]+?"}
+PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
 # how the three sets of MEGC 2019's composite call their people: sub01, 006, s1
 PEOPLE = {"casme2": "sub[0-9]+", "samm": "[0-9]+", "smic": "s[0-9]+"}
 
 
 def import_flow_images(
-    source,
-    data,
-    pattern="{subject}/u_test/{label}/{clip}.png",
-    channels=("u", "v", "magnitude"),
-    phases=1,
-    labels=None,
-    centred=True,
-):
-    """Make a dataset of ready-made flow images: one PNG of three channels per clip and phase,
-    referenced, never copied.
+    source, data, pattern="{subject}/u_test/{label}/{clip}.png", channels=("u", "v", "magnitude"),
+    labels=None, centred=True,
+):  # fmt: skip
+    """Make a dataset of ready-made flow images: one PNG of three channels per clip.
 
-    ``pattern`` is a path below ``source`` with {subject}, {clip}, and optionally {label} and
-    {phase}; each takes as few letters as it can, {clip} as many, none a "/". ``channels`` says what
-    red, green and blue hold (the third may be called strain). ``labels`` renames, as {"0":
-    "Negative"}. ``centred``: u and v lose their median when they are read, because the value that
-    stands for no motion differs from copy to copy. Returns sentences to print. Raises MerError.
+    ``pattern`` is a path below ``source`` with {subject}, {clip} and perhaps {label}; each takes as
+    few letters as it can, {clip} as many, none a "/". ``channels`` says what red, green and blue
+    hold (the third may be called strain). ``labels`` renames, as {"0": "Negative"}. ``centred``: u
+    and v lose their median when they are read, because the value that stands for no motion differs
+    from copy to copy. Returns sentences to print. Raises MerError.
     """
-    source, expression = check_source(source), compile_pattern(pattern, PARTS)
+    source, expression = common.check_source(source), common.compile_pattern(pattern, PARTS)
     if sorted(channels) not in CHANNELS:
         what = "but must be u, v and magnitude (or strain) in some order"
         raise MerError(f"channels are {', '.join(channels)}, {what}")
     clips, other = {}, []
-    for folder, names in walk_folders(source, data):
+    for folder, names in common.walk_folders(source):
         for path in ((folder / name).relative_to(source).as_posix() for name in names):
             if fit := expression.fullmatch(path):
                 # in the common copy of MEGC 2019's, names end in a space: "006_006_1_2 .png"
-                texts = {name: text.strip() for name, text in fit.groupdict().items()}
-                file = int(texts.get("phase", 0)), texts.get("label"), path
-                clips.setdefault((texts["subject"], texts["clip"]), []).append(file)
+                cells = {"label": None}
+                cells |= {name: text.strip() for name, text in fit.groupdict().items()}
+                key = cells["subject"], cells["clip"]
+                if first := clips.get(key):
+                    raise MerError(source / path, f"is the same clip as {first.path}; keep one")
+                clips[key] = _read_clip(source, path, cells, labels)
             elif path.lower().endswith(".png"):
                 other.append(path)
     if not clips:
         first = f"; the first is {other[0]}" if other else ""
         raise MerError(source, f"no PNG fits the pattern {pattern!r}{first}")
 
-    entries = [_read_clip(source, *key, files, phases, labels) for key, files in clips.items()]
+    entries = list(clips.values())
     if len({clip for _, clip in clips}) < len(clips):  # two subjects have a clip of one name
         entries = [replace(entry, name=f"{entry.subject}_{entry.name}") for entry in entries]
     names = sort_labels(label for entry in entries for label in entry.labels or ())
-    about = f"mer import flow-images: PNG flow images of {phases} phase{'s' * (phases > 1)}"
-    info = describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
+    about = "mer import flow-images: PNG flow images"
+    info = common.describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
     info |= {"channels": list(channels), "centred": centred}
-    said = tell_left_out("PNG files that do not fit the pattern", other)
-    sets = [
-        next((name for name, form in PEOPLE.items() if re.fullmatch(form, entry.subject)), None)
-        for entry in entries
-    ]
+    said = common.tell_left_out("PNG files that do not fit the pattern", other)
+    sets = []
+    for entry in entries:
+        forms = PEOPLE.items()
+        sets += [name for name, form in forms if re.fullmatch(form, entry.subject)][:1] or [""]
     if {*sets} == {*PEOPLE}:
         entries = [replace(entry, dataset=name) for entry, name in zip(entries, sets, strict=True)]
         info["published"] = "MEGC2019"
         said.insert(0, "Datasets are told from the subjects' names: sub01, 006 and s1.")
-    return write_set(source, data, info, entries) + said
+    return common.write_set(source, data, info, entries) + said
 
 
-def _read_clip(source, subject, clip, files, phases, names):
-    """Return the Entry of one clip's flow images, given as (phase, label, path). MerError unless
-    all have one label, and three channels of 8 bits as far as their headers show.
+def _read_clip(source, path, cells, names):
+    """Return the Entry of a flow image; MerError unless it has three channels of 8 bits, as far as
+    its header shows, and a label that is named.
     """
-    where, clip_of = str(source / files[0][2]), f"the clip {clip!r} of {subject}"
-    labels, numbers = {label for _, label, _ in files}, {phase for phase, _, _ in files}
-    if len(labels) > 1:
-        raise MerError(where, f"{clip_of} has two labels (see {files[-1][2]}); keep one")
-    if not len(files) == len(numbers) == phases:
-        raise MerError(where, f"{clip_of} has {len(files)} images, but {phases} phases are wanted")
-    (label,) = labels
+    label = cells["label"]
     if None not in (label, names) and label not in names:
-        raise MerError(where, f"the label {label!r} is none of those named ({', '.join(names)})")
-    for *_, path in files:
-        read_size(source / path)  # refuses 16 bits and damaged headers
-        with Image.open(source / path) as picture:
-            if picture.mode != "RGB":
-                raise MerError(source / path, f"is {picture.mode}, but all must be RGB of 8 bits")
-    label = label if names is None or label is None else names[label]
-    paths = ";".join(path for _, _, path in sorted(files))
-    return Entry(clip, subject, None if label is None else (label,), paths, where)
+        what = f"the label {label!r} is none of those named ({', '.join(names)})"
+        raise MerError(source / path, what)
+    read_size(source / path)  # refuses 16 bits and damaged headers
+    with Image.open(source / path) as picture:
+        if picture.mode != "RGB":
+            raise MerError(source / path, f"is {picture.mode}, but all must be RGB of 8 bits")
+    labels = None if label is None else ((names or {}).get(label, label),)
+    return common.Entry(cells["clip"], cells["subject"], labels, path, str(source / path))

@@ -4,22 +4,12 @@ scanned meshes.
 
 import re
 from functools import partial
-from pathlib import Path
 
-from mer_tools.importing.common import (
-    COLUMNS,
-    Entry,
-    check_source,
-    describe,
-    read_numbers,
-    tell_left_out,
-    write_set,
-)
-from mer_tools.importing.labels import read_flags
+from mer_tools.importing import common
+from mer_tools.importing.common import COLUMNS, Entry
 from mer_tools.importing.meshes import film_meshes, list_meshes
 from mer_tools.importing.tables import need_columns, read_table
 from mer_utils import LABELS, MerError
-from mer_utils.dataset import encode_png
 
 import numpy as np
 
@@ -42,12 +32,12 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
     def number(name):
         return next(map(int, re.findall(r"\d+", name)), None)
 
-    source = check_source(source)
-    entries, _, said = read_folders(source, data, labels, "Id", "Subject", LABELS, number)
+    source = common.check_source(source)
+    entries, _, said = read_folders(source, labels, "Id", "Subject", LABELS, number)
     about = "mer import 4dme-challenge: seq folders of side-by-side frames"
-    info = describe("4DMR challenge", 2, LABELS, about)
+    info = common.describe("4DMR challenge", 2, LABELS, about)
     info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
-    return write_set(source, data, info, entries, classes, copy) + said
+    return common.write_set(source, data, info, entries, classes, copy) + said
 
 
 def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
@@ -59,27 +49,25 @@ def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
     counted from 0) and fps; a folder without a row stays unlabelled. The frames depend on no other
     argument. Returns sentences to print. Raises MerError.
     """
-    source = check_source(source)
+    source = common.check_source(source)
     make = partial(film_clip, size=size, yaw=yaw, fov=fov)
-    entries, names, said = read_folders(source, data, labels, "clip", "subject", make=make)
+    entries, names, said = read_folders(source, labels, "clip", "subject", make=make)
     camera = f"{size} px, yaw {yaw:g}, field of view {fov:g} degrees"
     about = f"mer import obj: mesh sequences filmed at {camera}"
-    info = describe(source.resolve().name, 2, names, about)
-    return write_set(source, data, info, entries, jobs=jobs) + said
+    info = common.describe(source.resolve().name, 2, names, about)
+    return common.write_set(source, data, info, entries, jobs=jobs) + said
 
 
 def film_clip(folder, target, **camera):
     """Film a folder of meshes into the folder ``target``, two views side by side; see
     ``common.Entry.make``.
     """
-    paths, notes, boxes = [], [], []
-    for pair in film_meshes(list_meshes(folder), notes=notes, boxes=boxes, **camera):
-        paths.append(target / f"{len(paths):04d}.png")
-        paths[-1].write_bytes(encode_png(np.hstack(list(pair))))
-    return paths, None, notes, boxes
+    notes, boxes = [], []
+    pairs = film_meshes(list_meshes(folder), notes=notes, boxes=boxes, **camera)
+    return common.write_frames(map(np.hstack, pairs), target), None, notes, boxes
 
 
-def read_folders(source, data, table, clip, subject, names=None, key=str, make=None):
+def read_folders(source, table, clip, subject, names=None, key=str, make=None):
     """Return (Entries, label names, sentences) of the folders in ``source``, each a clip, in the
     order of the numbers in their names.
 
@@ -93,16 +81,15 @@ def read_folders(source, data, table, clip, subject, names=None, key=str, make=N
     def place(name):
         return [int(n) for n in re.findall(r"\d+", name)], name
 
-    found = [p for p in source.iterdir() if p.is_dir() and p.name[0] != "."]
-    found = [path.name for path in found if path.resolve() != Path(data).resolve()]
+    found = [path.name for path in source.iterdir() if path.is_dir() and path.name[0] != "."]
+    said = common.tell_left_out(
+        "folders without a number in their names", [name for name in found if key(name) is None]
+    )
     folders, lines = {}, {}
     for name in sorted(found, key=place):
         if (other := folders.setdefault(key(name), name)) != name and key(name) is not None:
             raise MerError(source / name, f"has the same number as {other}; rename one of them")
     folders.pop(None, None)
-    said = tell_left_out(
-        "folders without a number in their names", [n for n in found if key(n) is None]
-    )
 
     rows = read_table(table) if table else []
     if rows:
@@ -120,10 +107,15 @@ def read_folders(source, data, table, clip, subject, names=None, key=str, make=N
     entries = []
     for mark, name in folders.items():
         where, cells = lines.get(mark, (str(source / name), {}))
-        flags = read_flags(where, cells, names) if cells else None
-        numbers = read_numbers(where, cells)
-        entries.append(
-            Entry(name, cells.get(subject, name), flags, name, where, **numbers, make=make)
-        )
+        flags = {label: cells[label] for label in names or () if cells}
+        labels = None
+        if any(flags.values()):
+            if wrong := [label for label, flag in flags.items() if flag not in ("0", "1")]:
+                what = f"{wrong[0]} is {flags[wrong[0]]!r}, but must be 0 or 1"
+                raise MerError(where, f"{what} (all empty: no labels)")
+            labels = tuple(label for label, flag in flags.items() if flag == "1")
+        numbers = common.read_numbers(where, cells)
+        person = cells.get(subject, name)
+        entries.append(Entry(name, person, labels, name, where, **numbers, make=make))
     alone = sum(subject not in lines.get(mark, ("", ()))[1] for mark in folders)
     return entries, names or LABELS, said + ([ALONE.format(alone)] if alone else [])

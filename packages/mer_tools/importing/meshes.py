@@ -17,6 +17,7 @@ from mer_utils.preprocessing import square_box
 
 import cv2
 import numpy as np
+from trimesh import triangles
 
 # parts of the picture that the first mesh fills, before perspective enlarges its front
 FILL, FILL_WIDTH = 0.8, 0.85
@@ -50,10 +51,9 @@ def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None, boxes=None):
     (paths, one per frame), ``size`` px high.
 
     The first mesh fills about 80 % of the height; then the cameras stand still. With the first
-    frame, what the reader should be told is appended to the list ``notes``, and the box of the face
-    (x0, y0, x1, y1) px in each view to the list ``boxes`` (see ``find_face``). Raises MerError for
-    fewer than three meshes, and for a mesh that is not usable, leaves the picture, or changes its
-    size or its look.
+    frame, what the reader should be told is appended to the list ``notes``, and each view's box of
+    the face, px, to the list ``boxes``. Raises MerError for fewer than three meshes, and for one
+    that is not usable, leaves the picture, or changes its size or its look.
     """
     paths = [Path(path) for path in paths]
     if len(paths) < 3:
@@ -64,16 +64,18 @@ def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None, boxes=None):
     views = [replace(camera, fov=float(fov)) for camera in cameras.cameras(size, yaw)]
     stage = None
     for path in paths:
-        mesh, is_first = read_mesh(path), stage is None
-        stage = stage or _Stage(path, mesh, views)
+        mesh = read_mesh(path)
+        if is_first := stage is None:
+            stage = _Stage(path, mesh, views)
         points = stage.place(path, mesh)
-        if is_first:
+        if is_first and notes is not None and mesh.note:
+            notes.append(mesh.note)
+        if is_first and boxes is not None:
             centre, side = find_face(points)
-            if notes is not None and mesh.note:
-                notes.append(mesh.note)
-            for camera in views if boxes is not None else ():
-                (x, y), px = camera.project(centre), side * camera.px_per_unit
-                boxes.append(square_box(x, y, px, camera.width, camera.height))
+            for camera in views:
+                px = side * camera.px_per_unit
+                box = square_box(*camera.project(centre), px, camera.width, camera.height)
+                boxes.append(box)
         yield np.stack(stage.paint(mesh, points))
 
 
@@ -120,8 +122,9 @@ class _Stage:
         # a texel about as large as a rendered pixel: finer ones would flicker
         if self.textured:
             magnify = self.scale * camera.px_per_unit * OVERSAMPLE
-            texels = _area(np.pad(mesh.uv * mesh.texture.shape[::-1], ((0, 0), (0, 1))), mesh.faces)
-            pixels = _area(mesh.vertices * magnify, mesh.faces)
+            flat = np.pad(mesh.uv * mesh.texture.shape[::-1], ((0, 0), (0, 1)))
+            texels = triangles.area(flat[mesh.faces]).sum()
+            pixels = triangles.area(mesh.vertices[mesh.faces] * magnify).sum()
             self.shrink = min(1.0, np.sqrt(pixels / max(texels, 1e-9)))
 
     def place(self, path, mesh):
@@ -177,19 +180,9 @@ class _Stage:
         return pictures
 
 
-def _normals(points, faces):
-    """Return the normals (K, 3) of triangles of points (M, 3), as long as twice their areas."""
-    a, b, c = (points[faces[:, k]] for k in range(3))
-    return np.cross(b - a, c - a)
-
-
-def _area(points, faces):
-    return np.linalg.norm(_normals(points, faces), axis=1).sum() / 2
-
-
 def _light(points, faces):
     """Return the grey (M,) of untextured skin: Lambert, as in rendering.py."""
-    flat = _normals(points, faces)
+    flat = triangles.cross(points[faces])  # normals, as long as twice the areas
     behind = np.array([*points.mean(0)[:2], points[:, 2].min() - np.ptp(points)])
     # the volume seen from behind: negative if wound inwards
     if np.sum(flat * (points[faces[:, 0]] - behind)) < 0:

@@ -40,7 +40,7 @@ def read_mesh(path):
     load = _load_obj if path.suffix.lower() == ".obj" else _load_ply
     try:
         with warnings.catch_warnings():
-            # NumPy only warns of a row that is not all numbers
+            # NumPy only warns of a row that is not all numbers, as where a file was cut off
             warnings.simplefilter("error", DeprecationWarning)
             parts, texture, note = load(path)
         polygons = parts["faces"]
@@ -48,9 +48,8 @@ def read_mesh(path):
         used, faces = np.unique(np.concatenate(fans), return_inverse=True)
         vertices = np.asarray(parts["vertices"], np.float64)[used]
         uv = None if texture is None else parts["visual"].uv[used] * [1, -1] + [0, 1]
-        finite = all(np.isfinite(values).all() for values in (vertices, uv) if values is not None)
-        if not finite or used[0] < 0 or vertices.shape[1] != 3:
-            raise ValueError
+        if not (np.isfinite(vertices).all() and used[0] >= 0 and vertices.shape[1] == 3):
+            raise ValueError("no points in space")
     except MerError:
         raise
     except Exception as error:  # trimesh and NumPy each raise their own

@@ -17,22 +17,18 @@ ONE_READER = "This layout was described by one reader only: look at a few clips 
 @dataclass(frozen=True)
 class Preset:
     """What is known of a set: ``folders`` are templates of a clip's folder below the set's, with
-    options of a ``recordings.Layout`` that hold for this one only; ``options`` hold for all.
-
-    ``columns`` are the table's (see Layout), by which it is found; {} for a set without a table.
-    ``prepare(path, rows)`` may change a table's Rows. ``asks`` are options that a user has to give,
-    each with the sentence that says why. ``classes`` names a table of classes that suits the labels
-    (published/), ``note`` ends the report.
+    options of a ``recordings.Layout`` that hold for this one only; ``options`` hold for all. The
+    table is found by its ``columns`` (see Layout; {}: there is none).
     """
 
     title: str  # also the name in published_counts.csv
     folders: dict[str, dict]
     columns: dict[str, str] = field(default_factory=dict)
     options: dict = field(default_factory=dict)
-    prepare: Callable | None = None
-    asks: dict[str, str] = field(default_factory=dict)
-    classes: str = ""
-    note: str = ""
+    prepare: Callable | None = None  # prepare(path, rows) may change a table's Rows
+    asks: dict[str, str] = field(default_factory=dict)  # options a user has to give, and why
+    classes: str = ""  # a table of classes that suits the labels (published/)
+    note: str = ""  # ends the report
 
 
 def join_naming_rules(path, rows):

@@ -1,39 +1,25 @@
 """Frames in folders, or films, that a table lists: CASME II, SAMM, SMIC, your own."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Literal
+from typing import Literal
 
-from mer_tools.importing.common import (
-    KEYS,
-    Entry,
-    check_source,
-    compile_pattern,
-    describe,
-    name_some,
-    read_numbers,
-    shorten,
-    tell_left_out,
-    walk_folders,
-    write_set,
-)
+from mer_tools.importing import common
+from mer_tools.importing.common import KEYS, Entry, Rate, Whole, tell_left_out
 from mer_tools.importing.films import is_film, read_video, video_fps
 from mer_tools.importing.labels import MISSING, parse_aus, sort_labels, split_labels
 from mer_tools.importing.tables import PUBLISHED, Row, find_table, need_columns, read_table
 from mer_utils import LABELS, MerError, checked
-from mer_utils.dataset import FRAME_TYPES, encode_png
-
-from annotated_types import Ge, Gt, Lt
+from mer_utils.dataset import FRAME_TYPES
 
 # what the pattern of folders without a table may hold
 PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
 Column = Literal["subject", "label", "onset", "apex", "offset", "fps", "aus"]
-Whole = Annotated[int, Ge(0)]
 
 
 @checked
@@ -56,7 +42,7 @@ class Layout:
     views: Literal[1, 2] = 1
     numbers: Literal["names", "0", "1", "onset"] = "names"
     exclusive: bool = True  # exactly one label a clip
-    fps: Annotated[float, Gt(0), Lt(1e6)] | None = None  # where the table says nothing
+    fps: Rate | None = None  # where the table says nothing
     cropped: bool | str = False  # frames, or those whose names begin so, are face crops: no box
     header_row: Whole | None = None  # see ``read_table``
     sheet: str = ""  # of an XLSX file; by default the first
@@ -69,20 +55,19 @@ class Layout:
 def import_frames(
     source, data, table=None, folder="", columns=None, classes=None, copy=False, jobs=1, **options
 ):
-    """Make a dataset of folders of frames, or of films, that a CSV or XLSX ``table`` lists (CASME
-    II, SAMM, SMIC). Without a table they are the folders that fit the pattern ``folder``, which has
-    {subject}, {clip} and perhaps {label}.
+    """Make a dataset of folders of frames, or of films, that a CSV or XLSX ``table`` lists. Without
+    a table they are the folders that fit the pattern ``folder``, which has {subject}, {clip} and
+    perhaps {label}.
 
     ``folder``, ``columns`` and ``options`` are those of a Layout. ``copy``: frames are copied, not
     referenced; films are decoded in either case. ``classes``: see ``labels.regroup``. Returns
     sentences to print. Raises MerError.
     """
-    folder = folder or "{clip}"
-    layout, source = Layout(folder, columns, **options), check_source(source)
+    layout, source = Layout(folder or "{clip}", columns, **options), common.check_source(source)
     if table:
         rows = read_table(table, layout.header_row, layout.sheet)
     else:
-        rows = list_rows(source, data, folder)
+        rows = list_rows(source, layout.folder)
     info = {"name": source.resolve().name, "source": "mer import frames: frames or films"}
     return import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
 
@@ -98,25 +83,25 @@ def import_preset(
     those of the preset's Layout. Returns one paragraph to print. Raises MerError, also where the
     preset does not know something for certain and no option says it.
     """
-    source, rows, taken = check_source(source), [], []
-    for option, question in preset.asks.items():
-        if option not in options:
-            raise MerError(source, question)
+    source, rows, taken = common.check_source(source), [], []
+    for option in preset.asks.keys() - options.keys():
+        raise MerError(source, preset.asks[option])
     columns, known = preset.columns | (columns or {}), preset.options | options
     if columns:
         where = {key: known[key] for key in ("header_row", "sheet") if key in known}
-        needed = _list_needed(columns | {"folder": next(iter(preset.folders))})
+        needed = {key: name for key, name in columns.items() if key != "aus"}
+        needed = _list_fields(*needed.values(), next(iter(preset.folders)))
         table, rows = find_table(table or source, needed, **where)
         rows = preset.prepare(table, rows) if preset.prepare else rows
         columns = {key: name for key, name in columns.items() if key != "aus" or name in rows[0][1]}
         taken = [Path(table).name]
-    folder = _choose_folder(preset, source, data, table, rows, folder)
+    folder = _choose_folder(preset, source, table, rows, folder)
     options = preset.options | preset.folders.get(folder, {}) | options
     published = options.pop("published", preset.title)
     layout = Layout(folder, columns, **options)
     if layout.fps is None:
         raise MerError(source, "how many frames a second this part has is not known; say --fps")
-    rows = rows or list_rows(source, data, folder)
+    rows = rows or list_rows(source, folder)
 
     counts = read_table(PUBLISHED / "published_counts.csv")
     counts = [f"{c['count']} {c['what']}" for _, c in counts if c["set"] == published]
@@ -130,28 +115,22 @@ def import_preset(
     return [" ".join([*said, preset.note]).strip()]
 
 
-def _list_needed(columns):
-    """Return the names of the columns that a table must have; those of templates, too."""
-    names = [name for key, name in columns.items() if key != "aus"]
-    fields = [field for name in names for field in (_list_fields(name) or [name])]
-    return list(dict.fromkeys(fields))
+def _list_fields(*templates):
+    """Return the columns that templates name in braces; of a text without braces, itself."""
+    fields = []
+    for template in templates:
+        with suppress(ValueError):  # ``_fill_in`` will refuse it
+            parts = [field for _, field, *_ in Formatter().parse(template) if field]
+            fields += parts or [template]
+    return list(dict.fromkeys(filter(None, fields)))
 
 
-def _list_fields(template):
-    """Return the names in braces of a template; none of one that ``_fill_in`` will refuse."""
-    with suppress(ValueError):
-        return [field for _, field, *_ in Formatter().parse(template) if field]
-    return []
-
-
-def _choose_folder(preset, source, data, table, rows, wanted):
-    """Return the one folder template of a Preset under which folders exist; MerError for none, and
-    where several are.
-    """
+def _choose_folder(preset, source, table, rows, wanted):
+    """Return the one folder template of a Preset under which folders exist, or raise MerError."""
 
     def fits(folder):
         if not table:
-            return bool(list_rows(source, data, folder))
+            return bool(list_rows(source, folder))
         paths = (find_folder(source, _fill_in(table, folder, cells), table) for _, cells in rows)
         return any((source / path).is_dir() for path in paths)
 
@@ -166,15 +145,14 @@ def _choose_folder(preset, source, data, table, rows, wanted):
     return fitting[0]
 
 
-def list_rows(source, data, pattern):
+def list_rows(source, pattern):
     """Return Rows of the folders with frames that fit a ``pattern`` such as
     "{subject}/{label}/{clip}": in the place of its number a row has its folder.
     """
-    expression, rows = compile_pattern(pattern, PARTS), []
-    for folder, names in walk_folders(source, data):
+    expression, rows = common.compile_pattern(pattern, PARTS), []
+    for folder, names in common.walk_folders(source):
         path = folder.relative_to(source).as_posix()
-        fit = expression.fullmatch(path)
-        if fit and _hold_frames(names):
+        if (fit := expression.fullmatch(path)) and _hold_frames(names):
             rows.append(Row(path, fit.groupdict()))
     return rows
 
@@ -189,9 +167,9 @@ def import_rows(source, data, table, rows, layout, about, classes=None, copy=Fal
     """
     if not rows:
         raise MerError(source, f"has no folder of frames that fits the pattern {layout.folder!r}")
+    need_columns(table, rows, layout.only or {})
     said, left_out = [], {"rows of text": [row for row in rows if _is_text(row.cells)]}
     for column, text in (layout.only or {}).items():
-        need_columns(table, rows, [column])
         others = [row for row in rows if row.cells[column].lower() != text.lower()]
         left_out[f"rows whose {column} is not {text}"] = others
     for what, out in left_out.items():
@@ -200,17 +178,23 @@ def import_rows(source, data, table, rows, layout, about, classes=None, copy=Fal
     entries, mended = read_entries(source, table, rows, layout)
     clips = [entry for entry in entries if isinstance(entry, Entry)]
     labels = sort_labels(label for entry in clips for label in entry.labels or ()) or LABELS
-    info = describe(about["name"], layout.views, labels, "", layout.exclusive) | about
+    info = common.describe(about["name"], layout.views, labels, "", layout.exclusive) | about
 
-    written = write_set(source, data, info, entries, classes, copy, jobs, layout.skip_faulty)
+    skip = layout.skip_faulty
+    written = common.write_set(source, data, info, entries, classes, copy, jobs, skip)
     paths = {entry.path for entry in clips}
     if films := sum(map(is_film, paths)):
         rest = "" if films == len(paths) else ", and the frames of the others copied"
         written.append(f"{films} films were decoded{rest}.")
-    unlisted = _list_unlisted(source, data, layout.folder, paths)
     what = f"have no row in {Path(table).name}" if table else f"do not fit {layout.folder}"
+    unlisted = _list_unlisted(source, layout.folder, paths)
     unlisted = tell_left_out(f"folders or films that {what}", unlisted)
     return [written[0], *said, *mended, *written[1:], *unlisted]
+
+
+def _is_text(cells):
+    """Return whether a row holds one text alone, such as a note below the table."""
+    return len(cells) > 3 and sum(map(bool, cells.values())) == 1
 
 
 def read_entries(source, table, rows, layout):
@@ -224,38 +208,38 @@ def read_entries(source, table, rows, layout):
     if "{" not in subject and subject not in rows[0].cells:
         what = f"has no column 'subject'; say which of {', '.join(rows[0].cells)} it is"
         raise MerError(table, what)
-    fields = _list_needed({"folder": layout.folder, "name": layout.name, "subject": subject})
+    fields = _list_fields(layout.folder, layout.name, subject)
     # 1 of one set is not 1 of the next; a template may say so itself
     joined = [] if "{" in subject else [key for key in rows[0].cells if key.lower() == "dataset"]
 
-    entries, spelling, people, unread = [], {}, {}, []
+    entries, spelling, people, unread = [], {}, defaultdict(set), []
     for number, cells in rows:
         where = f"{table}, row {number}" if table else str(source / number)
-        path = _fill_in(where, layout.folder, cells)
-        name = _fill_in(where, layout.name, cells)
+        path, name = (_fill_in(where, text, cells) for text in (layout.folder, layout.name))
         person = _fill_in(where, subject, cells) if "{" in subject else cells[subject]
         try:
             if empty := [field for field in fields if cells.get(field) == ""]:
                 what = "is empty; fill it in (a merged cell counts for its first row only)"
                 raise MerError(where, f"{empty[0]} {what}")
             found = find_folder(source, path, where)
+            film = is_film(found)
             labels = split_labels(where, cells.get(columns["label"], ""))
-            numbers = read_numbers(where, cells, columns)
+            numbers = common.read_numbers(where, cells, columns)
+            if film and layout.numbers == "names" and any(numbers[key] for key in KEYS):
+                what = f"the frames of the film {found} have no names; count them from 0 or 1"
+                raise MerError(where, what)
         except MerError as error:
             entries.append(error)
             continue
-        people.setdefault(person, {}).setdefault(" ".join(map(cells.get, _list_fields(subject))))
-        labels = labels and tuple(spelling.setdefault(name.lower(), name) for name in labels)
-        aus, text = None, cells.get(columns["aus"], "")
-        try:
-            aus = None if text in MISSING else parse_aus(text)
-        except MerError:
-            unread.append(f"{shorten(MerError(where, ''))} {text!r}")
-        default = str(Path(found).with_suffix("")) if is_film(found) else found
+        people[person].add(" ".join(map(cells.get, _list_fields(subject))))
+        text = cells.get(columns["aus"], "")
+        aus = None if text in MISSING else parse_aus(text)
+        if aus is None and text not in MISSING:
+            unread.append(f"{where.rpartition(', ')[2]} {text!r}")
         entry = Entry(
-            name=name or default.replace("/", "_"),
+            name=name or found.removesuffix(Path(found).suffix * film).replace("/", "_"),
             subject=person,
-            labels=labels,
+            labels=labels and tuple(spelling.setdefault(name.lower(), name) for name in labels),
             path=found,
             where=where,
             numbers=layout.numbers,
@@ -263,15 +247,13 @@ def read_entries(source, table, rows, layout):
             cropped=layout.cropped,
             nearest=layout.nearest_frame,
             dataset="".join(cells[key] for key in joined),
-            make=decode_film if is_film(found) else None,
+            make=decode_film if film else None,
             **numbers | {"fps": numbers["fps"] or layout.fps},
         )
-        if entry.make and layout.numbers == "names" and any(numbers[key] for key in KEYS):
-            what = f"the frames of the film {found} have no names; count them from 0 or 1"
-            entry = MerError(where, what)
         entries.append(entry)
-    alike = [f"{', '.join(texts)} are {name}" for name, texts in people.items() if len(texts) > 1]
-    said = [f"One person in several spellings: {name_some(alike)}."] if alike else []
+    several = {who: ", ".join(sorted(ways)) for who, ways in people.items() if len(ways) > 1}
+    alike = common.name_some([f"{ways} are {who}" for who, ways in several.items()])
+    said = [f"One person in several spellings: {alike}."] if several else []
     said += tell_left_out("cells of AUs that cannot be read", unread)
     entries, overlaps = _cut_clips(entries, layout.around)
     return entries, said + overlaps
@@ -292,11 +274,11 @@ def _cut_clips(entries, around):
             else:
                 name = f"{entry.name}_{entry.onset}"
                 entry = replace(entry, around=around or 0, name=name)
-                parts.append((entry.path, entry.onset, entry.offset, shorten(entry)))
+                parts.append((entry.path, entry.onset, entry.offset, common.shorten(entry)))
         cut.append(entry)
     pairs = pairwise(sorted(parts))
     twice = [f"{a[3]} and {b[3]}" for a, b in pairs if a[0] == b[0] and b[1] <= a[2]]
-    said = f"LOOK: {len(twice)} pairs of clips share frames: {name_some(twice)}."
+    said = f"LOOK: {len(twice)} pairs of clips share frames: {common.name_some(twice)}."
     return cut, [said] * bool(twice)
 
 
@@ -316,19 +298,14 @@ def find_folder(source, text, where):
     return names[0] if names else text
 
 
-def _list_unlisted(source, data, template, paths):
+def _list_unlisted(source, template, paths):
     """Return the folders of frames and the films that no Entry names, from where templates vary."""
-    unlisted = set()
-    for folder, names in walk_folders(source / template.partition("{")[0].rpartition("/")[0], data):
+    unlisted, start = set(), source / template.partition("{")[0].rpartition("/")[0]
+    for folder, names in common.walk_folders(start):
         if folder != source and _hold_frames(names):
             unlisted.add(folder.relative_to(source).as_posix())
         unlisted |= {(folder / n).relative_to(source).as_posix() for n in names if is_film(n)}
     return sorted(unlisted - paths)
-
-
-def _is_text(cells):
-    """Return whether a row holds one text alone, such as a note below the table."""
-    return len(cells) > 3 and sum(map(bool, cells.values())) == 1
 
 
 def _fill_in(where, template, cells):
@@ -344,8 +321,4 @@ def _fill_in(where, template, cells):
 
 def decode_film(path, target):
     """Write a film's frames into the folder ``target``; see ``Entry.make``."""
-    paths = []
-    for image in read_video(path):
-        paths.append(target / f"{len(paths):04d}.png")
-        paths[-1].write_bytes(encode_png(image))
-    return paths, video_fps(path), [], []
+    return common.write_frames(read_video(path), target), video_fps(path), [], []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mer_tools.importing.common import check_source
 from mer_tools.importing.recordings import Layout, import_rows
-from mer_tools.importing.tables import PUBLISHED, Row, find_table, need_columns, read_table
+from mer_tools.importing.tables import PUBLISHED, Row, find_table, read_table
 from mer_utils import LABELS, MerError
 
 # columns of 4DME's release that are read
@@ -64,36 +64,30 @@ def mend_rows(path, rows, faults=None):
     if faults == "none":
         return rows, []
     table, said = Path(faults or PUBLISHED / "4dme_faults.csv"), []
-    wanted, columns = read_table(table), ["row", "action", "column", "value", "note"]
-    need_columns(table, wanted, columns)
+    columns = ("row", "action", "column", "value", "note")
     cells = {str(k): dict(row.cells) for k, row in enumerate(rows)}
-    for number, fault in wanted:
+    for number, fault in read_table(table, columns=columns):
         row, action, column, value, note = (fault[name] for name in columns)
-        needed = {"swap": [row, value], "skip": []}.get(action, [row])
-        if unknown := [text for text in needed if text not in cells]:
-            what = f"it names row {unknown[0]}, which {Path(path).name} does not have"
+        try:
+            if action == "skip":
+                cells = {k: mine for k, mine in cells.items() if mine[column] != value}
+                said.append(f"Left out: {value} ({note}).")
+            elif action == "swap":
+                mine, partner = cells[row], cells[value]
+                for key in mine.keys() - FIXED:
+                    mine[key], partner[key] = partner[key], mine[key]
+                names = f"{mine['fold_name']} and {partner['fold_name']}"
+                said.append(f"Mended: the rows of {names} swapped ({note}).")
+            elif action in ("set", "clear"):
+                mine = cells[row]
+                change = f"{mine['fold_name']}, {column} {mine[column] or '(empty)'} is now"
+                mine[column] = value
+                said.append(f"Mended: {change} {value or '(empty)'} ({note}).")
+            else:
+                raise KeyError(action)
+        except KeyError as error:
+            what = f"{error} is no row or column of {Path(path).name}, or no swap, set, clear, skip"
             if faults is None:  # another sheet, or a part of it
                 return rows, [f"No fault was mended: {what}."]
-            raise MerError(f"{table}, row {number}", what)
-        known = action in ("set", "clear", "skip") and column in rows[0].cells
-        if action != "swap" and not known:
-            what = f"{action} {column!r} is no swap, set, clear or skip of a column there is"
-            raise MerError(f"{table}, row {number}", what)
-
-        if action == "skip":
-            cells = {k: mine for k, mine in cells.items() if mine[column] != value}
-            said.append(f"Left out: {value} ({note}).")
-            continue
-        mine = cells[row]
-        if action == "swap":
-            partner = cells[value]
-            for key in mine.keys() - FIXED:
-                mine[key], partner[key] = partner[key], mine[key]
-            change = f"the rows of {mine['fold_name']} and {partner['fold_name']} swapped"
-        else:
-            change = f"{mine['fold_name']}, {column} {mine[column] or '(empty)'}"
-            mine[column] = value
-            change += f" is now {value or '(empty)'}"
-        said.append(f"Mended: {change} ({note}).")
-    mended = [Row(row.number, cells[str(k)]) for k, row in enumerate(rows) if str(k) in cells]
-    return mended, said
+            raise MerError(f"{table}, row {number}", what) from None
+    return [Row(row.number, cells[str(k)]) for k, row in enumerate(rows) if str(k) in cells], said

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from itertools import zip_longest
+from contextlib import suppress
+from itertools import dropwhile, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,20 +32,24 @@ def read_table(path, header_row=None, sheet="", columns=()):
     Whole numbers of a spreadsheet come as "12". Raises MerError for what is no such table, and for
     equal names.
     """
-    sheets = read_sheets(path, header_row, columns)
+    sheets = read_sheets(path)
     if sheet and sheet not in sheets:
         raise MerError(path, f"has no sheet {sheet!r}; it has {', '.join(sheets)}")
-    return find_rows(path, sheets[sheet or next(iter(sheets))], header_row, columns)
+    return _find_rows(path, sheets[sheet or next(iter(sheets))], header_row, columns)
 
 
-def read_sheets(path, header_row=None, columns=()):
+def read_sheets(path):
     """Return {name of the sheet: lines of texts} of a table; a CSV has one sheet, called ""."""
     path = Path(path)
     try:
-        if path.exists() and not path.is_file():
-            raise OSError("a folder, a pipe or a device")
         if path.suffix.lower() != ".xlsx":
-            return {"": _read_csv(path.read_text(encoding="utf-8-sig"), header_row, columns)}
+            text = path.read_text(encoding="utf-8-sig")
+            lines = text.splitlines()
+            # what stands in the most lines, the header among them, stands between cells
+            separator = max("\t;,", key=lambda sign: sum(sign in line for line in lines))
+            rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+            return {"": [[cell.strip() for cell in row] for row in rows]}
+
         import pandas as pd  # slow to import, and not every command reads a spreadsheet
 
         sheets = pd.read_excel(path, None, header=None, dtype=str, keep_default_na=False)
@@ -59,33 +64,19 @@ def read_sheets(path, header_row=None, columns=()):
         raise MerError(path, what) from None
 
 
-def _read_csv(text, header_row, columns):
-    """Return the lines of a CSV, whose header says what stands between cells."""
-    lines = [line for line in text.splitlines()[(header_row or 1) - 1 :] if line.strip()]
-    names = {_simplify(name) for name in columns}
-    headers = [line for line in lines if all(name in _simplify(line) for name in names)]
-    header = next(iter(headers or lines), "")
-    separator = max(",;\t", key=header.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    return [[cell.strip() for cell in row] for row in rows]
-
-
-def find_rows(path, lines, header_row=None, columns=()):
+def _find_rows(path, lines, header_row, columns):
     """Return the Rows of a sheet's lines below its header; see ``read_table``."""
     wanted = {_simplify(name): name for name in columns}
     lines = [(n, line) for n, line in enumerate(lines, 1) if any(line) and n >= (header_row or 1)]
     if wanted and header_row is None:
-        fits = [k for k, (_, line) in enumerate(lines) if wanted.keys() <= {*map(_simplify, line)}]
-        if not fits:
+        below = dropwhile(lambda row: not wanted.keys() <= {*map(_simplify, row[1])}, lines)
+        lines = list(below)
+        if not lines:
             raise MerError(path, f"has no row that holds all columns {', '.join(columns)}")
-        lines = lines[fits[0] :]
-    header = []
-    if header_row != 0:
-        if len(lines) < 2 or lines[0][0] != (header_row or lines[0][0]):
-            raise MerError(
-                path, "has no rows below a header" + f" in row {header_row}" * bool(header_row)
-            )
-        header = lines.pop(0)[1]
+    header = lines.pop(0)[1] if lines and header_row != 0 else []
+    if not lines:
+        raise MerError(path, "has no rows below a header")
+
     filled = [any(column) for column in zip_longest(header, *(line for _, line in lines))]
     names = {}
     for k, (name, used) in enumerate(zip_longest(header, filled, fillvalue="")):
@@ -109,28 +100,25 @@ def find_table(place, columns, header_row=None, sheet=""):
     """Return the path and the Rows of the one table in the folder ``place`` (or the file) that has
     all ``columns``, on whatever sheet and in whatever row their names stand. Raises MerError.
     """
-    place, found, fault = Path(place), [], None
-    paths = sorted(place.iterdir()) if place.is_dir() else [place]
-    for path in paths:
+    place, tables = Path(place), []
+    for path in sorted(place.iterdir()) if place.is_dir() else [place]:
         if path.suffix.lower() not in (".xlsx", ".csv") or path.name[0] in ".~":
             continue
         try:
-            sheets = read_sheets(path, header_row, columns)
-        except MerError as error:
-            fault = error
+            sheets = read_sheets(path)
+        except MerError:
+            if path == place:
+                raise
             continue
         for name in [sheet] if sheet in sheets else [] if sheet else sheets:
-            try:
-                found.append((path, name, find_rows(path, sheets[name], header_row, columns)))
-            except MerError as error:
-                fault = error
-    if not found and paths == [place] and fault:
-        raise fault
-    if len(found) != 1:
-        names = ", ".join(f"{path.name} {name}".strip() for path, name, _ in found) or "none"
+            with suppress(MerError):  # a sheet without these columns
+                rows = _find_rows(path, sheets[name], header_row, columns)
+                tables.append((path, name, rows))
+    if len(tables) != 1:
+        names = ", ".join(f"{path.name} {name}".strip() for path, name, _ in tables) or "none"
         what = f"should hold one table with {', '.join(columns)}, but has {names}; "
         raise MerError(place, what + "name it with --table, its --sheet or --columns")
-    return found[0][0], found[0][2]
+    return tables[0][0], tables[0][2]
 
 
 def need_columns(path, rows, names):
