@@ -123,7 +123,7 @@ def score_start(number, features, datasets, recipes):
     namer, scale = teach(number)
     with tempfile.TemporaryDirectory() as place:
         start.WEIGHTS = Path(place, f"{number}.safetensors")
-        write_arrays(start.WEIGHTS, *start.pack_namers([namer], scale, {}))
+        write_arrays(start.WEIGHTS, *pretrain.pack_namers([namer], scale, {}))
         training.build_network = partial(build_started, namer)
         try:
             outcomes = run_grid([(features, r) for r in (recipe_of("AUs+LR"), *recipes)])

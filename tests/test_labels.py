@@ -84,9 +84,9 @@ def test_published_tables_are_found_by_name(name, labels, classes):
 
 
 def test_every_published_table_says_its_source():
-    with pytest.raises(MerError, match="has this name: au, five_casme2") as no:
+    with pytest.raises(MerError, match="has this name: au, au12, five") as no:
         find_classes("thre")
-    for name in str(no.value).partition("name: ")[2].split(", ")[1:]:
+    for name in str(no.value).partition("name: ")[2].split(", ")[2:]:
         assert "source: " in find_classes(name).read_text("utf-8").partition("\n")[0], name
     rows = [row.cells for row in read_table(PUBLISHED / "published_counts.csv")]
     counts = {row["what"]: int(row["count"]) for row in rows if row["set"] == "4DME"}
@@ -106,7 +106,11 @@ def test_aus_become_labels_and_rare_ones_are_left_out_and_counted():
         "1 of 13 clips left out: no AUs are known.",
         "AUs left out, in fewer than 5 clips or 2 people: AU7 (3), AU9 (1), AU12 (5), AU45 (2).",
     ]
-    with pytest.raises(MerError, match=r"^au: no AU is left: 0 of 13 clips have AUs"):
+    entries += [enter(20, None, "12", "S1")]
+    _, info, said = regroup(entries, INFO, "au12")
+    assert info["labels"] == ["AU4", "AU12"] and info["classes"] == "au12"
+    assert "AU1 (0), AU2 (0), AU5 (0), AU6 (0), AU7 (3), AU9 (1), AU10 (0)" in said[1]
+    with pytest.raises(MerError, match=r"^au: no AU is left: 0 of 14 clips have AUs"):
         regroup([replace(entry, aus=None) for entry in entries], INFO, "au")
 
 

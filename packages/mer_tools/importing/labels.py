@@ -59,7 +59,7 @@ def find_classes(name):
     }
     path = tables.get(str(name), Path(name))
     if not path.exists():
-        names = ", ".join(["au", *tables])
+        names = ", ".join(["au", "au12", *tables])
         raise MerError(name, f"no such file, and no table of classes has this name: {names}")
     return path
 
@@ -68,14 +68,14 @@ def regroup(entries, info, classes):
     """Give Entries other labels: the classes of a table, or their AUs. Return (Entries, info,
     sentences).
 
-    ``classes`` is "au" (see ``learn_aus``), the name of a published table, or a path. Such a table
+    ``classes`` is "au" or "au12" (see ``learn_aus``), a published table's name, or a path. A table
     (label, class) makes exclusive classes: a label of an empty class counts as none, and a clip
     whose labels are not of exactly one class is left out and counted. Raises one MerError for all
     labels without a row.
     """
     info = {key: value for key, value in info.items() if key != "published"}
-    if classes == "au":
-        return learn_aus(entries, info)
+    if classes in ("au", "au12"):
+        return learn_aus(entries, info, classes)
     path = find_classes(classes)
     rows = read_table(path)
     need_columns(path, rows, ["label", "class"])
@@ -101,17 +101,20 @@ def regroup(entries, info, classes):
     return kept, info, [f"{left_out}: not of exactly one class of {path.name}."]
 
 
-def learn_aus(entries, info):
+def learn_aus(entries, info, name):
     """Make their AUs the labels of Entries, any number of them a clip; return (Entries, info,
-    sentences).
+    sentences). ``name`` is "au" for all AUs, "au12" for those of published/au12.csv.
 
     Clips without known AUs, and AUs of fewer than 5 clips or 2 people, are left out and counted.
     MerError where no AU is left.
     """
-    kept, people = [], defaultdict(list)
+    kept, people, wanted = [], defaultdict(list), range(1, 100)
+    if name == "au12":
+        wanted = [int(row.cells["au"]) for row in read_table(PUBLISHED / "au12.csv")]
+        people |= {number: [] for number in wanted}
     for entry in entries:
         if entry.aus is not None:
-            numbers = sorted({number for _, number in entry.aus})
+            numbers = sorted({number for _, number in entry.aus if number in wanted})
             kept.append(replace(entry, labels=tuple(f"AU{number}" for number in numbers)))
             for number in numbers:
                 people[number].append(entry.subject)
@@ -120,11 +123,11 @@ def learn_aus(entries, info):
     if not labels:
         have = f"{len(kept)} of {len(entries)} clips have AUs"
         needs = f"each AU needs {FEWEST} clips and {PEOPLE} people"
-        raise MerError("au", f"no AU is left: {have}, {needs}; is their column named (aus=AU)?")
+        raise MerError(name, f"no AU is left: {have}, {needs}; is their column named (aus=AU)?")
 
     kept = [replace(one, labels=tuple(au for au in one.labels if au in labels)) for one in kept]
     said = [f"{len(entries) - len(kept)} of {len(entries)} clips left out: no AUs are known."]
     if rare := [f"AU{n} ({len(people[n])})" for n, is_enough in enough.items() if not is_enough]:
         few = f"in fewer than {FEWEST} clips or {PEOPLE} people"
         said.append(f"AUs left out, {few}: {', '.join(rare)}.")
-    return kept, info | {"exclusive": False, "classes": "au", "labels": labels}, said
+    return kept, info | {"exclusive": False, "classes": name, "labels": labels}, said
