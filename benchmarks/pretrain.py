@@ -96,7 +96,7 @@ def make_clips(settings):
     """Return maps (N, 2, 2, 3, 20, 20) of true flow, head motion out, and the AUs' rises from onset
     to apex as shares of the clip's largest (N, 13).
     """
-    wide = replace(PRESETS["bench-v2"], name="pretraining", variation=tuple(settings["variation"]))
+    wide = replace(PRESETS["bench-v2"], variation=tuple(settings["variation"]))
     PRESETS["pretraining"] = wide
     plans = plan_clips(settings["people"], settings["clips"], settings["seed"], "pretraining")
     maps, shares = [], []

@@ -31,7 +31,7 @@ def test_it_writes_a_notebook_that_names_the_clip_and_opens_it(mer, root, data, 
     monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
     monkeypatch.chdir(root.parent)
     code, _, err = mer("demo", clip.folder)
-    assert code == 1 and "go to the repository's folder first" in err
+    assert code == 1 and "go to the repository's folder" in err
     monkeypatch.chdir(root)
     code, out, err = mer("demo", clip.folder, "--onset", 1, "--no-open")
     assert (code, err) == (0, "")

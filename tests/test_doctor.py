@@ -183,7 +183,7 @@ def test_boxes_of_the_manifest_are_checked(copy, data):
     report = examine(copy)
     assert report.rows["face box"] == "silhouette 4, manifest 1"
     assert "60 and 100 px" in found(report, "look", "face box")[data.clips[0].name]
-    assert "does not lie inside" in found(report, "mend", "face box")[data.clips[1].name]
+    assert "does not fit a view" in found(report, "mend", "face box")[data.clips[1].name]
 
 
 def test_flow_images_are_checked(tmp_path):
