@@ -191,7 +191,9 @@ def write_cells(name, row):
     return [name, f"{row.macro:.3f}", f"{row.difference:+.3f}", ends, *rest]
 
 
-@pytest.mark.parametrize(("table", "first"), [("ablations", "variant"), ("peers", "model")])
+@pytest.mark.parametrize(
+    ("table", "first"), [("ablations", "variant"), ("peers", "model"), ("oracles", "oracle")]
+)
 def test_what_many_sets_say_is_what_was_measured(table, first):
     known = load_replicates(ROOT, "bench-v2")[table]
     wanted = [write_cells(name, row) for name, row in known.rows.items()]
