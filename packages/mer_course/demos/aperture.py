@@ -15,7 +15,7 @@ PATTERNS = {  # grey levels at x, y px from the middle: formulas, which move wit
     "grain": lambda x, y: 128 + sum(9 * np.sin(a * x + b * y + c) for a, b, c in WAVES),
 }
 CONTROLS = {"pattern": list(PATTERNS), "window": (5, 61, 4, 9)}
-CONTROLS |= {"across": (-30, 30, 2, 14), "down": (-30, 30, 2, 0)}
+CONTROLS |= {"across": (-16, 16, 2, 14), "down": (-16, 16, 2, 0)}
 
 
 def solve_window(gradients, i_t):
@@ -33,8 +33,7 @@ def draw_aperture(pattern, window=9, across=14, down=0):
     side, its middle ``across`` and ``down`` px from the picture's.
     """
     y, x = np.mgrid[-HALF:HALF, -HALF:HALF] + 0.5
-    grey, (u, v) = PATTERNS[pattern], MOTION
-    first, second = grey(x, y), grey(x - u, y - v)
+    first, second = (PATTERNS[pattern](x - k * MOTION[0], y - k * MOTION[1]) for k in (0, 1))
     inside = np.maximum(abs(x - across), abs(y - down)) <= window / 2
     gradients = np.stack(np.gradient((first + second) / 2))[::-1, inside]  # i_x, i_y
     found, eigenvalues = solve_window(gradients, i_t := (second - first)[inside])

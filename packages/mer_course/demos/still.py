@@ -1,12 +1,15 @@
 """What a page shows where no kernel runs: a demo's first picture, or a slider over several."""
 
+import io
+
 from mer_utils.plots import bundle, paint
 
 import numpy as np
 from IPython.display import display
+from PIL import Image
 
-MOST = 9  # pictures of a slider, beside the first one
-SCALE = 0.75  # of their sides, so that a notebook stays small
+MOST = 7  # pictures of a slider, beside the first one
+SCALE, COLOURS = 0.6, 16  # of their sides, of each: a notebook stays small
 
 # Show the widget where its kernel lives; elsewhere JupyterLab says "model not found": the picture.
 ONE_OF_TWO = """<style>
@@ -15,6 +18,8 @@ ONE_OF_TWO = """<style>
 .mer-still [hidden] {
   display: none;
 }
+.mer-still label { display: block; }
+.mer-still img { max-width: 100%; height: auto; }
 </style>"""
 MOVE = """const all = this.closest('.mer-still').querySelectorAll('img');
 all.forEach((picture, k) => { picture.hidden = k != this.value });
@@ -42,15 +47,18 @@ def choose_places(low, high, step, start):
 
 
 def make_slider(name, figures, start, alt):
-    """Return the HTML of a slider over figures {place: Figure}, drawn beforehand."""
+    """Return the HTML of a slider over plots {place: Figure}, drawn beforehand."""
     images, places = [], [f"{place:.4g}" for place in figures]
     first = list(figures).index(start)
     for k, (place, figure) in enumerate(zip(places, figures.values(), strict=True)):
         width = round(figure.get_figwidth() * figure.dpi)
         figure.set_dpi(SCALE * figure.dpi)
         about = f'{"" if k == first else "hidden "}data-at="{place}"'
-        words = f"{alt}; {name} {place}"
-        images.append(_make_image(bundle(*paint(figure), words)[0], width, words, about))
+        words, few = f"{alt}; {name} {place}", io.BytesIO()
+        plot = Image.open(io.BytesIO(paint(figure)[0])).convert("RGB")
+        plot.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=0).save(few, "png")
+        data = bundle(few.getvalue(), width, words)[0]
+        images.append(_make_image(data, width, words, about))
     ends = f'min="0" max="{len(places) - 1}" value="{first}" aria-valuetext="{places[first]}"'
     control = f'<input type="range" {ends} aria-label="{name}" oninput="{MOVE}">'
     label = f"<label>{name} <output>{places[first]}</output> {control}</label>"
