@@ -46,11 +46,14 @@ class Beat:
         if len(self.mine) == len(self.clips):
             answers["you"] = np.array(self.mine)
         scores = {who: macro_uf1(self.truth, said) for who, said in answers.items()}
-        return draw_bars(scores, f"macro-UF1 on {len(self.clips)} clips", "macro-UF1", ("you",))
+        title = f"on these {len(self.clips)} clips the network reaches {scores['network']:.2f}"
+        return draw_bars(scores, title, "macro-UF1", ("you",))
 
     def show(self):
         """Show the first clip with a box to tick for each label; beside it, the scores to beat."""
         boxes = [ipywidgets.Checkbox(description=label, indent=False) for label in self.labels]
+        for box in boxes:
+            box.add_class("mer-answer")  # the one kind of control that leaves the picture alone
         button, told = ipywidgets.Button(description="next"), ipywidgets.Label()
         picture = ipywidgets.Image(value=self.film(), layout={"max_width": "100%"})
 

@@ -9,7 +9,7 @@ from IPython.display import display
 from PIL import Image
 
 MOST = 7  # pictures of a slider, beside the first one
-SCALE, COLOURS = 0.6, 16  # of their sides, of each: a notebook stays small
+SCALE, COLOURS = 0.6, 64  # of their sides, of each: a notebook stays small
 
 # Show the widget where its kernel lives; elsewhere JupyterLab says "model not found": the picture.
 ONE_OF_TWO = """<style>
@@ -56,7 +56,7 @@ def make_slider(name, figures, start, alt):
         about = f'{"" if k == first else "hidden "}data-at="{place}"'
         words, few = f"{alt}; {name} {place}", io.BytesIO()
         plot = Image.open(io.BytesIO(paint(figure)[0])).convert("RGB")
-        plot.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=0).save(few, "png")
+        plot.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=0).save(few, "png")
         data = bundle(few.getvalue(), width, words)[0]
         images.append(_make_image(data, width, words, about))
     ends = f'min="0" max="{len(places) - 1}" value="{first}" aria-valuetext="{places[first]}"'
