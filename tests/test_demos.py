@@ -8,13 +8,17 @@ from types import SimpleNamespace as Some
 
 from faces4d.head import AUS
 from mer_course.demos import browser as browsers
-from mer_course.demos import widgets
+from mer_course.demos import still, widgets
+from mer_course.demos.aperture import CONTROLS, MOTION, PATTERNS, draw_aperture, solve_window
+from mer_course.demos.beat import SIDE, Beat
 from mer_course.demos.bench import Bench
 from mer_course.demos.browser import ANSWERS, Browser
 from mer_course.demos.flow_explorer import FlowExplorer
 from mer_course.demos.microscope import LAYERS, Microscope
 from mer_course.demos.puppet import AU_NAMES, choices, draw_puppet, film_puppet
 from mer_course.demos.tries import Tries
+from mer_course.demos.weighing import Weighing
+from mer_course.weaving import strip_outputs
 from mer_utils import MerError
 from mer_utils.evaluation import label_f1, macro_uf1
 from mer_utils.features import FrontEnd, extract
@@ -25,6 +29,8 @@ from mer_utils.plots import VIEW_NAMES, draw_lines, paint
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_output
 from PIL import Image
 from scipy import ndimage
 
@@ -80,6 +86,16 @@ def microscope():
     return make_microscope()
 
 
+@pytest.fixture(scope="module")
+def weighing(microscope):
+    return Weighing(microscope.network, microscope.x, "abcd", LABELS)
+
+
+@pytest.fixture(scope="module")
+def aperture():
+    return Some(draw=draw_aperture)
+
+
 def predict(onset, offset):
     """A Prediction whose first label grows with the offset and is answered from 10 on."""
     scores = np.array([[offset / 20, 0.2, 0.6]] * 3)
@@ -97,6 +113,7 @@ def tries():
 
 
 DEMOS = {  # name: values of two pictures, and what the first one's title says
+    "aperture": (("corner", 41), ("corner", 9), "corner, window of 41 px: 2 of 2 directions known"),
     "bench": (("Surprise", 0.3), ("Surprise", 0.31), "Surprise at θ = 0.30: F1 0."),
     "browser": (("Negative", "hits"), ("Others", "hits"), "Negative: hits 1 of "),
     "explorer": (
@@ -106,6 +123,7 @@ DEMOS = {  # name: values of two pictures, and what the first one's title says
     ),
     "microscope": (("b", "u", LAYERS[0], "SE"), ("b", "u", LAYERS[0]), "off: SE: logits move by"),
     "tries": ((2, 6), (5, 15), "onset 2, offset 6, apex found 4: changed Negative"),
+    "weighing": (("b", 1.0, 0.0, 0.0), ("b", 1.0, 0.0, 0.05), "b: your weights move "),
 }
 
 
@@ -188,6 +206,42 @@ def test_microscope_shows_what_the_network_computes_whole_and_with_parts_off(mic
         make_microscope(se=False)
 
 
+def test_a_window_knows_motion_where_grey_levels_change_and_only_across_stripes():
+    y, x = np.mgrid[-8:8, -8:8] + 0.5
+    known = {}
+    for name, pattern in PATTERNS.items():
+        first, second = pattern(x + 20, y), pattern(x + 20 - MOTION[0], y - MOTION[1])
+        inner = np.s_[1:-1, 1:-1]  # where derivatives have both neighbours
+        i_y, i_x = (part[inner].ravel() for part in np.gradient((first + second) / 2))
+        gradients, i_t = np.stack([i_x, i_y]), (second - first)[inner].ravel()
+        known[name], eigenvalues = solve_window(gradients, i_t)
+        assert (eigenvalues > 1).sum() == (2 if name == "grain" else 1)
+        shortest = np.linalg.lstsq(gradients.T, -i_t, 1e-3)[0]  # where many motions fit
+        assert np.allclose(known[name], shortest, atol=1e-3)
+    assert np.allclose(known["grain"], MOTION, atol=0.05)
+    assert np.allclose(known["stripes"], MOTION.mean(), atol=0.05), "what lies across the stripes"
+    assert np.allclose(known["corner"], (0, MOTION[1]), atol=0.05), "its horizontal edge alone"
+    assert "0 of 2 directions" in draw_aperture("corner", 9, 16, 16).texts[0].get_text()
+    assert CONTROLS["pattern"][0] == "corner"
+
+
+def test_weighing_answers_as_the_network_does_with_its_own_weights_and_with_ours(weighing):
+    network, x, ours = weighing.network, weighing.x[:1], [0.2, 0.3, 0.5]
+    with torch.no_grad():
+        own, mine = network(x), network(x, torch.tensor([ours]))
+    assert np.allclose(weighing.weigh("a")[1], torch.sigmoid(own)[0], atol=1e-6)
+    weights, probabilities = weighing.weigh("a", ours)
+    assert np.allclose(weights, ours)
+    assert np.allclose(probabilities, torch.sigmoid(mine)[0], atol=1e-6)
+    assert paint(weighing.draw("a", 0.2, 0.2, 0.4))[0] == paint(weighing.draw("a", 0.5, 0.5, 1))[0]
+    exclusive = Weighing(network, weighing.x, "abcd", LABELS, exclusive=True)
+    assert np.allclose(exclusive.weigh("a")[1], torch.softmax(own[0], 0), atol=1e-6)
+    with pytest.raises(MerError, match="all weights are 0"):
+        weighing.draw("a", 0, 0, 0)
+    with pytest.raises(MerError, match="no fusion attention"):
+        Weighing(MicroAttNet(2, 2, 3, 12, attention=False), x, "a", LABELS)
+
+
 def test_puppet_shows_the_true_motion_which_grows_with_intensity():
     sizes = [np.nanmax(np.abs(film_puppet(4, strength, 10)[1])) for strength in (0.0, 0.1, 0.2)]
     assert sizes[0] == pytest.approx(0, abs=1e-4) and sizes[2] == pytest.approx(2 * sizes[1], 0.1)
@@ -216,7 +270,7 @@ def test_tries_sliders_reach_only_pairs_that_were_computed(frames, onset, offset
 def displayed(monkeypatch):
     """What is displayed: the box of controls, then the still picture."""
     shown = []
-    monkeypatch.setattr(widgets, "display", lambda data, **_: shown.append(data))
+    monkeypatch.setattr(still, "display", lambda data, **_: shown.append(data))
     return shown
 
 
@@ -256,3 +310,50 @@ def test_a_demo_keeps_a_still_picture_and_an_error_in_the_first_one_is_the_cells
     assert live.layout.width == f"{png.size[0] // 2}px"
     with pytest.raises(ValueError, match="too high"):
         widgets.explore(draw_ends, low=(0, 5, 1), high=(9, 10, 1))
+
+
+def test_a_slider_moves_without_a_kernel_and_is_kept_with_the_notebook(displayed):
+    choices = {"low": (0, 5, 1, 1), "high": (0, 8, 0.5, 3.0)}
+    widgets.explore(draw_ends, frames="high", **choices)
+    widgets.explore(draw_ends, **choices)
+    _, slider, _, plain = displayed
+    page = BeautifulSoup(slider["text/html"], "html.parser")
+    images, control = page.find_all("img"), page.find("input", type="range")
+    places = still.choose_places(*choices["high"])
+    assert places == [0, 1.5, 2.5, 3.0, 4.0, 5.5, 6.5, 8.0]
+    assert [float(image["data-at"]) for image in images] == places
+    assert len({image["src"] for image in images}) == len(places)
+    assert all(image["src"].startswith("data:image/") and image["alt"] for image in images)
+    (first,) = [image for image in images if not image.has_attr("hidden")]
+    assert first["data-at"] == "3" == control["aria-valuetext"] == page.output.text
+    assert control["aria-label"] == "high" and int(control["max"]) == len(places) - 1
+    assert images[int(control["value"])] is first and "script" not in slider["text/html"]
+    kept = strip_outputs([new_output("display_data", dict(data)) for data in (slider, plain)])
+    assert ["text/html" in output.data for output in kept] == [True, False]
+
+
+def test_who_plays_against_the_network_is_told_the_truth_after_the_answer(data, displayed):
+    features = extract(data, FrontEnd(crop=64, size=12))
+    rows = np.random.default_rng(0).permutation(len(features.y))[:3]
+    network = 1 - features.y  # always wrong
+    beat = Beat(data, features, Some(answers=network), clips=3)
+    first = Image.open(io.BytesIO(beat.film()))
+    clip = data.clips[rows[0]]
+    assert first.size == (2 * SIDE, SIDE) and first.n_frames == len(clip.names)
+    assert first.info["duration"] == round(1000 / clip.fps), "at its true speed"
+    beat.show()
+    picture, *boxes, button, told = displayed[0].children
+    for row in rows:
+        bars = [text.get_text() for text in beat.draw().axes[0].get_yticklabels()]
+        assert "you" not in bars
+        before = told.value
+        for box, label in zip(boxes, features.labels, strict=True):
+            assert box.description == label and not box.value
+            box.value = bool(features.y[row, features.labels.index(label)])
+            assert told.value == before
+        button.click()
+        true = [label for label, y in zip(features.labels, features.y[row], strict=True) if y]
+        assert told.value.endswith(f"shows: {', '.join(true) or 'no label'}.")
+    assert button.disabled and np.array_equal(beat.mine, features.y[rows])
+    assert bytes(picture.value) == paint(beat.draw())[0]
+    assert "you" in [text.get_text() for text in beat.draw().axes[0].get_yticklabels()]

@@ -61,12 +61,13 @@ def keep_outputs(root=None):
 
 def strip_outputs(outputs):
     """Return a cell's outputs as they are committed: texts in one piece, and instead of a widget,
-    which is gone when the notebook is closed, the picture stored beside it.
+    which is gone when the notebook is closed, the picture or slider stored beside it.
     """
     kept = []
     for output in outputs:
         data, last = output.get("data", {}), kept[-1] if kept else {}
-        if "mer-still" in data.get("text/html", ""):  # HTML is for where the widget may be alive
+        html = data.get("text/html", "")
+        if "mer-still" in html and "<input" not in html:  # only where the widget may be alive
             del data["text/html"]
         widget = data.pop("application/vnd.jupyter.widget-view+json", None)
         if output.output_type == "stream" and last.get("name") == output.name:

@@ -39,16 +39,17 @@ def pytest_sessionstart():
 
 @pytest.fixture(scope="session")
 def copy(tmp_path_factory):
-    """A root of its own: notebooks and outputs are copies, all else (data, cache, benchmarks)
-    leads to the repository.
+    """A root of its own: notebooks, the figures they show and outputs are copies, all else (data,
+    cache, benchmarks) leads to the repository.
     """
-    root = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    root, copied = tmp_path_factory.mktemp("lab"), ("notebooks", "figures")
+    for name in copied:  # Jupyter serves no picture from outside its root
+        shutil.copytree(ROOT / name, root / name)
     (root / "artifacts").mkdir()
     (ROOT / "artifacts" / "cache").mkdir(parents=True, exist_ok=True)
     (root / "artifacts" / "cache").symlink_to(ROOT / "artifacts" / "cache")
     for path in ROOT.iterdir():
-        if path.name not in ("notebooks", "artifacts") and not path.name.startswith("."):
+        if path.name not in (*copied, "artifacts") and not path.name.startswith("."):
             (root / path.name).symlink_to(path)
     return root
 

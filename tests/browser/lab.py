@@ -11,7 +11,7 @@ CONTROLS = {
     ".widget-slider": (".noUi-handle", "ArrowRight", "ArrowLeft"),
     ".widget-play": ("button >> nth=0", "Enter"),
     ".widget-dropdown": ("select",),  # JupyterLab takes the arrows for itself: an option is chosen
-    ".widget-checkbox": ("input", "Space"),
+    ".widget-checkbox:not(.mer-answer)": ("input", "Space"),
 }
 SETTINGS = {
     # all cells stand in the page, also those below the window

@@ -28,6 +28,10 @@ MISSING = """() => [
         math => !math.querySelector('.MathJax .mrow')).map(math => math.textContent),
     ...[...document.querySelectorAll('.MathJax_Error, .merror')].map(error => error.textContent)]"""
 
+# the pictures of a demo that are to be seen
+SEEN = """demo => [...demo.querySelectorAll('img')].filter(
+    image => image.checkVisibility()).map(image => image.src)"""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
@@ -57,6 +61,18 @@ def test_pages_are_drawn_open_to_all_and_fit_a_phone(site, browser):
     page.close()
     wrong += {f"asked for {url}" for url in asked if not url.startswith((site.as_uri(), "data:"))}
     assert asked and not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", ["03_optical_flow", "05_training", "06_evaluation"])
+def test_a_demo_moves_without_a_kernel(name, site, browser):
+    page = browser.new_page()
+    page.goto((site / "notebooks" / f"{name}.html").as_uri())
+    demo = page.locator(".mer-still:has(input)")
+    (before,) = demo.evaluate(SEEN)
+    demo.locator("input").press("End")
+    (after,) = demo.evaluate(SEEN)
+    assert after != before
+    page.close()
 
 
 def test_the_search_finds_a_word(site, browser):

@@ -2,21 +2,13 @@
 
 from functools import partial
 
-from mer_utils.plots import bundle, paint
+from mer_course.demos.still import choose_places, make_slider, show_with_still
+from mer_utils.plots import paint
 
 import ipywidgets
-from IPython.display import display
-
-# Show the widget where its kernel lives; elsewhere JupyterLab says "model not found": the picture.
-ONE_OF_TWO = """<style>
-.jp-OutputArea-child:has(.mer-demo) + .jp-OutputArea-child:has(.mer-still),
-.jp-OutputArea-child:has(> .jupyter-widgets):has(+ .jp-OutputArea-child .mer-still) {
-  display: none;
-}
-</style>"""
 
 
-def explore(draw, clamp=None, play="", **choices):
+def explore(draw, clamp=None, play="", frames="", **choices):
     """Show one control for each keyword of ``draw(**values) -> Figure`` and redraw on change.
 
     A list becomes a drop-down that starts at its first entry, True or False a box to tick, a tuple
@@ -24,12 +16,14 @@ def explore(draw, clamp=None, play="", **choices):
     released. ``clamp(values, moved) -> values`` keeps the controls consistent; ``moved`` is the
     name of the one that moved. ``play`` names a slider of whole numbers that gets a play button.
     A line under the controls says what went wrong. The first picture is stored beside the widget,
-    for pages where no kernel runs.
+    for pages where no kernel runs; ``frames`` names a slider that moves there, too, over a few
+    pictures drawn beforehand.
     """
     width = 1 + 0.55 * max(map(len, choices), default=0)  # em: no label is cut
     controls = {name: _make_control(name, choice, width) for name, choice in choices.items()}
     # an error in the first picture is the cell's
-    png, page_width = paint(draw(**{name: control.value for name, control in controls.items()}))
+    start = {name: control.value for name, control in controls.items()}
+    png, page_width = paint(draw(**start))
     # A picture, not an Output, which can hang headless runs; never stretched or wider than the page
     layout = {"width": f"{page_width}px", "max_width": "100%", "height": "auto"}
     layout["align_self"] = "flex-start"
@@ -63,14 +57,13 @@ def explore(draw, clamp=None, play="", **choices):
         ipywidgets.jslink((button, "value"), (slider, "value"))
         rows[rows.index(slider)] = ipywidgets.HBox([button, slider])
     box = ipywidgets.VBox([*rows, status, picture], layout={"align_items": "flex-start"})
-    box.add_class("mer-demo")
-    display(box)
-    alt = f"A demo with the controls {', '.join(controls).replace('_', ' ')}"
-    data, metadata = bundle(png, page_width, alt)
-    kind = next(iter(metadata))
-    still = f'<img class="mer-still" width="{page_width}" alt="{alt}" src="data:{kind};base64,'
-    data["text/html"] = f'{ONE_OF_TWO}{still}{data[kind]}">'
-    display(data, metadata=metadata, raw=True)
+    alt, slider = f"A demo with the controls {', '.join(controls).replace('_', ' ')}", ""
+    if frames:
+        place = start[frames]
+        places = choose_places(*choices[frames][:3], place)
+        figures = {at: draw(**start | {frames: at}) for at in places}
+        slider = make_slider(frames.replace("_", " "), figures, place, alt)
+    show_with_still(box, png, page_width, alt, slider)
 
 
 def _make_control(name, choice, width):
