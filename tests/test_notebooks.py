@@ -86,7 +86,7 @@ class TestAnatomy:
             for kind in {"image/png", "image/jpeg"} & data.keys():
                 about, pictures = output.metadata[kind], pictures + 1
                 assert about["alt"].strip() and about["width"] > 100
-        assert pictures and path.stat().st_size < 500_000
+        assert pictures and path.stat().st_size < 800_000
 
 
 def test_exercises_are_those_of_the_solutions(tmp_path):
