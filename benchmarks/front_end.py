@@ -32,15 +32,16 @@ from acceptance import Folds, measure_ceiling
 from joblib import Parallel, delayed
 
 PLAIN = FrontEnd(mask=False, backend="dis-half", reach=0, compensation="none", near=1.0)
-MASKED = replace(PLAIN, mask=True)
+RIGID = replace(PLAIN, compensation="rigid")
+MASKED = replace(RIGID, mask=True)
 FULL = replace(MASKED, backend="dis")
 AVERAGED = replace(FULL, reach=1)
 STEPS = {
     "plain": PLAIN,
+    "+ head motion taken out": RIGID,
     "+ mask": MASKED,
     "+ flow at full size, larger patches": FULL,
     "+ key frames averaged": AVERAGED,
-    "+ head motion taken out": replace(AVERAGED, compensation="rigid"),
     "+ first frame near the peak": FrontEnd(),
     "the true apex": FrontEnd(apex="manifest"),
 }

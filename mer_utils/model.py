@@ -1,7 +1,7 @@
 """MicroAttNet: a stream each for u, v and magnitude, squeeze-and-excitation, fusion attention, and
 one logit per label. Notebook 04 builds it step by step.
 
-Letters in shapes: B samples, V views, P phases, S pixels a side, C channels of a stream's features,
+Letters in shapes: B samples, V views, P phases, S cells a side, C channels of a stream's features,
 L labels.
 """
 
@@ -27,7 +27,7 @@ class MicroAttNet(nn.Module):
         )
         linear = nn.Linear(len(STREAMS) * channels * side**2, labels)
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), linear)
-        # both draw their start weights, whether used or not
+        # both are made, used or not, so that variants draw the same random numbers
         gate, fusion = SqueezeExcitation(channels), FusionAttention(len(STREAMS), channels)
         self.se = gate if se else None
         self.attention = fusion if attention else None

@@ -187,7 +187,8 @@ def draw_table(values, rows, columns, title, low=0.0, high=1.0):
 
 def draw_heat(axis, values, low=0.0, high=1.0, annot=True, fmt="", **names):
     """Draw a heat map with a text in each cell (``annot``: the numbers, or texts of their own)."""
-    scale = {"cmap": "Blues", "vmin": low, "vmax": high, "cbar": False}
+    colours = "RdBu_r" if low < 0 else "Blues"  # of signed numbers zero is white
+    scale = {"cmap": colours, "vmin": low, "vmax": high, "cbar": False}
     seaborn.heatmap(values, ax=axis, annot=annot, fmt=fmt, **scale, **names)
     axis.tick_params(axis="both", length=0, labelrotation=0)
 

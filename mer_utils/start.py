@@ -1,5 +1,5 @@
 """A start from synthetic people: networks that learnt elsewhere name action units (AUs); "AUs+LR"
-fits a logistic regression per label on their answers. Ours: the paper trains from nothing.
+fits a logistic regression per label on their answers. Ours: the abstract mentions no start.
 """
 
 import functools

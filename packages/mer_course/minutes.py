@@ -12,19 +12,20 @@ import nbformat
 TIME = re.compile(r"(?<=\*\*Time\*\* about )\d+(?= minutes)")
 # a row of a table with a cell of notebooks, such as "03" or "03, 04", and minutes at its end
 ROW = re.compile(r"^(\| (?:.* \| )??)(\d\d(?:, \d\d)*)( \| (?:.*\| )?)\d+ \|$", re.M)
+EXERCISE = re.compile(r"^### Exercise .* (\d+) minutes$", re.M)
 TOTAL = re.compile(r"(?<=about )\d+(?= hours in all)")
 PAGES = ("README.md", "docs/lecturers.md")
 
 
 def count_minutes(notebook):
     """Return the minutes to work through a notebook: 180 words a minute, 1.5 minutes for a cell of
-    code, 5 for an exercise, rounded up to the next 5.
+    code, what each exercise says in its heading, rounded up to the next 5.
     """
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     words = sum(len(text.split()) for text in texts)
-    exercises = sum(text.startswith("### Exercise") for text in texts)
+    exercises = sum(map(int, EXERCISE.findall("\n".join(texts))))
     cells = len(notebook.cells) - len(texts)
-    return 5 * ceil((words / 180 + 1.5 * cells + 5 * exercises) / 5)
+    return 5 * ceil((words / 180 + 1.5 * cells + exercises) / 5)
 
 
 def read_minutes(root):

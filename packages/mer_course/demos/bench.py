@@ -60,7 +60,7 @@ class Bench:
         axis, (left, right) = figure.add_axes((0.06, 0.17, 0.5, 0.66)), counts
         names = (
             f"with {label}: {right[1]} hits, {right[0]} misses",
-            f"without it: {left[0]} right, {left[1]} false alarms",
+            f"without it: {left[0]} right, {left[1]} false alarm(s)",
         )
         axis.hist((scores[truth], scores[~truth]), BINS, color=(ORANGE, GREY), label=names)
         axis.axvline(threshold, color=RED, linewidth=2)
@@ -72,7 +72,7 @@ class Bench:
         curve = label_f1(np.tile(truth[:, None], len(STEPS)), scores[:, None] >= STEPS)
         axis.plot(STEPS, curve, color=BLUE)
         own = label_f1(self.truth, self.scores >= self.thresholds)[k]
-        axis.axhline(own, color=GREY, linestyle=":", label=f"each fold its own θ: {own:.2f}")
+        axis.axhline(own, color=GREY, linestyle=":", label=f"F1 with each fold's own θ: {own:.2f}")
         axis.axvline(tuned, color="black", linestyle="--", label=f"tuned θ: {tuned:.2f}")
         folds = np.unique(self.thresholds[:, k])
         axis.plot(folds, np.zeros_like(folds), "|", color="black", markersize=9, clip_on=False)
