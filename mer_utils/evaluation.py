@@ -316,8 +316,8 @@ def run_loso(features, recipe=Recipe(), cache=None, jobs=1):
 
 
 def probe_fold(recipe, exclusive=False):
-    """Return what a Recipe makes of a small fixed set. If an edit changes it, cached folds are stale
-    (see cache.py). Ties are included.
+    """Return what a Recipe makes of a small fixed set, ties included. If an edit changes it, cached
+    folds are stale (see cache.py).
     """
     rng, people = np.random.default_rng(0), recipe.inner + 2
     y = (rng.random((6 * people, 3)) < 0.4).astype(np.uint8)

@@ -41,6 +41,8 @@ def test_every_page_is_there_its_links_lead_somewhere_and_nothing_comes_from_the
             if target.startswith(WEB):
                 assert tag.name == "a", f"{path}: {tag}"
                 continue
+            if target.startswith("data:image/"):  # of a slider that works without a kernel
+                continue
             file, _, anchor = unquote(target).partition("#")
             file = (path.parent / file.partition("?")[0]).resolve() if file else path
             assert file.is_file(), f"{path}: {tag}"

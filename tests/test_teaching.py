@@ -121,7 +121,7 @@ def test_slides_and_plans_quote_the_record_and_the_bibliography_holds_what_is_ci
 
 
 def test_minutes_are_counted_from_words_cells_and_exercises():
-    text = "### Exercise 1\n" + "word " * 357  # 360 words: 2 minutes
+    text = "### Exercise 1 · Toy · 5 minutes\n" + "word " * 352  # 360 words: 2 minutes
     cells = [v4.new_markdown_cell(text), v4.new_code_cell("1"), v4.new_code_cell("2")]
     assert minutes.count_minutes(v4.new_notebook(cells=cells)) == 10
     assert minutes.count_minutes(v4.new_notebook(cells=[*cells, v4.new_code_cell("3")])) == 15
