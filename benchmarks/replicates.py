@@ -32,7 +32,7 @@ from mer_utils import MerError
 from mer_utils.ablations import TABLES, find_record, read_tables
 from mer_utils.baselines import native_front_end, recipe_of
 from mer_utils.dataset import open_dataset
-from mer_utils.evaluation import constant_answers, label_f1, macro_uf1, plan_folds, run_grid
+from mer_utils.evaluation import constant_answers, label_f1, macro_uf1, run_grid, split_subjects
 from mer_utils.features import FrontEnd, extract_variants
 from mer_utils.files import read_json, write_json
 from mer_utils.jobs import run_jobs
@@ -173,10 +173,7 @@ def score_known(dataset, features):
     """Return the scores of a logistic regression that knows the activations at the true peak, with
     the same groups of people left out: {"macro", "per_label"}.
     """
-    groups = np.zeros(len(features.y), int)
-    for number, (_, test) in enumerate(plan_folds(features.subjects, FOLDS).values()):
-        groups[test] = number
-    folds = Folds(features.y, groups)
+    folds = Folds(features.y, split_subjects(features.subjects, FOLDS, 0))
     peaks = read_peaks([read_truth(dataset, clip) for clip in dataset.clips])
     answers = folds.answer(folds.score(peaks, logistic))
     per_label = label_f1(features.y, answers).tolist()

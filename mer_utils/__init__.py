@@ -33,7 +33,7 @@ STREAMS = ("u", "v", "magnitude")  # what the three channels of a map hold, ever
 class MerError(ValueError):
     """Input that cannot be used: ``where`` (a file, row, frame or clip; "" for no place), what is
     wrong there and what to do. It reads as one sentence, "where: what". ``kind`` is a word for code
-    that treats one kind of fault otherwise ("subject", "lost frame"), mostly empty.
+    that treats one kind of fault otherwise ("subject"), mostly empty.
     """
 
     def __init__(self, *parts, kind=""):
