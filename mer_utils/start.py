@@ -19,10 +19,10 @@ SHAPE = ONLY["AUs+LR"]  # of the maps they are named on: V, P, 3, S, S
 WEIGHTS = Path(__file__).with_name("start.safetensors")  # of benchmarks/pretrain.py
 
 
-def make_namer(width=8):
+def make_namer():
     """Return an untrained network that names UNITS: maps (B, 2, 2, 3, 20, 20) -> logits (B, 13)."""
     views, phases, _, size, _ = SHAPE
-    return MicroAttNet(views, phases, len(UNITS), size, width=width, dropout=0.25)
+    return MicroAttNet(views, phases, len(UNITS), size, dropout=0.25)
 
 
 @functools.lru_cache(maxsize=8)
