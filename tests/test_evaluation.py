@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mer_utils import MerError
-from mer_utils.baselines import takes_maps
+from mer_utils.baselines import PEERS
 from mer_utils.evaluation import (
     Fitted,
     check_fold,
@@ -23,7 +23,7 @@ from mer_utils.evaluation import (
     tune_thresholds,
     uar,
 )
-from mer_utils.training import NETWORKS, Recipe, mean_precision
+from mer_utils.training import Recipe, mean_precision
 
 import numpy as np
 import pytest
@@ -31,11 +31,6 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1
 from toys import make_toy
 
 QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
-
-
-def list_networks(*shape):
-    """Return those of NETWORKS that take maps of ``shape`` (V, P, 3, S, S)."""
-    return [name for name in NETWORKS if takes_maps(name, shape)]
 
 
 def fold_of(data, subject):
@@ -59,7 +54,7 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "exclusive"),
-    [*((name, False) for name in list_networks(2, 2, 3, 16, 16)), ("MicroAttNet", True)],
+    [*((name, False) for name in ("MicroAttNet", *PEERS)), ("MicroAttNet", True)],
 )
 def test_a_visible_label_is_learned(network, exclusive):
     data = make_toy(clips=60, size=16, exclusive=exclusive)

@@ -7,7 +7,6 @@ from mer_utils.dataset import open_dataset
 from mer_utils.features import (
     FrontEnd,
     extract,
-    extract_arrays,
     extract_clip,
     extract_variants,
     normalise,
@@ -103,15 +102,6 @@ def test_the_key_is_of_the_content():
     assert replace(features, x=features.x + 1).key != features.key
     assert replace(features, y=1 - features.y).key != features.key
     assert replace(features, apex=features.apex + 1).key == features.key  # learning does not see it
-
-
-def test_unlabelled_clips_have_maps_but_no_features(data):
-    clips = tuple(replace(clip, labels=None) for clip in data.clips[:2])
-    bare = replace(data, clips=clips)
-    (arrays,) = extract_arrays(bare, [SMALL])
-    assert arrays["x"].shape == (2, 2, 2, 3, 16, 16)
-    with pytest.raises(MerError, match="S01_001: has no labels"):
-        extract(bare, SMALL)
 
 
 @pytest.fixture
