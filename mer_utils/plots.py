@@ -3,8 +3,7 @@
 import base64
 import io
 
-from mer_utils import STREAMS
-from mer_utils.study import draw_bytes
+from mer_utils import STREAMS, study
 
 import cv2
 import numpy as np
@@ -44,7 +43,7 @@ def grid(rows, columns, width, height, **options):
 
 def paint(figure):
     """Return a matplotlib Figure as PNG bytes and its width on the page, px."""
-    png = draw_bytes(figure, SHARP * figure.dpi, pil_kwargs={"compress_level": 1})
+    png = study.draw_bytes(figure, SHARP * figure.dpi, pil_kwargs={"compress_level": 1})
     return png, round(figure.get_figwidth() * figure.dpi)
 
 
