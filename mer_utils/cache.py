@@ -9,7 +9,7 @@ cannot see is covered by the version of this package.
 import hashlib
 import json
 from dataclasses import asdict, is_dataclass
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import version
 from pathlib import Path
 
 import mer_utils
@@ -22,17 +22,9 @@ SOURCES = {}  # package of this repository: hash of its files when Python loaded
 _ANSWERS = {}  # what probes answered in this process
 
 
-def find_version(name):
-    """Return the installed version of a package without its build (CPU or GPU)."""
-    try:
-        text = version(name)
-    except PackageNotFoundError:  # OpenCV goes by several names
-        text = version(packages_distributions()["cv2"][0])
-    return text.split("+")[0]
-
-
-# as they are when this process begins: later installations change files, not what is loaded
-VERSIONS = {name: find_version(name) for name in COMPUTING}
+# as they are when this process begins, without their builds (CPU or GPU): later installations
+# change files, not what is loaded
+VERSIONS = {name: version(name).split("+")[0] for name in COMPUTING}
 
 
 def key_of(*parts):

@@ -94,10 +94,7 @@ def read_image(path, colour=False, shrink=1):
     """Return a picture (H, W) or RGB (H, W, 3) uint8, ``shrink`` (1, 2, 4, 8) times smaller, sides
     rounded up. MerError for what is no whole, upright 8-bit grey or RGB PNG, JPEG or BMP.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise MerError(path, f"cannot be read ({error.strerror})") from None
+    data = Path(path).read_bytes()
     header = _open_image(path, io.BytesIO(data))
     width, height = (-(-side // shrink) for side in header.size)
     try:
@@ -198,14 +195,11 @@ def hash_frames(paths):
     """Return a hash of frames: of each its file's name, size, first and last 64 KiB."""
     digest, part = hashlib.sha256(), 1 << 16
     for path in paths:
-        try:
-            with open(path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                digest.update(f"{path.name}:{size}".encode() + file.read(part))
-                file.seek(max(part, size - part))
-                digest.update(file.read())
-        except OSError as error:
-            raise MerError(path, f"cannot be read ({error.strerror})") from None
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            digest.update(f"{path.name}:{size}".encode() + file.read(part))
+            file.seek(max(part, size - part))
+            digest.update(file.read())
     return digest.hexdigest()
 
 

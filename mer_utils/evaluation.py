@@ -37,14 +37,7 @@ def f1_of_counts(hits, positives, answered):
 
 def macro_uf1(truth, predicted):
     """Return the mean F1 over the labels that occur in the truth (N, L) of all folds pooled."""
-    return mean_over_labels(label_f1(truth, predicted)).item()
-
-
-def mean_over_labels(f1):
-    """Return the mean over the last axis of F1 values (..., L) without NaN (labels without F1)."""
-    known = np.isfinite(f1)
-    count = known.sum(-1)
-    return np.where(count > 0, np.where(known, f1, 0).sum(-1) / np.maximum(count, 1), np.nan)
+    return np.nanmean(label_f1(truth, predicted)).item()
 
 
 def uar(truth, predicted):
@@ -147,9 +140,6 @@ def check_fold(features, train, test):
 
 def check_features(features):
     """Raise MerError for features that cannot be learned from."""
-    for clip, maps in zip(features.clips, features.x, strict=True):
-        if not np.isfinite(maps).all():
-            raise MerError(f"clip {clip}", "its maps hold values that are not numbers")
     for label, column in zip(features.labels, features.y.T, strict=True):
         if not column.any():
             raise MerError(f"no clip shows {label}; take it out of the labels in dataset.json")

@@ -48,10 +48,6 @@ class FrontEnd:
     normalisation: Literal["none", "minmax"] = "none"  # of the maps: px, or each by its extremes
     size: Annotated[int, Ge(8)] = 20  # px, side of the maps the network sees
 
-    def __post_init__(self):
-        if self.size > self.crop:
-            raise MerError(f"size {self.size} px is larger than the crop of {self.crop} px")
-
 
 @dataclass(frozen=True)
 class Features:
@@ -206,14 +202,11 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
 
     read = [(hash_frames(c.frames), (c.onset, c.apex, c.offset, c.boxes), *about) for c in clips]
     files = [f"{key_of(*parts)}.safetensors" for parts in read]
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        steps = [("features", probe_front_end, options, dataset.channels) for options in variants]
-        folders = [cache / "features" / name_result(*step, cache=cache) for step in steps]
-        lock = FileLock(cache / ".features.lock").acquire()
-    except OSError as error:
-        raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
-    with lock:  # of two processes at once, the second reads what the first has made
+    cache.mkdir(parents=True, exist_ok=True)
+    steps = [("features", probe_front_end, options, dataset.channels) for options in variants]
+    folders = [cache / "features" / name_result(*step, cache=cache) for step in steps]
+    # of two processes at once, the second reads what the first has made
+    with FileLock(cache / ".features.lock"):
         rows = [[recall(folder / file) for folder in folders] for file in files]
         missing = [[k for k, arrays in enumerate(row) if arrays is None] for row in rows]
         todo = [n for n, variant in enumerate(missing) if variant]

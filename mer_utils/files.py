@@ -55,7 +55,7 @@ def read_json(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MerError(path, "no such file") from None
-    except (ValueError, OSError, RecursionError) as error:
+    except (ValueError, OSError) as error:
         raise MerError(path, f"not readable as JSON ({error})") from None
 
 

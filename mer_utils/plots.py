@@ -3,7 +3,7 @@
 import base64
 import io
 
-from mer_utils import STREAMS
+from mer_utils import STREAMS, study
 
 import cv2
 import numpy as np
@@ -43,10 +43,8 @@ def grid(rows, columns, width, height, **options):
 
 def paint(figure):
     """Return a matplotlib Figure as PNG bytes and its width on the page, px."""
-    buffer = io.BytesIO()
-    quick = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 1}}
-    figure.savefig(buffer, format="png", dpi=SHARP * figure.dpi, **quick)
-    return buffer.getvalue(), round(figure.get_figwidth() * figure.dpi)
+    png = study.draw_bytes(figure, SHARP * figure.dpi, pil_kwargs={"compress_level": 1})
+    return png, round(figure.get_figwidth() * figure.dpi)
 
 
 def bundle(png, width, alt):

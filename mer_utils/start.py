@@ -19,28 +19,26 @@ SHAPE = ONLY["AUs+LR"]  # of the maps they are named on: V, P, 3, S, S
 WEIGHTS = Path(__file__).with_name("start.safetensors")  # of benchmarks/pretrain.py
 
 
-def make_namer(width=8):
+def make_namer():
     """Return an untrained network that names UNITS: maps (B, 2, 2, 3, 20, 20) -> logits (B, 13)."""
     views, phases, _, size, _ = SHAPE
-    return MicroAttNet(views, phases, len(UNITS), size, width=width, dropout=0.25)
+    return MicroAttNet(views, phases, len(UNITS), size, dropout=0.25)
 
 
 @functools.lru_cache(maxsize=8)
 def read_namers(path):
-    """Return a file's networks, frozen, and the scale (3,) of their maps, or raise MerError."""
+    """Return the networks in a file of benchmarks/pretrain.py, frozen, and the scale (3,) of their
+    maps. MerError for a file that is missing or damaged.
+    """
     arrays, about = read_arrays(path)
     tensors = {name: torch.from_numpy(value).float() for name, value in arrays.items()}
     networks = []
-    try:
-        scale = torch.tensor(about["scale"])
-        for k in range(about["networks"]):
-            networks.append(make_namer().requires_grad_(False).eval())
-            own = {name: value[k] for name, value in tensors.items()}
-            # all that a file lacks is the number of batches that the normalisation has seen
-            networks[-1].load_state_dict(networks[-1].state_dict() | own)
-    except (KeyError, TypeError, RuntimeError):
-        raise MerError(path, "holds no networks that name AUs; run `make pretrained`") from None
-    return tuple(networks), scale
+    for k in range(about["networks"]):
+        networks.append(make_namer().requires_grad_(False).eval())
+        own = {name: value[k] for name, value in tensors.items()}
+        # all that a file lacks is the number of batches that the normalisation has seen
+        networks[-1].load_state_dict(networks[-1].state_dict() | own)
+    return tuple(networks), torch.tensor(about["scale"])
 
 
 class UnitsLogistic(RegionsLogistic):

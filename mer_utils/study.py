@@ -137,10 +137,10 @@ def list_pictures_and_numbers(folder):
     return sorted(folder.glob("figures/*.png")) + numbers
 
 
-def draw_bytes(fig, dpi=DPI):
+def draw_bytes(fig, dpi=DPI, **more):
     """Return a matplotlib Figure as bytes of a PNG that depend on the figure alone."""
     buffer = io.BytesIO()
-    options = {"metadata": {"Software": None}, "facecolor": "white", "bbox_inches": None}
+    options = {"metadata": {"Software": None}, "facecolor": "white", "bbox_inches": None} | more
     fig.savefig(buffer, format="png", dpi=dpi, **options)
     return buffer.getvalue()
 

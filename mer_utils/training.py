@@ -43,10 +43,6 @@ class Recipe:
     flip: bool = True  # each training sample is mirrored with probability 1/2
     seed: Annotated[int, Ge(0)] = 0
 
-    def __post_init__(self):
-        if self.members > self.inner:
-            raise MerError(f"members is {self.members}, but inner makes {self.inner} parts only")
-
 
 def choose_maps(x, recipe):
     """Return those of the maps (N, V, P, 3, S, S) that a Recipe uses, (N, V', P', 3, S, S)."""

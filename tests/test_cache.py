@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import mer_utils
 from faces4d.generate import describe_makers
@@ -74,46 +75,32 @@ def halve(function):
     return lambda *values, **options: function(*values, **options) / 2
 
 
-def become(value):
-    return lambda _: value
-
-
 BARE = replace(SMALL, mask=False)
-# what is changed, how, what it touches, and what it leaves alone
+OLD_STREAM, OLD_BEST = model.make_stream, training.find_best
+OLD_SPLIT = evaluation.split_subjects
+# what is changed, into what, what it touches, and what it leaves alone
 CHANGES = {
-    "egg": (flow, "EGG", become((0.6, 1.24)), SMALL, replace(SMALL, compensation="none")),
-    "texture": (prep, "FLAT", become(0.33), SMALL, BARE),
-    "oval": (prep, "OVAL", become((0.5, 0.48, 0.485, 0.625)), SMALL, BARE),
-    "centre of boxes": (prep, "FACE_CENTRE", become(0.9), SMALL, TINY),
-    "necks of boxes": (prep, "NECK", become(0.45), SMALL, None),
-    "cut-out faces": (prep, "CUT_OUT", become(1.5), SMALL, None),
-    "fallback box": (prep, "FALLBACK", become((0.5, 0.6)), SMALL, None),
-    "strain": (features, "THIRDS", become({"strain": halve(flow.strain)}), STRAIN, None),
-    "joining of curves": (apex, "RULES", become({"mean": np.min}), SMALL, None),
-    "loss": (training, "focal_loss", halve, TINY, None),
-    "streams": (
-        model,
-        "make_stream",
-        lambda old: lambda maps, width, p: old(maps, width, 0.0),
-        TINY,
-        None,
-    ),
-    "stopping": (evaluation, "find_best", lambda old: lambda *a: (old(*a)[0], False), TINY, None),
-    "scale": (evaluation, "fit_scale", halve, TINY, None),
-    "mirror": (training, "flip", halve, TINY, None),
-    "rating": (training, "mean_precision", halve, TINY, None),
-    "inner parts": (evaluation, "split_subjects", lambda old: lambda *a: 1 - old(*a), TINY, None),
-    "thresholds": (evaluation, "tune_thresholds", halve, TINY, None),
-    "version": (mer_utils, "__version__", become("9"), SMALL, None),
-    "packages": (cache, "VERSIONS", lambda old: old | {"numpy": "0.1"}, SMALL, None),
-    "kernels": (mer_utils, "KERNELS", become("arm64 native"), SMALL, None),
+    "egg": (flow, "EGG", (0.6, 1.24), SMALL, replace(SMALL, compensation="none")),
+    "texture": (prep, "FLAT", 0.33, SMALL, BARE),
+    "oval": (prep, "OVAL", (0.5, 0.48, 0.485, 0.625), SMALL, BARE),
+    "centre of boxes": (prep, "FACE_CENTRE", 0.9, SMALL, TINY),
+    "necks of boxes": (prep, "NECK", 0.45, SMALL, None),
+    "cut-out faces": (prep, "CUT_OUT", 1.5, SMALL, None),
+    "fallback box": (prep, "FALLBACK", (0.5, 0.6), SMALL, None),
+    "strain": (features, "THIRDS", {"strain": halve(flow.strain)}, STRAIN, None),
+    "joining of curves": (apex, "RULES", {"mean": np.min}, SMALL, None),
+    "loss": (training, "focal_loss", halve(training.focal_loss), TINY, None),
+    "streams": (model, "make_stream", lambda *a: OLD_STREAM(*a[:2], 0.0), TINY, None),
+    "stopping": (evaluation, "find_best", lambda *a: (OLD_BEST(*a)[0], False), TINY, None),
+    "scale": (evaluation, "fit_scale", halve(training.fit_scale), TINY, None),
+    "mirror": (training, "flip", halve(training.flip), TINY, None),
+    "rating": (training, "mean_precision", halve(training.mean_precision), TINY, None),
+    "inner parts": (evaluation, "split_subjects", lambda *a: 1 - OLD_SPLIT(*a), TINY, None),
+    "thresholds": (evaluation, "tune_thresholds", halve(evaluation.tune_thresholds), TINY, None),
+    "version": (mer_utils, "__version__", "9", SMALL, None),
+    "packages": (cache, "VERSIONS", cache.VERSIONS | {"numpy": "0.1"}, SMALL, None),
+    "kernels": (mer_utils, "KERNELS", "arm64 native", SMALL, None),
 }
-
-
-@functools.cache
-def name_before(options):
-    """Return the name that a result has before anything is changed."""
-    return name_of(options)
 
 
 def name_of(options):
@@ -122,13 +109,17 @@ def name_of(options):
     return name_result("features", probe_front_end, options, None)
 
 
+# the names that results have before anything is changed
+name_before = functools.cache(name_of)
+
+
 @pytest.mark.parametrize("case", CHANGES)
 def test_a_changed_number_makes_stale_what_it_touches_and_nothing_else(case, monkeypatch):
-    owner, name, change, touched, untouched = CHANGES[case]
+    owner, name, changed, touched, untouched = CHANGES[case]
     before = {options: name_before(options) for options in (touched, untouched) if options}
     cache._ANSWERS.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(owner, name, change(getattr(owner, name)))
+        patch.setattr(owner, name, changed)
         flow._sample_grid.cache_clear()
         assert name_of(touched) != before[touched]
         assert untouched is None or name_of(untouched) == before[untouched]
@@ -166,16 +157,11 @@ def test_equal_parts_have_equal_keys_and_dataclasses_count_as_their_fields():
     assert key_of(0, "S01") == "12c40f170335b6b2"  # seeds of folds are made of these
 
 
-def count_calls(monkeypatch, module, name):
-    """Return a list that grows whenever a function is called."""
-    calls, function = [], getattr(module, name)
-
-    def call(*values, **options):
-        calls.append(values)
-        return function(*values, **options)
-
-    monkeypatch.setattr(module, name, call)
-    return calls
+def watch(monkeypatch, module, name):
+    """Return a Mock that stands in for a function, calls it, and counts."""
+    mock = Mock(wraps=getattr(module, name))
+    monkeypatch.setattr(module, name, mock)
+    return mock
 
 
 def spoil_two(files):
@@ -190,17 +176,17 @@ def test_clips_that_are_damaged_missing_or_changed_are_made_again_and_no_others(
     data, tmp_path, monkeypatch, capsys
 ):
     whole = extract(data, SMALL, tmp_path)
-    calls = count_calls(monkeypatch, features, "_extract_arrays")
+    work = watch(monkeypatch, features, "_extract_arrays")
     renamed = replace(data, info=data.info | {"name": "other", "licence": "other"})
-    assert extract(renamed, SMALL, tmp_path).key == whole.key and not calls
+    assert extract(renamed, SMALL, tmp_path).key == whole.key and not work.called
     assert spoil_two(tmp_path.glob("features/*/*.safetensors")) == len(data)
-    assert extract(data, SMALL, tmp_path).key == whole.key and len(calls) == 2
+    assert extract(data, SMALL, tmp_path).key == whole.key and work.call_count == 2
     assert "damaged" in capsys.readouterr().err
     moved = replace(data, clips=(replace(data.clips[0], onset=data.clips[0].onset + 1),))
     extract(moved, SMALL, tmp_path)
-    assert len(calls) == 3
+    assert work.call_count == 3
     assert extract(data, replace(SMALL, reach=0), tmp_path).key != whole.key
-    assert len(calls) == 3 + len(data)
+    assert work.call_count == 3 + len(data)
 
 
 def test_folds_that_are_damaged_or_missing_are_made_again_and_no_others(
@@ -208,11 +194,11 @@ def test_folds_that_are_damaged_or_missing_are_made_again_and_no_others(
 ):
     toy, recipe = make_toy(), replace(TINY, epochs=2, members=1)
     whole = run_loso(toy, recipe, tmp_path)
-    calls = count_calls(monkeypatch, evaluation, "plan_fold")
+    work = watch(monkeypatch, evaluation, "plan_fold")
     assert spoil_two(tmp_path.glob("folds/*.safetensors")) == 6
     again = run_loso(toy, recipe, tmp_path)
     np.testing.assert_array_equal(again.scores, whole.scores)
-    assert len(calls) == 2 and "damaged" in capsys.readouterr().err
+    assert work.call_count == 2 and "damaged" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -48,9 +48,7 @@ def test_grey_and_colour_come_back(tmp_path):
 JPEG = save(GREY, "JPEG", exif=b"Exif\0\0" + save(GREY, "JPEG"))  # two end marks: a thumbnail's
 TURNED = Image.Exif()
 TURNED[0x0112] = 6  # a quarter turn, as a camera notes how it was held
-BMP16 = save(np.stack([GREY] * 3, -1), "BMP").replace(b"\x01\0\x18\0", b"\x01\0\x10\0", 1)
 UNUSABLE = {
-    "empty": (b"", "not readable as an image"),
     "text": (b"this is text\n" * 100, "not readable as an image"),
     "GIF": (save(GREY, "GIF"), "not readable as an image"),
     "16 bits": (save(GREY.astype(np.uint16) * 257), "16 bits"),
@@ -59,7 +57,6 @@ UNUSABLE = {
     "cut PNG": (encode_png(GREY)[:-30], "cut off"),
     "cut JPEG": (JPEG[:-40], "cut off"),
     "cut BMP": (save(GREY, "BMP")[:-30], "cut off"),
-    "BMP of 16 bits": (BMP16, "16 bits"),
     "BMP with a palette": (
         save(np.stack([GREY, 9 - GREY, GREY], -1), "BMP", 64),
         r"palette.*\(P\)",
@@ -80,8 +77,6 @@ def test_what_is_no_frame_is_refused(tmp_path, capfd):
         if "cut" not in case:
             with pytest.raises(MerError, match=words):  # one rule for sizes, boxes and pixels
                 read_size(path)
-    with pytest.raises(MerError, match="cannot be read"):
-        read_image(tmp_path)
     assert capfd.readouterr() == ("", "")  # no word of a library
 
 

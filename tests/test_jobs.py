@@ -128,12 +128,6 @@ def test_a_worker_with_other_code_packages_or_kernels_is_refused(tmp_path, name,
         _call(divmod, (7, 2), {name: value}, tmp_path)
 
 
-def test_jobs_keep_their_order_and_errors_come_through():
-    assert run_jobs(divmod, [(7, 2), (9, 4)], jobs=2) == [(3, 1), (2, 1)]
-    with pytest.raises(ZeroDivisionError):
-        run_jobs(divmod, [(1, 0)])
-
-
 def test_workers_follow_to_another_working_folder(tmp_path, monkeypatch):
     run_jobs(os.path.abspath, [("x",)] * 2, 2)
     monkeypatch.chdir(tmp_path)

@@ -3,7 +3,6 @@
 import json
 
 from faces4d import generate
-from mer_tools.suite import read_suite
 from mer_utils import MerError
 from mer_utils.study import SYNTHETIC_LINE, find_root, open_study
 
@@ -93,6 +92,3 @@ def test_unknown_names_are_one_sentence(root, tmp_path):
         open_tiny(profile="x")
     with pytest.raises(MerError, match=r"no notebooks/profiles\.yml here or above"):
         find_root(tmp_path)
-    (root / "notebooks" / "profiles.yml").write_text("notebooks: {01: {file: x}}\nprofiles: {}")
-    with pytest.raises(MerError, match=r"notebooks\.1.*: Input should be a valid string"):
-        read_suite(root)

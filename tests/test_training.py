@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from mer_utils import MerError
+from mer_utils.features import FrontEnd
 from mer_utils.training import (
     NetworkMember,
     Recipe,
@@ -139,9 +140,9 @@ def test_a_loss_that_is_no_number_is_an_error(toy):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("schedule", "cosin"), ("network", "ResNet"), ("epochs", 0), ("members", 4), ("rate", 0.0)],
+    ("options", "name", "value"),
+    [(Recipe, "network", "ResNet"), (Recipe, "rate", 0.0), (FrontEnd, "apex", "middle")],
 )
-def test_a_value_that_is_not_allowed_is_refused_when_it_is_given(name, value):
-    with pytest.raises(MerError, match=name):
-        Recipe(**{name: value})
+def test_a_value_that_is_not_allowed_is_refused_when_it_is_given(options, name, value):
+    with pytest.raises(MerError, match=f"{options.__name__}: {name} is {value!r}"):
+        options(**{name: value})
