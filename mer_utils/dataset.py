@@ -94,7 +94,10 @@ def read_image(path, colour=False, shrink=1):
     """Return a picture (H, W) or RGB (H, W, 3) uint8, ``shrink`` (1, 2, 4, 8) times smaller, sides
     rounded up. MerError for what is no whole, upright 8-bit grey or RGB PNG, JPEG or BMP.
     """
-    data = Path(path).read_bytes()
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise MerError(path, f"cannot be read ({error.strerror})") from None
     header = _open_image(path, io.BytesIO(data))
     width, height = (-(-side // shrink) for side in header.size)
     try:

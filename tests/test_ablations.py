@@ -402,6 +402,13 @@ def test_groups_hold_what_their_names_say(benchmark):
 
     assert names("ablations", "primary") == list(benchmark.PRIMARY)
     assert names("ablations", *benchmark.GROUPS) == list(benchmark.GRID)
+    few = benchmark.choose_variants(benchmark.GROUPS, ["cross-entropy", "PCA+SVM"])
+    assert [name for _, name in few] == [
+        *("default", "cross-entropy", "MicroAttNet", "PCA+SVM"),
+        "default",  # of the oracles, too
+    ]
+    with pytest.raises(MerError, match="no variant 'SVM'"):
+        benchmark.choose_variants(benchmark.GROUPS, ["SVM"])
     for table, (reference, primary) in reader.TABLES.items():
         assert {reference, *primary} <= set(names(table, *benchmark.GROUPS))
     peers = benchmark.list_variants(("peers",))

@@ -79,7 +79,10 @@ def test_variants_together_are_what_each_is_alone(data, tmp_path):
         assert features.key == alone.key
 
 
-def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_maps(data, tmp_path, monkeypatch):
+def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(
+    data, tmp_path, monkeypatch
+):
+    whole = extract(data, SMALL, tmp_path / "whole")
     worked, real = [], front_end._extract_arrays
 
     def stop_at_second(clip, *rest):
@@ -90,10 +93,15 @@ def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_maps(data, tmp
 
     monkeypatch.setattr(front_end, "_extract_arrays", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
-        extract(data, SMALL, tmp_path)
-    again = extract(data, SMALL, tmp_path)
+        extract(data, SMALL, tmp_path / "cut")
+    again = extract(data, SMALL, tmp_path / "cut")
     assert worked == [clip.name for clip in (*data.clips[:2], *data.clips[1:])]
-    assert again.key == extract(data, SMALL).key
+    np.testing.assert_array_equal(again.x, whole.x)
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("features/*/*")}
+        for name in ("whole", "cut")
+    ]
+    assert files[0] == files[1] and len(files[0]) == len(data)
 
 
 def test_the_key_is_of_the_content():

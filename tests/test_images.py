@@ -77,6 +77,8 @@ def test_what_is_no_frame_is_refused(tmp_path, capfd):
         if "cut" not in case:
             with pytest.raises(MerError, match=words):  # one rule for sizes, boxes and pixels
                 read_size(path)
+    with pytest.raises(MerError, match="cannot be read"):
+        read_image(tmp_path)
     assert capfd.readouterr() == ("", "")  # no word of a library
 
 
