@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from mer_tools.runner import plan_jobs
-from mer_tools.suite import read_suite
+from mer_utils.study import read_suite
 
 import nbformat
 import pytest
