@@ -12,7 +12,7 @@ from yunet import write_model
 
 pytest.importorskip("resource", reason="file sizes cannot be limited on Windows")
 # the commands that write, with the bytes that a file may have on a disk that is full
-ROOM = {"import": 4_000, "import beside": 100, "synth": 1_000, "predict": 9_000, "submit": 20}
+ROOM = {"import": 4_000, "import beside": 100, "predict": 9_000, "submit": 20}
 
 
 @pytest.fixture
@@ -28,13 +28,11 @@ def words(data, trained, tmp_path):
     for path in (wild / "clips" / data.clips[0].name).iterdir():
         path.write_bytes(encode_png(frame))
     model, weights = write_model(tmp_path / "stand-in.onnx"), ("--weights", trained[0])
-    small = "--subjects 1 --clips 2 --size 64 --jobs 1".split()
 
     def list_words(name, place):
         return {
             "import": ("import", "4dme-challenge", challenge, place / "set", "--copy"),
             "import beside": ("import", "4dme-challenge", challenge, place / "away"),
-            "synth": ("synth", place / "faces", *small),
             "predict": ("predict", data.clips[0].folder, *weights, "--out", place / "out"),
             "submit": ("submit", bare, place / "out.csv", *weights, "--jobs", 1),
             "boxes": ("boxes", wild, "--face-model", model),

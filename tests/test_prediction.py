@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
+from mer_tools.answers import find_weights
 from mer_tools.clips import open_film, predict_clip
 from mer_tools.doctor import examine
 from mer_tools.submission import answer_clips
-from mer_tools.weights import find_weights
 from mer_utils import MerError
 from mer_utils.dataset import encode_png, read_frames
 from mer_utils.evaluation import plan_folds, revisit_folds
@@ -125,12 +125,12 @@ def test_what_may_hold_two_expressions_is_said_as_the_doctor_says_it(trained, da
     row = f"twice,P0,1,0,0,0,0,0,{last},30"
     columns = "clip,subject," + ",".join(map(str.lower, data.labels)) + ",onset,offset,fps"
     (root / "manifest.csv").write_text(f"{columns}\n{row}\n")
-    found = [one.what for one in examine(root).findings if one.check == "duration"]
-    seconds, times = f"{last / 30:.2f} s: a micro-expression", "the face moves 2 times from onset"
-    assert len(found) == 2 and found[0].startswith(seconds) and found[1].startswith(times)
+    (found,) = [one.what for one in examine(root).findings if one.check == "duration"]
+    seconds = f"{last / 30:.2f} s: a micro-expression lasts 0.5 s"
+    assert found.startswith(seconds)
     options = ("--weights", trained[0], "--out", tmp_path / "answers")
     err = mer("predict", folder, *options)[2]
-    assert err.count("\n") == 1 and all(what in err for what in found)
+    assert err.count("\n") == 1 and found in err
     film = write_film(tmp_path / "a.avi", np.concatenate([frames, frames]), 30)
     _, said, err = mer("predict", film, *options)
     assert seconds in err and "only folders of pictures are compared" in said

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-from mer_tools.importing.tables import read_table
-from mer_tools.submission import answer_clips, write_answers
+from mer_tools.importing.tables import read_table, write_table
+from mer_tools.submission import answer_clips
 from mer_utils import MerError
 from mer_utils.features import FrontEnd, extract
 from mer_utils.prediction import load_ensemble
@@ -50,7 +50,7 @@ def test_the_sheet_holds_each_unlabelled_clip_once_sorted_by_number(bare, data, 
     for row, k in zip(rows, (5, 4, 2, 1, 0, 3), strict=True):
         answers = (score(x[k])[0].mean(0) >= 0.5).astype(int).tolist()
         assert [row[label] for label in data.labels] == answers
-    write_answers(tmp_path / "out.csv", rows)
+    write_table(tmp_path / "out.csv", rows)
     header = (tmp_path / "out.csv").read_text().splitlines()[0]
     assert header == "Id,Negative,Positive,Repression,Surprise,Others"
     texts = [{name: str(value) for name, value in row.items()} for row in rows]

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from mer_tools.rules import Finding, apply_rules, label_clips, tabulate
 from mer_utils import MerError
-from mer_utils.apex import joint_curve
 from mer_utils.dataset import Clip, number_key, read_image, survey
-from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.flow import compute_flow, head_motion, magnitude
 from mer_utils.jobs import run_jobs
-from mer_utils.preprocessing import crop, load_crops, locate, split_views
+from mer_utils.preprocessing import crop, locate, split_views
 
 import numpy as np
 import pandas as pd
-from scipy.signal import find_peaks
 
 CROP = 128  # px, side of the crop in which motion is measured
 
@@ -85,13 +82,6 @@ def examine(root, jobs=1):
     return Report(info["name"], table, findings)
 
 
-def count_peaks(joint):
-    """Return how many peaks of a motion curve (T,) stand out by a third of its maximum: never two
-    in 120 synthetic clips of one expression, some of them held or coming up again.
-    """
-    return len(find_peaks(joint, prominence=joint.max() / 3)[0])
-
-
 def _explain(check, error, root):
     """Return a MerError as a Finding to be mended, with paths relative to ``root``."""
     inner = rf"(?<![^\s'(]){re.escape(f'{root}{os.sep}')}"
@@ -132,12 +122,6 @@ def read_pictures(root, info, clip):
         row["odd"] = info["views"] == 2 and picture.shape[1] % 2 == 1
         try:
             row |= _measure_face(info["views"], clip, kept, times)
-            if row["seconds"] > 0.5:  # a shorter clip has no room for two expressions
-                options = FrontEnd()
-                crops, _ = load_crops(clip, info["views"], options.crop, options.enlarge)
-                curve = measure_crops(crops, clip.onset, clip.offset, options)[2]
-                curve = joint_curve(curve, options.rule, options.smoothing)
-                row["peaks"] = count_peaks(curve[clip.onset : clip.offset + 1])
         except MerError as error:
             findings.append(Finding("mend", "face box", clip.name, str(error)))
     return row, findings

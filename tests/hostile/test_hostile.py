@@ -84,7 +84,7 @@ def test_boxes_that_hold_no_face(box, data, trained, mer):
 @pytest.mark.parametrize(
     "words",
     [
-        "synth new --clips 0", "run --jobs 99999", "run --nothing", "nothing", "predict",
+        "run --jobs 99999", "run --nothing", "nothing", "predict",
         "import frames a b --views 3",
     ],
 )  # fmt: skip
@@ -95,9 +95,8 @@ def test_wrong_usage_is_explained(words, mer):
 @pytest.mark.parametrize(
     "words",
     [
-        "synth new --preset none", "synth new --subjects 9 --clips 2", "doctor nowhere",
-        "predict nowhere", "demo nowhere", "book", "status", "run", "keep", "exercises",
-        "import 4dme-challenge nowhere new", "import obj nowhere new",
+        "doctor nowhere", "predict nowhere", "demo nowhere", "book", "status", "run", "keep",
+        "exercises", "import 4dme-challenge nowhere new", "import obj nowhere new",
         "import 4dme-release nowhere new", "import flow-images nowhere new",
         "import frames nowhere new --table none.csv", "boxes nowhere --face-model none.onnx",
         "submit nowhere out.csv --weights none.safetensors",
@@ -130,4 +129,3 @@ def test_nothing_is_written_into_a_dataset_or_over_another_file(own, trained, me
     refuse(mer, "bare", "predict", bare, *weights)
     (Path.cwd() / "file").write_text("mine")
     refuse(mer, "file", "predict", bare, *weights, "--out", "file")
-    refuse(mer, "file", "synth", "file", "--clips", "2", "--subjects", "2")
