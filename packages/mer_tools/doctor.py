@@ -151,18 +151,15 @@ def _measure_face(views, clip, pictures, times):
 
 
 def find_gap(names):
-    """Return the first jump in the frame numbers, as "from 12 to 14", or None."""
-    keys = [number_key(name)[0] for name in names]
-    if len({len(key) for key in keys}) > 1:
-        return None
-    # one number counts the frames; the others, as the subject's, stay the same
-    varying = [column for column in zip(*keys, strict=True) if len(set(column)) > 1]
-    steps = np.diff(varying[0]) if len(varying) == 1 else np.array([])
-    usual = pd.Series(steps).median()
+    """Return the first jump in the frame numbers, the last of each name, as "from 12 to 14"; None
+    where there is none, or no usual step, as between times of day.
+    """
+    numbers = [number_key(name)[0][-1] for name in names]
+    steps, usual = np.diff(numbers), np.median(np.diff(numbers))
     if not (steps > usual).any() or np.mean(steps == usual) <= 0.5:
-        return None  # times of day have no usual step
+        return None
     at = np.argmax(steps > usual)
-    return f"from {varying[0][at]} to {varying[0][at + 1]}"
+    return f"from {numbers[at]} to {numbers[at + 1]}"
 
 
 def describe(info, tables):
