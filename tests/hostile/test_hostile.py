@@ -43,12 +43,6 @@ FOLDERS = {
 }
 
 
-@pytest.fixture
-def own(data, tmp_path):
-    """A copy of the small dataset in the folder "mine"."""
-    return Path(shutil.copytree(data.root, tmp_path / "mine"))
-
-
 def refuse(mer, place, *words):
     """Check that a command is refused in one sentence about ``place``, and changes nothing."""
     before = contents(Path.cwd().parent)
@@ -60,8 +54,8 @@ def refuse(mer, place, *words):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_a_clip_with_a_damaged_frame_gets_no_prediction(suffix, own, trained, mer):
-    folder = own / "clips" / "S01_001"
+def test_a_clip_with_a_damaged_frame_gets_no_prediction(suffix, copy, trained, mer):
+    folder = copy / "clips" / "S01_001"
     for path in frames_of(folder):
         frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         path.unlink()
@@ -74,27 +68,27 @@ def test_a_clip_with_a_damaged_frame_gets_no_prediction(suffix, own, trained, me
     refuse(mer, damaged.name, "predict", folder, "--weights", trained[0])
 
 
-def test_spoilt_clips_get_no_prediction_and_the_doctor_finds_them(own, trained, mer):
-    folders = sorted((own / "clips").iterdir())
+def test_spoilt_clips_get_no_prediction_and_the_doctor_finds_them(copy, trained, mer):
+    folders = sorted((copy / "clips").iterdir())
     for folder, change in zip(folders, FOLDERS.values(), strict=True):
         change(folder)
         refuse(mer, folder.name, "predict", folder, "--weights", trained[0])
-    before = contents(own)
-    code, out, err = mer("doctor", own, "--jobs", "1", "--json")
+    before = contents(copy)
+    code, out, err = mer("doctor", copy, "--jobs", "1", "--json")
     report = json.loads(out)
-    assert (code, err, report["sound"]) == (1, "", False) and contents(own) == before
+    assert (code, err, report["sound"]) == (1, "", False) and contents(copy) == before
     wrong = [mend["where"] for mend in report["findings"] if mend["check"] == "rows"]
     assert wrong == [f"manifest.csv, row {row}" for row in range(2, 8)]
 
 
-@pytest.mark.parametrize("copy", [(), ("--copy",)], ids=["referenced", "copied"])
-def test_spoilt_clips_are_not_imported(copy, own, mer):
-    names = sorted(path.name for path in (own / "clips").iterdir())
-    table = own.parent / "table.csv"
+@pytest.mark.parametrize("option", [(), ("--copy",)], ids=["referenced", "copied"])
+def test_spoilt_clips_are_not_imported(option, copy, mer):
+    names = sorted(path.name for path in (copy / "clips").iterdir())
+    table = copy.parent / "table.csv"
     write_table(table, [{"clip": name, "subject": name[:3]} for name in names])
     for name, change in zip(names, FOLDERS.values(), strict=True):
-        change(own / "clips" / name)
-    words = ("import", "frames", own / "clips", "new", "--table", table, *copy, "--jobs", "1")
+        change(copy / "clips" / name)
+    words = ("import", "frames", copy / "clips", "new", "--table", table, *option, "--jobs", "1")
     err = refuse(mer, names[0], *words)
     assert all(f"row {row}" in err for row in range(2, 8)) and "(6 rows or clips" in err
 
@@ -130,15 +124,17 @@ def test_what_is_not_there_is_said_in_a_sentence(words, mer):
     refuse(mer, "", *words.split())
 
 
-def test_nothing_is_written_into_a_dataset_or_over_another_file(own, trained, mer, tmp_path):
-    clip = own / "clips" / "S01_001"
+def test_nothing_is_written_into_a_dataset_or_over_another_file(copy, trained, mer, tmp_path):
+    clip = copy / "clips" / "S01_001"
     weights = ("--weights", trained[0])
-    refuse(mer, "inside the dataset", "submit", own, own / "manifest.csv", *weights, "--overwrite")
+    refuse(
+        mer, "inside the dataset", "submit", copy, copy / "manifest.csv", *weights, "--overwrite"
+    )
     refuse(mer, "inside the dataset", "predict", clip, *weights, "--out", clip)
     bare = Path(shutil.copytree(clip, tmp_path / "bare"))
     refuse(mer, "inside the clip", "predict", bare, *weights, "--out", bare / "answers")
     (Path.cwd() / "out.csv").write_text("mine")
-    refuse(mer, "is there already", "submit", own, "out.csv", *weights)
+    refuse(mer, "is there already", "submit", copy, "out.csv", *weights)
     (Path.cwd() / "predictions").mkdir()
     (Path.cwd() / "predictions" / "bare.json").write_text("mine")
     refuse(mer, "bare", "predict", bare, *weights)
