@@ -5,16 +5,62 @@ import json
 from functools import cached_property
 from pathlib import Path
 
-from mer_utils import MerError
+from mer_utils import MerError, explain
 from mer_utils.cache import key_of
 from mer_utils.files import write_bytes, write_json, write_text
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 DPI = 150
 OUTPUTS = ("figures.json", "results.json", "headline.txt")
 DEFAULTS = {"profile": "course", "data": "", "subjects": 6, "clips": 24, "seed": 0, "jobs": 1}
 SYNTHETIC_LINE = "SYNTHETIC faces: these numbers are not 4DME numbers."
+
+
+class Entry(BaseModel, extra="forbid"):
+    """What profiles.yml says of a notebook (see its first lines)."""
+
+    file: str
+    figures: list[str]
+    reads: list[str] = []
+    frames: bool = True
+
+
+class Profile(BaseModel, extra="forbid"):
+    """What profiles.yml says of a profile; figures of profiles with ``out`` are committed there."""
+
+    out: str | None = None
+    needs_data: bool = False
+    parameters: dict[str, dict] = {}  # of a notebook ("03") or of "all"
+
+
+class Suite(BaseModel, extra="forbid"):
+    """notebooks/profiles.yml, its numbers quoted."""
+
+    notebooks: dict[str, Entry]
+    profiles: dict[str, Profile]
+
+
+def read_suite(root):
+    """Read notebooks/profiles.yml as the dict of a Suite; MerError says what is wrong in it."""
+    path = Path(root) / "notebooks" / "profiles.yml"
+    try:
+        return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).model_dump()
+    except ValidationError as error:
+        raise MerError(path, explain(error)) from None
+    except (OSError, yaml.YAMLError) as error:
+        raise MerError(path, f"not readable as YAML ({' '.join(str(error).split())})") from None
+
+
+def pick(suite, kind, name):
+    """Return what a suite says of the "profile" or "notebook" called ``name``, or raise MerError
+    with the names there are.
+    """
+    entries = suite[f"{kind}s"]
+    if name not in entries:
+        raise MerError(f"there is no {kind} {name!r}; choose from {', '.join(entries)}")
+    return entries[name]
 
 
 def find_root(start=None):
@@ -59,14 +105,10 @@ class Study:
         self.root = find_root()
         self.params = DEFAULTS | params
         self.profile, self.seed, self.jobs = map(self.params.get, ("profile", "seed", "jobs"))
-        path = self.root / "notebooks" / "profiles.yml"
-        suite = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for kind, name in (("profile", self.profile), ("notebook", notebook)):
-            if name not in suite[f"{kind}s"]:
-                names = ", ".join(suite[f"{kind}s"])
-                raise MerError(path, f"lists no {kind} {name!r}; it knows {names}")
+        suite = read_suite(self.root)
+        pick(suite, "profile", self.profile)
         self.notebook = notebook
-        self.figure_names = suite["notebooks"][notebook]["figures"]
+        self.figure_names = pick(suite, "notebook", notebook)["figures"]
         self.cache = self.root / "artifacts" / "cache"
         self.dir = find_place(self.root, self.profile, self.params["data"]) / notebook
         self._figures, self._results = {}, {}

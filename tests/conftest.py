@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import sys
 from dataclasses import replace
 
@@ -38,6 +39,12 @@ def data(tmp_path_factory):
     works on a copy.
     """
     return open_dataset(write_synthetic(tmp_path_factory.mktemp("data") / "tiny", 2, 6, seed=3))
+
+
+@pytest.fixture
+def copy(data, tmp_path):
+    """A copy of the small set, to be spoilt."""
+    return shutil.copytree(data.root, tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")

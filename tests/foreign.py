@@ -58,9 +58,9 @@ def write_xlsx(path, *rows):
 
 
 def write_film(path, frames, fps):
-    """Write frames (T, H, W) as a film: Motion JPEG for .avi, else MPEG-4."""
+    """Write frames (T, H, W) as a film: Motion JPEG for .avi, lossless for .mkv, else MPEG-4."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    kind = cv2.VideoWriter_fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
+    kind = cv2.VideoWriter_fourcc(*{".avi": "MJPG", ".mkv": "FFV1"}.get(path.suffix, "mp4v"))
     writer = cv2.VideoWriter(str(path), kind, fps, frames.shape[:0:-1], isColor=False)
     for frame in frames:
         writer.write(frame)

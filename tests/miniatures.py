@@ -33,11 +33,12 @@ def make_clips(count=8, people=4, frames=12, size=48, seed=0):
     return clips
 
 
-def write_frames(folder, frames, pattern, start=0):
+def write_frames(folder, frames, pattern="{}.png", start=0):
     """Write frames as ``pattern`` (a format of the number), counted from ``start``."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames, start):
         assert cv2.imwrite(str(folder / pattern.format(number)), frame)
+    return folder
 
 
 def write_sheet(path, rows, above=(), below=()):

@@ -1,6 +1,5 @@
 """The book is whole, asks nothing of the web, and is replaced by another whole one alone."""
 
-import re
 import shutil
 from pathlib import Path
 from urllib.parse import unquote
@@ -10,7 +9,6 @@ from mer_utils import MerError
 
 import nbformat.v4 as v4
 import pytest
-import yaml
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
@@ -99,16 +97,6 @@ def test_a_notebook_can_be_downloaded_and_printed(toy):
         pytest.skip("no Chromium to print with")
     printed = write_book(root=root, pdf=True).parent / "pdf" / "00_toy.pdf"
     assert printed.read_bytes().startswith(b"%PDF-")
-
-
-def test_github_builds_the_book_and_shows_what_was_built():
-    steps = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text())["jobs"]["book"][
-        "steps"
-    ]
-    (build,) = [step["run"] for step in steps if "run" in step]
-    (upload,) = [step for step in steps if "upload-pages-artifact" in step.get("uses", "")]
-    assert build == "make book" and upload["with"]["path"] == "artifacts/book"
-    assert re.search(r"^book: .*\n\t\S*mer book", (ROOT / "Makefile").read_text(), re.M)
 
 
 def test_a_folder_that_is_no_book_stays_as_it_is(toy, mer, monkeypatch):

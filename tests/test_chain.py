@@ -8,9 +8,9 @@ from pathlib import Path
 
 from faces4d.generate import write_synthetic
 from mer_tools.importing.tables import write_table
-from mer_tools.suite import read_suite
 from mer_utils.dataset import open_dataset, read_frames
 from mer_utils.features import FrontEnd, extract
+from mer_utils.study import read_suite
 
 import cv2
 import miniatures

@@ -9,28 +9,21 @@ from mer_tools.importing.tables import write_table
 
 import cv2
 import pytest
-
-
-@pytest.fixture
-def sequences(data, tmp_path):
-    """The challenge's layout: numbered folders; labels of the first four, the other two are the
-    test part.
-    """
-    root = tmp_path / "challenge"
-    rows = []
-    for n, clip in enumerate(data.clips):
-        shutil.copytree(clip.folder, root / f"seq{n}")
-        labels = dict(zip(data.labels, clip.labels, strict=True))
-        rows.append({"Id": n, **labels, "Subject": clip.subject})
-    write_table(root / "labels.csv", rows[:4])
-    return root
+from foreign import plant
 
 
 @pytest.mark.slow
-def test_from_the_challenge_s_folders_to_its_answer_sheet(mer, sequences, trained, tmp_path):
+def test_from_the_challenge_s_folders_to_its_answer_sheet(mer, data, trained, tmp_path):
+    """Labels of the first four clips; the other two are the test part."""
+    source, rows = tmp_path / "challenge", []
+    for n, clip in enumerate(data.clips):
+        plant(data, source / f"seq{n}", n)
+        labels = dict(zip(data.labels, clip.labels, strict=True))
+        rows.append({"Id": n, **labels, "Subject": clip.subject})
+    write_table(source / "labels.csv", rows[:4])
     data, bare, out = tmp_path / "set", tmp_path / "bare", tmp_path / "out.csv"
-    words = ("import", "4dme-challenge", sequences)
-    code, text, err = mer(*words, data, "--labels", sequences / "labels.csv")
+    words = ("import", "4dme-challenge", source)
+    code, text, err = mer(*words, data, "--labels", source / "labels.csv")
     assert (code, err) == (0, "") and text.startswith("6 clips of") and "without labels: 2" in text
     assert f"mer run --profile paper --data {data}" in text and not (data / "clips").exists()
     assert "import the others as a set of their own" in text

@@ -16,10 +16,10 @@ from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools.importing.folders import import_challenge
 from mer_tools.importing.presets import PRESETS
-from mer_tools.suite import read_suite
 from mer_utils import jobs
 from mer_utils.dataset import read_frames
 from mer_utils.files import write_bytes, write_json
+from mer_utils.study import read_suite
 
 import cv2
 import miniatures

@@ -1,5 +1,4 @@
 import json
-import shutil
 
 from faces4d.motion import read_truth
 from mer_utils import LABELS, MerError
@@ -9,11 +8,6 @@ from mer_utils.preprocessing import format_boxes
 import cv2
 import numpy as np
 import pytest
-
-
-@pytest.fixture
-def copy(data, tmp_path):
-    return shutil.copytree(data.root, tmp_path / "copy")
 
 
 def edit(root, row, **cells):

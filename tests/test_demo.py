@@ -4,7 +4,6 @@ import os
 import shutil
 
 from mer_course.demos.player import Player, magnify_motion, push_ends
-from mer_tools.clips import read_clip
 from mer_tools.demo import write_demo
 from mer_utils import MerError
 from mer_utils.features import measure_crops
@@ -86,14 +85,6 @@ def test_what_cannot_be_played_is_one_sentence(mer, root, monkeypatch, frames, o
     code, out, err = mer("demo", root / "clip", *options, "--no-open")
     assert (code, out) == (1, "") and err.startswith("mer: ") and err.count("\n") == 1
     assert sentence in err and not (root / "artifacts").exists()
-
-
-def test_a_clip_of_ones_own_is_the_clip_it_was(data):
-    clip = data.clips[1]
-    own = read_clip(clip.folder, 2, clip.onset, clip.offset)
-    crops, boxes = load_crops(clip, 2)
-    assert own.boxes == boxes and (own.onset, own.offset) == (clip.onset, clip.offset)
-    np.testing.assert_array_equal(own.crops, crops[:, : own.crops.shape[1]])
 
 
 def test_the_player_measures_as_the_front_end_does(player):

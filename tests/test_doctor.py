@@ -2,29 +2,15 @@ import json
 import shutil
 
 from mer_tools.doctor import examine
-from mer_tools.importing.tables import read_table, write_table
+from mer_tools.importing.tables import write_table
 from mer_utils import MerError
 from mer_utils.dataset import encode_png, open_dataset, read_frames
+from mer_utils.files import write_json
 
 import cv2
 import numpy as np
 import pytest
-
-
-@pytest.fixture
-def copy(data, tmp_path):
-    return shutil.copytree(data.root, tmp_path / "copy", ignore=shutil.ignore_patterns("truth"))
-
-
-def edit(root, row, **cells):
-    """Change cells of the manifest's row (counted from 0)."""
-    rows = [row.cells for row in read_table(root / "manifest.csv")]
-    rows[row] |= cells
-    write_table(root / "manifest.csv", rows)
-
-
-def write_info(root, **keys):
-    (root / "dataset.json").write_text(json.dumps(keys))
+from test_dataset import edit, tell
 
 
 def replace_frames(clip, frames):
@@ -70,7 +56,7 @@ def test_spoilt_frames_are_named(copy):
     replace_frames(clips[3], read_frames(clips[3])[:, :-10])
     replace_frames(clips[4], read_frames(clips[4])[:, :, :-1])
     clips[5].frames[7].write_bytes(clips[5].frames[6].read_bytes())
-    edit(copy, 2, offset="")  # the clip is one frame shorter
+    edit(copy, 3, offset="")  # the clip is one frame shorter
     report = examine(copy)
     mends = found(report, "mend", "frames")
     first, second = (f"clips/{clips[0].name}/000{t}.png" for t in (3, 5))
@@ -88,7 +74,7 @@ def test_spoilt_frames_are_named(copy):
 
 def test_rows_that_cannot_be_used_are_all_named(copy):
     wrong = {"apex": "99", "clip": "nowhere", "negative": "yes", "subject": ""}
-    for row, (column, value) in enumerate(wrong.items()):
+    for row, (column, value) in enumerate(wrong.items(), 1):
         edit(copy, row, **{column: value})
     report = examine(copy)
     rows = found(report, "mend", "rows")
@@ -101,10 +87,10 @@ def test_rows_that_cannot_be_used_are_all_named(copy):
 
 
 def test_subjects_labels_and_counts_are_compared(copy, data):
-    write_info(copy, **data.info, published="4DME")
-    for row, subject in enumerate(["S13_1st", "S13_2", "s07", "S 8", "S132", "S2"]):
-        edit(copy, row, subject=subject, repression="0", fps="" if row == 0 else "60")
-    edit(copy, 5, **dict.fromkeys(map(str.lower, data.labels), ""), fps="12")
+    tell(copy, published="4DME")
+    for row, subject in enumerate(["S13_1st", "S13_2", "s07", "S 8", "S132", "S2"], 1):
+        edit(copy, row, subject=subject, repression="0", fps="" if row == 1 else "60")
+    edit(copy, 6, **dict.fromkeys(map(str.lower, data.labels), ""), fps="12")
     report = examine(copy)
     assert list(found(report, "look", "subjects")) == ["S13_1st, S13_2"]
     assert "no clip has this label" in found(report, "mend", "labels")["Repression"]
@@ -116,16 +102,16 @@ def test_subjects_labels_and_counts_are_compared(copy, data):
     assert "not given" in fps[data.clips[0].name] and "12 fps, but most have 60" in fps[last.name]
     seconds = f"{(last.offset - last.onset) / 12:.2f} s"
     assert seconds in found(report, "look", "duration")[last.name]
-    edit(copy, 3, subject="S 07")
+    edit(copy, 4, subject="S 07")
     (where,) = found(report := examine(copy), "mend", "subjects")
     assert where == "manifest.csv, row 5" and report.rows["rows"].startswith("5 of 6")
-    for row in range(6):
+    for row in range(1, 7):
         edit(copy, row, subject="S1")
     assert "only subject" in found(examine(copy), "mend", "subjects")["S1"]
 
 
 def test_people_of_joined_sets_are_counted_by_set(copy):
-    for row, (dataset, subject) in enumerate(zip("AAABBB", "121123", strict=True)):
+    for row, (dataset, subject) in enumerate(zip("AAABBB", "121123", strict=True), 1):
         edit(copy, row, dataset=dataset, subject=subject)
     assert examine(copy).rows["subjects"] == "5: A 2, B 3"
     assert open_dataset(copy).subjects == ["A/1", "A/2", "B/1", "B/2", "B/3"]
@@ -139,7 +125,7 @@ def test_copies_are_found_by_their_pictures(copy):
         for path in first.frames:  # other bytes and names, equal pictures
             loose = [cv2.IMWRITE_PNG_COMPRESSION, 0]
             cv2.imwrite(str(target.folder / f"x_{path.name}"), cv2.imread(str(path), 0), loose)
-    for row in (1, 5):
+    for row in (2, 6):
         edit(copy, row, onset="", apex="", offset="")
     twins = found(examine(copy), "mend", "duplicates")
     assert set(twins) == {second.name, last.name}
@@ -178,8 +164,8 @@ def test_motion_that_no_micro_expression_has_is_found(copy):
 
 
 def test_boxes_of_the_manifest_are_checked(copy, data):
-    edit(copy, 0, box="10 20 110 120;30 40 90 100")
-    edit(copy, 1, box="10 20 110 120;30 40 130 999")
+    edit(copy, 1, box="10 20 110 120;30 40 90 100")
+    edit(copy, 2, box="10 20 110 120;30 40 130 999")
     report = examine(copy)
     assert report.rows["face box"] == "silhouette 4, manifest 1"
     assert "60 and 100 px" in found(report, "look", "face box")[data.clips[0].name]
@@ -204,7 +190,7 @@ def test_flow_images_are_checked(tmp_path):
         rows.append({"clip": f"c{k}", "subject": f"s{k % 3}", **labels, "frames": frames})
     write_table(tmp_path / "manifest.csv", rows)
     info = {"name": "flow", "views": 1, "labels": ["A", "B"], "exclusive": True, "synthetic": False}
-    write_info(tmp_path, **info, channels=["u", "v", "magnitude"])
+    write_json(tmp_path / "dataset.json", info | {"channels": ["u", "v", "magnitude"]})
     report = examine(tmp_path)
     wrong = found(report, "mend", "channels")
     assert set(wrong) == {"c2", "c4"} and "1 pictures" in wrong["c2"] and "grey" in wrong["c4"]

@@ -1,6 +1,7 @@
 """The house rules: one list of dependencies, rooms that import downwards, clean notebooks."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 from mer_tools.runner import plan_jobs
-from mer_tools.suite import read_suite
+from mer_utils.study import read_suite
 
 import nbformat
 import pytest
@@ -63,11 +64,19 @@ def test_the_lock_is_exact_and_portable_and_within_the_bounds():
     assert lock["pywinpty"].marker.evaluate(windows)
 
 
-def test_conda_installs_the_lock():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    python, pip, packages = environment["dependencies"]
+def test_conda_and_binder_install_the_lock():
+    conda, binder = (
+        yaml.safe_load((folder / "environment.yml").read_text())["dependencies"]
+        for folder in (ROOT, ROOT / ".binder")
+    )
+    python, pip, packages = conda
     assert packages == {"pip": ["-r requirements.lock", "-e ."]} and pip == "pip"
     assert SpecifierSet(PROJECT["requires-python"]).contains(python.removeprefix("python="))
+    *plain, packages = binder  # seen from its own folder, as conda and mamba do
+    index = "--extra-index-url https://download.pytorch.org/whl/cpu"
+    assert plain == conda[:-1] and packages == {"pip": [index, "-r ../requirements.lock", "-e .."]}
+    script = ROOT / ".binder" / "postBuild"
+    assert os.access(script, os.X_OK) and script.read_text().endswith("\nmer run --only 00\n")
 
 
 def test_a_module_says_what_it_is_for_and_imports_only_packages_below_it():

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from mer_course.weaving import weave_exercises
-from mer_tools.suite import read_suite
 from mer_utils import KERNELS
 from mer_utils.kernels import PINNED
+from mer_utils.study import read_suite
 
 import nbformat
 import pytest

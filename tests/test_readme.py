@@ -13,9 +13,9 @@ from operator import getitem
 from pathlib import Path
 
 from mer_tools.report import write_report
-from mer_tools.suite import read_suite
 from mer_utils.ablations import load_replicates
 from mer_utils.kernels import PINNED
+from mer_utils.study import read_suite
 
 import numpy as np
 import pandas as pd

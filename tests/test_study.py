@@ -86,9 +86,12 @@ def test_opening_again_forgets_earlier_outputs(root):
 
 
 def test_unknown_names_are_one_sentence(root, tmp_path):
-    with pytest.raises(MerError, match="lists no notebook '09'; it knows 01, 02"):
+    with pytest.raises(MerError, match="there is no notebook '09'; choose from 01, 02"):
         open_study("09", {})
-    with pytest.raises(MerError, match="lists no profile 'x'; it knows course, full, paper"):
+    with pytest.raises(MerError, match="there is no profile 'x'; choose from course"):
         open_tiny(profile="x")
     with pytest.raises(MerError, match=r"no notebooks/profiles\.yml here or above"):
         find_root(tmp_path)
+    (root / "notebooks" / "profiles.yml").write_text("notebooks: {01: {file: x}}\nprofiles: {}")
+    with pytest.raises(MerError, match=r"notebooks\.1.*: Input should be a valid string"):
+        open_study("01", {})

@@ -4,14 +4,12 @@ import json
 from itertools import chain, islice
 from pathlib import Path
 
-from mer_tools.answers import OwnClip, predict_crops
+from mer_tools.answers import OwnClip, check_kind, predict_crops
 from mer_tools.boxes import FaceFinder
-from mer_tools.doctor import count_peaks
 from mer_tools.importing.films import VIDEO_TYPES, is_film, read_video, video_fps
 from mer_tools.importing.meshes import film_meshes, holds_meshes, list_meshes
 from mer_tools.places import check_outside, find_dataset
 from mer_tools.rules import apply_rules
-from mer_tools.weights import check_kind
 from mer_utils import MerError
 from mer_utils.dataset import Clip, iterate_frames, list_frames, survey
 from mer_utils.features import FrontEnd
@@ -102,21 +100,18 @@ def read_clip(
     return OwnClip(name, tuple(first), crops, found, how, onset, offset)
 
 
-def predict_clip(
-    source, ensemble, onset=0, offset=None, boxes=None, face_model=None, known=None, **camera
-):
+def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
     """Run one clip (see ``read_clip``) through crop, apex, phase flow and every network, or, where
-    they learnt from it, those that never saw its subject; return a Prediction. ``known`` is what
-    ``look_up`` says, where the caller has asked already.
+    they learnt from it, those that never saw its subject; return a Prediction.
     """
     check_kind(source, ensemble, None)
     source, views = Path(source), ensemble.shape[0]
-    held = (known or look_up(source))[0]
+    held, _ = look_up(source)
     if held not in (None, views):
         what = f"its frames hold {held} view{'s' * (held > 1)}, the weights learnt from {views}"
         raise MerError(source, f"{what}; train on data of the same kind")
-    rest = onset, offset, boxes, face_model, ensemble.front_end
-    clip = read_clip(source, views, *rest, **camera)
+    options = ensemble.front_end
+    clip = read_clip(source, views, onset, offset, boxes, face_model, options, **camera)
     if source.is_dir() and not holds_meshes(source):
         ensemble = ensemble.leave_out(list_frames(source))
     return predict_crops(clip, ensemble)
@@ -147,18 +142,18 @@ def name_answers(source, out, overwrite):
     return picture, text
 
 
-def describe_prediction(source, result, fps=None):
+def describe_prediction(source, result):
     """Return lines about a Prediction: how the clip was read, and what the networks answer."""
     views, (height, width) = len(result.first), result.first[0].shape
     halves = views == 2 and not holds_meshes(source)
     if halves and look_like_one(result.first):
         what = "its halves seem to be one picture. The weights want two cameras side by side"
         say(f"{source}: LOOK: {what}; a film of one camera gets an answer that means nothing")
-    joint = result.joint[result.onset : result.offset + 1]
-    clip = {"where": result.name, "peaks": count_peaks(joint)}
-    clip["seconds"] = (len(joint) - 1) / fps if fps else np.nan
-    if long := apply_rules({"clips": pd.DataFrame([clip])}, "duration"):
-        say(f"{source}: LOOK: {'; '.join(finding.what for finding in long)}")
+    _, fps = look_up(source)
+    seconds = (result.offset - result.onset) / fps if fps else np.nan
+    clip = pd.DataFrame([{"where": result.name, "seconds": seconds}])
+    for finding in apply_rules({"clips": clip}, "duration"):
+        say(f"{source}: LOOK: {finding.what}")
 
     lines = []
     if result.ensemble.left_out:

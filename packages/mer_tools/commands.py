@@ -125,12 +125,8 @@ def status(profile: Profile = "course", data: Set = ""):
 @mer.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def worker(context: typer.Context, address: str):
     """Start a Dask worker that computes the same bits; more options go to `dask worker`."""
-    _become("distributed.cli.dask_worker", address, "--nthreads", "1", *context.args)
-
-
-def _become(module, *words):
-    """Put a Python module in the place of this process, which has set what it inherits."""
-    os.execv(sys.executable, [sys.executable, "-m", module, *words])
+    dask = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"]
+    os.execv(sys.executable, [*dask, *context.args])  # it inherits the kernels
 
 
 @mer.command()
@@ -164,24 +160,6 @@ def student(
 
     write_student(out, graded=nbgrader)
     echo(f"{out}: {'nbgrader generate_assignment does the rest' if nbgrader else 'notebooks'}")
-
-
-@mer.command()
-def synth(
-    folder: Annotated[Path, Argument(metavar="DIR", help="A new folder.")],
-    subjects: Annotated[int, Option(min=1, max=100_000)] = 24,
-    clips: Annotated[int, Option(min=1, max=100_000)] = 267,
-    seed: int = 0,
-    preset: Annotated[str, Option(help="bench-v1, or bench-v2, which is harder.")] = "bench-v1",
-    size: Size = 224,
-    meshes: Annotated[bool, Option("--meshes", help="Write textured OBJ files, too.")] = False,
-    jobs: Jobs = 0,
-):
-    """Make a dataset of synthetic 4D faces."""
-    from faces4d.generate import write_synthetic
-
-    write_synthetic(folder, subjects, clips, seed, preset, size, meshes, jobs)
-    echo(f"{folder}: {clips} clips of {subjects} subjects; use it with `mer run --data {folder}`")
 
 
 @imports.command("4dme-challenge")
@@ -348,25 +326,25 @@ def predict(
 ):  # fmt: skip
     """Predict one clip: each label's probability, spread, threshold and answer; picture, JSON."""
     from mer_tools.answers import draw_prediction
-    from mer_tools.clips import describe_prediction, look_up, name_answers, predict_clip
+    from mer_tools.clips import describe_prediction, name_answers, predict_clip
     from mer_utils.dataset import read_boxes
     from mer_utils.plots import set_style
 
     picture, text = name_answers(source, out, overwrite)
     ensemble, about = _load_networks(weights)
-    given, known = read_boxes("--box", box, ensemble.shape[0]), look_up(source)
+    given = read_boxes("--box", box, ensemble.shape[0])
     camera = {"size": size, "yaw": yaw, "fov": fov}
-    result = predict_clip(source, ensemble, onset, offset, given, face_model, known, **camera)
+    result = predict_clip(source, ensemble, onset, offset, given, face_model, **camera)
     set_style()
     write_bytes(picture, draw_bytes(draw_prediction(result)))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
-    echo("\n".join([about, *describe_prediction(source, result, known[1])]))
+    echo("\n".join([about, *describe_prediction(source, result)]))
     echo(f"picture: {picture}; JSON: {text}")
 
 
 def _load_networks(weights):
     """Return the Ensemble in a file (default: what notebook 05 kept) and a line about it."""
-    from mer_tools.weights import find_weights
+    from mer_tools.answers import find_weights
     from mer_utils.prediction import load_ensemble
 
     weights = weights or find_weights(find_root())
@@ -394,7 +372,8 @@ def demo(
     path = write_demo(root, source, onset, offset, views, face_model)
     echo(f"notebook: {path}")
     if not no_open:
-        _become("jupyterlab", f"--ServerApp.root_dir={root}", str(path))
+        lab = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(path)]
+        os.execv(sys.executable, lab)
 
 
 @mer.command()
@@ -404,8 +383,9 @@ def submit(
     overwrite: Overwrite = False, jobs: Jobs = 0,
 ):  # fmt: skip
     """Answer a dataset's unlabelled clips as the challenge wants it: Id and 0 or 1 per label."""
+    from mer_tools.importing.tables import write_table
     from mer_tools.places import check_outside
-    from mer_tools.submission import answer_clips, write_answers
+    from mer_tools.submission import answer_clips
     from mer_utils.dataset import open_dataset
 
     check_outside(out)
@@ -414,7 +394,7 @@ def submit(
     ensemble, about = _load_networks(weights)
     dataset = open_dataset(data)
     rows = answer_clips(dataset, ensemble, exclude, jobs=jobs)
-    write_answers(out, rows)
+    write_table(out, rows)
     counts = ", ".join(f"{label} {sum(row[label] for row in rows)}" for label in ensemble.labels)
     echo(f"{about}\n{out}: {len(rows)} clips answered: {counts}")
     asked = [clip for clip in dataset.clips if clip.labels is None]

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from mer_tools.rules import Finding, apply_rules, label_clips, tabulate
 from mer_utils import MerError
-from mer_utils.apex import joint_curve
 from mer_utils.dataset import Clip, number_key, read_image, survey
-from mer_utils.features import FrontEnd, measure_crops
 from mer_utils.flow import compute_flow, head_motion, magnitude
 from mer_utils.jobs import run_jobs
-from mer_utils.preprocessing import crop, load_crops, locate, split_views
+from mer_utils.preprocessing import crop, locate, split_views
 
 import numpy as np
 import pandas as pd
-from scipy.signal import find_peaks
 
 CROP = 128  # px, side of the crop in which motion is measured
 
@@ -85,13 +82,6 @@ def examine(root, jobs=1):
     return Report(info["name"], table, findings)
 
 
-def count_peaks(joint):
-    """Return how many peaks of a motion curve (T,) stand out by a third of its maximum: never two
-    in 120 synthetic clips of one expression, some of them held or coming up again.
-    """
-    return len(find_peaks(joint, prominence=joint.max() / 3)[0])
-
-
 def _explain(check, error, root):
     """Return a MerError as a Finding to be mended, with paths relative to ``root``."""
     inner = rf"(?<![^\s'(]){re.escape(f'{root}{os.sep}')}"
@@ -132,12 +122,6 @@ def read_pictures(root, info, clip):
         row["odd"] = info["views"] == 2 and picture.shape[1] % 2 == 1
         try:
             row |= _measure_face(info["views"], clip, kept, times)
-            if row["seconds"] > 0.5:  # a shorter clip has no room for two expressions
-                options = FrontEnd()
-                crops, _ = load_crops(clip, info["views"], options.crop, options.enlarge)
-                curve = measure_crops(crops, clip.onset, clip.offset, options)[2]
-                curve = joint_curve(curve, options.rule, options.smoothing)
-                row["peaks"] = count_peaks(curve[clip.onset : clip.offset + 1])
         except MerError as error:
             findings.append(Finding("mend", "face box", clip.name, str(error)))
     return row, findings
@@ -167,18 +151,15 @@ def _measure_face(views, clip, pictures, times):
 
 
 def find_gap(names):
-    """Return the first jump in the frame numbers, as "from 12 to 14", or None."""
-    keys = [number_key(name)[0] for name in names]
-    if len({len(key) for key in keys}) > 1:
-        return None
-    # one number counts the frames; the others, as the subject's, stay the same
-    varying = [column for column in zip(*keys, strict=True) if len(set(column)) > 1]
-    steps = np.diff(varying[0]) if len(varying) == 1 else np.array([])
-    usual = pd.Series(steps).median()
+    """Return the first jump in the frame numbers, the last of each name, as "from 12 to 14"; None
+    where there is none, or no usual step, as between times of day.
+    """
+    numbers = [number_key(name)[0][-1] for name in names]
+    steps, usual = np.diff(numbers), np.median(np.diff(numbers))
     if not (steps > usual).any() or np.mean(steps == usual) <= 0.5:
-        return None  # times of day have no usual step
+        return None
     at = np.argmax(steps > usual)
-    return f"from {varying[0][at]} to {varying[0][at + 1]}"
+    return f"from {numbers[at]} to {numbers[at + 1]}"
 
 
 def describe(info, tables):

@@ -17,7 +17,7 @@ SESSION = r"(?i)(\d)[\s_-]+\d{1,2}(?:st|nd|rd|th)?$"  # what follows a person's 
 RULES = Path(__file__).with_name("rules.csv")
 COLUMNS = (
     "clip subject dataset labels frames size digest fps seconds repeats gap odd how narrow wide "
-    "least most head phases grey plain peaks"
+    "least most head phases grey plain"
 ).split()
 
 

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from mer_tools.places import check_outside
 from mer_tools.report import write_report
-from mer_tools.suite import pick_profile, read_suite
 from mer_utils import MerError, explain
 from mer_utils.cache import describe_process, hash_sources, key_of
 from mer_utils.files import read_json, sha256, write_bytes, write_json, write_text
 from mer_utils.kernels import PINNED
-from mer_utils.study import OUTPUTS, clear_outputs, find_place, find_root, merge
+from mer_utils.study import OUTPUTS, clear_outputs, find_place, find_root, merge, pick, read_suite
 from mer_utils.study import list_pictures_and_numbers as list_outputs
 
 import joblib
@@ -57,12 +56,12 @@ def plan_jobs(root, profile, data="", overrides=(), only=(), jobs=0):
     """Return the Jobs of a profile, each parameter checked by name and type; MerError says what
     cannot be run.
 
-    ``only`` are the wanted notebooks by number or name (none: all), ``overrides`` texts like
+    ``only`` are the numbers of the wanted notebooks (none: all), ``overrides`` texts like
     "07.seeds=3" or "all.seed=1", ``jobs`` the number of processes (0: one a core; it changes no
     number).
     """
     root, suite = Path(root), read_suite(root)
-    settings = pick_profile(suite, profile)
+    settings = pick(suite, "profile", profile)
     if settings["needs_data"] and not data:
         what = f"the profile {profile} needs --data and the folder of a licensed dataset"
         raise MerError(f"{what} (see data/README.md)")
@@ -70,7 +69,9 @@ def plan_jobs(root, profile, data="", overrides=(), only=(), jobs=0):
     if data:
         fixed["data"] = data = str(Path(data).resolve())
     notebooks = suite["notebooks"]
-    chosen = sorted({_pick_number(suite, text) for text in only}) or list(notebooks)
+    for number in only:
+        pick(suite, "notebook", number)
+    chosen = sorted(set(only)) or list(notebooks)
     if data and "channels" in read_json(Path(data) / "dataset.json"):
         able = [number for number, entry in notebooks.items() if not entry["frames"]]
         chosen = chosen if only else able
@@ -95,14 +96,6 @@ def _fingerprint(root, data):
     from mer_tools.rules import open_sound  # OpenCV: `mer status` starts faster so
 
     return open_sound(root / data).fingerprint
-
-
-def _pick_number(suite, text):
-    """Return the number of a notebook given as "05" or "05_training"."""
-    for number, entry in suite["notebooks"].items():
-        if text in (number, entry["file"]):
-            return number
-    raise MerError(f"there is no notebook {text!r}; choose from {', '.join(suite['notebooks'])}")
 
 
 def _read_defaults(path):
@@ -141,7 +134,8 @@ def _list_changes(settings, overrides, suite, defaults):
         target, name, value = match.groups()
         if name in BY_OPTION:
             raise MerError(f"-p {override}", f"use {BY_OPTION[name]} instead")
-        target = target if target == "all" else _pick_number(suite, target)
+        if target != "all":
+            pick(suite, "notebook", target)
         wanted.append((f"-p {override}", target, name, value))
 
     changes = {number: {} for number in defaults}
@@ -228,7 +222,7 @@ def default_out(root, profile, data="", overrides=()):
     """Return where figures go: the profile's ``out`` (committed), but pictures of given data or of
     changed parameters stay in artifacts/.
     """
-    committed = pick_profile(read_suite(root), profile)["out"]
+    committed = pick(read_suite(root), "profile", profile)["out"]
     place = find_place(root, profile, data and str(Path(data).resolve()))
     if overrides:
         return place / f"figures-{key_of(sorted(overrides))[:8]}"

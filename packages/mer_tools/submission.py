@@ -3,8 +3,7 @@
 import re
 from dataclasses import replace
 
-from mer_tools.importing.tables import write_table
-from mer_tools.weights import check_kind, check_motion
+from mer_tools.answers import check_kind, check_motion
 from mer_utils import MerError
 from mer_utils.evaluation import decide
 from mer_utils.features import extract_arrays
@@ -52,8 +51,3 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
         if exclude and rows[-1]["Negative"]:
             rows[-1]["Positive"] = 0
     return sorted(rows, key=lambda row: row["Id"])
-
-
-def write_answers(path, rows):
-    """Write the rows of ``answer_clips`` as the challenge's CSV: Id, then the labels in order."""
-    write_table(path, rows)

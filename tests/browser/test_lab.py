@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mer_tools.suite import read_suite
+from mer_utils.study import read_suite
 
 import pytest
 from lab import CONTROLS, VISIBLE, Demo, Notebook
