@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from data import FEATURES, MER, RESULTS, kill  # beside this script
 from faces4d.generate import write_synthetic
 from mer_tools.importing.tables import write_table
 from mer_utils import LABELS, MerError
@@ -33,15 +34,7 @@ import numpy as np
 import psutil
 
 ROOT = Path(__file__).parents[1]
-MER = ("-m", "mer_tools")
 STEPS = ("import", "features", "folds", "dask", "figure", "clips")
-FEATURES = """
-import sys
-from pathlib import Path
-from mer_utils.dataset import open_dataset
-from mer_utils.features import FrontEnd, extract_arrays
-extract_arrays(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), 2)
-"""
 FOLDS = """
 import sys
 from pathlib import Path
@@ -56,28 +49,38 @@ run_loso(features, Recipe(epochs=12, patience=12, inner=2), Path(sys.argv[3]), 2
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its command (of Python) for an output folder, the results in it, and what it needs
-    there beforehand.
+    """One step: its command (of Python) for an output folder, in which it runs, the results in it,
+    and what it needs there beforehand.
     """
 
     name: str
     words: object  # out -> words
     results: str  # glob of the results in the output folder
     prepare: object = None  # out -> None
-    where: object = None  # out -> the folder in which the command runs
 
 
 def start(step, out, **options):
     words = [sys.executable, *map(str, step.words(out))]
-    cwd = step.where(out) if step.where else None
     said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(words, cwd=cwd, start_new_session=True, **said, **options)
+    return subprocess.Popen(words, cwd=out, start_new_session=True, **said, **options)
 
 
-def finish(process, step):
+def finish(step, out):
+    """Run the step to its end."""
+    process = start(step, out)
     said = process.communicate()[0].decode()
     if process.returncode:
         raise MerError(step.name, f"ended with {process.returncode} when run again: {said[-600:]}")
+
+
+def run_again(step, out, wanted):
+    """Return the results that a disturbed run left, and run the step again where some are missing:
+    an import that is whole would refuse to begin again.
+    """
+    before = read_results(step, out)
+    if before != wanted:
+        finish(step, out)
+    return before
 
 
 def read_results(step, out):
@@ -98,13 +101,8 @@ def find_left(out):
 
 def end(process):
     """Kill a process and all of its children at once."""
-    try:
-        tree = psutil.Process(process.pid)
-        for one in [*tree.children(recursive=True), tree]:
-            with suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
-    except psutil.NoSuchProcess:  # it was faster
-        pass
+    with suppress(psutil.NoSuchProcess):  # it was faster
+        kill(psutil.Process(process.pid))
     process.communicate()
 
 
@@ -123,9 +121,7 @@ def kill_once(step, out, seconds, wanted, rng):
     while process.poll() is None and time.perf_counter() < deadline:
         time.sleep(0.005)
     end(process)
-    before = read_results(step, out)
-    if before != wanted:  # an import that is whole would refuse to begin again
-        finish(start(step, out), step)
+    before = run_again(step, out, wanted)
     return compare(step, out, before, wanted)
 
 
@@ -140,10 +136,8 @@ def fill_once(step, out, seconds, wanted, rng):
 
     process = start(step, out, preexec_fn=limit)
     said = process.communicate()[0].decode()
-    silent = process.returncode == 0 and read_results(step, out) != wanted
-    before = read_results(step, out)
-    if before != wanted:  # an import that is whole would refuse to begin again
-        finish(start(step, out), step)
+    before = run_again(step, out, wanted)
+    silent = process.returncode == 0 and before != wanted
     found = compare(step, out, before, wanted)
     told = "Traceback" not in said or "mer_utils.MerError" in said
     return found | {"silent": int(silent), "untold": int(not told)}
@@ -196,13 +190,13 @@ def disturb(step, work, fault, count, rng):
     whole, totals = place / "whole", {}
     if not whole.exists():
         prepare(step, whole)
-        finish(start(step, whole), step)
+        finish(step, whole)
     wanted = read_results(step, whole)
     assert wanted, step.name
     clock = time.perf_counter()
     trial = place / "clock"
     prepare(step, trial)
-    finish(start(step, trial), step)
+    finish(step, trial)
     seconds = time.perf_counter() - clock
     assert read_results(step, trial) == wanted, f"{step.name}: two undisturbed runs differ"
     shutil.rmtree(trial)
@@ -229,7 +223,7 @@ def list_steps(work):
     for n, clip in enumerate(open_dataset(data).clips):
         shutil.copytree(clip.folder, source / f"seq{n}")
     cache = work / "features"
-    subprocess.run([sys.executable, "-c", FEATURES, data, cache], check=True)
+    subprocess.run([sys.executable, "-c", FEATURES, data, cache, "2"], check=True)
 
     def check_out(out):
         shutil.copytree(ROOT / "notebooks", out / "notebooks")
@@ -241,10 +235,9 @@ def list_steps(work):
     return [
         Step("import", lambda out: (*MER, "import", "4dme-challenge", source, out / "new",
                                     "--copy"), "new/**/*"),
-        Step("features", lambda out: ("-c", FEATURES, data, out), "features-*.npy"),
-        Step("folds", lambda out: ("-c", FOLDS, data, cache, out), "fold-*"),
-        Step("figure", lambda out: (*MER, *figure), "artifacts/course-*/figures/*.png",
-             check_out, lambda out: out),
+        Step("features", lambda out: ("-c", FEATURES, data, out, 2), RESULTS),
+        Step("folds", lambda out: ("-c", FOLDS, data, cache, out), "folds/*.safetensors"),
+        Step("figure", lambda out: (*MER, *figure), "artifacts/course-*/figures/*.png", check_out),
     ]  # fmt: skip
 
 
@@ -264,7 +257,7 @@ def write_many(work, count):
     write_table(data / "manifest.csv", rows)
     about = {"name": "many", "views": 2, "labels": list(LABELS), "exclusive": False}
     write_json(data / "dataset.json", about | {"synthetic": False})
-    return Step("many", lambda out: ("-c", FEATURES, data, out), "features-*.npy")
+    return Step("many", lambda out: ("-c", FEATURES, data, out, 2), RESULTS)
 
 
 def main():
