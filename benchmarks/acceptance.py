@@ -12,6 +12,7 @@ or the truth.
 
 import argparse
 import time
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -166,12 +167,11 @@ def measure_weighting(folds, features, motions):
     noisy = np.array([motion.noise_sigma for motion in motions])
     noisy = noisy > np.median(noisy)
     without = folds.uf1(mix(streams, view[:, :, None] * kinds[best]))
-    known = {}
-    for calm in range(len(kinds)):
-        for loud in range(len(kinds)):
-            if calm == best or loud == best:
-                kind = np.where(noisy[:, None], kinds[loud], kinds[calm])
-                known[calm, loud] = folds.uf1(mix(streams, view[:, :, None] * kind[:, None]))
+    known = []
+    for calm, loud in product(range(len(kinds)), repeat=2):
+        if best in (calm, loud):
+            kind = np.where(noisy[:, None], kinds[loud], kinds[calm])
+            known.append(folds.uf1(mix(streams, view[:, :, None] * kind[:, None])))
     # the label: of the best fixed weights, each view alone and each stream alone, the one whose
     # probabilities fit it best
     choices = [np.outer([left, 1 - left], kinds[best])]
@@ -179,15 +179,15 @@ def measure_weighting(folds, features, motions):
     by_view = choose_by_label(folds, streams, choices)
     choices += [np.outer([left, 1 - left], one) for one in np.eye(3)]
     by_both = choose_by_label(folds, streams, choices)
-    names = {"left": left, "u": kinds[best][0], "v": kinds[best][1], "magnitude": kinds[best][2]}
+    weights = zip(("left", "u", "v", "magnitude"), (left, *kinds[best]), strict=True)
     return {
         "best fixed": fixed[left, best],
         "equal": folds.uf1(mix(streams, np.full((2, 3), 1 / 6))),
         "degraded view out": without,
-        "degraded view out, streams by noise": max(known.values()),
+        "degraded view out, streams by noise": max(known),
         "views by label": by_view,
         "views and streams by label": by_both,
-        "best fixed weights": {name: float(value) for name, value in names.items()},
+        "best fixed weights": {name: float(value) for name, value in weights},
     }
 
 

@@ -31,6 +31,7 @@ from mer_utils.dataset import encode_png, open_dataset
 from mer_utils.files import read_json, sha256, write_json
 
 import numpy as np
+import pandas as pd
 import psutil
 
 ROOT = Path(__file__).parents[1]
@@ -274,31 +275,28 @@ def main():
         raise MerError(args.work, "is there already; name a new folder")
     args.work.mkdir(parents=True)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))
-    rng, path = np.random.default_rng(args.seed), Path(__file__).with_suffix(".json")
-    table = read_json(path)["faults"] if len(args.only) < len(STEPS) else {}
+    work, rng = args.work.resolve(), np.random.default_rng(args.seed)
     faults = {"kill -9": (kill_once, args.kills), "full disk": (fill_once, args.kills // 2),
               "two at once": (meet_once, max(1, args.kills // 5))}  # fmt: skip
-    for step in list_steps(args.work.resolve()):
-        chosen = faults if step.name in args.only else {}
-        for name, (fault, count) in chosen.items():
-            row = disturb(step, args.work.resolve(), fault, count, rng)
-            table[f"{name}, {step.name}"] = row
-            print(f"{name + ', ' + step.name:24}", row, flush=True)
+    jobs = []
+    for step in list_steps(work):
+        for name, (fault, count) in faults.items() if step.name in args.only else ():
+            jobs.append((f"{name}, {step.name}", step, fault, count))
         if step.name == "folds" and "dask" in args.only:
-            row = disturb(step, args.work.resolve(), lose_worker, max(1, args.kills // 8), rng)
-            table["a Dask worker killed, folds"] = row
-            print(f"{'a Dask worker killed':24}", row, flush=True)
+            count = max(1, args.kills // 8)
+            jobs.append(("a Dask worker killed, folds", step, lose_worker, count))
     if args.clips and "clips" in args.only:
-        step = write_many(args.work.resolve(), args.clips)
-        row = disturb(step, args.work.resolve(), kill_once, 1, rng)
-        table[f"kill -9, features of {args.clips:,} clips"] = row
-        print(f"{'kill -9, many clips':24}", row, flush=True)
-    bad = sum(
-        n for row in table.values() for key, n in row.items() if key not in ("runs", "results")
-    )
+        title = f"kill -9, features of {args.clips:,} clips"
+        jobs.append((title, write_many(work, args.clips), kill_once, 1))
+    path = Path(__file__).with_suffix(".json")
+    table = read_json(path)["faults"] if len(args.only) < len(STEPS) else {}
+    for title, step, fault, count in jobs:
+        table[title] = disturb(step, work, fault, count, rng)
+        print(f"{title:36}", table[title], flush=True)
     write_json(path, {"seed": args.seed, "faults": table})
-    print(f"lost, changed, left behind or silent in {sum(r['runs'] for r in table.values())} "
-          f"disturbed runs: {bad}")  # fmt: skip
+    rows = pd.DataFrame(table.values()).drop(columns="results").sum()
+    bad = int(rows.drop("runs").sum())
+    print(f"lost, changed, left behind or silent in {rows['runs']:.0f} disturbed runs: {bad}")
     raise SystemExit(int(bad > 0))
 
 

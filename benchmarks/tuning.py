@@ -49,15 +49,10 @@ def draw_settings(count):
     rng, draws = np.random.default_rng(0), []
     for _ in range(count):
         rate, decay = (np.exp(rng.uniform(*np.log(SPACE[name]))) for name in ("rate", "decay"))
-        draws.append(
-            {
-                "rate": float(f"{rate:.2g}"),
-                "decay": float(f"{decay:.2g}"),
-                "patience": int(rng.choice(SPACE["patience"])),
-                "dropout": float(rng.choice(SPACE["dropout"])),
-                "epochs": int(rng.choice(SPACE["epochs"])),
-            }
-        )
+        draw = {"rate": float(f"{rate:.2g}"), "decay": float(f"{decay:.2g}")}
+        for name in ("patience", "dropout", "epochs"):
+            draw[name] = rng.choice(SPACE[name]).item()
+        draws.append(draw)
     return draws
 
 
@@ -126,9 +121,8 @@ def main():
         parser.error("choices are made on development sets: seeds 1001 to 1999")
     folder = find_root(Path(__file__).parent) / "artifacts" / "tuning"
     fronts = {network: native_front_end(network, FrontEnd()) for network in args.networks}
-    larger = {
-        n: replace(fronts[n], size=PUBLISHED_SIZES[n]) for n in fronts if n in PUBLISHED_SIZES
-    }
+    sizes = {name: size for name, size in PUBLISHED_SIZES.items() if name in fronts}
+    larger = {name: replace(fronts[name], size=size) for name, size in sizes.items()}
     variants = list(dict.fromkeys([*fronts.values(), *larger.values()]))
     made = []
     for number in args.sets:
