@@ -68,12 +68,6 @@ def test_clips_are_spread_unevenly_but_sanely(plans):
     assert all(n < sizes[subject] for (subject, _), n in shown.items())  # nobody shows one thing
 
 
-def test_another_seed_plans_other_people_and_clips(plans):
-    other = plan_clips(seed=1)
-    assert not {plan.face_seed for plan in plans} & {plan.face_seed for plan in other}
-    assert not {plan.clip_seed for plan in plans} & {plan.clip_seed for plan in other}
-
-
 @pytest.mark.parametrize(
     "bad", [{"subjects": 0}, {"subjects": 5, "clips": 4}, {"preset": "no-such"}, {"seed": -1}]
 )
