@@ -28,6 +28,7 @@ from mer_utils.study import find_root
 from mer_utils.training import NETWORKS, Recipe, mean_precision
 
 import numpy as np
+import pandas as pd
 
 SUBJECTS, CLIPS, FOLDS = 24, 267, 4
 SPACE = {
@@ -139,12 +140,7 @@ def main():
         record = {"preset": args.preset, "sets": args.sets, "subjects": SUBJECTS, "clips": CLIPS}
         record |= {"folds": FOLDS, "draws": args.draws, "space": SPACE, "networks": tuned}
         write_json(Path(__file__).with_suffix(".json"), record)
-    print(f"\n{'network':13} {'published':>9} {'best':>6} {'s':>7}  winner")
-    for network, found in tuned.items():
-        best = max(row["mean"] or 0 for row in found["tried"])
-        first = found["tried"][0]["mean"] or np.nan
-        text = "  ".join(f"{name} {value:g}" for name, value in found["winner"].items())
-        print(f"{network:13} {first:9.3f} {best:6.3f} {found['seconds']:7.1f}  {text}")
+    print(pd.DataFrame({network: found["winner"] for network, found in tuned.items()}).T)
 
 
 if __name__ == "__main__":

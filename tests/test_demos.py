@@ -49,11 +49,10 @@ def bench():
 @pytest.fixture(scope="module")
 def browser(data):
     """The browser on answers drawn by lot."""
-    front = FrontEnd(crop=64, size=12)
-    features = extract(data, front)
+    features = extract(data, FrontEnd(crop=64, size=12))
     scores = np.random.default_rng(0).random(features.y.shape)
     answers, cuts = np.uint8(scores >= 0.5), np.full(scores.shape, 0.5)
-    return Browser(data, features, Some(scores=scores, answers=answers, thresholds=cuts), front)
+    return Browser(data, features, Some(scores=scores, answers=answers, thresholds=cuts))
 
 
 @pytest.fixture(scope="module")
