@@ -1,9 +1,9 @@
 """Whether a preset is a benchmark on which a method can win or lose, measured without any network.
 
-    python benchmarks/acceptance.py WORK [--preset bench-v2] [--sets 1001 1002] [--data DIR ...]
+    python benchmarks/acceptance.py WORK [--preset bench-v2] [--sets 1001 1002]
 
-Makes development sets in the folder WORK (or takes those of --data), prints one table and writes
-benchmarks/acceptance.json. About six minutes a set on one core, most of it filming.
+Makes development sets in the folder WORK, prints one table and writes benchmarks/acceptance.json.
+About six minutes a set on one core, most of it filming.
 
 The models are linear or an SVM, and leave one subject out as the suite does: inner parts of the
 training subjects choose the thresholds. What they learn from is either the front end's flow maps
@@ -12,13 +12,13 @@ or the truth.
 
 import argparse
 import time
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from faces4d.generate import ensure_synthetic, write_synthetic
 from faces4d.head import AUS
 from faces4d.motion import read_truth, true_motion
-from faces4d.scenario import get_preset
 from mer_utils.dataset import open_dataset
 from mer_utils.evaluation import (
     decide,
@@ -33,6 +33,7 @@ from mer_utils.files import write_json
 from mer_utils.training import Recipe
 
 import numpy as np
+import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -118,13 +119,13 @@ def measure_ceiling(folds, motions):
     # how far it moved says little about what it was
     shares = peaks / np.linalg.norm(peaks, axis=1, keepdims=True)
     moved = np.array([[float(au in motion.aus) for au in AUS[:front]] for motion in motions])
-    coded = np.array(
-        [[float(au in (motion.coded or motion.aus)) for au in AUS[:front]] for motion in motions]
-    )
+    seen = [motion.coded or motion.aus for motion in motions]
+    coded = np.array([[float(au in aus) for au in AUS[:front]] for aus in seen])
     known = {"peak activations": peaks, "their shares": shares, "AUs that move": moved}
+    known["coded AUs"] = coded
     return {
         f"{name}, {kind.__name__}": folds.uf1(folds.score(x, kind))
-        for name, x in (known | {"coded AUs": coded}).items()
+        for name, x in known.items()
         for kind in (logistic, svm)
     }
 
@@ -166,12 +167,11 @@ def measure_weighting(folds, features, motions):
     noisy = np.array([motion.noise_sigma for motion in motions])
     noisy = noisy > np.median(noisy)
     without = folds.uf1(mix(streams, view[:, :, None] * kinds[best]))
-    known = {}
-    for calm in range(len(kinds)):
-        for loud in range(len(kinds)):
-            if calm == best or loud == best:
-                kind = np.where(noisy[:, None], kinds[loud], kinds[calm])
-                known[calm, loud] = folds.uf1(mix(streams, view[:, :, None] * kind[:, None]))
+    known = []
+    for calm, loud in product(range(len(kinds)), repeat=2):
+        if best in (calm, loud):
+            kind = np.where(noisy[:, None], kinds[loud], kinds[calm])
+            known.append(folds.uf1(mix(streams, view[:, :, None] * kind[:, None])))
     # the label: of the best fixed weights, each view alone and each stream alone, the one whose
     # probabilities fit it best
     choices = [np.outer([left, 1 - left], kinds[best])]
@@ -179,15 +179,15 @@ def measure_weighting(folds, features, motions):
     by_view = choose_by_label(folds, streams, choices)
     choices += [np.outer([left, 1 - left], one) for one in np.eye(3)]
     by_both = choose_by_label(folds, streams, choices)
-    names = {"left": left, "u": kinds[best][0], "v": kinds[best][1], "magnitude": kinds[best][2]}
+    weights = zip(("left", "u", "v", "magnitude"), (left, *kinds[best]), strict=True)
     return {
         "best fixed": fixed[left, best],
         "equal": folds.uf1(mix(streams, np.full((2, 3), 1 / 6))),
         "degraded view out": without,
-        "degraded view out, streams by noise": max(known.values()),
+        "degraded view out, streams by noise": max(known),
         "views by label": by_view,
         "views and streams by label": by_both,
-        "best fixed weights": {name: float(value) for name, value in names.items()},
+        "best fixed weights": {name: float(value) for name, value in weights},
     }
 
 
@@ -205,9 +205,7 @@ def measure_set(dataset, cache):
     """Return everything that the rules ask of one set; its features are kept in ``cache``."""
     clips = dataset.clips
     motions = [read_truth(dataset, clip) for clip in clips]
-    onset, apex, offset = (
-        np.array([getattr(clip, name) for clip in clips]) for name in ("onset", "apex", "offset")
-    )
+    onset, apex, offset = np.array([(clip.onset, clip.apex, clip.offset) for clip in clips]).T
     length = offset - onset
     share = (apex - onset) / length
     constants = [(np.abs(share - guess) <= 0.1).mean() for guess in np.arange(0.05, 0.95, 0.01)]
@@ -304,40 +302,21 @@ def main():
     parser.add_argument("work", type=Path)
     parser.add_argument("--preset", default="bench-v2")
     parser.add_argument("--sets", type=int, nargs="+", default=[1001, 1002])
-    parser.add_argument("--data", type=Path, nargs="+", default=[])
     args = parser.parse_args()
-    get_preset(args.preset)
-    roots = args.data or [
-        ensure_synthetic(args.work, 24, 267, seed, preset=args.preset) for seed in args.sets
-    ]
-    datasets = [open_dataset(root) for root in roots]
-    found = [measure_set(dataset, args.work / "features") for dataset in datasets]
+    found = []
+    for seed in args.sets:
+        root = ensure_synthetic(args.work, 24, 267, seed, preset=args.preset)
+        found.append(measure_set(open_dataset(root), args.work / "features"))
     cost = measure_cost(args.preset)
-    rules = [
-        (rule, wanted, [values[k][2] for values in tables], [values[k][3] for values in tables])
-        for tables in [[check(one) for one in found]]
-        for k, (rule, wanted, *_) in enumerate(tables[0])
-    ]
-    rules.append(("filming time over bench-v1's", "<= 1.5", [f"{cost:.2f}"], [cost <= 1.5]))
-    seeds = [dataset.info["seed"] for dataset in datasets]
-    print(f"{'rule':34}{'wanted':>16}{''.join(f'{seed:>14}' for seed in seeds)}  met")
-    for rule, wanted, values, met in rules:
-        says = "-" if met[0] is None else "yes" if all(met) else "NO"
-        print(f"{rule:34}{wanted:>16}{''.join(f'{value:>14}' for value in values)}  {says}")
-    for seed, one in zip(seeds, found, strict=True):
-        print(f"set {seed}: ceiling", {name: round(v, 3) for name, v in one["ceiling"].items()})
-        print(f"set {seed}: weighting", one["weighting"])
-    record = {
-        "preset": args.preset,
-        "sets": seeds,
-        "rules": [
-            {"rule": rule, "wanted": wanted, "measured": values, "met": met}
-            for rule, wanted, values, met in rules
-        ],
-        "measured": found,
-        "cost": cost,
-    }
-    write_json(Path(__file__).with_suffix(".json"), record)
+    rules = []
+    for rows in zip(*map(check, found), strict=True):  # a row a set
+        names, wanted, measured, met = zip(*rows, strict=True)
+        rules.append({"rule": names[0], "wanted": wanted[0], "measured": measured, "met": met})
+    limit = {"rule": "filming time over bench-v1's", "wanted": "<= 1.5"}
+    rules.append(limit | {"measured": [f"{cost:.2f}"], "met": [cost <= 1.5]})
+    print(pd.DataFrame(rules).to_string(index=False))
+    record = {"preset": args.preset, "sets": args.sets, "rules": rules}
+    write_json(Path(__file__).with_suffix(".json"), record | {"measured": found, "cost": cost})
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ sampled meanwhile.
 
 import argparse
 import json
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -50,15 +51,19 @@ def write_sequences(root, base, count):
         folder = root / f"seq{n}"
         folder.mkdir(parents=True)
         for t, frame in enumerate(picked):
-            noise = rng.integers(-1, 2, frame.shape)
-            (folder / f"{t}.png").write_bytes(
-                encode_png(np.clip(frame + noise, 0, 255).astype(np.uint8))
-            )
-        subject = f"{clip.subject}x{n // len(base)}"
-        rows.append(
-            {"Id": n, **dict(zip(base.labels, clip.labels, strict=True)), "Subject": subject}
-        )
+            noisy = np.clip(frame + rng.integers(-1, 2, frame.shape), 0, 255)
+            (folder / f"{t}.png").write_bytes(encode_png(noisy.astype(np.uint8)))
+        labels = dict(zip(base.labels, clip.labels, strict=True))
+        rows.append({"Id": n, **labels, "Subject": f"{clip.subject}x{n // len(base)}"})
     write_table(root / "labels.csv", rows)
+
+
+def kill(process):
+    """Kill a process (of psutil) and all of its children at once."""
+    with suppress(psutil.NoSuchProcess):  # it was faster
+        for one in [*process.children(recursive=True), process]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def measure(*words, kill_after=None):
@@ -72,15 +77,12 @@ def measure(*words, kill_after=None):
     tree = psutil.Process(process.pid)
     while process.poll() is None:
         total = 0
-        try:
+        with suppress(psutil.Error):
             for one in [tree, *tree.children(recursive=True)]:
                 total += one.memory_full_info().pss
-        except psutil.Error:
-            pass
         peak = max(peak, total / 2**20)
         if kill_after and time.perf_counter() - start > kill_after:
-            for one in [*tree.children(recursive=True), tree]:
-                one.send_signal(signal.SIGKILL)
+            kill(tree)
         time.sleep(0.2)
     said = process.stdout.read().decode()
     if not kill_after and process.returncode:
@@ -95,6 +97,7 @@ from mer_utils.dataset import open_dataset
 from mer_utils.features import FrontEnd, extract_arrays
 extract_arrays(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), int(sys.argv[3]))
 """
+RESULTS = "features/*/*.safetensors"  # of FEATURES
 
 
 def measure_sizes(folder):
@@ -102,43 +105,23 @@ def measure_sizes(folder):
     the smaller extraction costs.
     """
     base = open_dataset(write_synthetic(folder / "base", 24, 96, seed=7, size=64, jobs=JOBS))
-    write_sequences(folder / "all", base, max(SIZES))
-    rows = {}
+    clips = {}
     for size in SIZES:
-        source = folder / f"source{size}"
-        source.mkdir()
-        for n in range(size):  # moved from size to size: nothing is copied
-            (folder / "all" / f"seq{n}").rename(source / f"seq{n}")
-        header, *lines = (folder / "all" / "labels.csv").read_text().splitlines()
-        (source / "labels.csv").write_text("\n".join([header, *lines[:size]]) + "\n")
-        data, cache = folder / f"data{size}", folder / f"cache{size}"
+        source, data, cache = (folder / f"{what}{size}" for what in ("source", "data", "cache"))
+        write_sequences(source, base, size)
+        labels = ("--labels", source / "labels.csv")
         steps = {
-            "import": (
-                *MER,
-                "import",
-                "4dme-challenge",
-                source,
-                data,
-                "--labels",
-                source / "labels.csv",
-            ),
+            "import": (*MER, "import", "4dme-challenge", source, data, *labels),
             "doctor": (*MER, "doctor", data, "--jobs", JOBS),
             "features": ("-c", FEATURES, data, cache, JOBS),
         }
-        rows[size] = {name: measure(*step) for name, step in steps.items()}
-        print(
-            f"{size:6} clips: "
-            + ", ".join(f"{k} {s} s, {m} MiB" for k, (s, m) in rows[size].items()),
-            flush=True,
-        )
+        clips[str(size)] = row = {}
+        for name, step in steps.items():
+            seconds, peak = measure(*step)
+            row[name] = {"seconds": seconds, "peak_mib": peak}
+        print(size, "clips:", row, flush=True)
         if size == min(SIZES):
-            cut = measure_kill(data, cache, rows[size]["features"][0])
-        for n in range(size):
-            (source / f"seq{n}").rename(folder / "all" / f"seq{n}")
-    clips = {
-        str(size): {k: {"seconds": s, "peak_mib": m} for k, (s, m) in steps.items()}
-        for size, steps in rows.items()
-    }
+            cut = measure_kill(data, cache, row["features"]["seconds"])
     return {"clips": clips, "frames_a_clip": FRAMES, "jobs": JOBS, "killed": cut}
 
 
@@ -149,13 +132,10 @@ def measure_kill(data, cache, whole):
     again = cache.with_name("again")
     first, _ = measure("-c", FEATURES, data, again, JOBS, kill_after=whole / 2)
     second, _ = measure("-c", FEATURES, data, again, JOBS)
-    names = [next(place.glob("features-*.npy")) for place in (cache, again)]
-    result = {
-        "killed_after_s": first,
-        "went_on_s": second,
-        "whole_s": whole,
-        "same": len(set(map(sha256, names))) == 1,
-    }
+    made = [sorted(place.glob(RESULTS)) for place in (cache, again)]
+    digests = [[(path.name, sha256(path)) for path in paths] for paths in made]
+    result = {"killed_after_s": first, "went_on_s": second, "whole_s": whole}
+    result["same"] = digests[0] == digests[1] != []
     print(result, flush=True)
     return result
 
@@ -170,21 +150,13 @@ def enlarge_frames(base, root, kind, frames):
         folder = root / "clips" / clip.name
         folder.mkdir(parents=True)
         for t, k in enumerate(np.linspace(clip.onset, clip.offset, frames).round().astype(int)):
-            large = cv2.resize(raw[k], (2400, 1600), interpolation=cv2.INTER_CUBIC).astype(np.int16)
-            large = np.clip(large + rng.integers(-2, 3, large.shape, np.int16), 0, 255).astype(
-                np.uint8
-            )
-            cv2.imwrite(str(folder / f"{t}{kind}"), large)
+            large = cv2.resize(raw[k], (2400, 1600), interpolation=cv2.INTER_CUBIC)
+            noisy = large + rng.integers(-2, 3, large.shape, np.int16)
+            cv2.imwrite(str(folder / f"{t}{kind}"), np.clip(noisy, 0, 255).astype(np.uint8))
         rows.append({"clip": clip.name, "subject": clip.subject, "moved": 1})
     write_table(root / "manifest.csv", rows)
-    keys = {
-        "name": "large",
-        "views": 2,
-        "labels": ["Moved"],
-        "exclusive": False,
-        "synthetic": False,
-    }
-    write_json(root / "dataset.json", keys)
+    keys = {"name": "large", "views": 2, "labels": ["Moved"]}
+    write_json(root / "dataset.json", keys | {"exclusive": False, "synthetic": False})
     return open_dataset(root)
 
 
@@ -203,12 +175,10 @@ def measure_large(folder, clips=24, frames=15):
         dataset = enlarge_frames(base, folder / f"large{kind}", kind, frames)
         work = [(clip,) for clip in dataset.clips]
         steps = {
-            "decoding alone": lambda work=work: run_jobs(decode_clip, work),
-            "decoding alone, 2 jobs": lambda work=work: run_jobs(decode_clip, work, 2),
-            "front end": lambda dataset=dataset: extract_arrays(dataset, [FrontEnd()]),
-            "front end, 2 jobs": lambda dataset=dataset: extract_arrays(
-                dataset, [FrontEnd()], None, 2
-            ),
+            "decoding alone": partial(run_jobs, decode_clip, work),
+            "decoding alone, 2 jobs": partial(run_jobs, decode_clip, work, 2),
+            "front end": partial(extract_arrays, dataset, [FrontEnd()]),
+            "front end, 2 jobs": partial(extract_arrays, dataset, [FrontEnd()], jobs=2),
         }
         times = {name: [] for name in steps}
         for _ in range(3):  # side by side, in turn
@@ -234,9 +204,8 @@ def measure_shrunk(folder, clips=12):
     """Return the error in px of the crop of the flow of JPEG clips whose views have 1200 px, read
     whole and made smaller while they are decoded, and of no flow at all.
     """
-    dataset = open_dataset(
-        write_synthetic(folder / "sharp", 4, clips, seed=9, size=1200, jobs=JOBS)
-    )
+    root = write_synthetic(folder / "sharp", 4, clips, seed=9, size=1200, jobs=JOBS)
+    dataset = open_dataset(root)
     for path in (path for clip in dataset.clips for path in clip.frames):
         cv2.imwrite(str(path.with_suffix(".jpg")), read_image(path), [cv2.IMWRITE_JPEG_QUALITY, 92])
         path.unlink()

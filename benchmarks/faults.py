@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from data import FEATURES, MER, RESULTS, kill  # beside this script
 from faces4d.generate import write_synthetic
 from mer_tools.importing.tables import write_table
 from mer_utils import LABELS, MerError
@@ -30,18 +31,11 @@ from mer_utils.dataset import encode_png, open_dataset
 from mer_utils.files import read_json, sha256, write_json
 
 import numpy as np
+import pandas as pd
 import psutil
 
 ROOT = Path(__file__).parents[1]
-MER = ("-m", "mer_tools")
 STEPS = ("import", "features", "folds", "dask", "figure", "clips")
-FEATURES = """
-import sys
-from pathlib import Path
-from mer_utils.dataset import open_dataset
-from mer_utils.features import FrontEnd, extract_arrays
-extract_arrays(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), 2)
-"""
 FOLDS = """
 import sys
 from pathlib import Path
@@ -56,28 +50,38 @@ run_loso(features, Recipe(epochs=12, patience=12, inner=2), Path(sys.argv[3]), 2
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its command (of Python) for an output folder, the results in it, and what it needs
-    there beforehand.
+    """One step: its command (of Python) for an output folder, in which it runs, the results in it,
+    and what it needs there beforehand.
     """
 
     name: str
     words: object  # out -> words
     results: str  # glob of the results in the output folder
     prepare: object = None  # out -> None
-    where: object = None  # out -> the folder in which the command runs
 
 
 def start(step, out, **options):
     words = [sys.executable, *map(str, step.words(out))]
-    cwd = step.where(out) if step.where else None
     said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(words, cwd=cwd, start_new_session=True, **said, **options)
+    return subprocess.Popen(words, cwd=out, start_new_session=True, **said, **options)
 
 
-def finish(process, step):
+def finish(step, out):
+    """Run the step to its end."""
+    process = start(step, out)
     said = process.communicate()[0].decode()
     if process.returncode:
         raise MerError(step.name, f"ended with {process.returncode} when run again: {said[-600:]}")
+
+
+def run_again(step, out, wanted):
+    """Return the results that a disturbed run left, and run the step again where some are missing:
+    an import that is whole would refuse to begin again.
+    """
+    before = read_results(step, out)
+    if before != wanted:
+        finish(step, out)
+    return before
 
 
 def read_results(step, out):
@@ -98,13 +102,8 @@ def find_left(out):
 
 def end(process):
     """Kill a process and all of its children at once."""
-    try:
-        tree = psutil.Process(process.pid)
-        for one in [*tree.children(recursive=True), tree]:
-            with suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
-    except psutil.NoSuchProcess:  # it was faster
-        pass
+    with suppress(psutil.NoSuchProcess):  # it was faster
+        kill(psutil.Process(process.pid))
     process.communicate()
 
 
@@ -123,9 +122,7 @@ def kill_once(step, out, seconds, wanted, rng):
     while process.poll() is None and time.perf_counter() < deadline:
         time.sleep(0.005)
     end(process)
-    before = read_results(step, out)
-    if before != wanted:  # an import that is whole would refuse to begin again
-        finish(start(step, out), step)
+    before = run_again(step, out, wanted)
     return compare(step, out, before, wanted)
 
 
@@ -140,10 +137,8 @@ def fill_once(step, out, seconds, wanted, rng):
 
     process = start(step, out, preexec_fn=limit)
     said = process.communicate()[0].decode()
-    silent = process.returncode == 0 and read_results(step, out) != wanted
-    before = read_results(step, out)
-    if before != wanted:  # an import that is whole would refuse to begin again
-        finish(start(step, out), step)
+    before = run_again(step, out, wanted)
+    silent = process.returncode == 0 and before != wanted
     found = compare(step, out, before, wanted)
     told = "Traceback" not in said or "mer_utils.MerError" in said
     return found | {"silent": int(silent), "untold": int(not told)}
@@ -196,13 +191,13 @@ def disturb(step, work, fault, count, rng):
     whole, totals = place / "whole", {}
     if not whole.exists():
         prepare(step, whole)
-        finish(start(step, whole), step)
+        finish(step, whole)
     wanted = read_results(step, whole)
     assert wanted, step.name
     clock = time.perf_counter()
     trial = place / "clock"
     prepare(step, trial)
-    finish(start(step, trial), step)
+    finish(step, trial)
     seconds = time.perf_counter() - clock
     assert read_results(step, trial) == wanted, f"{step.name}: two undisturbed runs differ"
     shutil.rmtree(trial)
@@ -229,7 +224,7 @@ def list_steps(work):
     for n, clip in enumerate(open_dataset(data).clips):
         shutil.copytree(clip.folder, source / f"seq{n}")
     cache = work / "features"
-    subprocess.run([sys.executable, "-c", FEATURES, data, cache], check=True)
+    subprocess.run([sys.executable, "-c", FEATURES, data, cache, "2"], check=True)
 
     def check_out(out):
         shutil.copytree(ROOT / "notebooks", out / "notebooks")
@@ -241,10 +236,9 @@ def list_steps(work):
     return [
         Step("import", lambda out: (*MER, "import", "4dme-challenge", source, out / "new",
                                     "--copy"), "new/**/*"),
-        Step("features", lambda out: ("-c", FEATURES, data, out), "features-*.npy"),
-        Step("folds", lambda out: ("-c", FOLDS, data, cache, out), "fold-*"),
-        Step("figure", lambda out: (*MER, *figure), "artifacts/course-*/figures/*.png",
-             check_out, lambda out: out),
+        Step("features", lambda out: ("-c", FEATURES, data, out, 2), RESULTS),
+        Step("folds", lambda out: ("-c", FOLDS, data, cache, out), "folds/*.safetensors"),
+        Step("figure", lambda out: (*MER, *figure), "artifacts/course-*/figures/*.png", check_out),
     ]  # fmt: skip
 
 
@@ -264,7 +258,7 @@ def write_many(work, count):
     write_table(data / "manifest.csv", rows)
     about = {"name": "many", "views": 2, "labels": list(LABELS), "exclusive": False}
     write_json(data / "dataset.json", about | {"synthetic": False})
-    return Step("many", lambda out: ("-c", FEATURES, data, out), "features-*.npy")
+    return Step("many", lambda out: ("-c", FEATURES, data, out, 2), RESULTS)
 
 
 def main():
@@ -281,31 +275,28 @@ def main():
         raise MerError(args.work, "is there already; name a new folder")
     args.work.mkdir(parents=True)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))
-    rng, path = np.random.default_rng(args.seed), Path(__file__).with_suffix(".json")
-    table = read_json(path)["faults"] if len(args.only) < len(STEPS) else {}
+    work, rng = args.work.resolve(), np.random.default_rng(args.seed)
     faults = {"kill -9": (kill_once, args.kills), "full disk": (fill_once, args.kills // 2),
               "two at once": (meet_once, max(1, args.kills // 5))}  # fmt: skip
-    for step in list_steps(args.work.resolve()):
-        chosen = faults if step.name in args.only else {}
-        for name, (fault, count) in chosen.items():
-            row = disturb(step, args.work.resolve(), fault, count, rng)
-            table[f"{name}, {step.name}"] = row
-            print(f"{name + ', ' + step.name:24}", row, flush=True)
+    jobs = []
+    for step in list_steps(work):
+        for name, (fault, count) in faults.items() if step.name in args.only else ():
+            jobs.append((f"{name}, {step.name}", step, fault, count))
         if step.name == "folds" and "dask" in args.only:
-            row = disturb(step, args.work.resolve(), lose_worker, max(1, args.kills // 8), rng)
-            table["a Dask worker killed, folds"] = row
-            print(f"{'a Dask worker killed':24}", row, flush=True)
+            count = max(1, args.kills // 8)
+            jobs.append(("a Dask worker killed, folds", step, lose_worker, count))
     if args.clips and "clips" in args.only:
-        step = write_many(args.work.resolve(), args.clips)
-        row = disturb(step, args.work.resolve(), kill_once, 1, rng)
-        table[f"kill -9, features of {args.clips:,} clips"] = row
-        print(f"{'kill -9, many clips':24}", row, flush=True)
-    bad = sum(
-        n for row in table.values() for key, n in row.items() if key not in ("runs", "results")
-    )
+        title = f"kill -9, features of {args.clips:,} clips"
+        jobs.append((title, write_many(work, args.clips), kill_once, 1))
+    path = Path(__file__).with_suffix(".json")
+    table = read_json(path)["faults"] if len(args.only) < len(STEPS) else {}
+    for title, step, fault, count in jobs:
+        table[title] = disturb(step, work, fault, count, rng)
+        print(f"{title:36}", table[title], flush=True)
     write_json(path, {"seed": args.seed, "faults": table})
-    print(f"lost, changed, left behind or silent in {sum(r['runs'] for r in table.values())} "
-          f"disturbed runs: {bad}")  # fmt: skip
+    rows = pd.DataFrame(table.values()).drop(columns="results").sum()
+    bad = int(rows.drop("runs").sum())
+    print(f"lost, changed, left behind or silent in {rows['runs']:.0f} disturbed runs: {bad}")
     raise SystemExit(int(bad > 0))
 
 

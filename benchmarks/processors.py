@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 from faces4d.cameras import cameras
@@ -39,6 +39,7 @@ from mer_utils.training import NETWORKS, Recipe
 
 import cv2
 import numpy as np
+import pandas as pd
 
 MACHINES = ("Haswell", "Skylake-Server", "EPYC")
 SIZE = 160  # px, height of a view: emulated processors are about 20 times as slow
@@ -71,13 +72,10 @@ def make_features(size=20):
     x = 0.2 * rng.standard_normal((36, 2, 2, 3, size, size), np.float32)
     for k in range(3):
         x[..., 4 * k : 4 * k + 4, 4:8] += y[:, k, None, None, None, None, None]
-    clips, subjects = (
-        np.array([f"{letter}{n % count}" for n in range(36)])
-        for letter, count in (("c", 36), ("s", 6))
-    )
-    return Features(
-        x, y, clips, subjects, np.zeros(36, int), np.zeros((36, 2, 4), int), ("A", "B", "C")
-    )
+    clips = np.array([f"c{n}" for n in range(36)])
+    subjects = np.array([f"s{n % 6}" for n in range(36)])
+    none = np.zeros(36, int), np.zeros((36, 2, 4), int)  # apexes and boxes
+    return Features(x, y, clips, subjects, *none, ("A", "B", "C"))
 
 
 def take_steps():
@@ -95,34 +93,30 @@ def take_steps():
     places = [(size, enlarge) for size in range(64, 161, 8) for enlarge in (1.0, 1.15)]
     crops = crop_places(clip, 2, places, frames)
     made["crops of 26 sizes"] = np.concatenate([np.ravel(found) for found, _ in crops])
-    base = FrontEnd(crop=96)
-    for name, options in {
-        "front end, DIS": base,
-        "front end, strain": replace(base, third="strain"),
-        "front end, Farnebäck": replace(base, backend="farneback"),
-        "front end, TV-L1": replace(
-            base, backend="tvl1", compensation="none", normalisation="minmax"
-        ),
-    }.items():
-        maps, apex, curve, boxes = extract_clip(clip, 2, options, frames)
-        made[name] = np.concatenate([maps.ravel(), curve.ravel(), boxes.ravel(), [apex]])
+    variants = {
+        "DIS": {},
+        "strain": {"third": "strain"},
+        "Farnebäck": {"backend": "farneback"},
+        "TV-L1": {"backend": "tvl1", "compensation": "none", "normalisation": "minmax"},
+    }
+    for name, options in variants.items():
+        maps, apex, curve, boxes = extract_clip(clip, 2, FrontEnd(crop=96, **options), frames)
+        values = [maps.ravel(), curve.ravel(), boxes.ravel(), [apex]]
+        made[f"front end, {name}"] = np.concatenate(values)
     rows = np.arange(36)
     train, test = rows[rows % 6 > 0], rows[rows % 6 == 0]
     for network in NETWORKS:
         features = make_features(NATIVE[network]["size"])
         fold = run_fold(features, train, test, Recipe(network=network, epochs=2, members=1))
-        made[f"{network}, two epochs"] = np.concatenate(
-            [np.ravel(fold[name]) for name in sorted(fold)]
-        )
+        values = [np.ravel(fold[name]) for name in sorted(fold)]
+        made[f"{network}, two epochs"] = np.concatenate(values)
     # of no network: for the statistics alone
     features = make_features()
     answers = {f"shift{k}": np.roll(features.y, k, 0) for k in (6, 12)}
     found = compare(features.y, answers, "shift6", features.subjects, draws=200)
     numbers = ("macro", "low", "high", "difference", "difference_low", "difference_high")
-    numbers += ("p", "p_corrected")
-    made["bootstrap, permutation test"] = np.array(
-        [[getattr(row, name) for name in numbers] for row in found.values()]
-    )
+    read = attrgetter(*numbers, "p", "p_corrected")
+    made["bootstrap, permutation test"] = np.array([read(row) for row in found.values()])
     wave = np.sin(np.arange(9))
     set_style()
     figure = draw_lines(np.arange(9), {"sin": wave}, "title", "x", "y")
@@ -163,14 +157,9 @@ def describe(one, other):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--machines", nargs="*", default=list(MACHINES), help="names that qemu-x86_64 -cpu knows"
-    )
-    parser.add_argument(
-        "--steps",
-        metavar="FILE",
-        help="run the steps in this process alone, write them to FILE (npz)",
-    )
+    parser.add_argument("--machines", nargs="*", default=MACHINES, help="that qemu-x86_64 knows")
+    what = "run the steps in this process alone and write them to FILE (npz)"
+    parser.add_argument("--steps", metavar="FILE", help=what)
     parser.add_argument("--hashes", metavar="FILE", help="the same, but write their hashes (JSON)")
     args = parser.parse_args()
     if args.steps:
@@ -181,31 +170,16 @@ def main():
         sys.exit("qemu-x86_64 is not installed (Debian: apt-get install qemu-user)")
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         names = ["here", "unpinned", *args.machines]
-        found = dict(
-            zip(names, pool.map(lambda name: run_elsewhere(name, Path(folder)), names), strict=True)
-        )
+        here, *others = pool.map(lambda name: run_elsewhere(name, Path(folder)), names)
     table = {
-        step: {n: describe(found["here"][step], found[n][step]) for n in names[1:]}
-        for step in found["here"]
+        step: {n: describe(array, other[step]) for n, other in zip(names[1:], others, strict=True)}
+        for step, array in here.items()
     }
-    print(f"{'step':32}" + "".join(f"{name:>20}" for name in names[1:]))
-    for step, row in table.items():
-        print(f"{step:32}" + "".join(f"{text:>20}" for text in row.values()))
-    record = {
-        "kernels": KERNELS,
-        "here": name_processor(),
-        "hashes": hash_steps(found["here"]),
-        "against_here": table,
-    }
-    write_json(Path(__file__).with_suffix(".json"), record)
-    return int(
-        any(
-            text != "equal"
-            for row in table.values()
-            for name, text in row.items()
-            if name != "unpinned"
-        )
-    )
+    print(pd.DataFrame(table).T)
+    record = {"kernels": KERNELS, "here": name_processor(), "hashes": hash_steps(here)}
+    write_json(Path(__file__).with_suffix(".json"), record | {"against_here": table})
+    pinned = [text for row in table.values() for name, text in row.items() if name != "unpinned"]
+    return int(any(text != "equal" for text in pinned))
 
 
 if __name__ == "__main__":

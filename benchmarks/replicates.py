@@ -6,11 +6,10 @@
 
 Makes each set of synthetic faces (24 subjects, 267 clips), trains every variant on it, one network
 a fold, eight groups of people left out in turn, and writes benchmarks/replicates-PRESET.json after
-each set. A run that was stopped goes on
-where it was; a run with other groups or more sets adds to the file, and one with other settings or
-code asks for it to be moved away. Frames made here are removed when their set is done; features and
-folds stay in artifacts/cache. With --report nothing is trained: the statistics are computed again
-from the file and printed. Hours on two cores; it says
+each set. A run that was stopped goes on where it was; a run with other groups or more sets adds to
+the file, and one with other settings or code asks for it to be moved away. Frames made here are
+removed when their set is done; features and folds stay in artifacts/cache. With --report nothing is
+trained: the statistics are computed again from the file and printed. Hours on two cores; it says
 how many minutes are left.
 
 Set 0 is the notebooks' and is refused. Sets 1001 and above are for choosing defaults and are no
@@ -120,26 +119,18 @@ def start_record(args, variants, path):
     variant; MerError if ``path`` was made with other settings, code, packages or kernels.
     """
     keys = ("preset", "subjects", "clips", "seeds", "folds")
-    record = {key: getattr(args, key) for key in keys} | {
-        "provenance": describe_makers(),
-        "labels": [],
-        "sets": {},
-        "tables": {},
-        "comparisons": {},
-    }
+    record = {key: getattr(args, key) for key in keys} | {"provenance": describe_makers()}
+    record |= {"labels": [], "sets": {}, "tables": {}, "comparisons": {}}
     if path.is_file():
         old = read_json(path)
         for key in (*keys, "provenance"):
             if old.get(key) != record[key]:
-                raise MerError(
-                    path, f"was made with another {key}: move it away to begin anew, git keeps it"
-                )
+                what = f"was made with another {key}: move it away to begin anew, git keeps it"
+                raise MerError(path, what)
         record = old
     for (table, name), (front, recipe) in variants.items():
-        # as the file holds them, rounded: an entry must know its own settings again
-        changes = to_plain(
-            {"front": list_changes(front, FrontEnd()), "recipe": list_changes(recipe, BASE)}
-        )
+        changes = {"front": list_changes(front, FrontEnd()), "recipe": list_changes(recipe, BASE)}
+        changes = to_plain(changes)  # as the file holds them: an entry knows its settings again
         entry = record["tables"].setdefault(table, {}).get(name, {})
         if any(entry.get(key) != value for key, value in changes.items()):
             record["tables"][table][name] = {**changes, "macro": {}, "f1": {}}
@@ -207,11 +198,8 @@ def measure_set(args, root, seed, record, todo, tell):
         entry["macro"][str(seed)] = [score["macro"] for score in scores]
         entry["f1"][str(seed)] = np.mean([score["per_label"] for score in scores], 0)
         tell(seed, name, entry["macro"][str(seed)])
-    seconds = {
-        "frames": filmed - start,
-        "features": followed - filmed,
-        "training": perf_counter() - followed,
-    }
+    seconds = {"frames": filmed - start, "features": followed - filmed}
+    seconds["training"] = perf_counter() - followed
     earlier = record["sets"].get(str(seed), {}).get("seconds", {})
     seconds = {key: value + earlier.get(key, 0) for key, value in seconds.items()}
     record["labels"] = dataset.labels
@@ -255,17 +243,15 @@ def write_record(path, record):
     for table, entries in record["tables"].items():
         record["tables"][table] = {name: entries[name] for name in order if name in entries}
     record = to_plain(record)
-    record["comparisons"] = to_plain(
-        {
-            name: {
-                variant: asdict(row) | {"verdict": row.verdict, "words": row.words}
-                for variant, row in table.rows.items()
-            }
-            for name, table in read_tables(record).items()
-            if len(table.sets) > 1
+    record["comparisons"] = {
+        name: {
+            variant: asdict(row) | {"verdict": row.verdict, "words": row.words}
+            for variant, row in table.rows.items()
         }
-    )
-    write_json(path, record)
+        for name, table in read_tables(record).items()
+        if len(table.sets) > 1
+    }
+    write_json(path, to_plain(record))
 
 
 def print_report(record):

@@ -28,6 +28,7 @@ from mer_utils.study import find_root
 from mer_utils.training import NETWORKS, Recipe, mean_precision
 
 import numpy as np
+import pandas as pd
 
 SUBJECTS, CLIPS, FOLDS = 24, 267, 4
 SPACE = {
@@ -49,15 +50,10 @@ def draw_settings(count):
     rng, draws = np.random.default_rng(0), []
     for _ in range(count):
         rate, decay = (np.exp(rng.uniform(*np.log(SPACE[name]))) for name in ("rate", "decay"))
-        draws.append(
-            {
-                "rate": float(f"{rate:.2g}"),
-                "decay": float(f"{decay:.2g}"),
-                "patience": int(rng.choice(SPACE["patience"])),
-                "dropout": float(rng.choice(SPACE["dropout"])),
-                "epochs": int(rng.choice(SPACE["epochs"])),
-            }
-        )
+        draw = {"rate": float(f"{rate:.2g}"), "decay": float(f"{decay:.2g}")}
+        for name in ("patience", "dropout", "epochs"):
+            draw[name] = rng.choice(SPACE[name]).item()
+        draws.append(draw)
     return draws
 
 
@@ -126,9 +122,8 @@ def main():
         parser.error("choices are made on development sets: seeds 1001 to 1999")
     folder = find_root(Path(__file__).parent) / "artifacts" / "tuning"
     fronts = {network: native_front_end(network, FrontEnd()) for network in args.networks}
-    larger = {
-        n: replace(fronts[n], size=PUBLISHED_SIZES[n]) for n in fronts if n in PUBLISHED_SIZES
-    }
+    sizes = {name: size for name, size in PUBLISHED_SIZES.items() if name in fronts}
+    larger = {name: replace(fronts[name], size=size) for name, size in sizes.items()}
     variants = list(dict.fromkeys([*fronts.values(), *larger.values()]))
     made = []
     for number in args.sets:
@@ -145,12 +140,7 @@ def main():
         record = {"preset": args.preset, "sets": args.sets, "subjects": SUBJECTS, "clips": CLIPS}
         record |= {"folds": FOLDS, "draws": args.draws, "space": SPACE, "networks": tuned}
         write_json(Path(__file__).with_suffix(".json"), record)
-    print(f"\n{'network':13} {'published':>9} {'best':>6} {'s':>7}  winner")
-    for network, found in tuned.items():
-        best = max(row["mean"] or 0 for row in found["tried"])
-        first = found["tried"][0]["mean"] or np.nan
-        text = "  ".join(f"{name} {value:g}" for name, value in found["winner"].items())
-        print(f"{network:13} {first:9.3f} {best:6.3f} {found['seconds']:7.1f}  {text}")
+    print(pd.DataFrame({network: found["winner"] for network, found in tuned.items()}).T)
 
 
 if __name__ == "__main__":

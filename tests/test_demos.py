@@ -9,7 +9,7 @@ from types import SimpleNamespace as Some
 from faces4d.head import AUS
 from mer_course.demos import browser as browsers
 from mer_course.demos import still, widgets
-from mer_course.demos.aperture import CONTROLS, MOTION, PATTERNS, draw_aperture, solve_window
+from mer_course.demos.aperture import MOTION, PATTERNS, draw_aperture, solve_window
 from mer_course.demos.beat import SIDE, Beat
 from mer_course.demos.bench import Bench
 from mer_course.demos.browser import ANSWERS, Browser
@@ -49,11 +49,10 @@ def bench():
 @pytest.fixture(scope="module")
 def browser(data):
     """The browser on answers drawn by lot."""
-    front = FrontEnd(crop=64, size=12)
-    features = extract(data, front)
+    features = extract(data, FrontEnd(crop=64, size=12))
     scores = np.random.default_rng(0).random(features.y.shape)
     answers, cuts = np.uint8(scores >= 0.5), np.full(scores.shape, 0.5)
-    return Browser(data, features, Some(scores=scores, answers=answers, thresholds=cuts), front)
+    return Browser(data, features, Some(scores=scores, answers=answers, thresholds=cuts))
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +70,11 @@ def explorer():
     return FlowExplorer("toy", np.array(film).astype(np.uint8), (1, 4, 7), masks, truths, reach=0)
 
 
-def make_microscope(views=2, phases=2, **switches):
+def make_microscope(views=2, phases=2):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         x = torch.randn(4, views, phases, 3, 12, 12)
-        network = MicroAttNet(views, phases, 3, 12, **switches)
+        network = MicroAttNet(views, phases, 3, 12)
         for part in network.parameters():  # away from the start
             part.data += 0.1 * torch.randn(part.shape)
     return Microscope(network, x, TRUTH[:4], "abcd", LABELS, (2.0, 3.0, 4.0))
@@ -89,11 +88,6 @@ def microscope():
 @pytest.fixture(scope="module")
 def weighing(microscope):
     return Weighing(microscope.network, microscope.x, "abcd", LABELS)
-
-
-@pytest.fixture(scope="module")
-def aperture():
-    return Some(draw=draw_aperture)
 
 
 def predict(onset, offset):
@@ -113,14 +107,9 @@ def tries():
 
 
 DEMOS = {  # name: values of two pictures, and what the first one's title says
-    "aperture": (("corner", 41), ("corner", 9), "corner, window of 41 px: 2 of 2 directions known"),
     "bench": (("Surprise", 0.3), ("Surprise", 0.31), "Surprise at θ = 0.30: F1 0."),
     "browser": (("Negative", "hits"), ("Others", "hits"), "Negative: hits 1 of "),
-    "explorer": (
-        ("apex-offset", "right view", "tvl1", "left in"),
-        (),
-        "toy · apex-offset, right view",
-    ),
+    "explorer": (("apex-offset", "right view"), (), "toy · apex-offset, right view"),
     "microscope": (("b", "u", LAYERS[0], "SE"), ("b", "u", LAYERS[0]), "off: SE: logits move by"),
     "tries": ((2, 6), (5, 15), "onset 2, offset 6, apex found 4: changed Negative"),
     "weighing": (("b", 1.0, 0.0, 0.0), ("b", 1.0, 0.0, 0.05), "b: your weights move "),
@@ -145,8 +134,6 @@ def test_bench_measures_with_the_metrics_and_a_label_brings_its_own_threshold(be
     assert clamp({"label": "Surprise", "threshold": 0.5}, "label")["threshold"] == 0.61
     assert clamp({"label": "Surprise", "threshold": 0.2}, "threshold")["threshold"] == 0.2
     assert Bench(SCORES, TRUTH, CUTS * np.inf, LABELS).draw("Negative"), "a label never answered"
-    with pytest.raises(MerError, match="the largest probability wins"):
-        Bench(SCORES, TRUTH, CUTS * np.nan, LABELS)
 
 
 def test_browser_finds_hits_misses_and_false_alarms_and_reads_a_clip_once(browser, monkeypatch):
@@ -202,27 +189,22 @@ def test_microscope_shows_what_the_network_computes_whole_and_with_parts_off(mic
     assert np.allclose(whole.layers[LAYERS[0]][2], px, atol=1e-5)
     assert not microscope.look("a", "apex-offset").layers[LAYERS[0]][:, 1::2].any()
     assert VIEW_NAMES[0] not in make_microscope(1, 1).controls()["off"]
-    with pytest.raises(MerError, match="fusion attention and SE"):
-        make_microscope(se=False)
 
 
 def test_a_window_knows_motion_where_grey_levels_change_and_only_across_stripes():
     y, x = np.mgrid[-8:8, -8:8] + 0.5
-    known = {}
     for name, pattern in PATTERNS.items():
         first, second = pattern(x + 20, y), pattern(x + 20 - MOTION[0], y - MOTION[1])
         inner = np.s_[1:-1, 1:-1]  # where derivatives have both neighbours
         i_y, i_x = (part[inner].ravel() for part in np.gradient((first + second) / 2))
         gradients, i_t = np.stack([i_x, i_y]), (second - first)[inner].ravel()
-        known[name], eigenvalues = solve_window(gradients, i_t)
+        known, eigenvalues = solve_window(gradients, i_t)
         assert (eigenvalues > 1).sum() == (2 if name == "grain" else 1)
-        shortest = np.linalg.lstsq(gradients.T, -i_t, 1e-3)[0]  # where many motions fit
-        assert np.allclose(known[name], shortest, atol=1e-3)
-    assert np.allclose(known["grain"], MOTION, atol=0.05)
-    assert np.allclose(known["stripes"], MOTION.mean(), atol=0.05), "what lies across the stripes"
-    assert np.allclose(known["corner"], (0, MOTION[1]), atol=0.05), "its horizontal edge alone"
-    assert "0 of 2 directions" in draw_aperture("corner", 9, 16, 16).texts[0].get_text()
-    assert CONTROLS["pattern"][0] == "corner"
+        # the horizontal edge of the corner alone; what lies across the stripes
+        wanted = {"corner": (0, MOTION[1]), "stripes": MOTION.mean(), "grain": MOTION}
+        assert np.allclose(known, wanted[name], atol=0.05)
+    title = draw_aperture("corner", 9, 16, 16).texts[0].get_text()
+    assert title == "corner, window of 9 px: 0 of 2 directions known"
 
 
 def test_weighing_answers_as_the_network_does_with_its_own_weights_and_with_ours(weighing):
@@ -238,8 +220,6 @@ def test_weighing_answers_as_the_network_does_with_its_own_weights_and_with_ours
     assert np.allclose(exclusive.weigh("a")[1], torch.softmax(own[0], 0), atol=1e-6)
     with pytest.raises(MerError, match="all weights are 0"):
         weighing.draw("a", 0, 0, 0)
-    with pytest.raises(MerError, match="no fusion attention"):
-        Weighing(MicroAttNet(2, 2, 3, 12, attention=False), x, "a", LABELS)
 
 
 def test_puppet_shows_the_true_motion_which_grows_with_intensity():
@@ -250,8 +230,6 @@ def test_puppet_shows_the_true_motion_which_grows_with_intensity():
     title = draw_puppet("4 brows lowered", 0.3, 40).texts[0].get_text()
     assert "AU4 brows lowered at 0.30, cameras at ±40°" in title
     assert choices()[0] == "12 lip corners up" and set(AU_NAMES) == set(AUS)
-    with pytest.raises(MerError, match="AU 3 does not move here"):
-        draw_puppet(3)
 
 
 @pytest.mark.parametrize("frames, onset, offset", [(3, 0, 2), (20, 2, 15), (300, 17, 250)])
@@ -343,16 +321,15 @@ def test_who_plays_against_the_network_is_told_the_truth_after_the_answer(data, 
     assert first.info["duration"] == round(1000 / clip.fps), "at its true speed"
     beat.show()
     picture, *boxes, button, told = displayed[0].children
+    assert [box.description for box in boxes] == list(features.labels)
     for row in rows:
-        bars = [text.get_text() for text in beat.draw().axes[0].get_yticklabels()]
-        assert "you" not in bars
         before = told.value
-        for box, label in zip(boxes, features.labels, strict=True):
-            assert box.description == label and not box.value
-            box.value = bool(features.y[row, features.labels.index(label)])
-            assert told.value == before
+        for box, true in zip(boxes, features.y[row], strict=True):
+            assert not box.value
+            box.value = bool(true)
+        assert told.value == before
         button.click()
-        true = [label for label, y in zip(features.labels, features.y[row], strict=True) if y]
+        true = [box.description for box, y in zip(boxes, features.y[row], strict=True) if y]
         assert told.value.endswith(f"shows: {', '.join(true) or 'no label'}.")
     assert button.disabled and np.array_equal(beat.mine, features.y[rows])
     assert bytes(picture.value) == paint(beat.draw())[0]

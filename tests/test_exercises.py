@@ -15,6 +15,7 @@ from mer_course.checks import (
     apex,
     baselines,
     evaluation,
+    few_people,
     flow,
     model,
     own_data,
@@ -23,8 +24,9 @@ from mer_course.checks import (
     start,
     training,
 )
+from mer_utils import start as namers
 from mer_utils.ablations import compare
-from mer_utils.baselines import PUBLISHED
+from mer_utils.baselines import PUBLISHED, RegionsLogistic
 from mer_utils.training import Recipe, flip
 
 import cv2
@@ -223,7 +225,7 @@ def make_curves(epochs):
 SLOW = {"network": "STSTNet", "gamma": 0.0, "alpha": "none", "members": 1}
 SLOW = Recipe(**PUBLISHED["STSTNet"] | SLOW | {"epochs": 150, "patience": 150})
 LONG, SHORT = make_curves(150), make_curves(60)
-OTHERS = {"rate": 5e-3}, {"alpha": "balanced"}, {"network": "SSSNet"}, {"patience": 8}
+OTHERS = {"rate": 5e-3}, {"patience": 8}
 CASES["baselines 3"] = (
     baselines.check_3, (SLOW, LONG), "least inner loss at epoch 150",
     {
@@ -300,6 +302,37 @@ CASES["prediction 2"] = (
 )  # fmt: skip
 
 
+CASES["few people 3"] = (
+    few_people.check_3, [True, False, False, False, True], "is fair",
+    {"of 5 numbers are wrong": [[True] * 5, [True, True, False, False, True]]}, [],
+)  # fmt: skip
+PEOPLE, DECAY = make_toy(size=20), 0.097
+
+
+def test_each_namer_alone_has_a_correlation_of_its_own():
+    networks, scale = namers.read_namers(namers.WEIGHTS)
+    maps = torch.from_numpy(PEOPLE.x) / scale[:, None, None]
+    true = np.random.default_rng(0).random((len(maps), len(namers.UNITS)))
+    with torch.no_grad():
+        votes = [(network(maps), network(flip(maps))) for network in networks]
+    right = [few_people.correlate((own + mirrored) / 2, true) for own, mirrored in votes]
+    text = ask(few_people.check_1, right, networks, maps, true)
+    assert text.startswith("Right: ") and f"alone {min(right):.3f}" in text
+    without_mirror = [few_people.correlate(own, true) for own, _ in votes]
+    assert "mean of both logits" in ask(few_people.check_1, without_mirror, networks, maps, true)
+
+
+def test_fewer_people_mean_the_first_of_the_others():
+    models = namers.UnitsLogistic(DECAY), RegionsLogistic(DECAY)
+    started, others = (
+        {k: few_people.score_few(model, PEOPLE, k) for k in (1, 3, 5)} for model in models
+    )
+    text = ask(few_people.check_2, started, PEOPLE, DECAY)
+    assert text.startswith("Right: ") and f"without {others[1]:.2f}" in text
+    assert "first k others" in ask(few_people.check_2, {1: 9, 3: 9, 5: 9}, PEOPLE, DECAY)
+    assert "for each number of people" in ask(few_people.check_2, {1: 0.5}, PEOPLE, DECAY)
+
+
 def pack(answer):
     return answer if isinstance(answer, tuple) else (answer,)
 
@@ -316,14 +349,10 @@ def test_right_answers_are_praised_and_wrong_ones_get_their_hint(name):
             assert text.startswith("Not yet: ") and hint in text, (answer, text)
 
 
-@pytest.mark.parametrize(
-    ("check", "answer"),
-    [
-        (apex.check_1, (0, [np.ones((1, 9))], [None])),  # one view
-        (apex.check_4, (0, [], [])),  # no clip with a reference
-        (evaluation.check_2, (0, Some(exclusive=True), TRUTH, None)),
-        (evaluation.check_3, (0, Some(exclusive=True), TRUTH, None)),
-    ],
-)
-def test_some_data_give_an_exercise_no_answer(check, answer):
-    assert "so this exercise has no answer here." in ask(check, *answer)
+def test_some_data_give_an_exercise_no_answer():
+    said = [
+        ask(apex.check_1, 0, [np.ones((1, 9))], [None]),  # one view
+        ask(apex.check_4, 0, [], []),  # no clip with a reference
+        ask(evaluation.check_2, 0, Some(exclusive=True), TRUTH, None),
+    ]
+    assert all("so this exercise has no answer here." in text for text in said)

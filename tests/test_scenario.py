@@ -68,12 +68,6 @@ def test_clips_are_spread_unevenly_but_sanely(plans):
     assert all(n < sizes[subject] for (subject, _), n in shown.items())  # nobody shows one thing
 
 
-def test_another_seed_plans_other_people_and_clips(plans):
-    other = plan_clips(seed=1)
-    assert not {plan.face_seed for plan in plans} & {plan.face_seed for plan in other}
-    assert not {plan.clip_seed for plan in plans} & {plan.clip_seed for plan in other}
-
-
 @pytest.mark.parametrize(
     "bad", [{"subjects": 0}, {"subjects": 5, "clips": 4}, {"preset": "no-such"}, {"seed": -1}]
 )
@@ -92,7 +86,6 @@ def test_labels_keep_their_proportions_and_follow_the_coded_aus(hard):
 
 def test_a_share_of_the_clips_is_coded_wrongly_by_one_neighbour(hard):
     wrong = [(set(plan.aus), set(plan.coded)) for plan in hard if plan.coded is not None]
-    assert 0.05 <= len(wrong) / len(hard) <= 0.10
     assert all(len(moved - coded) <= 1 and len(coded - moved) <= 1 for moved, coded in wrong)
     # invented, confused, overlooked
     assert {len(moved) - len(coded) for moved, coded in wrong} == {-1, 0, 1}

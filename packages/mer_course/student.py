@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from mer_course.weaving import BEGIN, END
+from mer_course.weaving import replace_exercises
 from mer_utils.files import new_folder, write_text
 from mer_utils.study import find_root
 
@@ -79,9 +79,7 @@ def add_points(notebook, solutions):
             cells.append(mark(solve(stub, *solution), f"answer-{number}", solution=True))
             check = cell.source.replace("\n", "\n    ")
             cells.append(mark(GRADE.format(check=check), f"check-{number}", points=points))
-    starts = [cell.source.startswith((BEGIN, END)) for cell in notebook.cells]
-    begin, end = (k for k, start in enumerate(starts) if start)
-    notebook.cells[begin + 1 : end] = cells
+    replace_exercises(notebook, cells)
 
 
 def solve(stub, *solution):

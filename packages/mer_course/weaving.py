@@ -31,14 +31,19 @@ def weave_exercises(root=None):
                 if cell.cell_type == "code":
                     cell.outputs, cell.execution_count = [], None
                 exercises.append(old.get((cell.id, cell.source), cell))
-        starts = [cell.source.startswith((BEGIN, END)) for cell in notebook.cells]
-        begin, end = (k for k, start in enumerate(starts) if start)
-        notebook.cells[begin + 1 : end] = exercises
+        replace_exercises(notebook, exercises)
         text = nbformat.writes(notebook) + "\n"
         if text != before:
             write_text(path, text)
             changed.append(path.stem)
     return changed
+
+
+def replace_exercises(notebook, cells):
+    """Put ``cells`` in the place of a notebook's exercises."""
+    starts = [cell.source.startswith((BEGIN, END)) for cell in notebook.cells]
+    begin, end = (k for k, start in enumerate(starts) if start)
+    notebook.cells[begin + 1 : end] = cells
 
 
 def keep_outputs(root=None):
@@ -50,6 +55,7 @@ def keep_outputs(root=None):
         notebook = nbformat.read(path, as_version=4)
         about, place = deepcopy(notebook.metadata), {"metadata": {"path": str(path.parent)}}
         options = {"extra_arguments": ["--log-level=CRITICAL"], "record_timing": False}
+        options["coalesce_streams"] = True  # where a print is cut depends on the time
         NotebookClient(notebook, kernel_name="python3", resources=place, **options).execute()
         notebook.metadata = about
         for cell in notebook.cells:
@@ -60,18 +66,16 @@ def keep_outputs(root=None):
 
 
 def strip_outputs(outputs):
-    """Return a cell's outputs as they are committed: texts in one piece, and instead of a widget,
-    which is gone when the notebook is closed, the picture or slider stored beside it.
+    """Return a cell's outputs as they are committed: instead of a widget, which is gone when the
+    notebook is closed, the picture or slider stored beside it.
     """
     kept = []
     for output in outputs:
-        data, last = output.get("data", {}), kept[-1] if kept else {}
+        data = output.get("data", {})
         html = data.get("text/html", "")
         if "mer-still" in html and "<input" not in html:  # only where the widget may be alive
             del data["text/html"]
         widget = data.pop("application/vnd.jupyter.widget-view+json", None)
-        if output.output_type == "stream" and last.get("name") == output.name:
-            last["text"] += output.text  # where a print is cut depends on the time
-        elif widget is None or any(kind.startswith("image/") for kind in data):
+        if widget is None or any(kind.startswith("image/") for kind in data):
             kept.append(output)
     return kept

@@ -1,7 +1,6 @@
 """The threshold bench: what a threshold does to the answers for one label, for notebook 06."""
 
 from mer_course.demos.drawing import start_figure
-from mer_utils import MerError
 from mer_utils.evaluation import label_f1, macro_uf1
 from mer_utils.plots import BLUE, GREY, ORANGE, RED
 
@@ -17,10 +16,8 @@ class Bench:
 
     def __init__(self, scores, truth, thresholds, labels):
         """Take probabilities, truth and tuned thresholds of the clips, each (N, L); a clip's
-        thresholds are those of its fold. MerError where there is none to move: one label a clip.
+        thresholds are those of its fold.
         """
-        if np.isnan(thresholds).any():
-            raise MerError("one label a clip: the largest probability wins, without a threshold")
         self.scores, self.truth, self.labels = scores, np.asarray(truth, bool), list(labels)
         self.thresholds = thresholds
 

@@ -4,10 +4,9 @@ import functools
 from types import SimpleNamespace
 
 from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
-from mer_utils.features import FrontEnd, masks_of
 from mer_utils.flow import phase_flow
 from mer_utils.plots import PHASE_NAMES, add_answers, add_wheel, flow_to_rgb, lay_over
-from mer_utils.preprocessing import load_crops
+from mer_utils.preprocessing import face_mask, load_crops
 
 import cv2
 import numpy as np
@@ -19,12 +18,12 @@ SIDE = 128  # px of a picture
 class Browser:
     """The answers of a run, with the pictures of each clip made when it is first looked at."""
 
-    def __init__(self, dataset, features, outcome, options=FrontEnd()):
-        """Take a Dataset, its Features, the Outcome of a run on them and the front end that made
-        them; of two views the left one is shown.
+    def __init__(self, dataset, features, outcome):
+        """Take a Dataset, its Features and the Outcome of a run on them; of two views the left one
+        is shown.
         """
         self.dataset, self.features, self.outcome = dataset, features, outcome
-        self.options, self.labels = options, list(features.labels)
+        self.labels = list(features.labels)
         # one scale for all clips, so that a pale face is one that moved little
         strongest = np.hypot(features.x[:, :, :, 0], features.x[:, :, :, 1]).max((1, 2, 3, 4))
         self.maximum = max(float(np.percentile(strongest, 75)), 1e-3)
@@ -46,18 +45,18 @@ class Browser:
         """Return {title: RGB picture (SIDE, SIDE, 3) in [0, 1]} of one clip: onset, apex and the
         flow of each phase, or the flow alone of ready-made flow images, which hold no face.
         """
-        names, options, pictures = PHASE_NAMES[: self.features.x.shape[2]], self.options, {}
+        names, pictures = PHASE_NAMES[: self.features.x.shape[2]], {}
         if self.dataset.channels:
             for name, maps in zip(names, self.features.x[row, 0], strict=True):
                 pictures[f"flow {name}"] = flow_to_rgb(maps[:2], self.maximum)
         else:
             clip, apex = self.dataset.clips[row], int(self.features.apex[row])
-            crops = load_crops(clip, self.dataset.views, options.crop, options.enlarge)[0][0]
-            mask, keys = masks_of(crops[None], options)[0], (clip.onset, apex, clip.offset)
-            how = (options.backend, options.compensation, len(names), mask, options.reach)
+            crops = load_crops(clip, self.dataset.views)[0][0]
+            mask, keys = face_mask(crops[None])[0], (clip.onset, apex, clip.offset)
+            flows = phase_flow(crops, *keys, phases=len(names), mask=mask, reach=1)
             pictures[f"onset, frame {clip.onset}"] = grey_to_rgb(crops[clip.onset])
             pictures[f"apex, frame {apex}"] = grey_to_rgb(crops[apex])
-            for k, flow in enumerate(phase_flow(crops, *keys, *how)):
+            for k, flow in enumerate(flows):
                 shown = lay_over(crops[keys[k]], np.where(mask, flow, np.nan), self.maximum)
                 pictures[f"flow {names[k]}"] = shown
         return {name: cv2.resize(p, (SIDE, SIDE)) for name, p in pictures.items()}

@@ -4,7 +4,7 @@ import functools
 from types import SimpleNamespace
 
 from mer_course.demos.drawing import start_figure, tile
-from mer_utils import STREAMS, MerError
+from mer_utils import STREAMS
 from mer_utils.plots import BLUE, GREY, ORANGE, PHASE_NAMES, VIEW_NAMES
 
 import numpy as np
@@ -15,15 +15,12 @@ NOTHING = "nothing"
 
 
 class Microscope:
-    """A trained MicroAttNet with clips to look at."""
+    """A trained MicroAttNet with fusion attention and SE, and clips to look at."""
 
     def __init__(self, network, x, truth, names, labels, scale=(1, 1, 1)):
         """Take the network, its input maps x (N, V, P, 3, S, S), which are px divided by ``scale``
-        (3,), the truth (N, L), the clips' names (N,) and the labels' (L,). MerError where the
-        network has no fusion attention or no SE: then there is nothing to switch off.
+        (3,), the truth (N, L), the clips' names (N,) and the labels' (L,).
         """
-        if network.attention is None or network.se is None:
-            raise MerError("the microscope needs a network with fusion attention and SE")
         self.network, self.x, self.truth = network.eval(), x, np.asarray(truth, bool)
         self.names, self.labels = [str(name) for name in names], list(labels)
         self.scale = torch.tensor(np.asarray(scale, np.float32))[:, None, None, None]

@@ -5,7 +5,6 @@ from faces4d.head import AUS
 from faces4d.motion import Motion
 from faces4d.rendering import find_head, render_frame, true_flow
 from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
-from mer_utils import MerError
 from mer_utils.plots import VIEW_NAMES, add_wheel, lay_over
 from mer_utils.preprocessing import crop, square_box
 
@@ -51,8 +50,6 @@ def film_puppet(au, intensity, yaw, face_seed=0):
     """Return pictures (V, SIZE, SIZE) uint8 of the face that holds an AU, and the true flow (V, 2,
     SIZE, SIZE) from the neutral face, px of a crop of CROP px, NaN beside the face.
     """
-    if au not in AUS:
-        raise MerError(f"AU {au} does not move here; choose one of {', '.join(map(str, AUS))}")
     weights = np.zeros((len(AUS), 2), np.float32)
     weights[AUS.index(au)] = intensity
     motion, both = hold(weights, face_seed), cameras(SIZE, yaw)

@@ -13,10 +13,8 @@ class Weighing:
 
     def __init__(self, network, x, names, labels, exclusive=False):
         """Take the network, its input maps x (N, V, P, 3, S, S), the clips' names (N,) and the
-        labels' (L,). MerError where the network has no fusion attention.
+        labels' (L,).
         """
-        if network.attention is None:
-            raise MerError("there are no weights to replace: the network has no fusion attention")
         self.network, self.x = network.eval(), x
         self.names, self.labels = [str(name) for name in names], list(labels)
         self.spread = torch.softmax if exclusive else lambda logits, _: torch.sigmoid(logits)
