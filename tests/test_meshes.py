@@ -253,7 +253,7 @@ def test_textures_are_found_and_what_is_missing_is_said(tmp_path):
     for text, note in (
         ("map_Kd sub/in.png\nmap_Kd other.png\n", "2 textures"),
         ("map_Kd other.png\n", "other.png is missing"),
-        ("", "no texture is named"),
+        ("", "no textures are named"),
     ):
         material.write_text(text)
         assert note in read_mesh(path).note
@@ -262,7 +262,6 @@ def test_textures_are_found_and_what_is_missing_is_said(tmp_path):
 
 
 def test_meshes_are_listed_by_number_and_folders_checked(tmp_path):
-    refuse("none: no such folder", list_meshes, tmp_path / "none")
     refuse("holds no meshes", list_meshes, tmp_path)
     names = ["frame 1.obj", "frame 2.OBJ", "frame 10.obj"]
     for name in [*names[::-1], "notes.txt"]:
@@ -276,17 +275,16 @@ def test_sequences_that_cannot_be_filmed_are_refused(tmp_path):
     points, triangles, _ = a_dome()
     good = [write_mesh(tmp_path / f"{t}.obj", points, triangles) for t in range(3)]
     refuse("has 2 meshes; a clip needs three", a_film, good[:2])
-    for options in ({"yaw": 90}, {"fov": 0}):
-        refuse("cannot be filmed", a_film, good, **options)
+    refuse("cannot be filmed", a_film, good, yaw=90)
     bad = tmp_path / "9.obj"
     for message, vertices in (
-        ("is its unit another", points * 1000),
+        ("or has another unit", points * 1000),
+        ("or has another unit", points / 1000),
         ("lies outside", np.add(points, [0, 9, 0])),
         ("lies outside", points - [0, 0, 99]),
     ):
         paths = [*good[:2], write_mesh(bad, vertices, triangles)]
         refuse(f"9.obj: .*{message}", a_film, paths)
-    refuse("9.obj: .*surface", a_film, [write_mesh(bad, points * [1, 0, 1], triangles)] * 3)
     cv2.imwrite(str(bad.with_suffix(".png")), np.full((4, 4), 9, np.uint8))
     bad.write_text("".join(f"v {x} {y} {z}\nvt 0 0\n" for x, y, z in points) + "f 1/1 2/2 3/3\n")
     refuse("9.obj: has a texture and the first mesh none", a_film, [*good[:2], bad])

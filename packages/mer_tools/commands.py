@@ -61,7 +61,7 @@ Centred = Annotated[bool, Option("--centred/--as-stored", help="Take their media
 Figures = Annotated[bool, Option("--figures", help="Then run all notebooks on the new dataset.")]
 Yaw = Annotated[float, Option(help="Meshes are filmed from so many degrees left and right.")]
 Size = Annotated[int, Option(help="Height of a view in px.")]
-Fov = Annotated[float, Option(help="Vertical field of view of the mesh cameras in degrees.")]
+Fov = Annotated[float, Option(min=5, max=60, help="Vertical degrees of the mesh cameras' view.")]
 Weights = Annotated[Path | None, Option(metavar="FILE", help="Default: what notebook 05 kept.")]
 Clip = Annotated[Path, Argument(metavar="CLIP", help="A folder of frames or meshes, or a film.")]
 Onset = Annotated[int, Option(help="Frame where the expression starts, counted from 0.")]

@@ -17,7 +17,7 @@ from mer_utils.preprocessing import square_box
 
 import cv2
 import numpy as np
-from trimesh import triangles
+from trimesh import Trimesh, triangles
 
 # parts of the picture that the first mesh fills, before perspective enlarges its front
 FILL, FILL_WIDTH = 0.8, 0.85
@@ -37,10 +37,7 @@ def list_meshes(folder):
     """Return the paths of a folder's .obj or .ply files, sorted like frames; MerError if there are
     none, or both kinds.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise MerError(folder, "no such folder of meshes")
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in TYPES]
+    paths = [path for path in Path(folder).iterdir() if path.suffix.lower() in TYPES]
     if len({path.suffix.lower() for path in paths}) != 1:
         raise MerError(folder, "holds no meshes of one kind, .obj or .ply, one file per frame")
     return tuple(sorted(paths, key=number_key))
@@ -55,18 +52,15 @@ def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None, boxes=None):
     the face, px, to the list ``boxes``. Raises MerError for fewer than three meshes, and for one
     that is not usable, leaves the picture, or changes its size or its look.
     """
-    paths = [Path(path) for path in paths]
     if len(paths) < 3:
-        where = paths[0].parent if paths else "the sequence"
-        raise MerError(where, f"has {len(paths)} meshes; a clip needs three at least")
-    if not 5 <= fov <= 60:
-        raise MerError(f"a field of view of {fov} degrees cannot be filmed; choose 5 to 60")
-    views = [replace(camera, fov=float(fov)) for camera in cameras.cameras(size, yaw)]
+        what = f"has {len(paths)} meshes; a clip needs three at least"
+        raise MerError(Path(paths[0]).parent, what)
+    views = [replace(camera, fov=fov) for camera in cameras.cameras(size, yaw)]
     stage = None
     for path in paths:
         mesh = read_mesh(path)
-        if is_first := stage is None:
-            stage = _Stage(path, mesh, views)
+        is_first = stage is None
+        stage = stage or _Stage(mesh, views)
         points = stage.place(path, mesh)
         if is_first and notes is not None and mesh.note:
             notes.append(mesh.note)
@@ -105,19 +99,15 @@ def find_face(points):
 class _Stage:
     """What the first mesh decides for all: place, scale, look, and how fine a texture must be."""
 
-    def __init__(self, path, mesh, views):
+    def __init__(self, mesh, views):
         low, high = mesh.vertices.min(0), mesh.vertices.max(0)
         self.views, self.textured = views, mesh.texture is not None
         self.extent = np.max(high - low)
         self.centre = (low + high) / 2
         camera = views[0]
-        tall = camera.height / camera.px_per_unit / 2  # units from the picture's middle to its top
-        wide = camera.width / camera.px_per_unit / 2
+        tall, wide = (side / camera.px_per_unit for side in (camera.height, camera.width))
         side = max(np.abs((mesh.vertices - self.centre) @ view.pose[0, :3]).max() for view in views)
-        if min(high[1] - low[1], side) <= 1e-6 * self.extent or self.extent < 1e-9:
-            what = "is a point or a line; a surface with x to the right and y up is needed"
-            raise MerError(path, what)
-        self.scale = min(FILL * tall * 2 / (high[1] - low[1]), FILL_WIDTH * wide / side)
+        self.scale = min(FILL * tall / (high[1] - low[1]), FILL_WIDTH * wide / 2 / side)
         self.shrink = 1.0
         # a texel about as large as a rendered pixel: finer ones would flicker
         if self.textured:
@@ -133,19 +123,17 @@ class _Stage:
         """
         if self.textured != (mesh.texture is not None):
             raise MerError(path, "has a texture and the first mesh none, or the reverse")
-        ratio = np.ptp(mesh.vertices, axis=0).max() / self.extent
-        if not 1 / 4 <= ratio <= 4:
-            what = f"is {ratio:.3g} times as large as the first mesh; is its unit another?"
-            raise MerError(path, what)
+        is_seen = 1 / 4 <= np.ptp(mesh.vertices, axis=0).max() / self.extent <= 4
         points = (mesh.vertices - self.centre) * self.scale + AIM
         middle = (points.min(0) + points.max(0)) / 2
         for camera in self.views:
             x, y = camera.project(middle)
             depth = -(points @ camera.pose[2, :3] + camera.pose[2, 3])
-            inside = 0 <= x < camera.width and 0 <= y < camera.height
-            if not inside or depth.min() <= NEAR or depth.max() >= FAR:
-                what = "lies outside the picture that the first mesh sets; align the meshes"
-                raise MerError(path, what)
+            is_seen &= 0 <= x < camera.width and 0 <= y < camera.height
+            is_seen &= NEAR < depth.min() and depth.max() < FAR
+        if not is_seen:
+            what = "lies outside the picture that the first mesh sets, or has another unit"
+            raise MerError(path, f"{what}; align the meshes, x to the right and y up")
         return points
 
     def paint(self, mesh, points):
@@ -157,7 +145,6 @@ class _Stage:
         else:
             low, span = mesh.uv.min(0), np.maximum(np.ptp(mesh.uv, axis=0), 1e-9)
             values[:, :2] = (mesh.uv - low) / span
-            repeats = low.min() < 0 or (low + span).max() > 1
             if self.shrink < 1:
                 size = [max(1, round(side * self.shrink)) for side in texture.shape[::-1]]
                 texture = cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
@@ -169,10 +156,10 @@ class _Stage:
             picture = seen[..., 0] * 255
             if texture is not None:
                 uv = seen[..., :2] * span + low
-                uv = np.mod(uv, 1) if repeats else uv
                 xy = (uv * texture.shape[::-1] - 0.5).astype(np.float32)
-                edge = {"borderMode": cv2.BORDER_REPLICATE}
-                picture = cv2.remap(texture, xy, None, cv2.INTER_LINEAR, **edge)
+                # texture points outside of 0 to 1 repeat the texture
+                repeat = {"borderMode": cv2.BORDER_WRAP}
+                picture = cv2.remap(texture, xy, None, cv2.INTER_LINEAR, **repeat)
             picture[depth >= FAR] = cameras.BACKGROUND
             size = camera.width, camera.height
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
@@ -182,15 +169,9 @@ class _Stage:
 
 def _light(points, faces):
     """Return the grey (M,) of untextured skin: Lambert, as in rendering.py."""
-    flat = triangles.cross(points[faces])  # normals, as long as twice the areas
-    behind = np.array([*points.mean(0)[:2], points[:, 2].min() - np.ptp(points)])
-    # the volume seen from behind: negative if wound inwards
-    if np.sum(flat * (points[faces[:, 0]] - behind)) < 0:
-        flat = -flat
-    normals = np.zeros_like(points)
-    np.add.at(normals, faces.ravel(), np.repeat(flat, 3, axis=0))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+    head = Trimesh(points, faces, process=False)
+    outwards = head.vertex_normals if head.volume > 0 else -head.vertex_normals
     ways, strengths = (np.array(part) for part in zip(*cameras.LIGHTS, strict=True))
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    light = cameras.AMBIENT + np.maximum(normals @ ways.T, 0) @ strengths
+    light = cameras.AMBIENT + np.maximum(outwards @ ways.T, 0) @ strengths
     return SKIN * light / cameras.BRIGHTEST

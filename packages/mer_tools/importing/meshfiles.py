@@ -1,5 +1,6 @@
 """Scanned heads as files: OBJ and PLY, read by trimesh into the arrays that are filmed."""
 
+import glob
 import io
 import re
 import warnings
@@ -7,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_utils import MerError
-from mer_utils.dataset import read_image
+from mer_utils.dataset import FRAME_TYPES, read_image
 
 import numpy as np
-from trimesh.exchange.obj import load_obj
-from trimesh.exchange.ply import load_ply
+from trimesh import load_mesh
 
 TYPES = (".obj", ".ply")
-TEXTURE_TYPES = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,84 +33,66 @@ def read_mesh(path):
     The texture is what map_Kd (OBJ) or "comment TextureFile" (PLY) names, else the picture with
     the mesh's own name. Polygons become triangles, and vertices that no face uses are dropped.
     """
-    path = Path(path)
-    if path.suffix.lower() not in TYPES or not path.is_file():
-        raise MerError(path, "no such mesh (.obj or .ply)")
-    load = _load_obj if path.suffix.lower() == ".obj" else _load_ply
+    path, kind = Path(path), Path(path).suffix.lower()
     try:
+        data = path.read_bytes()
+        names = re.findall(rb"^comment\s+TextureFile\s+(.+?)\s*$", data, re.MULTILINE)
+        names = [name.decode() for name in names]
+        if kind == ".obj":
+            data, names = _prepare_obj(path, data)
         with warnings.catch_warnings():
             # NumPy only warns of a row that is not all numbers, as where a file was cut off
             warnings.simplefilter("error", DeprecationWarning)
-            parts, texture, note = load(path)
-        polygons = parts["faces"]
-        fans = [polygons[:, [0, k - 1, k]] for k in range(2, polygons.shape[1])]
-        used, faces = np.unique(np.concatenate(fans), return_inverse=True)
-        vertices = np.asarray(parts["vertices"], np.float64)[used]
-        uv = None if texture is None else parts["visual"].uv[used] * [1, -1] + [0, 1]
-        if not (np.isfinite(vertices).all() and used[0] >= 0 and vertices.shape[1] == 3):
-            raise ValueError("no points in space")
+            mesh = load_mesh(io.BytesIO(data), kind[1:], process=False, skip_materials=True)
+        stated = mesh.metadata["_ply_raw"]["face"]["length"] if kind == ".ply" else 1
+        # trimesh takes what there is of a text that was cut off
+        if len(mesh.faces) < stated or not np.isfinite(mesh.vertices).all():
+            raise ValueError("faces or points are missing")
+        has_uv, uv = getattr(mesh.visual, "uv", None) is not None, None
+        texture, note = _find_texture(path, names) if has_uv else (None, "no texture coordinates")
+        if texture is None:
+            # a vertex is split wherever faces give it other texture points or normals
+            mesh.merge_vertices(merge_tex=True, merge_norm=True)
+        else:
+            mesh.remove_unreferenced_vertices()
+            uv = mesh.visual.uv * [1, -1] + [0, 1]
     except MerError:
         raise
     except Exception as error:  # trimesh and NumPy each raise their own
         what = f"not readable as a surface ({type(error).__name__}); export the mesh again"
         raise MerError(path, what) from None
     note = note and f"{path}: {note}; shaded by light instead"
-    return Mesh(vertices, faces.reshape(-1, 3).astype(np.int32), uv, texture, note)
+    return Mesh(np.array(mesh.vertices), np.array(mesh.faces, np.int32), uv, texture, note)
 
 
-def _load_obj(path):
-    """Return trimesh's arrays of an OBJ, its texture or None, and why there is none."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+def _prepare_obj(path, data):
+    """Return an OBJ as trimesh reads it whole, and the names of its textures."""
+    text = data.decode("utf-8-sig", "replace")
     faces = " ".join(re.findall(r"^f\s(.*)$", text, re.MULTILINE))
     forms = set(re.sub(r"\b[1-9]\d*", "1", faces).split())
-    # trimesh reads any other number as something else without a word
-    if not forms or not forms <= {"1", "1/1", "1//1", "1/1/1"}:
-        raise MerError(path, "has no faces of vertices numbered from 1; export the mesh again")
+    # trimesh reads any other number, or several of these forms, as something else without a word
+    if not forms <= {"1", "1/1", "1//1", "1/1/1"}:
+        raise MerError(path, "has faces of vertices not numbered from 1; export the mesh again")
+    if not forms <= {"1/1", "1/1/1"}:
+        text = re.sub(r"(?<=\d)/\S*", "", text)  # 1//3 becomes 1: not all have texture points
     names = []
     for library in re.findall(r"^mtllib\s+(.+?)\s*$", text, re.MULTILINE):
         if (path.parent / library).is_file():
             material = (path.parent / library).read_text(encoding="utf-8", errors="replace")
             # options stand before the name
             names += re.findall(r"^\s*map_Kd\s+(?:-.*\s)?(.+?)\s*$", material, re.MULTILINE)
-    texture, note = _find_texture(path, names, forms <= {"1/1", "1/1/1"})
-
-    # trimesh splits vertices wherever a face gives them other texture points or normals, and
-    # meshes wherever the material changes: keep only the splits that the texture needs
-    text = re.sub(r"^usemtl\s.*$", "", text, flags=re.MULTILINE)
-    if texture is None:
-        text = re.sub(r"(?<=\d)/\S*", "", text)  # 1/2/3 becomes 1
-    else:
-        text = re.sub(r"(/\d+)/\d+", r"\1", text)  # 1/2/3 becomes 1/2
-    geometry = load_obj(io.StringIO(text), skip_materials=True)["geometry"]
-    return next(iter(geometry.values())), texture, note
+    # trimesh splits meshes wherever the material changes
+    return re.sub(r"^usemtl\s.*$", "", text, flags=re.MULTILINE).encode(), names
 
 
-def _load_ply(path):
-    """Return trimesh's arrays of a PLY, its texture or None, and why there is none."""
-    header = path.read_bytes().partition(b"end_header")[0].decode("utf-8", "replace")
-    names = re.findall(r"^comment\s+TextureFile\s+(.+?)\s*$", header, re.MULTILINE)
-    has_uv = re.search(r"^property .*\b(texture_u|u|s|texcoord)\s*$", header, re.MULTILINE)
-    texture, note = _find_texture(path, names, has_uv)
-    with open(path, "rb") as file:
-        parts = load_ply(file, skip_materials=True, fix_texture=texture is not None)
-    face = parts["metadata"]["_ply_raw"]["face"]
-    rows = next(face["data"][name] for name in face["properties"] if name.startswith("vertex_ind"))
-    corners = rows["f0"].astype(int) if rows.dtype.names else np.array([len(row) for row in rows])
-    triangles = len(parts["faces"]) * (parts["faces"].shape[1] - 2)
-    # trimesh takes what there is of a file that was cut off, and the first face's number of corners
-    if len(rows) < face["length"] or min(corners) < 3 or sum(corners - 2) != triangles:
-        raise MerError(path, "is cut off or has faces that cannot be read; export it as triangles")
-    return parts, texture, note
-
-
-def _find_texture(path, names, has_uv):
+def _find_texture(path, names):
     """Return the texture (H, W) float32 and "", or None and why there is none."""
-    if not has_uv:
-        return None, "no texture coordinates"
-    names = list(dict.fromkeys(name.strip('"').replace("\\", "/") for name in names))
-    if len(names) > 1:
-        return None, f"{len(names)} textures are named and only one can be used"
-    for file in names or [path.with_suffix(kind).name for kind in TEXTURE_TYPES]:
-        if (path.parent / file).is_file():
-            return read_image(path.parent / file).astype(np.float32), ""
-    return None, f"the texture {names[0]} is missing" if names else "no texture is named or there"
+    paths = [path.parent / name.replace("\\", "/") for name in dict.fromkeys(names)]
+    if not names:
+        own = path.parent.glob(f"{glob.escape(path.stem)}.*")
+        paths = [picture for picture in own if picture.suffix.lower() in FRAME_TYPES]
+    if len(paths) != 1:
+        return None, f"{len(paths) or 'no'} textures are named or there, and one is needed"
+    if not paths[0].is_file():
+        return None, f"the texture {paths[0].name} is missing"
+    return read_image(paths[0]).astype(np.float32), ""
