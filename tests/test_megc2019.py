@@ -40,7 +40,7 @@ def sets(tmp_path):
 def test_three_sets_become_one(mer, sets, tmp_path):
     words = [word for name, path in sets.items() for word in (f"--{name}", path)]
     code, out, err = mer("import", "megc2019", tmp_path / "new", *words)
-    assert (code, err) == (0, "") and "samm: 8 clips of 4 subjects" in out
+    assert (code, err) == (0, "") and "samm: 8 clips as {Subject:0>3}/{Filename}." in out
     counts = "Negative 1, Positive 1, Surprise 1; casme2 1, samm 1, smic 1"
     assert out.startswith(f"3 clips of 3 subjects: {counts}; without an apex: 1.")
     dataset = open_dataset(tmp_path / "new")

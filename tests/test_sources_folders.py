@@ -154,7 +154,7 @@ def test_names_that_two_people_share(tmp_path):
     ("options", "message"),
     [
         ({"pattern": "{clip}.png"}, "must have {subject} and {clip}"),
-        ({"pattern": "{subject}/{who}/{clip}.png"}, "has {who}, but knows only"),
+        ({"pattern": "{subject}/{who}/{clip}.png"}, "and of others only {label}"),
         ({"pattern": "{subject}_{clip}.png"}, "no PNG fits .* the first is 006/u_test/0/006_1_2"),
         ({"channels": ("u", "v", "w")}, "channels are u, v, w"),
         ({"labels": {"0": "Negative"}}, "006_1_3.png: the label '2' is none of those named"),

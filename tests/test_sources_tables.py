@@ -212,8 +212,7 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folder": "sub{Clip}"}, "names the column 'Clip', but the table has Subject, Filename"),
-        ({"folder": "{Subject"}, "cannot be read"),
+        ({"folder": "sub{Clip}"}, "cannot be read .'Clip'.; the table has Subject, Filename"),
         ({"folder": "sub{Subject:0>2}"}, "row 2: .*sub01: holds no .*; row 3: .*sub01: holds"),
         ({"folder": "sub{Subject}/{Filename}"}, "row 2: .*sub1/EP02 01f is missing"),
         ({"columns": THEIRS | {"apex": "Apex"}}, "lacks the column 'Apex'"),

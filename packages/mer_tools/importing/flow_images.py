@@ -11,8 +11,6 @@ from mer_utils.dataset import read_size
 from PIL import Image
 
 CHANNELS = (["magnitude", "u", "v"], ["strain", "u", "v"])
-# what each part of a pattern may hold
-PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
 # how the three sets of MEGC 2019's composite call their people: sub01, 006, s1
 PEOPLE = {"casme2": "sub[0-9]+", "samm": "[0-9]+", "smic": "s[0-9]+"}
 
@@ -29,7 +27,7 @@ def import_flow_images(
     and v lose their median when they are read, because the value that stands for no motion differs
     from copy to copy. Returns sentences to print. Raises MerError.
     """
-    source, expression = common.check_source(source), common.compile_pattern(pattern, PARTS)
+    source, expression = common.check_source(source), common.compile_pattern(pattern)
     if sorted(channels) not in CHANNELS:
         what = "but must be u, v and magnitude (or strain) in some order"
         raise MerError(f"channels are {', '.join(channels)}, {what}")
