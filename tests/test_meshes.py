@@ -3,7 +3,6 @@ and its motion.
 """
 
 import shutil
-import struct
 
 from faces4d import head, rendering
 from faces4d.cameras import AIM, BACKGROUND, cameras
@@ -15,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 from foreign import refuse, write_mesh
+from trimesh import Trimesh
+from trimesh.visual import TextureVisuals
 
 FACE, SIZE = 1, 224
 VIEWS = cameras(SIZE)
@@ -142,7 +143,6 @@ def test_unit_winding_and_polygons_do_not_matter(tmp_path):
     "faces",
     [
         "f 1 2 3 5 4",
-        "f 1//1 2//1 3//1 5//2 4//2",
         "f 1/1/1 2/1/1 3/2/1 5/1/2 4/1/2",
         "f 1/1 2/1 3/2\nusemtl b\nf 1//1 3//2 5//1\nf 1 5 4",
     ],
@@ -176,34 +176,22 @@ def test_a_seam_splits_vertices_and_a_texture_repeats(tmp_path):
     assert first[42, 30] == 40 and first[22, 18] == 200  # below and above the diagonal
 
 
-def write_ply(path, points, polygons, form, uv):
-    """Write a PLY whose vertices have a texture's s and t beside x, y, z."""
-    head = [f"ply\nformat {form} 1.0\ncomment TextureFile skin.png\nelement vertex {len(points)}"]
-    head += [f"property float {name}" for name in "xyzst"]
-    head += [f"element face {len(polygons)}", "property list uchar int vertex_indices"]
-    rows = np.c_[points, uv].tolist()
-    faces = [[len(row), *row] for row in polygons.tolist()]
-    if form == "ascii":
-        body = "".join(" ".join(map(str, row)) + "\n" for row in [*rows, *faces]).encode()
-    else:
-        order = "<" if "little" in form else ">"
-        body = b"".join(struct.pack(f"{order}5f", *row) for row in rows)
-        body += b"".join(struct.pack(f"{order}B{len(row) - 1}i", *row) for row in faces)
-    path.write_bytes("\n".join([*head, "end_header\n"]).encode() + body)
-    return path
-
-
-@pytest.mark.parametrize(("form", "corners"), [("ascii", 3), ("binary_little_endian", 4)])
-def test_a_ply_with_a_texture_in_text_and_binary(tmp_path, form, corners):
-    points, *polygons = a_dome()
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian"])
+def test_a_ply_with_a_texture_in_text_and_binary(tmp_path, form):
+    points, triangles, _ = a_dome()
     picture = np.linspace(0, 220, 64)[:, None].repeat(64, 1).astype(np.uint8)
-    cv2.imwrite(str(tmp_path / "skin.png"), picture)
+    cv2.imwrite(str(tmp_path / "skin.bmp"), picture)
     # v from the bottom: dark at the top
     uv = np.c_[(points[:, 0] + 1) / 2, (points[:, 1] / 1.3 + 1) / 2]
-    path = write_ply(tmp_path / "t.ply", points, polygons[corners - 3], form, uv)
+    path = tmp_path / "skin.ply"
+    Trimesh(points, triangles, visual=TextureVisuals(uv), process=False).export(path, encoding=form)
     first = a_film([path] * 3)[0, 0]
     assert first[18, 24] < first[32, 24] - 30 < first[46, 24] - 60
     assert read_mesh(path).note == ""
+    path.write_bytes(
+        path.read_bytes().replace(b"comment", b"comment TextureFile none.png\ncomment")
+    )
+    assert "none.png is missing" in read_mesh(path).note
 
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
@@ -217,30 +205,15 @@ GOOD_PLY = (
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        ("obj", ""), ("obj", TRIANGLE), ("obj", "f 1 2 3\n"),
-        ("obj", TRIANGLE + "f -3 -2 -1\n"), ("obj", TRIANGLE + "f 1 2 4\n"),
+        ("obj", TRIANGLE), ("obj", TRIANGLE + "f -3 -2 -1\n"), ("obj", TRIANGLE + "f 1 2 4\n"),
         ("obj", TRIANGLE.replace("1 0", "nan 0") + "f 1 2 3\n"),
-        ("ply", "solid cube"), ("ply", GOOD_PLY[:80]), ("ply", GOOD_PLY[:-8]),
-        ("ply", GOOD_PLY.replace("vertex 3", "vertex 30")),
-        ("ply", GOOD_PLY.replace("1 0 0", "1 nan 0")), ("ply", GOOD_PLY.replace("1 2\n", "1 3\n")),
+        ("ply", GOOD_PLY[:80]), ("ply", GOOD_PLY[:-8]), ("ply", GOOD_PLY.replace("1 2\n", "1 3\n")),
     ],
 )  # fmt: skip
 def test_a_bad_mesh_is_refused_in_one_sentence(tmp_path, kind, text):
     path = tmp_path / f"bad face ü.{kind}"
     path.write_text(text, encoding="utf-8")
     refuse(f"bad face ü.{kind}: .*export", read_mesh, path)
-
-
-def test_mixed_polygons_in_a_ply_are_read_or_refused_never_cut(tmp_path):
-    path = tmp_path / "a.ply"
-    text = GOOD_PLY.replace("vertex 3", "vertex 4").replace("face 1", "face 2")
-    text = text.replace("3 0 1 2\n", "1 1 0\n3 0 1 2\n4 0 1 3 2\n")
-    path.write_text(text)
-    assert len(read_mesh(path).faces) == 3
-    head = text[: text.index("0 0 0\n")].replace("ascii", "binary_little_endian").encode()
-    faces = struct.pack("<B4iB3i", 4, 0, 1, 2, 3, 3, 0, 1, 2)
-    path.write_bytes(head + struct.pack("<12f", *range(12)) + faces)
-    refuse("a.ply: ", read_mesh, path)
 
 
 def test_textures_are_found_and_what_is_missing_is_said(tmp_path):

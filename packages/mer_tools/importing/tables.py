@@ -102,18 +102,11 @@ def find_table(place, columns, header_row=None, sheet=""):
     """
     place, tables = Path(place), []
     for path in sorted(place.iterdir()) if place.is_dir() else [place]:
-        if path.suffix.lower() not in (".xlsx", ".csv") or path.name[0] in ".~":
-            continue
-        try:
-            sheets = read_sheets(path)
-        except MerError:
-            if path == place:
-                raise
-            continue
-        for name in [sheet] if sheet in sheets else [] if sheet else sheets:
-            with suppress(MerError):  # a sheet without these columns
-                rows = _find_rows(path, sheets[name], header_row, columns)
-                tables.append((path, name, rows))
+        if path.suffix.lower() in (".xlsx", ".csv") and path.name[0] not in ".~":
+            for name, lines in read_sheets(path).items():
+                with suppress(MerError):  # a sheet without these columns
+                    if name == (sheet or name):
+                        tables.append((path, name, _find_rows(path, lines, header_row, columns)))
     if len(tables) != 1:
         names = ", ".join(f"{path.name} {name}".strip() for path, name, _ in tables) or "none"
         what = f"should hold one table with {', '.join(columns)}, but has {names}; "
