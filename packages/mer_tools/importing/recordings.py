@@ -203,13 +203,10 @@ def read_entries(source, table, rows, layout):
     """Return the Entries of a table's Rows, each an Entry or the MerError (file and row) that says
     why it is none; and sentences about what was mended. Raises MerError for what concerns all rows.
     """
-    columns = layout.columns or {}
+    columns = {"subject": "subject"} | (layout.columns or {})
     need_columns(table, rows, [name for name in columns.values() if "{" not in name])
-    columns = {key: key for key in ("subject", "label", *KEYS, "fps", "aus")} | columns
+    columns = {key: key for key in ("label", *KEYS, "fps", "aus")} | columns
     subject = columns["subject"]
-    if "{" not in subject and subject not in rows[0].cells:
-        what = f"has no column 'subject'; say which of {', '.join(rows[0].cells)} it is"
-        raise MerError(table, what)
     fields = list_fields(layout.folder, layout.name, subject)
     # 1 of one set is not 1 of the next; a template may say so itself
     joined = [] if "{" in subject else [key for key in rows[0].cells if key.lower() == "dataset"]
@@ -235,9 +232,7 @@ def read_entries(source, table, rows, layout):
             continue
         people[person].add(" ".join(map(cells.get, list_fields(subject))))
         text = cells.get(columns["aus"], "")
-        aus = None if text in MISSING else parse_aus(text)
-        if aus is None and text not in MISSING:
-            unread.append(f"{where.rpartition(', ')[2]} {text!r}")
+        aus = parse_aus(text)
         entry = Entry(
             name=name or found.removesuffix(Path(found).suffix * film).replace("/", "_"),
             subject=person,
@@ -253,6 +248,8 @@ def read_entries(source, table, rows, layout):
             **numbers | {"fps": numbers["fps"] or layout.fps},
         )
         entries.append(entry)
+        if aus is None and text not in MISSING:
+            unread.append(f"{common.shorten(entry)} {text!r}")
     several = {who: ", ".join(sorted(ways)) for who, ways in people.items() if len(ways) > 1}
     alike = common.name_some([f"{ways} are {who}" for who, ways in several.items()])
     said = [f"One person in several spellings: {alike}."] if several else []
