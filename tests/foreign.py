@@ -7,7 +7,7 @@ from mer_utils import MerError
 
 import cv2
 import numpy as np
-import openpyxl
+import pandas as pd
 import pytest
 
 
@@ -50,10 +50,7 @@ def write_rows(path, *lines):
 
 def write_xlsx(path, *rows):
     """Write rows of cells as a spreadsheet."""
-    book = openpyxl.Workbook()
-    for row in rows:
-        book.active.append(row)
-    book.save(path)
+    pd.DataFrame(rows).to_excel(path, header=False, index=False)
     return path
 
 

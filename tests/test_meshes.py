@@ -188,9 +188,8 @@ def test_a_ply_with_a_texture_in_text_and_binary(tmp_path, form):
     first = a_film([path] * 3)[0, 0]
     assert first[18, 24] < first[32, 24] - 30 < first[46, 24] - 60
     assert read_mesh(path).note == ""
-    path.write_bytes(
-        path.read_bytes().replace(b"comment", b"comment TextureFile none.png\ncomment")
-    )
+    named = path.read_bytes().replace(b"element", b"comment TextureFile none.png\nelement", 1)
+    path.write_bytes(named)
     assert "none.png is missing" in read_mesh(path).note
 
 
