@@ -174,9 +174,8 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
         ("P1_one clip", 50, 1, 8), ("P1_two", 200, 0, 8), ("P2_three", None, 2, 7),
     ]  # fmt: skip
     assert "2 films were decoded" in said[1]
-    decoded = read_frames(clips[0])
     # compressed with loss
-    assert decoded.shape == raw.shape and np.abs(decoded.astype(int) - raw).mean() < 4
+    assert np.abs(read_frames(clips[0]).astype(int) - raw).mean() < 4
     out, unnamed = tmp_path / "x", "row 2: the frames of the film P1/one clip.avi have no names"
     refuse(unnamed, import_frames, source, out, *rest)
 
@@ -188,9 +187,6 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
     assert [(c.name, c.names[0], len(c.names), c.onset, c.offset) for c in clips] == [
         ("P1_two_1", "0001.png", 4, 0, 3), ("P1_two_4", "0004.png", 4, 0, 3),
     ]  # fmt: skip
-    (source / "P1" / "two.mp4").write_text("no film")
-    message = "t.csv, row 2: .*two.mp4: not readable as a film"
-    refuse(message, import_frames, source, out, *rest, numbers="0")
 
 
 @pytest.mark.parametrize(
