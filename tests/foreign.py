@@ -7,7 +7,7 @@ from mer_utils import MerError
 
 import cv2
 import numpy as np
-import pandas as pd
+import openpyxl
 import pytest
 
 
@@ -50,7 +50,10 @@ def write_rows(path, *lines):
 
 def write_xlsx(path, *rows):
     """Write rows of cells as a spreadsheet."""
-    pd.DataFrame(rows).to_excel(path, header=False, index=False)
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
     return path
 
 

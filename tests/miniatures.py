@@ -6,6 +6,7 @@ synthetic clips of one view, and the tables that come with them. Each function r
 import cv2
 import numpy as np
 import pandas as pd
+from foreign import write_xlsx
 
 EMOTIONS = ("disgust", "happiness", "surprise", "repression", "others")
 
@@ -43,7 +44,7 @@ def write_sheet(path, rows, above=(), below=()):
     names = ["" if name.startswith("_") else name for name in rows[0]]
     lines = [[text] for text in above] + [names] + [list(row.values()) for row in rows]
     lines += [[text] for text in below]
-    pd.DataFrame(lines).to_excel(path, header=False, index=False)
+    write_xlsx(path, *lines)
 
 
 def _write(root, clips, folder, pattern, table, make_row, start=lambda k: 1, **texts):

@@ -75,7 +75,7 @@ def test_what_is_not_certain_is_asked_for(tmp_path):
     assert open_dataset(tmp_path / "crops").clips[0].boxes == ((0, 0, 48, 48),)
     table = source / "CASME2-coding-20140508.xlsx"
     shutil.copyfile(table, source / "second version.xlsx")
-    refuse("has CASME2-coding.*xlsx Sheet1, second version.xlsx Sheet1; name it with --", *rest)
+    refuse("has CASME2-coding.*xlsx Sheet, second version.xlsx Sheet; name it with --", *rest)
     bring(source, tmp_path / "named", "casme2", folder="CASME2_RAW", table=table)
     refuse("has no folders of clips as CASME2_RAW.* or", *rest[:1], tmp_path, data, "casme2",
            table=table)  # fmt: skip

@@ -170,7 +170,8 @@ class _Stage:
 def _light(points, faces):
     """Return the grey (M,) of untextured skin: Lambert, as in rendering.py."""
     head = Trimesh(points, faces, process=False)
-    outwards = head.vertex_normals if head.volume > 0 else -head.vertex_normals
+    with np.errstate(divide="ignore", invalid="ignore"):  # a flat surface has no volume
+        outwards = head.vertex_normals if head.volume > 0 else -head.vertex_normals
     ways, strengths = (np.array(part) for part in zip(*cameras.LIGHTS, strict=True))
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     light = cameras.AMBIENT + np.maximum(outwards @ ways.T, 0) @ strengths
