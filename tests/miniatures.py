@@ -6,6 +6,7 @@ synthetic clips of one view, and the tables that come with them. Each function r
 import cv2
 import numpy as np
 import pandas as pd
+from foreign import write_xlsx
 
 EMOTIONS = ("disgust", "happiness", "surprise", "repression", "others")
 
@@ -15,21 +16,17 @@ def make_clips(count=8, people=4, frames=12, size=48, seed=0):
     textured disc whose lower half moves and returns. Of clip k all key frames differ.
     """
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:size, :size]
-    face = ((x - size / 2) ** 2 + (y - size / 2) ** 2 < (0.4 * size) ** 2).astype(np.float32)
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    face = np.hypot(x - size / 2, y - size / 2) < 0.4 * size
     clips = []
     for k in range(count):
-        texture = cv2.GaussianBlur(
-            rng.normal(128, 60, (size, size)).astype(np.float32), (0, 0), 1.5
-        )
-        onset, apex, offset = 1, 4 + k % 3, frames - 2
-        film = []
+        noise = rng.normal(128, 60, (size, size)).astype(np.float32)
+        texture, apex, film = cv2.GaussianBlur(noise, (0, 0), 1.5), 4 + k % 3, []
         for t in range(frames):
-            near = max(0.0, 1 - abs(t - apex) / 4)
-            shift = 2.0 * near * (y > size / 2)
-            moved = cv2.remap(texture, (x + shift).astype(np.float32), y.astype(np.float32), 1)
+            shift = 2 * max(0, 1 - abs(t - apex) / 4) * (y > size / 2)
+            moved = cv2.remap(texture, x + shift.astype(np.float32), y, cv2.INTER_LINEAR)
             film.append(np.clip(40 + face * moved, 0, 255).astype(np.uint8))
-        clips.append((k % people + 1, np.stack(film), onset, apex, offset))
+        clips.append((k % people + 1, np.stack(film), 1, apex, frames - 2))
     return clips
 
 
@@ -48,8 +45,7 @@ def write_sheet(path, rows, above=(), below=()):
     names = ["" if name.startswith("_") else name for name in rows[0]]
     lines = [[text] for text in above] + [names] + [list(row.values()) for row in rows]
     lines += [[text] for text in below]
-    lines = [line + [None] * (len(names) - len(line)) for line in lines]
-    pd.DataFrame(lines).to_excel(path, header=False, index=False)
+    write_xlsx(path, *lines)
 
 
 def _write(root, clips, folder, pattern, table, make_row, start=lambda k: 1, **texts):

@@ -25,8 +25,7 @@ def enter(k, labels=None, aus="", subject="S1"):
     ("text", "expected"),
     [
         ("4+L10", "4 L10"), ("4,B23", "4 B23"), ("4，7", "4 7"), ("1A+2C", "1 2"),
-        ("AU4(k)+L7", "L7"), ("AUR2+12(k)+45", "R2 45"), ("AU4 (K)", ""), ("aul12", "L12"),
-        ("AU06", "6"), ("R14A", "R14"), ("4 L7", "4 L7"), ("AU 4, L 7b", "4 L7"),
+        ("AUR2+12(k)+45", "R2 45"), ("AU4 (K)", ""), ("AU 4, L 7b", "4 L7"),
         ("1;2、4＋5", "1 2 4 5"),
     ],
 )  # fmt: skip
@@ -34,9 +33,7 @@ def test_au_strings_are_read(text, expected):
     assert " ".join(f"{side}{number}" for side, number in parse_aus(text)) == expected
 
 
-@pytest.mark.parametrize(
-    "text", ["R14A or 17A", "AU", "blink", "AU4++7", "AU123", "4F", "0", "4+", ""]
-)
+@pytest.mark.parametrize("text", ["R14A or 17A", "blink", "AU123", "4F", "4+", ""])
 def test_what_is_no_au_string_is_not_guessed(text):
     assert parse_aus(text) is None
 
@@ -59,8 +56,7 @@ def test_labels_become_classes_by_a_table(tmp_path):
     unlisted = r"no row for 'Repression' \(row 3\), 'Positive' \(row 4\), 'Surprise' \(row 4\)"
     for rows, message in (
         (["negative,bad", "others,good"], rf"own\.csv: has {unlisted}; add them"),
-        (["negative,bad", "Negative,good"], "one row for each label"),
-        (["negative,bad"], "2 classes or more"),
+        (["negative,bad", "Negative,good"], "one row for each label, and 2 classes or more"),
     ):
         table = write_rows(tmp_path / "own.csv", "label,class", *rows)
         with pytest.raises(MerError, match=message):
@@ -84,9 +80,9 @@ def test_published_tables_are_found_by_name(name, labels, classes):
 
 
 def test_every_published_table_says_its_source():
-    with pytest.raises(MerError, match="has this name: au, au12, five") as no:
+    with pytest.raises(MerError, match="has this name: au, five") as no:
         find_classes("thre")
-    for name in str(no.value).partition("name: ")[2].split(", ")[2:]:
+    for name in str(no.value).partition("name: ")[2].split(", ")[1:]:
         assert "source: " in find_classes(name).read_text("utf-8").partition("\n")[0], name
     rows = [row.cells for row in read_table(PUBLISHED / "published_counts.csv")]
     counts = {row["what"]: int(row["count"]) for row in rows if row["set"] == "4DME"}
@@ -106,16 +102,12 @@ def test_aus_become_labels_and_rare_ones_are_left_out_and_counted():
         "1 of 13 clips left out: no AUs are known.",
         "AUs left out, in fewer than 5 clips or 2 people: AU7 (3), AU9 (1), AU12 (5), AU45 (2).",
     ]
-    entries += [enter(20, None, "12", "S1")]
-    _, info, said = regroup(entries, INFO, "au12")
-    assert info["labels"] == ["AU4", "AU12"] and info["classes"] == "au12"
-    assert "AU1 (0), AU2 (0), AU5 (0), AU6 (0), AU7 (3), AU9 (1), AU10 (0)" in said[1]
-    with pytest.raises(MerError, match=r"^au: no AU is left: 0 of 14 clips have AUs"):
+    with pytest.raises(MerError, match=r"^au: no AU is left: 0 of 13 clips have AUs"):
         regroup([replace(entry, aus=None) for entry in entries], INFO, "au")
 
 
 def test_a_table_with_aus_is_imported_to_learn_them(data, tmp_path):
-    cells = '4+L10|"4,B23"|4，7|R14A or 17A|1A+2C+4|AU4(k)+L7+4|/|4|AU7(k)'.split("|")
+    cells = "4+L10|4，7|R14A or 17A|1A+2C+4|AU4(k)+L7+4|/|4|AU7(k)".split("|")
     for k in range(len(cells)):
         plant(data, tmp_path / "s" / f"c{k}", k % 3, count=6)
     rows = [f"c{k},S{k % 2},joy,{cell}" for k, cell in enumerate(cells)]
@@ -126,6 +118,6 @@ def test_a_table_with_aus_is_imported_to_learn_them(data, tmp_path):
     assert dataset.labels == ("AU4",) and not dataset.exclusive
     aus = [row.cells["aus"] for row in read_table(tmp_path / "set" / "manifest.csv")]
     assert dataset.clips[-1].labels == (0,)  # its only AU is static: known, and none moves
-    assert aus == ["4 L10", "4 B23", "4 7", "1 2 4", "L7 4", "4", ""]
-    assert "Left out: 1 cells of AUs that cannot be read: row 5 'R14A or 17A'." in said
-    assert "2 of 9 clips left out: no AUs are known." in said
+    assert aus == ["4 L10", "4 7", "1 2 4", "L7 4", "4", ""]
+    assert "Left out: 1 cells of AUs that cannot be read: row 4 'R14A or 17A'." in said
+    assert "2 of 8 clips left out: no AUs are known." in said

@@ -40,7 +40,7 @@ def sets(tmp_path):
 def test_three_sets_become_one(mer, sets, tmp_path):
     words = [word for name, path in sets.items() for word in (f"--{name}", path)]
     code, out, err = mer("import", "megc2019", tmp_path / "new", *words)
-    assert (code, err) == (0, "") and "samm: 8 clips of 4 subjects" in out
+    assert (code, err) == (0, "") and "samm: 8 clips as {Subject:0>3}/{Filename}." in out
     counts = "Negative 1, Positive 1, Surprise 1; casme2 1, samm 1, smic 1"
     assert out.startswith(f"3 clips of 3 subjects: {counts}; without an apex: 1.")
     dataset = open_dataset(tmp_path / "new")
@@ -58,16 +58,10 @@ def test_three_sets_become_one(mer, sets, tmp_path):
     assert report.sound and "442 published" in str(report.to_json())
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (["samm,006,006_9_9,1", "casme2,1,EP01_01f,3"], "2 rows name .*row 4 .*, row 5 "),
-        (["casme2,1,EP05_01f,1"], "row 4: the clip 'sub01_EP05_01f' stands at .*row 1 already"),
-    ],
-)
-def test_a_list_that_names_no_clip_is_refused(sets, tmp_path, lines, message):
-    table = write_rows(tmp_path / "list.csv", *LIST, *lines)
-    with pytest.raises(MerError, match=message):
+def test_a_list_that_names_no_clip_is_refused(sets, tmp_path):
+    wrong = "samm,006,006_9_9,1", "casme2,1,EP01_01f,3"
+    table = write_rows(tmp_path / "list.csv", *LIST, *wrong)
+    with pytest.raises(MerError, match=r"2 rows name .*row 4 .*, row 5 "):
         import_megc2019(tmp_path / "new", *[*sets.values()][:3], table)
     assert not (tmp_path / "new").exists()
 
@@ -132,9 +126,8 @@ def test_the_benchmark_scores_a_copy_and_says_what_it_needs(
     printed = capsys.readouterr().out
     assert "HTNet" in printed and printed.count("not comparable") == 2
     assert "started" not in printed
-    for folder in (tmp_path / "nowhere", tmp_path / "artifacts"):
-        with pytest.raises(SystemExit, match=f"{folder}.*three_norm_u_v_os"):
-            benchmark.main([str(folder)])
+    with pytest.raises(SystemExit, match=r"nowhere.*three_norm_u_v_os"):
+        benchmark.main([str(tmp_path / "nowhere")])
 
 
 def test_a_start_is_scored_for_each_pre_training_and_seed(pictures, tmp_path, monkeypatch):

@@ -68,9 +68,9 @@ def test_frames_are_referenced_from_wherever_the_dataset_lies(source, tmp_path, 
     assert (clip.apex, clip.fps, len(clip.names)) == (2, 29.97, 6)
     for name in ("manifest.csv", "dataset.json"):  # nothing else was written
         (root / name).unlink()
-    if place == "source/inside":
-        root.rmdir()
-    assert contents(source) == before
+    assert {
+        path: data for path, data in contents(source).items() if path.name != "inside"
+    } == before
 
 
 @pytest.mark.parametrize("copy", [False, True])
@@ -92,7 +92,6 @@ def test_names_may_be_in_any_script_and_copied_frames_can_move(data, tmp_path, c
         ([enter("a"), enter("a", path="b")], "row a: the clip 'a' stands at table.csv, row a"),
         ([enter("a", subject="")], "row a: clip a: subject: Field required"),
         ([enter("a", name="x/y")], "row a: the clip name 'x/y'"),
-        ([enter("a", path="../source/a")], "row a: the path '../source/a' must lead downwards"),
         ([enter("a", path="nowhere")], "row a: .*nowhere is missing"),
         ([enter("a", onset=3, offset=2)], "row a: clip a: onset 3, apex None, offset 2"),
         ([enter("a", apex=99), enter("b"), enter("c", apex=98)],
@@ -110,12 +109,8 @@ def test_bad_entries_are_named_all_at_once_and_nothing_is_written(
 def test_labels_that_do_not_fit_are_refused(source, tmp_path):
     info, both = INFO | {"exclusive": True}, [enter("a", labels=("Negative", "Surprise"))]
     refuse("exactly one label must be 1", write_set, source, tmp_path / "x", info, both)
-    for labels, words in (
-        (["Clip"], "a label cannot be called"),
-        (["a", "A"], "the same name twice"),
-    ):
-        info, entries = INFO | {"labels": labels}, [enter("a", labels=None)]
-        refuse(words, write_set, source, tmp_path / "x", info, entries)
+    info, unlabelled = INFO | {"labels": ["a", "A"]}, [enter("a", labels=None)]
+    refuse("the same name twice", write_set, source, tmp_path / "x", info, unlabelled)
 
 
 def test_an_existing_dataset_is_never_overwritten_and_no_part_of_one_stays(

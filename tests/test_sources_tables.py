@@ -69,10 +69,9 @@ def test_the_sheets_faults_are_mended_by_a_table(release, tmp_path):
     # a sheet of three rows is not the one that the built-in table is of
     mended, said = mend_rows(path, rows)
     assert mended == rows and said[0].startswith("No fault was mended: '26' is no row")
-    for line in ("9,clear,Apex,,", "0,swap,,9,", "0,drop,Apex,,", "0,set,Apfel,7,"):
+    for line in ("9,clear,Apex,,", "0,drop,Apex,,", "0,set,Apfel,7,"):
         message = "faults.csv, row 2: '.*' is no row or column of 4DME"
-        table = mend(tmp_path, line)
-        refuse(message, import_release, release, tmp_path / "x", faults=table)
+        refuse(message, import_release, release, tmp_path / "x", faults=mend(tmp_path, line))
 
 
 def test_the_built_in_faults_are_those_of_the_release(tmp_path):
@@ -94,9 +93,6 @@ def test_the_built_in_faults_are_those_of_the_release(tmp_path):
         (0, "Emotion", "Anger", "row 2: the label 'Anger' is none of Negative"),
         (0, "Emotion", "Positive+", "row 2: the label 'Positive\\+' has an empty part"),
         (1, "Onset", "first", "row 3: onset is 'first': Input should be a valid integer"),
-        (1, "Onset", None, "row 3: onset is empty"),
-        (1, "Apex", 2047, "row 3: clip .*: onset 0, apex 7, offset 7 must satisfy"),
-        (0, "Apex", 300, "row 2: apex is 300, but no frame .* from 100 to 107"),
         (0, "fold_name", "elsewhere", "row 2: .*elsewhere is missing"),
     ],
 )
@@ -108,10 +104,8 @@ def test_a_bad_row_of_the_release_is_named(release, tmp_path, row, column, value
     refuse(f"v1.xlsx, {message}", import_release, release, tmp_path / "set", faults="none")
 
 
-THEIRS = {
-    "subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame",
-    "apex": "ApexFrame", "offset": "OffsetFrame",
-}  # fmt: skip
+THEIRS = {"subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame"}
+THEIRS |= {"apex": "ApexFrame", "offset": "OffsetFrame"}
 FOLDER = "sub{Subject:0>2}/{Filename}"
 CASME = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
 LISTED = (
@@ -132,7 +126,7 @@ def casme(data, tmp_path):
 
 def test_a_single_view_set_is_imported(casme, tmp_path):
     rest = tmp_path / "coding.xlsx", FOLDER, THEIRS
-    import_frames(casme, tmp_path / "set", *rest, fps=200)
+    import_frames(casme, tmp_path / "set", *rest, fps=200, cropped=True)
     dataset = open_dataset(tmp_path / "set")
     assert dataset.labels == ("Others", "disgust", "happiness")
     assert dataset.exclusive and dataset.views == 1 and dataset.subjects == ["1", "26"]
@@ -141,23 +135,13 @@ def test_a_single_view_set_is_imported(casme, tmp_path):
         ("sub01_EP03", 0, None, 7),
         ("sub26_EP01", 0, 2, 7),
     ]
-    assert dataset.clips[0].fps == 200 and dataset.clips[0].boxes is None
+    height, width = read_image(dataset.clips[0].frames[0]).shape
+    assert dataset.clips[0].fps == 200 and dataset.clips[0].boxes == ((0, 0, width, height),)
     classes = "happiness,good", "disgust,bad", "Others,"
     table = write_rows(tmp_path / "classes.csv", "label,class", *classes)
     said = import_frames(casme, tmp_path / "two", *rest, table, copy=True)
     assert open_dataset(tmp_path / "two").labels == ("good", "bad")
     assert "1 of 3 clips left out" in said[1]
-
-
-@pytest.mark.parametrize("copy", [False, True])
-def test_face_crops_are_used_whole_and_notes_may_stand_above_the_header(casme, tmp_path, copy):
-    notes = [("coded by", "x", "", "", "", ""), ("", "a b", "", "", "", "")]
-    table = write_xlsx(tmp_path / "notes.xlsx", *notes, CASME, *LISTED)
-    options = {"cropped": True, "header_row": 3, "copy": copy}
-    import_frames(casme, tmp_path / "set", table, FOLDER, THEIRS, **options)
-    clip = open_dataset(tmp_path / "set").clips[0]
-    height, width = read_image(clip.frames[0]).shape
-    assert clip.boxes == ((0, 0, width, height),)
 
 
 def test_frames_may_be_counted_and_labels_missing(data, tmp_path):
@@ -190,9 +174,8 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
         ("P1_one clip", 50, 1, 8), ("P1_two", 200, 0, 8), ("P2_three", None, 2, 7),
     ]  # fmt: skip
     assert "2 films were decoded" in said[1]
-    decoded = read_frames(clips[0])
     # compressed with loss
-    assert decoded.shape == raw.shape and np.abs(decoded.astype(int) - raw).mean() < 4
+    assert np.abs(read_frames(clips[0]).astype(int) - raw).mean() < 4
     out, unnamed = tmp_path / "x", "row 2: the frames of the film P1/one clip.avi have no names"
     refuse(unnamed, import_frames, source, out, *rest)
 
@@ -204,25 +187,18 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
     assert [(c.name, c.names[0], len(c.names), c.onset, c.offset) for c in clips] == [
         ("P1_two_1", "0001.png", 4, 0, 3), ("P1_two_4", "0004.png", 4, 0, 3),
     ]  # fmt: skip
-    (source / "P1" / "two.mp4").write_text("no film")
-    message = "t.csv, row 2: .*two.mp4: not readable as a film"
-    refuse(message, import_frames, source, out, *rest, numbers="0")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folder": "sub{Clip}"}, "names the column 'Clip', but the table has Subject, Filename"),
-        ({"folder": "{Subject"}, "cannot be read"),
+        ({"folder": "sub{Clip}"}, "cannot be read .'Clip'.; the table has Subject, Filename"),
         ({"folder": "sub{Subject:0>2}"}, "row 2: .*sub01: holds no .*; row 3: .*sub01: holds"),
-        ({"folder": "sub{Subject}/{Filename}"}, "row 2: .*sub1/EP02 01f is missing"),
         ({"columns": THEIRS | {"apex": "Apex"}}, "lacks the column 'Apex'"),
         ({"columns": THEIRS | {"top": "ApexFrame"}}, "top.* is 'top': Input should be 'subject'"),
-        ({"columns": {"label": "Estimated Emotion"}}, "has no column 'subject'"),
+        ({"columns": {"label": "Estimated Emotion"}}, "lacks the column 'subject'; it has Subject"),
         ({"numbers": "1"}, "row 2: onset is 46, but no frame .* from 1 to 10"),
-        ({"fps": 0}, "fps is 0: Input should be greater than 0"),
         ({"fps": float("nan")}, "fps is nan: "),
-        ({"numbers": "2"}, "numbers is '2': Input should be 'names', '0'"),
         ({"classes": "three"}, r"three_classes.csv: has no row for 'happiness' \(row 2\)"),
     ],
 )

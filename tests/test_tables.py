@@ -34,14 +34,9 @@ def test_a_spreadsheet_is_read_as_text(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("kind", ["csv", "xlsx"])
-def test_the_header_may_stand_lower_and_lack_names(tmp_path, kind):
-    path = tmp_path / f"t.{kind}"
-    if kind == "xlsx":
-        rows = [["SAMM", None], [None], ["notes", "x"], ["Subject", None, "Emotion"], [6, 1, "joy"]]
-        write_xlsx(path, *rows)
-    else:
-        path.write_text("SAMM\n\nnotes,x\nSubject,,Emotion\n6,1,joy\n")
+def test_the_header_may_stand_lower_and_lack_names(tmp_path):
+    lines = [["SAMM", None], [None], ["notes", "x"], ["Subject", None, "Emotion"], [6, 1, "joy"]]
+    path = write_xlsx(tmp_path / "t.xlsx", *lines)
     rows = [(5, {"Subject": "6", "column 2": "1", "Emotion": "joy"})]
     assert read_table(path, 4) == read_table(path, columns=["Subject", "Emotion"]) == rows
 
@@ -50,12 +45,10 @@ def test_the_header_may_stand_lower_and_lack_names(tmp_path, kind):
     ("name", "content", "words"),
     [
         ("x.xlsx", b"PK\3\4 not a zip", "not readable as a table"),
-        ("x.csv", b"", "no rows"),
         ("x.csv", b"a,b\n", "no rows"),
         ("x.csv", b"a,a\n1,2\n", "two columns have one name: a, a"),
         ("x.csv", b"a,b\n1,2,3\n", "row 2: has more cells than the header has names"),
         ("x.csv", b"\xff\xfe\x00", "not readable as a table"),
-        ("x.csv", b'a,b\n1,"2\n', "not readable as a table"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, name, content, words):

@@ -53,7 +53,7 @@ Target = Annotated[Path, Argument(metavar="DATA", help="A new folder; for frames
 Data = Annotated[Path, Argument(metavar="DATA", help="A dataset folder, as `mer import` makes it.")]
 Labels = Annotated[Path | None, Option(metavar="FILE", help="Table of labels (CSV or XLSX).")]
 Copy = Annotated[bool, Option("--copy", help="Copy the frames into DATA, so that it can be moved.")]
-CLASSES = "`au`, `au12`, a published table (`three`, `five_samm` ...), or a file of label,class."
+CLASSES = "`au`, a published table (`three`, `five_samm` ...), or a file of label,class."
 Classes = Annotated[str | None, Option(metavar="TABLE", help=CLASSES)]
 Pairs = Annotated[dict | None, Option(parser=_read_pairs, help="As in subject=Subject,label=Joy.")]
 Home = Annotated[Path, Option(metavar="DIR", help="The set's own folder.")]

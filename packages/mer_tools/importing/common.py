@@ -29,6 +29,8 @@ KEYS = ("onset", "apex", "offset")
 # columns of a manifest that are no labels
 COLUMNS = ("clip", "subject", "dataset", *KEYS, "fps", "aus", "box", "frames")
 FILES = ("manifest.csv", "dataset.json")
+# what each part of a path pattern may hold
+PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
 HINT = "; --skip-faulty leaves such rows out, --nearest-frame takes the nearest for lost key frames"
 
 
@@ -311,23 +313,19 @@ def walk_folders(source):
         yield Path(folder), sorted(name for name in names if name[0] != ".")
 
 
-def compile_pattern(pattern, parts):
-    """Return the regular expression of a path pattern such as "{subject}/{clip}"; ``parts`` says
-    what each name may hold. MerError for other names, and without {subject} and {clip}.
+def compile_pattern(pattern):
+    """Return the regular expression of a path pattern such as "{subject}/{label}/{clip}", in which
+    {label} may be missing. MerError for others.
     """
-    expression, used = "", set()
-    for part in re.split(r"(\{[^{}]*\})", pattern):
-        name = part[1:-1]
-        if not part.startswith("{"):
-            expression += re.escape(part)
-        elif name not in parts:
-            what = f"but knows only {' '.join(f'{{{known}}}' for known in parts)}"
-            raise MerError(f"the pattern {pattern!r} has {part}, {what}")
-        else:
-            expression += f"(?P={name})" if name in used else f"(?P<{name}>{parts[name]})"
-            used.add(name)
-    if not {"subject", "clip"} <= used:
-        raise MerError(f"the pattern {pattern!r} must have {{subject}} and {{clip}}")
+    names = set(re.findall(r"\{(.*?)\}", pattern))
+    if not {"subject", "clip"} <= names <= PARTS.keys():
+        what = "must have {subject} and {clip}, and of others only {label}"
+        raise MerError(f"the pattern {pattern!r} {what}")
+    expression = re.escape(pattern)
+    for name, form in PARTS.items():
+        part = re.escape(f"{{{name}}}")
+        expression = expression.replace(part, f"(?P<{name}>{form})", 1)
+        expression = expression.replace(part, f"(?P={name})")
     return re.compile(expression)
 
 

@@ -11,8 +11,6 @@ from mer_utils.dataset import read_size
 from PIL import Image
 
 CHANNELS = (["magnitude", "u", "v"], ["strain", "u", "v"])
-# what each part of a pattern may hold
-PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
 # how the three sets of MEGC 2019's composite call their people: sub01, 006, s1
 PEOPLE = {"casme2": "sub[0-9]+", "samm": "[0-9]+", "smic": "s[0-9]+"}
 
@@ -29,7 +27,7 @@ def import_flow_images(
     and v lose their median when they are read, because the value that stands for no motion differs
     from copy to copy. Returns sentences to print. Raises MerError.
     """
-    source, expression = common.check_source(source), common.compile_pattern(pattern, PARTS)
+    source, expression = common.check_source(source), common.compile_pattern(pattern)
     if sorted(channels) not in CHANNELS:
         what = "but must be u, v and magnitude (or strain) in some order"
         raise MerError(f"channels are {', '.join(channels)}, {what}")
@@ -38,12 +36,11 @@ def import_flow_images(
         for path in ((folder / name).relative_to(source).as_posix() for name in names):
             if fit := expression.fullmatch(path):
                 # in the common copy of MEGC 2019's, names end in a space: "006_006_1_2 .png"
-                cells = {"label": None}
-                cells |= {name: text.strip() for name, text in fit.groupdict().items()}
-                key = cells["subject"], cells["clip"]
-                if first := clips.get(key):
+                cells = {name: text.strip() for name, text in fit.groupdict().items()}
+                entry = _read_clip(source, path, cells, labels)
+                first = clips.setdefault((entry.subject, entry.name), entry)
+                if first is not entry:
                     raise MerError(source / path, f"is the same clip as {first.path}; keep one")
-                clips[key] = _read_clip(source, path, cells, labels)
             elif path.lower().endswith(".png"):
                 other.append(path)
     if not clips:
@@ -58,10 +55,10 @@ def import_flow_images(
     info = common.describe(source.resolve().name, 1, names or LABELS, about, exclusive=True)
     info |= {"channels": list(channels), "centred": centred}
     said = common.tell_left_out("PNG files that do not fit the pattern", other)
-    sets = []
-    for entry in entries:
-        forms = PEOPLE.items()
-        sets += [name for name, form in forms if re.fullmatch(form, entry.subject)][:1] or [""]
+    sets = [
+        "".join(name for name, form in PEOPLE.items() if re.fullmatch(form, entry.subject))
+        for entry in entries
+    ]
     if {*sets} == {*PEOPLE}:
         entries = [replace(entry, dataset=name) for entry, name in zip(entries, sets, strict=True)]
         info["published"] = "MEGC2019"
@@ -73,13 +70,13 @@ def _read_clip(source, path, cells, names):
     """Return the Entry of a flow image; MerError unless it has three channels of 8 bits, as far as
     its header shows, and a label that is named.
     """
-    label = cells["label"]
-    if None not in (label, names) and label not in names:
+    label, names = cells.get("label"), names or {}
+    if names and label not in (None, *names):
         what = f"the label {label!r} is none of those named ({', '.join(names)})"
         raise MerError(source / path, what)
     read_size(source / path)  # refuses 16 bits and damaged headers
     with Image.open(source / path) as picture:
         if picture.mode != "RGB":
             raise MerError(source / path, f"is {picture.mode}, but all must be RGB of 8 bits")
-    labels = None if label is None else ((names or {}).get(label, label),)
+    labels = None if label is None else (names.get(label, label),)
     return common.Entry(cells["clip"], cells["subject"], labels, path, str(source / path))

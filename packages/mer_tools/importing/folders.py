@@ -29,15 +29,16 @@ def import_challenge(source, data, labels=None, copy=False, classes=None):
     ``classes``: see ``labels.regroup``. Returns sentences to print. Raises MerError.
     """
 
-    def number(name):
-        return next(map(int, re.findall(r"\d+", name)), None)
-
     source = common.check_source(source)
-    entries, _, said = read_folders(source, labels, "Id", "Subject", LABELS, number)
+    entries, _, said = read_folders(source, labels, "Id", "Subject", LABELS, _first_number)
     about = "mer import 4dme-challenge: seq folders of side-by-side frames"
     info = common.describe("4DMR challenge", 2, LABELS, about)
     info["licence"] = "4DME: only under its licence of the University of Oulu; not to be passed on"
     return common.write_set(source, data, info, entries, classes, copy) + said
+
+
+def _first_number(name):
+    return next(map(int, re.findall(r"\d+", name)), None)
 
 
 def import_obj(source, data, labels=None, size=448, yaw=25.0, fov=26.1, jobs=1):
@@ -82,14 +83,13 @@ def read_folders(source, table, clip, subject, names=None, key=str, make=None):
         return [int(n) for n in re.findall(r"\d+", name)], name
 
     found = [path.name for path in source.iterdir() if path.is_dir() and path.name[0] != "."]
-    said = common.tell_left_out(
-        "folders without a number in their names", [name for name in found if key(name) is None]
-    )
-    folders, lines = {}, {}
+    folders, lines, nameless = {}, {}, []
     for name in sorted(found, key=place):
-        if (other := folders.setdefault(key(name), name)) != name and key(name) is not None:
+        if key(name) is None:
+            nameless.append(name)
+        elif (other := folders.setdefault(key(name), name)) != name:
             raise MerError(source / name, f"has the same number as {other}; rename one of them")
-    folders.pop(None, None)
+    said = common.tell_left_out("folders without a number in their names", nameless)
 
     rows = read_table(table) if table else []
     if rows:

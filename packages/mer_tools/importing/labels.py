@@ -59,7 +59,7 @@ def find_classes(name):
     }
     path = tables.get(str(name), Path(name))
     if not path.exists():
-        names = ", ".join(["au", "au12", *tables])
+        names = ", ".join(["au", *tables])
         raise MerError(name, f"no such file, and no table of classes has this name: {names}")
     return path
 
@@ -68,14 +68,14 @@ def regroup(entries, info, classes):
     """Give Entries other labels: the classes of a table, or their AUs. Return (Entries, info,
     sentences).
 
-    ``classes`` is "au" or "au12" (see ``learn_aus``), a published table's name, or a path. A table
-    (label, class) makes exclusive classes: a label of an empty class counts as none, and a clip
-    whose labels are not of exactly one class is left out and counted. Raises one MerError for all
-    labels without a row.
+    ``classes`` is "au" (see ``learn_aus``), a published table's name, or a path. A table (label,
+    class) makes exclusive classes: a label of an empty class counts as none, and a clip whose
+    labels are not of exactly one class is left out and counted. Raises one MerError for all labels
+    without a row.
     """
     info = {key: value for key, value in info.items() if key != "published"}
-    if classes in ("au", "au12"):
-        return learn_aus(entries, info, classes)
+    if classes == "au":
+        return learn_aus(entries, info)
     path = find_classes(classes)
     rows = read_table(path)
     need_columns(path, rows, ["label", "class"])
@@ -101,33 +101,31 @@ def regroup(entries, info, classes):
     return kept, info, [f"{left_out}: not of exactly one class of {path.name}."]
 
 
-def learn_aus(entries, info, name):
+def learn_aus(entries, info):
     """Make their AUs the labels of Entries, any number of them a clip; return (Entries, info,
-    sentences). ``name`` is "au" for all AUs, "au12" for those of published/au12.csv.
+    sentences).
 
     Clips without known AUs, and AUs of fewer than 5 clips or 2 people, are left out and counted.
     MerError where no AU is left.
     """
-    kept, people, wanted = [], defaultdict(list), range(1, 100)
-    if name == "au12":
-        wanted = [int(row.cells["au"]) for row in read_table(PUBLISHED / "au12.csv")]
-        people |= {number: [] for number in wanted}
-    for entry in entries:
-        if entry.aus is not None:
-            numbers = sorted({number for _, number in entry.aus if number in wanted})
-            kept.append(replace(entry, labels=tuple(f"AU{number}" for number in numbers)))
-            for number in numbers:
-                people[number].append(entry.subject)
-    enough = {n: len(who) >= FEWEST and len({*who}) >= PEOPLE for n, who in sorted(people.items())}
-    labels = [f"AU{n}" for n, is_enough in enough.items() if is_enough]
+    known, people = [entry for entry in entries if entry.aus is not None], defaultdict(list)
+    for entry in known:
+        for number in {number for _, number in entry.aus}:
+            people[number].append(entry.subject)
+    people = {f"AU{number}": who for number, who in sorted(people.items())}
+    labels = [au for au, who in people.items() if len(who) >= FEWEST and len({*who}) >= PEOPLE]
+    rare = [f"{au} ({len(who)})" for au, who in people.items() if au not in labels]
     if not labels:
-        have = f"{len(kept)} of {len(entries)} clips have AUs"
+        have = f"{len(known)} of {len(entries)} clips have AUs"
         needs = f"each AU needs {FEWEST} clips and {PEOPLE} people"
-        raise MerError(name, f"no AU is left: {have}, {needs}; is their column named (aus=AU)?")
+        raise MerError("au", f"no AU is left: {have}, {needs}; is their column named (aus=AU)?")
 
-    kept = [replace(one, labels=tuple(au for au in one.labels if au in labels)) for one in kept]
+    kept = []
+    for entry in known:
+        numbers = {f"AU{number}" for _, number in entry.aus}
+        kept.append(replace(entry, labels=tuple(au for au in labels if au in numbers)))
     said = [f"{len(entries) - len(kept)} of {len(entries)} clips left out: no AUs are known."]
-    if rare := [f"AU{n} ({len(people[n])})" for n, is_enough in enough.items() if not is_enough]:
+    if rare:
         few = f"in fewer than {FEWEST} clips or {PEOPLE} people"
         said.append(f"AUs left out, {few}: {', '.join(rare)}.")
-    return kept, info | {"exclusive": False, "classes": name, "labels": labels}, said
+    return kept, info | {"exclusive": False, "classes": "au", "labels": labels}, said

@@ -2,16 +2,14 @@
 
 import os
 import re
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from mer_tools.importing.common import Entry, describe, name_some, write_set
+from mer_tools.importing.common import Entry, check_source, describe, name_some, write_set
 from mer_tools.importing.presets import PRESETS
-from mer_tools.importing.recordings import import_preset
+from mer_tools.importing.recordings import read_entries, read_preset
 from mer_tools.importing.tables import read_table
 from mer_utils import MerError
-from mer_utils.dataset import open_dataset
 
 CLASSES = {"0": "Negative", "1": "Positive", "2": "Surprise"}
 
@@ -25,13 +23,18 @@ def import_megc2019(data, casme2, samm, smic, table):
     name no clip or no class.
     """
     folders = {"casme2": casme2, "samm": samm, "smic": smic}
-    folders = {dataset: Path(folder).resolve() for dataset, folder in folders.items()}
+    folders = {dataset: check_source(folder).resolve() for dataset, folder in folders.items()}
     source, clips, said = Path(os.path.commonpath(folders.values())), {}, []
     for dataset, folder in folders.items():
-        paragraph, entries = _import_alone(dataset, folder, source)
-        said.append(f"{dataset}: {paragraph}")
-        for entry in entries:
+        preset, inner = PRESETS[dataset], folder.relative_to(source).as_posix()
+        first = next(iter(preset.folders)).partition("/")[0]
+        first = first if (folder / first).is_dir() else ""
+        sheet, rows, layout = read_preset(preset, folder, folder=first)
+        entries, mended = read_entries(folder, sheet, rows, layout)
+        said.append(" ".join([f"{dataset}: {len(rows)} clips as {layout.folder}.", *mended]))
+        for entry in (entry for entry in entries if isinstance(entry, Entry)):
             path = Path(entry.path)
+            entry = replace(entry, path=f"{inner}/{path.as_posix()}", dataset=dataset)
             for name in (path.name, f"{path.parent.name}_{path.name}"):  # lists write either
                 clips[_key(dataset, entry.subject, name)] = entry
 
@@ -49,22 +52,6 @@ def import_megc2019(data, casme2, samm, smic, table):
     about = "mer import megc2019: frames of CASME II, SAMM and SMIC"
     info = describe("megc2019", 1, CLASSES.values(), about, exclusive=True)
     return write_set(source, data, info | {"published": "MEGC2019"}, entries) + said
-
-
-def _import_alone(dataset, folder, source):
-    """Return what the import of one set says, and its clips as Entries below ``source``."""
-    preset = replace(PRESETS[dataset], classes="")  # the list's classes count
-    first = next(iter(preset.folders)).partition("/")[0]
-    options = {"folder": first if (folder / first).is_dir() else "", "skip_faulty": True}
-    with tempfile.TemporaryDirectory() as place:
-        said = import_preset(preset, folder, Path(place, "new"), **options)
-        clips, entries = open_dataset(Path(place, "new")).clips, []
-    for clip in clips:
-        path = clip.folder.relative_to(source).as_posix()
-        about = {name: getattr(clip, name) for name in ("onset", "apex", "offset", "fps")}
-        about |= {"cropped": clip.boxes is not None, "dataset": dataset}
-        entries.append(Entry(clip.name, clip.subject, None, path, "", **about))
-    return said[0], entries
 
 
 def _key(dataset, subject, clip):

@@ -1,12 +1,11 @@
 """Frames in folders, or films, that a table lists: CASME II, SAMM, SMIC, your own."""
 
+import re
 from collections import Counter, defaultdict
-from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatch
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
-from string import Formatter
 from typing import Literal
 
 from mer_tools.importing import common
@@ -17,8 +16,6 @@ from mer_tools.importing.tables import PUBLISHED, Row, find_table, need_columns,
 from mer_utils import LABELS, MerError, checked
 from mer_utils.dataset import FRAME_TYPES
 
-# what the pattern of folders without a table may hold
-PARTS = {"subject": "[^/]+?", "label": "[^/]+?", "clip": "[^/]+"}
 Column = Literal["subject", "label", "onset", "apex", "offset", "fps", "aus"]
 
 
@@ -50,6 +47,7 @@ class Layout:
     around: Whole | None = None
     nearest_frame: bool = False  # take the nearest frame for a key frame that is lost
     skip_faulty: bool | None = None  # leave out rows that cannot be used; see ``write_set``
+    published: str = ""  # name in published_counts.csv; by default a Preset's title
 
 
 def import_frames(
@@ -64,65 +62,64 @@ def import_frames(
     sentences to print. Raises MerError.
     """
     layout, source = Layout(folder or "{clip}", columns, **options), common.check_source(source)
-    if table:
-        rows = read_table(table, layout.header_row, layout.sheet)
-    else:
-        rows = list_rows(source, layout.folder)
+    where = layout.header_row, layout.sheet
+    rows = read_table(table, *where) if table else list_rows(source, layout.folder)
     info = {"name": source.resolve().name, "source": "mer import frames: frames or films"}
     return import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
 
 
-def import_preset(
-    preset, source, data, table=None, folder="", columns=None, classes=None, copy=False, jobs=1,
-    **options,
-):  # fmt: skip
-    """Make a dataset of a set that a Preset of ``presets.py`` describes.
-
-    ``table``: by default the one in ``source`` that has the preset's columns. ``folder``: one of
-    the preset's templates, or how it begins, or another. ``columns`` and ``options`` go before
-    those of the preset's Layout. Returns one paragraph to print. Raises MerError, also where the
-    preset does not know something for certain and no option says it.
+def import_preset(preset, source, data, classes=None, copy=False, jobs=1, **options):
+    """Make a dataset of a set that a Preset of ``presets.py`` describes; ``options`` are those of
+    ``read_preset``. Returns one paragraph to print. Raises MerError.
     """
-    source, rows, taken = common.check_source(source), [], []
-    for option in preset.asks.keys() - options.keys():
-        raise MerError(source, preset.asks[option])
-    columns, known = preset.columns | (columns or {}), preset.options | options
-    if columns:
-        where = {key: known[key] for key in ("header_row", "sheet") if key in known}
-        needed = {key: name for key, name in columns.items() if key != "aus"}
-        needed = _list_fields(*needed.values(), next(iter(preset.folders)))
-        table, rows = find_table(table or source, needed, **where)
-        rows = preset.prepare(table, rows) if preset.prepare else rows
-        columns = {key: name for key, name in columns.items() if key != "aus" or name in rows[0][1]}
-        taken = [Path(table).name]
-    folder = _choose_folder(preset, source, table, rows, folder)
-    options = preset.options | preset.folders.get(folder, {}) | options
-    published = options.pop("published", preset.title)
-    layout = Layout(folder, columns, **options)
-    if layout.fps is None:
-        raise MerError(source, "how many frames a second this part has is not known; say --fps")
-    rows = rows or list_rows(source, folder)
-
+    source = common.check_source(source)
+    table, rows, layout = read_preset(preset, source, **options)
+    published = layout.published or preset.title
     counts = read_table(PUBLISHED / "published_counts.csv")
     counts = [f"{c['count']} {c['what']}" for _, c in counts if c["set"] == published]
     info = {"name": preset.title, "source": f"a preset of mer import: {preset.title}"}
     info |= {"published": published} if counts else {}
     said = import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
     said[1:1] = [f"Published: {', '.join(counts)}."] if counts else []
-    said.append(f"Taken: {', '.join([*taken, f'folders as {folder}'])}.")
+    taken = [Path(table).name] if table else []
+    said.append(f"Taken: {', '.join([*taken, f'folders as {layout.folder}'])}.")
     if preset.classes and not classes:
         said.append(f"Classes of published results: --classes {preset.classes}.")
     return [" ".join([*said, preset.note]).strip()]
 
 
-def _list_fields(*templates):
+def read_preset(preset, source, table=None, folder="", columns=None, **options):
+    """Return (path of the table or None, its Rows or those of ``list_rows``, Layout) of a set that
+    a Preset describes.
+
+    ``table``: by default the one in ``source`` that has the preset's columns. ``folder``: one of
+    the preset's templates, or how it begins, or another. ``columns`` and ``options`` go before
+    those of the preset's Layout. Raises MerError, also where the preset does not know something for
+    certain and no option says it.
+    """
+    for option in preset.asks.keys() - options.keys():
+        raise MerError(source, preset.asks[option])
+    columns, rows = preset.columns | (columns or {}), []
+    if columns:
+        known = preset.options | options
+        where = {key: known[key] for key in ("header_row", "sheet") if key in known}
+        needed = [name for key, name in columns.items() if key != "aus"]
+        needed = list_fields(*needed, next(iter(preset.folders)))
+        table, rows = find_table(table or source, needed, **where)
+        rows = preset.prepare(table, rows) if preset.prepare else rows
+        columns = {key: name for key, name in columns.items() if key != "aus" or name in rows[0][1]}
+    folder = _choose_folder(preset, source, table, rows, folder)
+    options = preset.options | preset.folders.get(folder, {}) | options
+    layout = Layout(folder, columns, **options)
+    if layout.fps is None:
+        raise MerError(source, "how many frames a second this part has is not known; say --fps")
+    return table, rows or list_rows(source, folder), layout
+
+
+def list_fields(*templates):
     """Return the columns that templates name in braces; of a text without braces, itself."""
-    fields = []
-    for template in templates:
-        with suppress(ValueError):  # ``_fill_in`` will refuse it
-            parts = [field for _, field, *_ in Formatter().parse(template) if field]
-            fields += parts or [template]
-    return list(dict.fromkeys(filter(None, fields)))
+    fields = (re.findall(r"\{([^:{}]+)", template) or [template] for template in templates)
+    return list(dict.fromkeys(chain(*fields)))
 
 
 def _choose_folder(preset, source, table, rows, wanted):
@@ -149,16 +146,19 @@ def list_rows(source, pattern):
     """Return Rows of the folders with frames that fit a ``pattern`` such as
     "{subject}/{label}/{clip}": in the place of its number a row has its folder.
     """
-    expression, rows = common.compile_pattern(pattern, PARTS), []
-    for folder, names in common.walk_folders(source):
-        path = folder.relative_to(source).as_posix()
-        if (fit := expression.fullmatch(path)) and _hold_frames(names):
-            rows.append(Row(path, fit.groupdict()))
-    return rows
+    expression = common.compile_pattern(pattern)
+    fits = {path: expression.fullmatch(path) for path in list_clips(source, source)}
+    return [Row(path, fit.groupdict()) for path, fit in fits.items() if fit]
 
 
-def _hold_frames(names):
-    return any(Path(name).suffix.lower() in FRAME_TYPES for name in names)
+def list_clips(source, start):
+    """Return the paths below ``source`` of folders with frames, and of films, in ``start``."""
+    paths = []
+    for folder, names in common.walk_folders(start):
+        if any(Path(name).suffix.lower() in FRAME_TYPES for name in names):
+            paths.append(folder)
+        paths += [folder / name for name in names if is_film(name)]
+    return [path.relative_to(source).as_posix() for path in paths if path != source]
 
 
 def import_rows(source, data, table, rows, layout, about, classes=None, copy=False, jobs=1):
@@ -187,7 +187,9 @@ def import_rows(source, data, table, rows, layout, about, classes=None, copy=Fal
         rest = "" if films == len(paths) else ", and the frames of the others copied"
         written.append(f"{films} films were decoded{rest}.")
     what = f"have no row in {Path(table).name}" if table else f"do not fit {layout.folder}"
-    unlisted = _list_unlisted(source, layout.folder, paths)
+    # only from where the template varies: another kind of frames may lie beside
+    start = source / layout.folder.partition("{")[0].rpartition("/")[0]
+    unlisted = sorted({*list_clips(source, start)} - paths)
     unlisted = tell_left_out(f"folders or films that {what}", unlisted)
     return [written[0], *said, *mended, *written[1:], *unlisted]
 
@@ -201,14 +203,11 @@ def read_entries(source, table, rows, layout):
     """Return the Entries of a table's Rows, each an Entry or the MerError (file and row) that says
     why it is none; and sentences about what was mended. Raises MerError for what concerns all rows.
     """
-    columns = layout.columns or {}
+    columns = {"subject": "subject"} | (layout.columns or {})
     need_columns(table, rows, [name for name in columns.values() if "{" not in name])
-    columns = {key: key for key in ("subject", "label", *KEYS, "fps", "aus")} | columns
+    columns = {key: key for key in ("label", *KEYS, "fps", "aus")} | columns
     subject = columns["subject"]
-    if "{" not in subject and subject not in rows[0].cells:
-        what = f"has no column 'subject'; say which of {', '.join(rows[0].cells)} it is"
-        raise MerError(table, what)
-    fields = _list_fields(layout.folder, layout.name, subject)
+    fields = list_fields(layout.folder, layout.name, subject)
     # 1 of one set is not 1 of the next; a template may say so itself
     joined = [] if "{" in subject else [key for key in rows[0].cells if key.lower() == "dataset"]
 
@@ -231,11 +230,9 @@ def read_entries(source, table, rows, layout):
         except MerError as error:
             entries.append(error)
             continue
-        people[person].add(" ".join(map(cells.get, _list_fields(subject))))
+        people[person].add(" ".join(map(cells.get, list_fields(subject))))
         text = cells.get(columns["aus"], "")
-        aus = None if text in MISSING else parse_aus(text)
-        if aus is None and text not in MISSING:
-            unread.append(f"{where.rpartition(', ')[2]} {text!r}")
+        aus = parse_aus(text)
         entry = Entry(
             name=name or found.removesuffix(Path(found).suffix * film).replace("/", "_"),
             subject=person,
@@ -251,6 +248,8 @@ def read_entries(source, table, rows, layout):
             **numbers | {"fps": numbers["fps"] or layout.fps},
         )
         entries.append(entry)
+        if aus is None and text not in MISSING:
+            unread.append(f"{common.shorten(entry)} {text!r}")
     several = {who: ", ".join(sorted(ways)) for who, ways in people.items() if len(ways) > 1}
     alike = common.name_some([f"{ways} are {who}" for who, ways in several.items()])
     said = [f"One person in several spellings: {alike}."] if several else []
@@ -298,25 +297,14 @@ def find_folder(source, text, where):
     return names[0] if names else text
 
 
-def _list_unlisted(source, template, paths):
-    """Return the folders of frames and the films that no Entry names, from where templates vary."""
-    unlisted, start = set(), source / template.partition("{")[0].rpartition("/")[0]
-    for folder, names in common.walk_folders(start):
-        if folder != source and _hold_frames(names):
-            unlisted.add(folder.relative_to(source).as_posix())
-        unlisted |= {(folder / n).relative_to(source).as_posix() for n in names if is_film(n)}
-    return sorted(unlisted - paths)
-
-
 def _fill_in(where, template, cells):
     """Return the path that a template such as "sub{Subject:0>2}/{Filename}" makes of a row."""
     try:
         return template.format_map(cells)
-    except KeyError as error:
-        what = f"names the column {error}, but the table has {', '.join(cells)}"
-    except (ValueError, AttributeError, IndexError) as error:
-        what = f"cannot be read ({error}); write as sub{{Subject:0>2}}/{{Filename}}"
-    raise MerError(where, f"the template {template!r} {what}")
+    except (KeyError, ValueError, AttributeError, IndexError) as error:
+        what = f"cannot be read ({error}); the table has {', '.join(cells)}"
+        what = f"the template {template!r} {what}; write as sub{{Subject:0>2}}/{{Filename}}"
+        raise MerError(where, what) from None
 
 
 def decode_film(path, target):

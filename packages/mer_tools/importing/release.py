@@ -71,20 +71,21 @@ def mend_rows(path, rows, faults=None):
         try:
             if action == "skip":
                 cells = {k: mine for k, mine in cells.items() if mine[column] != value}
-                said.append(f"Left out: {value} ({note}).")
+                change = f"Left out: {value}"
             elif action == "swap":
                 mine, partner = cells[row], cells[value]
                 for key in mine.keys() - FIXED:
                     mine[key], partner[key] = partner[key], mine[key]
                 names = f"{mine['fold_name']} and {partner['fold_name']}"
-                said.append(f"Mended: the rows of {names} swapped ({note}).")
+                change = f"Mended: the rows of {names} swapped"
             elif action in ("set", "clear"):
                 mine = cells[row]
-                change = f"{mine['fold_name']}, {column} {mine[column] or '(empty)'} is now"
+                place = f"{mine['fold_name']}, {column} {mine[column] or '(empty)'}"
                 mine[column] = value
-                said.append(f"Mended: {change} {value or '(empty)'} ({note}).")
+                change = f"Mended: {place} is now {value or '(empty)'}"
             else:
                 raise KeyError(action)
+            said.append(f"{change} ({note}).")
         except KeyError as error:
             what = f"{error} is no row or column of {Path(path).name}, or no swap, set, clear, skip"
             if faults is None:  # another sheet, or a part of it
