@@ -96,6 +96,11 @@ NAMES = {  # how the README calls what results.json holds
 
 def test_what_this_machine_made_is_the_record_within_the_tolerances():
     assert compare_with_record(MADE, RESULTS) == []
+    other = json.loads(json.dumps(RESULTS))
+    other["uf1"]["MicroAttNet"]["macro"] += 0.12
+    other["flow_epe_px"]["dis"] += 0.005
+    (wrong,) = compare_with_record(other, RESULTS)
+    assert wrong.startswith("uf1.MicroAttNet.macro")
 
 
 @pytest.mark.parametrize("name", NAMES)
