@@ -136,7 +136,12 @@ def add_noise(maps, rng, settings):
     return full.astype(np.float32)
 
 
-def train(maps, shares, seed, settings, scale, spoil=add_noise):
+def spoil_maps(maps, rng, settings):
+    """Return maps (B, V, P, 3, 20, 20) with noise, as the namers see them."""
+    return start.use_own_range(add_noise(maps, rng, settings))
+
+
+def train(maps, shares, seed, settings, scale, spoil=spoil_maps):
     """Return a network that names AUs; half of its samples are mirrored, and ``spoil`` makes all of
     them noisy.
     """
@@ -167,7 +172,7 @@ def pretrain(settings, networks):
     """Return the trained networks and the scale (3,) of their maps, that of noisy ones."""
     settle_torch()
     maps, shares = make_clips(settings)
-    noisy = add_noise(maps, np.random.default_rng(settings["seed"]), settings)
+    noisy = spoil_maps(maps, np.random.default_rng(settings["seed"]), settings)
     scale = torch.from_numpy(fit_scale(noisy))
     return [train(maps, shares, seed, settings, scale) for seed in range(networks)], scale
 

@@ -41,6 +41,14 @@ def read_namers(path):
     return tuple(networks), torch.tensor(about["scale"])
 
 
+def use_own_range(maps):
+    """Return maps (N, V, P, 3, S, S) of u, v, magnitude, those of each view and phase divided by
+    the largest magnitude in them: it matters which muscles move, not how far.
+    """
+    largest = maps[:, :, :, 2:].max((3, 4, 5), keepdims=True)
+    return (maps / np.maximum(largest, 1e-6)).astype(np.float32)
+
+
 class UnitsLogistic(RegionsLogistic):
     """Logistic regression on how much each of UNITS moves, as frozen networks see it."""
 
@@ -52,7 +60,7 @@ class UnitsLogistic(RegionsLogistic):
             raise MerError(f"AUs+LR knows maps {SHAPE} (V, P, 3, S, S), not {x.shape[1:]}")
         settle_torch()
         networks, scale = read_namers(WEIGHTS)
-        x = torch.as_tensor(np.asarray(x, np.float32)) / scale[:, None, None]
+        x = torch.from_numpy(use_own_range(x)) / scale[:, None, None]
         with torch.no_grad():
             answers = [network(maps) for network in networks for maps in (x, flip(x))]
         return torch.stack(answers).mean(0).numpy()
