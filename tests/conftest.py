@@ -19,10 +19,21 @@ import pytest
 os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 
+# files whose tests film faces, train networks or start processes: seconds each
+SLOW_FILES = """
+    book cli commands disk doctor film_again generate hostile megc2019 motion prediction run
+""".split()
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
-    """Deal the tests to two workers, who get a half each and begin with what is slow: one runs the
-    notebooks in their order, so that none trains what another has trained; one all else.
+    """Mark what is slow. Deal the tests to two workers, who get a half each and begin with what is
+    slow: one runs the notebooks in their order, so that none trains what another has trained; one
+    all else.
     """
+    for item in items:
+        if item.path.stem.removeprefix("test_") in SLOW_FILES:
+            item.add_marker("slow")
     slow = [item for item in items if item.get_closest_marker("slow")]
     notebooks = [item for item in slow if item.path.name == "test_notebooks.py"]
     notebooks.sort(key=lambda item: "solutions" in item.name)
