@@ -68,12 +68,12 @@ def import_frames(
     return import_rows(source, data, table, rows, layout, info, classes, copy, jobs)
 
 
-def import_preset(preset, source, data, classes=None, copy=False, jobs=1, **options):
+def import_preset(preset, source, data, table=None, classes=None, copy=False, jobs=1, **options):
     """Make a dataset of a set that a Preset of ``presets.py`` describes; ``options`` are those of
     ``read_preset``. Returns one paragraph to print. Raises MerError.
     """
     source = common.check_source(source)
-    table, rows, layout = read_preset(preset, source, **options)
+    table, rows, layout = read_preset(preset, source, table, **options)
     published = layout.published or preset.title
     counts = read_table(PUBLISHED / "published_counts.csv")
     counts = [f"{c['count']} {c['what']}" for _, c in counts if c["set"] == published]
