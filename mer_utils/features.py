@@ -5,6 +5,7 @@ and kept clip by clip.
 import functools
 import tempfile
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -196,9 +197,13 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
         if options != FrontEnd(**chosen):
             what = f"holds flow images and no frames: only {', '.join(chosen)} can be chosen"
             raise MerError(dataset.name, what)
+    stacks = [{} for _ in variants]
     if cache is None:
         work = [(clip, *about, variants) for clip in clips]
-        return _stack(stream_jobs(_extract_arrays, work, jobs))
+        for n, results in enumerate(stream_jobs(_extract_arrays, work, jobs)):
+            for stack, arrays in zip(stacks, results, strict=True):
+                _put(stack, n, len(clips), arrays)
+        return stacks
 
     read = [(hash_frames(c.frames), (c.onset, c.apex, c.offset, c.boxes), *about) for c in clips]
     files = [f"{key_of(*parts)}.safetensors" for parts in read]
@@ -207,23 +212,28 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
     folders = [cache / "features" / name_result(*step, cache=cache) for step in steps]
     # of two processes at once, the second reads what the first has made
     with FileLock(cache / ".features.lock"):
-        rows = [[recall(folder / file) for folder in folders] for file in files]
-        missing = [[k for k, arrays in enumerate(row) if arrays is None] for row in rows]
-        todo = [n for n, variant in enumerate(missing) if variant]
-        work = [(clips[n], *about, [variants[k] for k in missing[n]]) for n in todo]
-        for n, results in zip(todo, stream_jobs(_extract_arrays, work, jobs), strict=True):
-            for k, arrays in zip(missing[n], results, strict=True):
+        todo = {}  # clip: variants that no file holds
+        for (n, file), k in product(enumerate(files), range(len(variants))):
+            arrays = recall(folders[k] / file)
+            if arrays is None:
+                todo.setdefault(n, []).append(k)
+            else:
+                _put(stacks[k], n, len(clips), arrays)
+        work = [(clips[n], *about, [variants[k] for k in missing]) for n, missing in todo.items()]
+        results = stream_jobs(_extract_arrays, work, jobs)
+        for (n, missing), made in zip(todo.items(), results, strict=True):
+            for k, arrays in zip(missing, made, strict=True):
                 write_arrays(folders[k] / files[n], arrays)
-                rows[n][k] = arrays
-    return _stack(rows)
+                _put(stacks[k], n, len(clips), arrays)
+    return stacks
 
 
-def _stack(rows):
-    """Return the arrays of all clips, {name: (N, ...)} a variant, from a row of variants a clip."""
-    return [
-        {name: np.stack([clip[name] for clip in column]) for name in column[0]}
-        for column in zip(*rows, strict=True)
-    ]
+def _put(stack, n, count, arrays):
+    """Put the arrays of clip ``n`` of ``count`` into ``stack`` {name: (count, ...)}."""
+    for name, array in arrays.items():
+        if name not in stack:
+            stack[name] = np.empty((count, *array.shape), array.dtype)
+        stack[name][n] = array
 
 
 def extract_variants(dataset, variants, cache=None, jobs=1):
