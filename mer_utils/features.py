@@ -207,11 +207,14 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
 
     read = [(hash_frames(c.frames), (c.onset, c.apex, c.offset, c.boxes), *about) for c in clips]
     files = [f"{key_of(*parts)}.safetensors" for parts in read]
-    cache.mkdir(parents=True, exist_ok=True)
-    steps = [("features", probe_front_end, options, dataset.channels) for options in variants]
-    folders = [cache / "features" / name_result(*step, cache=cache) for step in steps]
-    # of two processes at once, the second reads what the first has made
-    with FileLock(cache / ".features.lock"):
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        steps = [("features", probe_front_end, options, dataset.channels) for options in variants]
+        folders = [cache / "features" / name_result(*step, cache=cache) for step in steps]
+        lock = FileLock(cache / ".features.lock").acquire()
+    except OSError as error:
+        raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
+    with lock:  # of two processes at once, the second reads what the first has made
         todo = {}  # clip: variants that no file holds
         for (n, file), k in product(enumerate(files), range(len(variants))):
             arrays = recall(folders[k] / file)

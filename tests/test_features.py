@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 from mer_utils import MerError
@@ -17,7 +18,7 @@ from mer_utils.flow import strain
 import cv2
 import numpy as np
 import pytest
-from toys import make_toy
+from toys import full_disk, make_toy
 
 SMALL = FrontEnd(crop=64, size=16)
 
@@ -110,6 +111,14 @@ def test_the_key_is_of_the_content():
     assert replace(features, x=features.x + 1).key != features.key
     assert replace(features, y=1 - features.y).key != features.key
     assert replace(features, apex=features.apex + 1).key == features.key  # learning does not see it
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited on Windows")
+def test_a_full_disk_is_one_sentence_and_loses_nothing(data, tmp_path):
+    with full_disk(5_000), pytest.raises(MerError, match="cannot be written"):
+        extract(data, SMALL, tmp_path)
+    assert not list(tmp_path.glob("features/*/*"))
+    np.testing.assert_array_equal(extract(data, SMALL, tmp_path).x, extract(data, SMALL).x)
 
 
 @pytest.fixture
