@@ -4,8 +4,9 @@
 
 Plans 1,500 clips of 100 people and films none: flow is nearly linear in the activations, so the
 true flow of every AU is drawn once for eight clips and summed. Noise stands in for the errors of
-flow that is found, and maps are seen in their own range. Trains five MicroAttNets; the first four, which fit the file, are shipped as
-mer_utils/start.safetensors, with the same bytes wherever the pinned kernels run. All this is ours.
+flow that is found, and maps are seen in their own range. Trains five MicroAttNets; the first four,
+which fit the file, are shipped as mer_utils/start.safetensors, with the same bytes wherever the
+pinned kernels run. All this is ours.
 With --score it also scores each network, and the four together, on development sets, and writes
 benchmarks/pretrain.json. About ten minutes on one core.
 """
