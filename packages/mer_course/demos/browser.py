@@ -4,6 +4,7 @@ import functools
 from types import SimpleNamespace
 
 from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
+from mer_utils.features import FrontEnd
 from mer_utils.flow import phase_flow
 from mer_utils.plots import PHASE_NAMES, add_answers, add_wheel, flow_to_rgb, lay_over
 from mer_utils.preprocessing import face_mask, load_crops
@@ -53,7 +54,8 @@ class Browser:
             clip, apex = self.dataset.clips[row], int(self.features.apex[row])
             crops = load_crops(clip, self.dataset.views)[0][0]
             mask, keys = face_mask(crops[None])[0], (clip.onset, apex, clip.offset)
-            flows = phase_flow(crops, *keys, phases=len(names), mask=mask, reach=1)
+            reach = FrontEnd().reach
+            flows = phase_flow(crops, *keys, phases=len(names), mask=mask, reach=reach)
             pictures[f"onset, frame {clip.onset}"] = grey_to_rgb(crops[clip.onset])
             pictures[f"apex, frame {apex}"] = grey_to_rgb(crops[apex])
             for k, flow in enumerate(flows):

@@ -147,7 +147,8 @@ def list_rows(source, pattern):
     "{subject}/{label}/{clip}": in the place of its number a row has its folder.
     """
     expression = common.compile_pattern(pattern)
-    fits = {path: expression.fullmatch(path) for path in list_clips(source, source)}
+    folders = (path for path in list_clips(source, source) if (source / path).is_dir())
+    fits = {path: expression.fullmatch(path) for path in folders}
     return [Row(path, fit.groupdict()) for path, fit in fits.items() if fit]
 
 

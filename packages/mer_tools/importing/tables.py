@@ -35,30 +35,7 @@ def read_table(path, header_row=None, sheet="", columns=()):
     sheets = read_sheets(path)
     if sheet and sheet not in sheets:
         raise MerError(path, f"has no sheet {sheet!r}; it has {', '.join(sheets)}")
-    lines = sheets[sheet or next(iter(sheets))]
-    lines = [(n, line) for n, line in enumerate(lines, 1) if any(line) and n >= (header_row or 1)]
-    wanted = {_simplify(name): name for name in columns}
-    if wanted and header_row is None:
-        below = dropwhile(lambda row: not wanted.keys() <= {*map(_simplify, row[1])}, lines)
-        lines = list(below)
-        if not lines:
-            raise MerError(path, f"has no row that holds all columns {', '.join(columns)}")
-    header = lines.pop(0)[1] if lines and header_row != 0 else []
-    if not lines:
-        raise MerError(path, "has no rows below a header")
-
-    filled = [any(column) for column in zip_longest(header, *(line for _, line in lines))]
-    names = {}
-    for k, (name, used) in enumerate(zip_longest(header, filled, fillvalue="")):
-        name = wanted.get(_simplify(name), name) or f"column {k + 1}"
-        if used and names.setdefault(name, k) != k:
-            raise MerError(path, f"two columns have one name: {', '.join(header)}")
-    for number, line in lines:
-        if header and any(line[len(header) :]):
-            raise MerError(f"{path}, row {number}", "has more cells than the header has names")
-    return [
-        Row(n, {name: "".join(line[k : k + 1]) for name, k in names.items()}) for n, line in lines
-    ]
+    return _find_rows(path, sheets[sheet or next(iter(sheets))], header_row, columns)
 
 
 def read_sheets(path):
@@ -87,6 +64,33 @@ def read_sheets(path):
         raise MerError(path, what) from None
 
 
+def _find_rows(path, lines, header_row, columns):
+    """Return the Rows of a sheet's lines below its header; see ``read_table``."""
+    wanted = {_simplify(name): name for name in columns}
+    lines = [(n, line) for n, line in enumerate(lines, 1) if any(line) and n >= (header_row or 1)]
+    if wanted and header_row is None:
+        below = dropwhile(lambda row: not wanted.keys() <= {*map(_simplify, row[1])}, lines)
+        lines = list(below)
+        if not lines:
+            raise MerError(path, f"has no row that holds all columns {', '.join(columns)}")
+    header = lines.pop(0)[1] if lines and header_row != 0 else []
+    if not lines:
+        raise MerError(path, "has no rows below a header")
+
+    filled = [any(column) for column in zip_longest(header, *(line for _, line in lines))]
+    names = {}
+    for k, (name, used) in enumerate(zip_longest(header, filled, fillvalue="")):
+        name = wanted.get(_simplify(name), name) or f"column {k + 1}"
+        if used and names.setdefault(name, k) != k:
+            raise MerError(path, f"two columns have one name: {', '.join(header)}")
+    for number, line in lines:
+        if header and any(line[len(header) :]):
+            raise MerError(f"{path}, row {number}", "has more cells than the header has names")
+    return [
+        Row(n, {name: "".join(line[k : k + 1]) for name, k in names.items()}) for n, line in lines
+    ]
+
+
 def _simplify(name):
     """Return a column's name without what people write now so, now otherwise."""
     return "".join(filter(str.isalnum, name.lower()))
@@ -106,9 +110,10 @@ def find_table(place, columns, header_row=None, sheet=""):
             if path == place:
                 raise
             continue
-        for name in [name for name in sheets if name == (sheet or name)]:
+        for name in [sheet] if sheet in sheets else [] if sheet else sheets:
             with suppress(MerError):  # a sheet without these columns
-                tables.append((path, name, read_table(path, header_row, name, columns)))
+                rows = _find_rows(path, sheets[name], header_row, columns)
+                tables.append((path, name, rows))
     if len(tables) != 1:
         names = ", ".join(f"{path.name} {name}".strip() for path, name, _ in tables) or "none"
         what = f"should hold one table with {', '.join(columns)}, but has {names}; "
