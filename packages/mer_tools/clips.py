@@ -100,13 +100,16 @@ def read_clip(
     return OwnClip(name, tuple(first), crops, found, how, onset, offset)
 
 
-def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
+def predict_clip(
+    source, ensemble, onset=0, offset=None, boxes=None, face_model=None, known=None, **camera
+):
     """Run one clip (see ``read_clip``) through crop, apex, phase flow and every network, or, where
-    they learnt from it, those that never saw its subject; return a Prediction.
+    they learnt from it, those that never saw its subject; return a Prediction. ``known`` is what
+    ``look_up`` says, where the caller has asked already.
     """
     check_kind(source, ensemble, None)
     source, views = Path(source), ensemble.shape[0]
-    held, _ = look_up(source)
+    held, _ = known or look_up(source)
     if held not in (None, views):
         what = f"its frames hold {held} view{'s' * (held > 1)}, the weights learnt from {views}"
         raise MerError(source, f"{what}; train on data of the same kind")
@@ -142,14 +145,16 @@ def name_answers(source, out, overwrite):
     return picture, text
 
 
-def describe_prediction(source, result):
-    """Return lines about a Prediction: how the clip was read, and what the networks answer."""
+def describe_prediction(source, result, known=None):
+    """Return lines about a Prediction: how the clip was read, and what the networks answer;
+    ``known`` as in ``predict_clip``.
+    """
     views, (height, width) = len(result.first), result.first[0].shape
     halves = views == 2 and not holds_meshes(source)
     if halves and look_like_one(result.first):
         what = "its halves seem to be one picture. The weights want two cameras side by side"
         say(f"{source}: LOOK: {what}; a film of one camera gets an answer that means nothing")
-    _, fps = look_up(source)
+    _, fps = known or look_up(source)
     seconds = (result.offset - result.onset) / fps if fps else np.nan
     clip = pd.DataFrame([{"where": result.name, "seconds": seconds}])
     for finding in apply_rules({"clips": clip}, "duration"):

@@ -326,19 +326,19 @@ def predict(
 ):  # fmt: skip
     """Predict one clip: each label's probability, spread, threshold and answer; picture, JSON."""
     from mer_tools.answers import draw_prediction
-    from mer_tools.clips import describe_prediction, name_answers, predict_clip
+    from mer_tools.clips import describe_prediction, look_up, name_answers, predict_clip
     from mer_utils.dataset import read_boxes
     from mer_utils.plots import set_style
 
     picture, text = name_answers(source, out, overwrite)
     ensemble, about = _load_networks(weights)
-    given = read_boxes("--box", box, ensemble.shape[0])
+    given, known = read_boxes("--box", box, ensemble.shape[0]), look_up(source)
     camera = {"size": size, "yaw": yaw, "fov": fov}
-    result = predict_clip(source, ensemble, onset, offset, given, face_model, **camera)
+    result = predict_clip(source, ensemble, onset, offset, given, face_model, known, **camera)
     set_style()
     write_bytes(picture, draw_bytes(draw_prediction(result)))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
-    echo("\n".join([about, *describe_prediction(source, result)]))
+    echo("\n".join([about, *describe_prediction(source, result, known)]))
     echo(f"picture: {picture}; JSON: {text}")
 
 
