@@ -2,13 +2,14 @@
 macro-UF1, thresholds, and constant answers.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from mer_utils import MerError
 from mer_utils.baselines import ONLY, PLAIN
 from mer_utils.cache import key_of, name_result
 from mer_utils.features import Features
-from mer_utils.files import recall, write_arrays
+from mer_utils.files import recall, take_turns, write_arrays
 from mer_utils.jobs import stream_jobs
 from mer_utils.training import (
     NetworkMember,
@@ -260,12 +261,14 @@ def run_grid(tasks, cache=None, jobs=1, folds=0):
             work.append((features, *rows, recipe))
             key = cache and key_of(name, features.key, names)
             paths.append(cache and cache / "folds" / f"{key}.safetensors")
-    done = [path and recall(path) for path in paths]
-    todo = [n for n, fold in enumerate(done) if fold is None]
-    for n, fold in zip(todo, stream_jobs(run_fold, [work[n] for n in todo], jobs), strict=True):
-        done[n] = fold
-        if cache:  # at once, so that a stopped run loses little
-            write_arrays(paths[n], fold)
+    with take_turns(cache, "folds") if cache else nullcontext():
+        done = [path and recall(path) for path in paths]
+        todo = [n for n, fold in enumerate(done) if fold is None]
+        trained = stream_jobs(run_fold, [work[n] for n in todo], jobs)
+        for n, fold in zip(todo, trained, strict=True):
+            done[n] = fold
+            if cache:  # at once, so that a stopped run loses little
+                write_arrays(paths[n], fold)
     results, outcomes = iter(done), []
     for features, _ in tasks:
         plans = plan_folds(features.subjects, folds).items()

@@ -13,7 +13,7 @@ from mer_utils import MerError, checked
 from mer_utils.apex import RULES, curve_of_flows, find_apex, joint_curve, onset_flows
 from mer_utils.cache import key_of, name_result
 from mer_utils.dataset import Clip, encode_png, hash_frames, read_image
-from mer_utils.files import digest_arrays, recall, write_arrays
+from mer_utils.files import digest_arrays, recall, take_turns, write_arrays
 from mer_utils.flow import BACKENDS, COMPENSATIONS, magnitude, phase_flow, strain
 from mer_utils.jobs import stream_jobs
 from mer_utils.preprocessing import crop_places, face_mask, find_box
@@ -21,7 +21,6 @@ from mer_utils.preprocessing import crop_places, face_mask, find_box
 import cv2
 import numpy as np
 from annotated_types import Ge, Gt, Le
-from filelock import FileLock
 
 THIRDS = {"magnitude": magnitude, "strain": strain}
 
@@ -207,14 +206,9 @@ def extract_arrays(dataset, variants, cache=None, jobs=1):
 
     read = [(hash_frames(c.frames), (c.onset, c.apex, c.offset, c.boxes), *about) for c in clips]
     files = [f"{key_of(*parts)}.safetensors" for parts in read]
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
+    with take_turns(cache, "features"):
         steps = [("features", probe_front_end, options, dataset.channels) for options in variants]
         folders = [cache / "features" / name_result(*step, cache=cache) for step in steps]
-        lock = FileLock(cache / ".features.lock").acquire()
-    except OSError as error:
-        raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
-    with lock:  # of two processes at once, the second reads what the first has made
         todo = {}  # clip: variants that no file holds
         for (n, file), k in product(enumerate(files), range(len(variants))):
             arrays = recall(folders[k] / file)

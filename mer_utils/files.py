@@ -15,6 +15,7 @@ from mer_utils import MerError
 
 import numpy as np
 import psutil
+from filelock import FileLock
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -86,6 +87,20 @@ def new_folder(root, replace=False):
         raise MerError(root, what) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def take_turns(cache, step):
+    """Let one process at a time make what a ``step`` keeps in the folder ``cache``: the next one
+    finds it made. MerError where the folder cannot be written.
+    """
+    try:
+        Path(cache).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(Path(cache) / f".{step}.lock").acquire()
+    except OSError as error:
+        raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
+    with lock:
+        yield
 
 
 def sha256(data):

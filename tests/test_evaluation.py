@@ -1,8 +1,10 @@
 """What a fold may see, that stopping and spreading the work change no bit, and the metrics."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from mer_utils import MerError
+from mer_utils import MerError, evaluation
 from mer_utils.baselines import PEERS
 from mer_utils.evaluation import (
     Fitted,
@@ -163,6 +165,23 @@ def test_workers_cache_and_grid_change_no_bit(tmp_path):
             np.testing.assert_array_equal(outcome.scores, alone.scores)
             np.testing.assert_array_equal(outcome.thresholds, alone.thresholds)
     assert (run_loso(data, replace(QUICK, seed=1)).scores != fresh[0].scores).any()
+
+
+def test_two_runs_at_once_train_each_fold_once(tmp_path, monkeypatch):
+    data, trained = make_toy(), []
+
+    def train_slowly(features, *others):
+        trained.append(others)
+        time.sleep(0.05)
+        return run_fold(features, *others)
+
+    run_loso(data, QUICK, tmp_path / "other")  # threads, unlike processes, share torch's dice
+    monkeypatch.setattr(evaluation, "run_fold", train_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(run_loso, data, QUICK, tmp_path) for _ in range(2)]
+        first, second = (run.result() for run in runs)
+    assert len(trained) == len(set(data.subjects))
+    np.testing.assert_array_equal(first.scores, second.scores)
 
 
 def test_subjects_can_be_left_out_in_groups(tmp_path):

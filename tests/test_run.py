@@ -383,6 +383,20 @@ def test_a_profile_changes_parameters_and_pictures_of_given_data_stay_apart(root
     assert names[4] == names[3] and len(set(names)) == 5
 
 
+@pytest.mark.slow
+def test_two_notebooks_run_at_a_time(root):
+    """The first one ends when the second, of which it knows nothing, has made its numbers."""
+    other = root / "artifacts" / "course" / "02" / "results.json"
+    wait = f"[time.sleep(0.1) for _ in range(300) if not os.path.isfile({str(other)!r})]"
+    edit(root, "study.headline(", f"import os, time; {wait}; study.headline(")
+    edit(root, "rate = 0.5", "rate = 0.25", "02_second")
+    other.unlink()
+    rows, text = run(root, jobs=2)
+    seconds = [row["seconds"] for row in rows]
+    assert not any(row["fresh"] for row in rows) and seconds[0] < 25, seconds
+    assert text.index("02_second: ") < text.index("01_first: done")
+
+
 def test_one_run_at_a_time(root):
     with (
         FileLock(root / "artifacts" / ".course.lock"),

@@ -4,12 +4,10 @@ import signal
 import sys
 import tempfile
 import traceback
-from contextlib import suppress
 
+from mer_tools import end_children
 from mer_tools.commands import mer
 from mer_utils import MerError
-
-import psutil
 
 
 def app():
@@ -38,10 +36,7 @@ def app():
 
 def _stop(number, frame):
     """End with all child processes; folders in the making are removed on the way out."""
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # it may have ended; the tracker tidies up behind the others
-            if not any("resource_tracker" in word for word in child.cmdline()):
-                child.kill()
+    end_children()
     sys.exit(128 + number)
 
 

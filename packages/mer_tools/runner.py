@@ -5,12 +5,14 @@ for every figure where it came from.
 import ast
 import re
 import time
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from mer_tools import end_children
 from mer_tools.places import check_outside
 from mer_tools.report import write_report
 from mer_utils import MerError, explain
@@ -29,6 +31,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 PACKAGES = ("mer_utils", "faces4d", "mer_tools", "mer_course")
 # parameters that `mer run` sets itself; workers and paths change no output
 BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}
+LANES = 2  # notebooks at a time: while one draws, the other has the idle cores
 
 
 @dataclass(frozen=True)
@@ -234,10 +237,11 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
     for the table.
 
     ``echo`` prints a line, ``choices`` are overrides, only and jobs, see ``plan_jobs``. Everything
-    is checked before anything runs. Raises MerError at the first notebook that fails; all made
-    before stays.
+    is checked before anything runs. LANES notebooks run at a time, one if ``jobs`` is 1; heavy
+    steps wait for each other (``files.take_turns``). Raises MerError at the first notebook that
+    fails; all made before stays.
     """
-    root = Path(root or find_root())
+    root = Path(root or find_root()).resolve()
     if out:
         check_outside(out)
     planned, changed = plan_jobs(root, profile, data, **choices), choices.get("overrides")
@@ -255,31 +259,48 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
             echo(f"kernels here: {kernels}; {made}")
         reasons = {job.number: find_reasons(job) for job in planned}
         echo(f"{sum(map(bool, reasons.values()))} of {len(planned)} notebooks to run")
-        for count, job in enumerate(planned, 1):
-            echo(f"{job.name}: {(reasons[job.number] or ['fresh'])[0]}")
-            if reasons[job.number]:
-                _execute(job, echo)
-            for name in job.entry["figures"]:
-                source, target = job.folder / "figures" / f"{name}.png", out / f"{name}.png"
-                if not target.is_file() or sha256(target) != sha256(source):
-                    write_bytes(target, source.read_bytes())
-            collect(root, planned[:count], out, not choices.get("only") and count == len(planned))
+        count = min(LANES, choices.get("jobs") or joblib.cpu_count())
+        # all lanes share one current folder, so papermill must not change it for each notebook
+        with chdir(root / "notebooks"), ThreadPoolExecutor(count) as lanes:
+            try:
+                runs = {}
+                for job in planned:
+                    if reasons[job.number]:
+                        runs[job.number] = lanes.submit(_execute, job, reasons[job.number], echo)
+                for count, job in enumerate(planned, 1):
+                    if job.number in runs:
+                        runs[job.number].result()
+                    else:
+                        echo(f"{job.name}: fresh")
+                    for name in job.entry["figures"]:
+                        source, target = job.folder / "figures" / f"{name}.png", out / f"{name}.png"
+                        if not target.is_file() or sha256(target) != sha256(source):
+                            write_bytes(target, source.read_bytes())
+                    whole = not choices.get("only") and count == len(planned)
+                    collect(root, planned[:count], out, whole)
+            except BaseException as error:
+                lanes.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):  # Ctrl-C
+                    end_children()
+                raise
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [
         job.record() | {"notebook": job.name, "fresh": not reasons[job.number]} for job in planned
     ]
 
 
-def _execute(job, echo):
+def _execute(job, reasons, echo):
     """Execute one notebook by papermill into its folder and write its new record (run.json)."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
+    echo(f"{job.name}: {reasons[0]}")
     executed, path, inputs = job.folder / job.source.name, job.folder / "run.json", read_inputs(job)
     job.folder.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # a run that fails leaves no record
     clear_outputs(job.folder)
-    options = {"kernel_name": "python3", "cwd": job.source.parent, "progress_bar": False}
+    options = {"kernel_name": "python3", "progress_bar": False}
+    options["request_save_on_cell_execute"] = False  # a second or two: once at the end is enough
     options["extra_arguments"] = ["--log-level=CRITICAL"]  # what fails is an exception, not a log
     where, began = f"the executed notebook lies in {executed}", time.perf_counter()
     try:
@@ -289,7 +310,7 @@ def _execute(job, echo):
         raise MerError(" ".join(f"{job.name} {what}; {where}".split())) from None
     except DeadKernelError:
         what = "failed: its kernel died, perhaps for want of memory (try --jobs 1)"
-        raise MerError(f"{job.name} {what}; {where}") from None
+        raise MerError(f"{job.name} {what}") from None
     seconds = round(time.perf_counter() - began, 1)
     paths = [*list_outputs(job.folder), *sorted(job.folder.glob("*.safetensors"))]
     figures, results, headline = (job.folder / name for name in OUTPUTS)

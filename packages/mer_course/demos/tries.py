@@ -5,7 +5,7 @@ from mer_utils.plots import add_answers, draw_motion_curve
 
 import numpy as np
 
-MOST = 8  # onsets, and offsets
+MOST = 6  # onsets, and offsets
 
 
 class Tries:
