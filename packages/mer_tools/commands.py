@@ -140,14 +140,12 @@ def keep():
 
 @mer.command()
 def exercises():
-    """Copy the exercises of notebooks/solutions into the notebooks; write the true minutes."""
-    from mer_course.minutes import write_minutes
+    """Copy the exercises of notebooks/solutions into the notebooks."""
     from mer_course.weaving import weave_exercises
 
     for name in weave_exercises():
         echo(f"{name}: exercises copied")
-    write_minutes()
-    echo("exercises and minutes are up to date")
+    echo("all exercises are up to date")
 
 
 @course.command()
