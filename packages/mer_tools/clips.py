@@ -28,8 +28,6 @@ def open_film(source, views=2, boxes=None, **camera):
     """
     source = Path(source)
     if holds_meshes(source):
-        if views != 2:
-            raise MerError(source, f"meshes give two views, but {views} is asked for")
         return film_meshes(list_meshes(source), boxes=boxes, **camera)
     if source.is_file() and not is_film(source):
         kinds = ", ".join(sorted(VIDEO_TYPES))
@@ -59,12 +57,17 @@ def read_clip(
 ):
     """Read and crop what ``open_film`` opens (``camera`` goes there); return an OwnClip.
 
-    ``onset`` and ``offset`` are frame numbers counted from 0, by default the first and the last
+    ``views`` may be None: what ``look_up`` says, else one. ``onset`` and ``offset`` are frame numbers counted from 0, by default the first and the last
     frame. The crop box is the one given in ``boxes`` (x0, y0, x1, y1) px, one per view, else the
     mesh's, else the silhouette's, else YuNet's where ``face_model`` names its file, else the
     fallback. Raises MerError for what cannot be used.
     """
     source, mesh_boxes = Path(source), []
+    held, fps = look_up(source)
+    views = views or held or 1
+    if held not in (None, views):
+        what = f"its frames hold {held} view{'s' * (held > 1)}, but {views} asked for"
+        raise MerError(source, f"{what}; networks answer as many as they learnt from")
     finder = None if face_model is None else FaceFinder(face_model)
     frames = open_film(source, views, boxes=mesh_boxes, **camera)
     try:
@@ -97,23 +100,15 @@ def read_clip(
     if not 0 <= onset < offset - 1 < count - 1:
         what = f"onset {onset} and offset {offset} must lie in its {count} frames (counted from 0)"
         raise MerError(source, f"{what}, with a frame between them")
-    return OwnClip(name, tuple(first), crops, found, how, onset, offset)
+    return OwnClip(name, tuple(first), crops, found, how, onset, offset, fps)
 
 
-def predict_clip(
-    source, ensemble, onset=0, offset=None, boxes=None, face_model=None, known=None, **camera
-):
+def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
     """Run one clip (see ``read_clip``) through crop, apex, phase flow and every network, or, where
-    they learnt from it, those that never saw its subject; return a Prediction. ``known`` is what
-    ``look_up`` says, where the caller has asked already.
+    they learnt from it, those that never saw its subject; return a Prediction.
     """
     check_kind(source, ensemble, None)
-    source, views = Path(source), ensemble.shape[0]
-    held, _ = known or look_up(source)
-    if held not in (None, views):
-        what = f"its frames hold {held} view{'s' * (held > 1)}, the weights learnt from {views}"
-        raise MerError(source, f"{what}; train on data of the same kind")
-    options = ensemble.front_end
+    source, views, options = Path(source), ensemble.shape[0], ensemble.front_end
     clip = read_clip(source, views, onset, offset, boxes, face_model, options, **camera)
     if source.is_dir() and not holds_meshes(source):
         ensemble = ensemble.leave_out(list_frames(source))
@@ -145,17 +140,14 @@ def name_answers(source, out, overwrite):
     return picture, text
 
 
-def describe_prediction(source, result, known=None):
-    """Return lines about a Prediction: how the clip was read, and what the networks answer;
-    ``known`` as in ``predict_clip``.
-    """
+def describe_prediction(source, result):
+    """Return lines about a Prediction: how the clip was read, and what the networks answer."""
     views, (height, width) = len(result.first), result.first[0].shape
     halves = views == 2 and not holds_meshes(source)
     if halves and look_like_one(result.first):
         what = "its halves seem to be one picture. The weights want two cameras side by side"
         say(f"{source}: LOOK: {what}; a film of one camera gets an answer that means nothing")
-    _, fps = known or look_up(source)
-    seconds = (result.offset - result.onset) / fps if fps else np.nan
+    seconds = (result.offset - result.onset) / (result.fps or np.nan)
     clip = pd.DataFrame([{"where": result.name, "seconds": seconds}])
     for finding in apply_rules({"clips": clip}, "duration"):
         say(f"{source}: LOOK: {finding.what}")

@@ -324,19 +324,19 @@ def predict(
 ):  # fmt: skip
     """Predict one clip: each label's probability, spread, threshold and answer; picture, JSON."""
     from mer_tools.answers import draw_prediction
-    from mer_tools.clips import describe_prediction, look_up, name_answers, predict_clip
+    from mer_tools.clips import describe_prediction, name_answers, predict_clip
     from mer_utils.dataset import read_boxes
     from mer_utils.plots import set_style
 
     picture, text = name_answers(source, out, overwrite)
     ensemble, about = _load_networks(weights)
-    given, known = read_boxes("--box", box, ensemble.shape[0]), look_up(source)
+    given = read_boxes("--box", box, ensemble.shape[0])
     camera = {"size": size, "yaw": yaw, "fov": fov}
-    result = predict_clip(source, ensemble, onset, offset, given, face_model, known, **camera)
+    result = predict_clip(source, ensemble, onset, offset, given, face_model, **camera)
     set_style()
     write_bytes(picture, draw_bytes(draw_prediction(result)))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
-    echo("\n".join([about, *describe_prediction(source, result, known)]))
+    echo("\n".join([about, *describe_prediction(source, result)]))
     echo(f"picture: {picture}; JSON: {text}")
 
 
@@ -360,11 +360,10 @@ def demo(
     no_open: Annotated[bool, Option("--no-open", help="Write the notebook, no more.")] = False,
 ):  # fmt: skip
     """Open a clip player in JupyterLab: frames, motion curve, flow. Needs no trained weights."""
-    from mer_tools.clips import look_up, read_clip
+    from mer_tools.clips import read_clip
     from mer_tools.demo import describe, write_demo
 
     root = find_root()
-    views = views or look_up(source)[0] or 1
     # all of the clip is read: what is wrong with it is said here, not in the notebook
     echo(describe(read_clip(source, views, onset, offset, face_model=face_model)))
     path = write_demo(root, source, onset, offset, views, face_model)

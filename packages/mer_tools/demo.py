@@ -20,7 +20,7 @@ Move **onset** and **offset** to where the face is at rest: motion left there co
 apex is the strongest motion between them, even a blink. Pale skin has no texture to follow."""
 
 
-def write_demo(root, source, onset=0, offset=None, views=1, face_model=None):
+def write_demo(root, source, onset=0, offset=None, views=None, face_model=None):
     """Write a notebook for this one clip into artifacts/demo/ of ``root``; return its path. A clip
     of the same name that lies elsewhere has another one.
     """
@@ -39,7 +39,7 @@ def write_demo(root, source, onset=0, offset=None, views=1, face_model=None):
     return path
 
 
-def play_clip(source, onset=0, offset=None, views=1, face_model=None):
+def play_clip(source, onset=0, offset=None, views=None, face_model=None):
     """Show the clip player on a folder of frames, a film or meshes (see ``read_clip``)."""
     clip = read_clip(source, views, onset, offset, face_model=face_model)
     print(describe(clip))
