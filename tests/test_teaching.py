@@ -1,4 +1,4 @@
-"""What a lecturer hands out: notebooks without answers, exercises with points, tables of minutes."""
+"""What a lecturer hands out: notebooks without answers, exercises with points, sums of minutes."""
 
 import csv
 import os

@@ -205,7 +205,7 @@ def import_recordings(
     around: Annotated[int | None, Option(min=0, help="Cut to the range and N frames more.")] = None,
     views: Annotated[int | None, Option(min=1, max=2, help="2: views side by side.")] = None,
     fps: Annotated[float | None, Option(help="Frames a second, if not in the table.")] = None,
-    cropped: Annotated[bool, Option("--cropped", help="Frames are face crops already.")] = False,
+    cropped: Annotated[bool | None, Option("--cropped", help="Frames are face crops.")] = None,
     sheet: Annotated[str | None, Option(help="Of an XLSX file, if not its first.")] = None,
     header_row: Annotated[int | None, Option(min=1, help="Row of the table's header.")] = None,
     no_header: Annotated[bool, Option("--no-header", help="Columns are `column 1` ...")] = False,
@@ -219,12 +219,10 @@ def import_recordings(
     from mer_tools.importing.recordings import import_frames, import_preset
 
     # what is not said follows from the Layout or the preset
-    params = context.params.items()
-    options = {key: value for key, value in params if value is not None and value is not False}
-    options |= {"columns": (columns or {}) | ({"subject": subject} if subject else {})}
+    options = {key: value for key, value in context.params.items() if value is not None}
+    options["columns"] = (columns or {}) | ({"subject": subject} if subject else {})
     options |= {"header_row": 0} if no_header else {}
     options |= {"exclusive": False} if several else {}
-    options |= {"jobs": jobs, "skip_faulty": skip_faulty}
     for name in ("subject", "no_header", "several", "figures"):
         options.pop(name, None)
     if preset := PRESETS.get(context.info_name):
@@ -360,12 +358,13 @@ def demo(
     no_open: Annotated[bool, Option("--no-open", help="Write the notebook, no more.")] = False,
 ):  # fmt: skip
     """Open a clip player in JupyterLab: frames, motion curve, flow. Needs no trained weights."""
-    from mer_tools.clips import read_clip
-    from mer_tools.demo import describe, write_demo
+    from mer_tools.clips import describe_clip, read_clip
+    from mer_tools.demo import REMEDY, write_demo
 
     root = find_root()
     # all of the clip is read: what is wrong with it is said here, not in the notebook
-    echo(describe(read_clip(source, views, onset, offset, face_model=face_model)))
+    clip = read_clip(source, views, onset, offset, face_model=face_model)
+    echo(describe_clip(clip, REMEDY))
     path = write_demo(root, source, onset, offset, views, face_model)
     echo(f"notebook: {path}")
     if not no_open:

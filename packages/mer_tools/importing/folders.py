@@ -63,8 +63,7 @@ def film_clip(folder, target, **camera):
     """Film a folder of meshes into the folder ``target``, two views side by side; see
     ``common.Entry.make``.
     """
-    notes, boxes = [], []
-    pairs = film_meshes(list_meshes(folder), notes=notes, boxes=boxes, **camera)
+    pairs, notes, boxes = film_meshes(list_meshes(folder), **camera)
     return common.write_frames(map(np.hstack, pairs), target), None, notes, boxes
 
 
