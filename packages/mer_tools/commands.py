@@ -305,12 +305,13 @@ def doctor(
 def boxes(data: Data, face_model: Annotated[Path, Option(metavar="FILE", help="YuNet's .onnx.")]):
     """Fill the manifest's box column by OpenCV's YuNet, where no plain background is found."""
     from mer_tools.boxes import fill_boxes
+    from mer_tools.importing.common import name_some
 
     ways = fill_boxes(data, face_model)
     for way, count in Counter(ways.values()).items():
         echo(f"{way}: {count} clips")
     if missing := [name for name, way in ways.items() if way == "not found"]:
-        echo(f"give a box yourself, or the fallback is taken: {', '.join(missing[:5])}")
+        echo(f"give a box yourself, or the fallback is taken: {name_some(missing)}")
 
 
 @mer.command()
