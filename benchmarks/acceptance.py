@@ -166,7 +166,6 @@ def measure_weighting(folds, features, motions):
     # and noise: streams are weighed apart in calm and in noisy clips
     noisy = np.array([motion.noise_sigma for motion in motions])
     noisy = noisy > np.median(noisy)
-    without = folds.uf1(mix(streams, view[:, :, None] * kinds[best]))
     known = []
     for calm, loud in product(range(len(kinds)), repeat=2):
         if best in (calm, loud):
@@ -182,8 +181,6 @@ def measure_weighting(folds, features, motions):
     weights = zip(("left", "u", "v", "magnitude"), (left, *kinds[best]), strict=True)
     return {
         "best fixed": fixed[left, best],
-        "equal": folds.uf1(mix(streams, np.full((2, 3), 1 / 6))),
-        "degraded view out": without,
         "degraded view out, streams by noise": max(known),
         "views by label": by_view,
         "views and streams by label": by_both,

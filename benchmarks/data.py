@@ -1,6 +1,6 @@
-"""Data at size: import, doctor and features over up to 10,000 clips, what a kill costs, large
-frames against the decode-only limit, and what decoding them smaller does to the flow. About a
-quarter of an hour on two cores: `.venv/bin/python benchmarks/data.py`; writes data.json.
+"""Data at size: import, doctor and features over up to 10,000 clips, large frames against the
+decode-only limit, and what decoding them smaller does to the flow. About a quarter of an hour on
+two cores: `.venv/bin/python benchmarks/data.py`; writes data.json.
 
 Each step runs in a process of its own, whose memory (proportional set size of the whole tree) is
 sampled meanwhile.
@@ -24,7 +24,7 @@ from mer_tools.importing.tables import write_table
 from mer_utils import preprocessing
 from mer_utils.dataset import encode_png, open_dataset, read_frames, read_image
 from mer_utils.features import FrontEnd, extract_arrays
-from mer_utils.files import read_json, sha256, write_json
+from mer_utils.files import read_json, write_json
 from mer_utils.jobs import run_jobs
 
 import cv2
@@ -58,15 +58,7 @@ def write_sequences(root, base, count):
     write_table(root / "labels.csv", rows)
 
 
-def kill(process):
-    """Kill a process (of psutil) and all of its children at once."""
-    with suppress(psutil.NoSuchProcess):  # it was faster
-        for one in [*process.children(recursive=True), process]:
-            with suppress(psutil.NoSuchProcess):
-                one.kill()
-
-
-def measure(*words, kill_after=None):
+def measure(*words):
     """Return (seconds, peak MiB of the process and its children) of a Python command in a process
     of its own.
     """
@@ -81,11 +73,9 @@ def measure(*words, kill_after=None):
             for one in [tree, *tree.children(recursive=True)]:
                 total += one.memory_full_info().pss
         peak = max(peak, total / 2**20)
-        if kill_after and time.perf_counter() - start > kill_after:
-            kill(tree)
         time.sleep(0.2)
     said = process.stdout.read().decode()
-    if not kill_after and process.returncode:
+    if process.returncode:
         raise SystemExit(f"{words} ended with {process.returncode}:\n{said}")
     return round(time.perf_counter() - start, 1), round(peak)
 
@@ -97,13 +87,10 @@ from mer_utils.dataset import open_dataset
 from mer_utils.features import FrontEnd, extract_arrays
 extract_arrays(open_dataset(sys.argv[1]), [FrontEnd(crop=64)], Path(sys.argv[2]), int(sys.argv[3]))
 """
-RESULTS = "features/*/*.safetensors"  # of FEATURES
 
 
 def measure_sizes(folder):
-    """Return the seconds and MiB of each step for so many clips, and what a kill in the middle of
-    the smaller extraction costs.
-    """
+    """Return the seconds and MiB of each step for so many clips."""
     base = open_dataset(write_synthetic(folder / "base", 24, 96, seed=7, size=64, jobs=JOBS))
     clips = {}
     for size in SIZES:
@@ -120,24 +107,7 @@ def measure_sizes(folder):
             seconds, peak = measure(*step)
             row[name] = {"seconds": seconds, "peak_mib": peak}
         print(size, "clips:", row, flush=True)
-        if size == min(SIZES):
-            cut = measure_kill(data, cache, row["features"]["seconds"])
-    return {"clips": clips, "frames_a_clip": FRAMES, "jobs": JOBS, "killed": cut}
-
-
-def measure_kill(data, cache, whole):
-    """Kill an extraction half way, let it go on; return the seconds of both and whether the bytes
-    are the same.
-    """
-    again = cache.with_name("again")
-    first, _ = measure("-c", FEATURES, data, again, JOBS, kill_after=whole / 2)
-    second, _ = measure("-c", FEATURES, data, again, JOBS)
-    made = [sorted(place.glob(RESULTS)) for place in (cache, again)]
-    digests = [[(path.name, sha256(path)) for path in paths] for paths in made]
-    result = {"killed_after_s": first, "went_on_s": second, "whole_s": whole}
-    result["same"] = digests[0] == digests[1] != []
-    print(result, flush=True)
-    return result
+    return {"clips": clips, "frames_a_clip": FRAMES, "jobs": JOBS}
 
 
 def enlarge_frames(base, root, kind, frames):

@@ -19,11 +19,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import FEATURES, MER, RESULTS, kill  # beside this script
+from data import FEATURES, MER  # beside this script
 from faces4d.generate import write_synthetic
 from mer_tools.importing.tables import write_table
 from mer_utils import LABELS, MerError
@@ -36,6 +37,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 STEPS = ("import", "features", "folds", "dask", "figure", "clips")
+RESULTS = "features/*/*.safetensors"  # of FEATURES
 FOLDS = """
 import sys
 from pathlib import Path
@@ -57,7 +59,7 @@ class Step:
     name: str
     words: object  # out -> words
     results: str  # glob of the results in the output folder
-    prepare: object = None  # out -> None
+    prepare: object = lambda out: None  # out -> None
 
 
 def start(step, out, **options):
@@ -103,7 +105,10 @@ def find_left(out):
 def end(process):
     """Kill a process and all of its children at once."""
     with suppress(psutil.NoSuchProcess):  # it was faster
-        kill(psutil.Process(process.pid))
+        tree = psutil.Process(process.pid)
+        for one in [*tree.children(recursive=True), tree]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
     process.communicate()
 
 
@@ -187,33 +192,24 @@ def lose_worker(step, out, seconds, wanted, rng):
 
 def disturb(step, work, fault, count, rng):
     """Return the sums over ``count`` disturbed runs of a step."""
-    place = work / step.name
-    whole, totals = place / "whole", {}
-    if not whole.exists():
-        prepare(step, whole)
+    place, totals = work / step.name, Counter()
+    for whole in (place / "whole", place / "clock"):  # undisturbed; the second has warm caches
+        shutil.rmtree(whole, ignore_errors=True)
+        clock = time.perf_counter()
+        whole.mkdir(parents=True)
+        step.prepare(whole)
         finish(step, whole)
+        seconds = time.perf_counter() - clock
     wanted = read_results(step, whole)
-    assert wanted, step.name
-    clock = time.perf_counter()
-    trial = place / "clock"
-    prepare(step, trial)
-    finish(step, trial)
-    seconds = time.perf_counter() - clock
-    assert read_results(step, trial) == wanted, f"{step.name}: two undisturbed runs differ"
-    shutil.rmtree(trial)
+    same = read_results(step, place / "whole") == wanted != {}
+    assert same, f"{step.name}: two undisturbed runs differ, or have no results"
     for _ in range(count):
         out = place / "out"
-        prepare(step, out)
-        for key, number in fault(step, out, seconds, wanted, rng).items():
-            totals[key] = totals.get(key, 0) + number
+        out.mkdir(parents=True)
+        step.prepare(out)
+        totals.update(fault(step, out, seconds, wanted, rng))
         shutil.rmtree(out)
     return {"runs": count, "results": len(wanted), **totals}
-
-
-def prepare(step, out):
-    out.mkdir(parents=True)
-    if step.prepare:
-        step.prepare(out)
 
 
 def list_steps(work):

@@ -139,9 +139,7 @@ def main():
             step: {name: round(float(np.mean([s[step][name] for s in sets])), 4) for name in row}
             for step, row in sets[0].items()
         }
-        for step, row in pd.DataFrame(table[preset]).T.round(3).iterrows():
-            cells = ("" if np.isnan(value) else f"{value:g}" for value in row)
-            print("|", " | ".join([preset, step, *cells]), "|")
+        print(preset, pd.DataFrame(table[preset]).T.round(3), sep="\n")
     record = {"sets": args.sets, "presets": table}
     write_json(Path(__file__).with_suffix(".json"), record)
 

@@ -46,8 +46,6 @@ NEEDS = (
     "shipped: the folder three_norm_u_v_os of published code, with CASME II (sub01), SAMM (006) "
     "and SMIC (s1) in <subject>/u_test/<0, 1, 2>/<clip>.png"
 )
-
-
 SHAPE = (1, 1, 3, 20, 20)  # of the composite's maps
 LEARN = pretrain.SETTINGS | {"yaw": [0.0, 10.0]}  # degrees: its faces look at the camera
 FIRST = 2200  # seed of the first pre-training's people; no data set may have it

@@ -226,14 +226,11 @@ def count_down(total):
 
 def split_spread(scores):
     """Return the standard deviations of scores (D, K) between sets and between the training seeds
-    of a set. With one seed the first holds both and the second is None.
+    of a set. With one seed the first holds both and the second is NaN.
     """
-    seeds = scores.shape[1]
-    total = scores.mean(1).var(ddof=1)
-    if seeds == 1:
-        return float(np.sqrt(total)), None
-    within = scores.var(1, ddof=1).mean()
-    return float(np.sqrt(max(0.0, total - within / seeds))), float(np.sqrt(within))
+    seeds, total = scores.shape[1], scores.mean(1).var(ddof=1)
+    within = scores.var(1, ddof=1).mean() if seeds > 1 else np.nan
+    return np.sqrt(max(0.0, total - np.nan_to_num(within) / seeds)), np.sqrt(within)
 
 
 def write_record(path, record):
@@ -266,9 +263,8 @@ def print_report(record):
         print("      p  corrected  detectable  verdict")
         for variant, row in table.rows.items():
             between, within = split_spread(table.macro[variant])
-            seeds = "    -" if within is None else f"{within:.3f}"
             score = f"{row.macro:.3f} ({row.low:.3f} to {row.high:.3f})"
-            line = f"{variant:22} {score:>23}   {between:.3f}, {seeds:>5} "
+            line = f"{variant:22} {score:>23}   {between:.3f}, {within:5.3f} "
             if row.family != "reference":
                 ends = f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
                 span = f"{row.difference:+.3f} ({ends})"

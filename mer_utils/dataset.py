@@ -336,7 +336,7 @@ def _read_row(where, info, root, cells, listing):
         raise MerError(where, explain(error)) from None
     if Path(row.clip).name != row.clip or row.clip == "..":
         raise MerError(where, f"the clip name {row.clip!r} must be a plain folder name")
-    labels = _read_labels(where, info, cells)
+    labels = read_labels(where, info, cells)
     if info.get("channels"):
         files = [find_inside(root, part.strip(), where) for part in row.frames.split(";")]
         names = tuple(file.relative_to(root).as_posix() for file in files)
@@ -352,8 +352,10 @@ def _read_row(where, info, root, cells, listing):
     return Clip(row.clip, row.subject, labels, folder, names, *ends, row.fps, boxes)
 
 
-def _read_labels(where, info, cells):
-    """Return the labels of a row as 0 and 1, or None where all cells are empty."""
+def read_labels(where, info, cells):
+    """Return the labels of a row as 0 and 1, or None where all cells {label in lower case: text}
+    are empty. MerError, begun by ``where``, for other texts.
+    """
     texts = {label.lower(): cells[label.lower()] for label in info["labels"]}
     if not any(texts.values()):
         return None

@@ -45,7 +45,7 @@ def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained, tmp_pa
     ends = ("--onset", clip.onset, "--offset", clip.offset)
     code, text, err = mer("predict", clip.folder, *weights, *ends)
     assert (code, err) == (0, "")
-    views = "views: 2 of 168 x 224 px", "found by the head's outline"
+    views = "2 views of 168 x 224 px", "found by the head's outline"
     for words in (*data.labels, "8 networks, trained on tiny synthetic faces", *views):
         assert words in text
     answer = Path(f"predictions/{clip.name}.json")

@@ -40,7 +40,7 @@ def test_it_writes_a_notebook_that_names_the_clip_and_opens_it(mer, root, data, 
     assert first.startswith(f"2 views of 168 x 224 px, {len(clip.names)} frames; crop box: found")
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    player = f"play_clip({str(clip.folder)!r}, onset=1, offset=None, views=2)"
+    player = f"play_clip({str(clip.folder)!r}, onset=1, offset=None, views=None)"
     assert player in notebook.cells[1].source
     mer("demo", clip.folder)
     lab = ["-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(path)]

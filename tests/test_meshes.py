@@ -43,7 +43,7 @@ def scan(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def film(scan):
-    return np.stack(list(film_meshes(list_meshes(scan), SIZE)), 1)  # (V, T, H, W)
+    return np.stack(list(film_meshes(list_meshes(scan), SIZE)[0]), 1)  # (V, T, H, W)
 
 
 def fitted(frame):
@@ -68,7 +68,7 @@ def a_dome(n=12):
 
 
 def a_film(paths, **options):
-    return np.stack(list(film_meshes(paths, 64, **options)))
+    return np.stack(list(film_meshes(paths, 64, **options)[0]))
 
 
 @pytest.mark.parametrize("view", [0, 1])
@@ -104,11 +104,12 @@ def test_a_filmed_scan_shows_and_moves_the_head_as_its_camera_sees_it(film, view
 
 
 def test_light_shades_a_scan_without_its_texture_and_says_so(scan, tmp_path):
-    face, notes = head.make_face(FACE), []
+    face = head.make_face(FACE)
     for path in scan.iterdir():
         if path.name != "face.png":
             shutil.copyfile(path, tmp_path / path.name)
-    lit = next(film_meshes(list_meshes(tmp_path), SIZE, notes=notes))
+    frames, notes, _ = film_meshes(list_meshes(tmp_path), SIZE)
+    lit = next(frames)
     assert len(notes) == 1 and "face.png is missing" in notes[0] and "shaded by light" in notes[0]
     light = rendering.shade(a_motion(), 0, fitted(0))
     for k, camera in enumerate(VIEWS):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
 from mer_tools.answers import find_weights
-from mer_tools.clips import open_film, predict_clip
+from mer_tools.clips import predict_clip, read_clip
 from mer_tools.doctor import examine
 from mer_tools.submission import answer_clips
 from mer_utils import MerError
@@ -142,8 +142,8 @@ def test_meshes_are_filmed_and_answered(ensemble, data, tmp_path):
     result = predict_clip(tmp_path / "meshes", ensemble, size=224)
     assert result.crops.shape == (2, 6, 64, 64) and result.first[0].shape == (224, 168)
     assert result.found == "mesh"
-    with pytest.raises(MerError, match="meshes give two views"):
-        open_film(tmp_path / "meshes", views=1)
+    with pytest.raises(MerError, match="its frames hold 2 views, but 1 asked for"):
+        read_clip(tmp_path / "meshes", views=1)
 
 
 def test_the_box_is_the_given_one_or_yunets_or_the_fallback(ensemble, tmp_path):
@@ -165,14 +165,14 @@ def test_the_box_is_the_given_one_or_yunets_or_the_fallback(ensemble, tmp_path):
 def test_another_number_of_views_is_refused_or_told(trained, ensemble, data, tmp_path, mer):
     one = shutil.copytree(data.root, tmp_path / "one")
     write_json(one / "dataset.json", data.info | {"views": 1})
-    with pytest.raises(MerError, match="hold 1 view, the weights learnt from 2"):
+    with pytest.raises(MerError, match="hold 1 view, but 2 asked for; networks answer as many"):
         predict_clip(one / "clips" / data.clips[0].name, ensemble)
     frames = read_frames(data.clips[0])
     for name, film in (("two cameras", frames), ("one camera", frames[:, 30:198, :168])):
         folder = write_frames(tmp_path / name, film)
         out = ("--weights", trained[0], "--out", tmp_path / "answers")
         code, said, err = mer("predict", folder, *out)
-        assert (code, "views: 2 of" in said) == (0, True), err
+        assert (code, "2 views of" in said) == (0, True), err
         assert ("halves seem to be one picture" in err) == (name == "one camera"), err
 
 

@@ -262,7 +262,7 @@ def test_sizes_are_those_of_the_benchmark():
             share = f"{100 * front / alone:.0f} %"
             assert f"| {kind.upper()} | {jobs} | {alone:.2f} | {front:.2f} | {share} |" in TEXT
         assert "{} {} and {} MiB".format(kind.upper(), *row["peak_mib"].values()) in TEXT
-    assert sizes["killed"]["same"] and list(sizes["clips"]) == ["1000", "10000"]
+    assert list(sizes["clips"]) == ["1000", "10000"]
     shrunk = measured["shrunk"]["error_px"]
     said = f"{shrunk['made smaller']:.3f} px instead of {shrunk['whole']:.3f} px"
     assert said in TEXT.replace("\n", " ")

@@ -50,7 +50,8 @@ def test_the_challenge_with_subjects_classes_and_copies(challenge, tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([HEADER, "0,2,0,0,0,0"], "row 2: Negative is '2', but must be 0 or 1"),
+        ([HEADER, "0,2,0,0,0,0"], "row 2: negative is '2', but must be 0 or 1"),
+        ([HEADER, "5,1,0,0,0,0", "0,x,0,0,0,0"], "row 2: .*; row 3: negative is 'x'.*2 rows or"),
         ([HEADER, "0,1,0,0,0,0", "0,1,0,0,0,0"], "row 3: Id '0' stands at .*row 2 already"),
         ([HEADER, "5,1,0,0,0,0"], "row 2: Id '5' has no folder"),
         (["Id,Negative", "0,1"], "lacks the column 'Positive'"),

@@ -1,4 +1,4 @@
-"""What a lecturer hands out: notebooks without answers, exercises with points, true minutes."""
+"""What a lecturer hands out: notebooks without answers, exercises with points, sums of minutes."""
 
 import csv
 import os
@@ -9,7 +9,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from mer_course import minutes, student
+from mer_course import student
 
 import nbformat
 import nbformat.v4 as v4
@@ -115,29 +115,17 @@ def test_slides_and_plans_quote_the_record_and_the_bibliography_holds_what_is_ci
         assert all(link in docs["bibliography"] for link in cited.findall(path.read_text("utf-8")))
 
 
-def test_minutes_are_counted_from_words_cells_and_exercises():
-    text = "### Exercise 1 · Toy · 5 minutes\n" + "word " * 352  # 360 words: 2 minutes
-    cells = [v4.new_markdown_cell(text), v4.new_code_cell("1"), v4.new_code_cell("2")]
-    assert minutes.count_minutes(v4.new_notebook(cells=cells)) == 10
-    assert minutes.count_minutes(v4.new_notebook(cells=[*cells, v4.new_code_cell("3")])) == 15
-
-
-def test_a_table_gets_the_minutes_of_the_notebooks_it_names():
-    page = "| 03 | flow | 1 |\n| week 2 | 03, 04 | 1 |\nabout 1 hours in all\n| 24 clips | 1 |"
-    filled = "| 03 | flow | 60 |\n| week 2 | 03, 04 | 120 |\nabout 2 hours in all\n| 24 clips | 1 |"
-    assert minutes.fill_minutes(page, {"03": 60, "04": 60}) == filled
-
-
-def test_every_page_and_notebook_states_the_true_minutes():
-    known = minutes.read_minutes(ROOT)
-    for path in NOTEBOOKS:
-        text = "\n".join(cell.source for cell in read(path).cells)
-        assert minutes.TIME.findall(text) == [str(known[path.name[:2]])], path.stem
-    for name in minutes.PAGES:
+def test_tables_state_the_minutes_of_the_notebooks_that_they_name():
+    stated = re.compile(r"\*\*Time\*\* about (\d+) minutes")
+    minutes = {path.name[:2]: int(stated.search(path.read_text("utf-8"))[1]) for path in NOTEBOOKS}
+    hours = round(sum(minutes.values()) / 60)
+    for name in ("README.md", "docs/lecturers.md"):
         text = (ROOT / name).read_text("utf-8")
-        assert minutes.fill_minutes(text, known) == text, f"{name}: `mer exercises` writes them"
-        named = [row[1].split(", ") for row in minutes.ROW.findall(text)]
-        assert set(known) == {number for numbers in named for number in numbers}
+        rows = re.findall(r"^\| (?:.* \| )?(\d\d(?:, \d\d)*) \| .* (\d+) \|$", text, re.M)
+        assert {number for numbers, _ in rows for number in numbers.split(", ")} == set(minutes)
+        for numbers, total in rows:
+            assert int(total) == sum(minutes[number] for number in numbers.split(", ")), numbers
+        assert f"about {hours} hours in all" in text
 
 
 def test_the_readme_stays_short():

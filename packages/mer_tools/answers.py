@@ -30,6 +30,7 @@ class OwnClip:
     found: str  # how the boxes were found: manifest (given), mesh, silhouette, face model, fallback
     onset: int
     offset: int
+    fps: float | None  # frames a second, where something says so
 
 
 @dataclass(frozen=True)

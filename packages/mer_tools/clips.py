@@ -22,20 +22,20 @@ import pandas as pd
 LONGEST = 1000  # frames of one clip: many seconds, where a micro-expression lasts half of one
 
 
-def open_film(source, views=2, boxes=None, **camera):
+def open_film(source, views, **camera):
     """Return an iterator of frames (V, H, W) uint8 from a folder of pictures or a film, both views
-    side by side if ``views`` is 2, or of meshes: see ``film_meshes``. MerError for anything else.
+    side by side if ``views`` is 2, or of meshes (see ``film_meshes``); and of meshes the face's box
+    in each view. MerError for anything else.
     """
     source = Path(source)
     if holds_meshes(source):
-        if views != 2:
-            raise MerError(source, f"meshes give two views, but {views} is asked for")
-        return film_meshes(list_meshes(source), boxes=boxes, **camera)
+        frames, _, boxes = film_meshes(list_meshes(source), **camera)
+        return frames, boxes
     if source.is_file() and not is_film(source):
         kinds = ", ".join(sorted(VIDEO_TYPES))
         raise MerError(source, f"is neither a folder nor a film ({kinds})")
     frames = read_video(source) if source.is_file() else iterate_frames(list_frames(source))
-    return (split_views(frame, views) for frame in frames)
+    return (split_views(frame, views) for frame in frames), []
 
 
 def look_up(source):
@@ -59,15 +59,20 @@ def read_clip(
 ):
     """Read and crop what ``open_film`` opens (``camera`` goes there); return an OwnClip.
 
-    ``onset`` and ``offset`` are frame numbers counted from 0, by default the first and the last
-    frame. The crop box is the one given in ``boxes`` (x0, y0, x1, y1) px, one per view, else the
-    mesh's, else the silhouette's, else YuNet's where ``face_model`` names its file, else the
-    fallback. Raises MerError for what cannot be used.
+    ``views`` is 1, 2 or None: what ``look_up`` says, else 1. ``onset`` and ``offset`` are frame
+    numbers counted from 0, by default the first and the last frame. The crop box is the one given
+    in ``boxes`` (x0, y0, x1, y1) px, one per view, else the mesh's, else the silhouette's, else
+    YuNet's where ``face_model`` names its file, else the fallback. Raises MerError for what cannot
+    be used.
     """
-    source, mesh_boxes = Path(source), []
+    source, (held, fps) = Path(source), look_up(source)
+    views = views or held or 1
+    if held not in (None, views):
+        what = f"its frames hold {held} view{'s' * (held > 1)}, but {views} asked for"
+        raise MerError(source, f"{what}; networks answer as many as they learnt from")
     finder = None if face_model is None else FaceFinder(face_model)
-    frames = open_film(source, views, boxes=mesh_boxes, **camera)
     try:
+        frames, mesh_boxes = open_film(source, views, **camera)
         first = next(frames)
     except MerError as error:
         raise error.seen_from(source) from None
@@ -97,35 +102,31 @@ def read_clip(
     if not 0 <= onset < offset - 1 < count - 1:
         what = f"onset {onset} and offset {offset} must lie in its {count} frames (counted from 0)"
         raise MerError(source, f"{what}, with a frame between them")
-    return OwnClip(name, tuple(first), crops, found, how, onset, offset)
+    return OwnClip(name, tuple(first), crops, found, how, onset, offset, fps)
 
 
-def predict_clip(
-    source, ensemble, onset=0, offset=None, boxes=None, face_model=None, known=None, **camera
-):
+def predict_clip(source, ensemble, onset=0, offset=None, boxes=None, face_model=None, **camera):
     """Run one clip (see ``read_clip``) through crop, apex, phase flow and every network, or, where
-    they learnt from it, those that never saw its subject; return a Prediction. ``known`` is what
-    ``look_up`` says, where the caller has asked already.
+    they learnt from it, those that never saw its subject; return a Prediction.
     """
     check_kind(source, ensemble, None)
-    source, views = Path(source), ensemble.shape[0]
-    held, _ = known or look_up(source)
-    if held not in (None, views):
-        what = f"its frames hold {held} view{'s' * (held > 1)}, the weights learnt from {views}"
-        raise MerError(source, f"{what}; train on data of the same kind")
-    options = ensemble.front_end
+    source, views, options = Path(source), ensemble.shape[0], ensemble.front_end
     clip = read_clip(source, views, onset, offset, boxes, face_model, options, **camera)
     if source.is_dir() and not holds_meshes(source):
         ensemble = ensemble.leave_out(list_frames(source))
     return predict_crops(clip, ensemble)
 
 
-def say_found(how, remedy):
-    """Return in words how the boxes of an OwnClip were found; ``remedy`` for the fallback."""
-    if how == "fallback":
-        return f"the FALLBACK, as the background is not plain: look at the picture, {remedy}"
+def describe_clip(clip, remedy):
+    """Return in a line what was read of an OwnClip, and how its face was found; ``remedy`` says
+    what to do where it was not.
+    """
+    (views, frames), (height, width) = clip.crops.shape[:2], clip.first[0].shape
+    fallback = f"the FALLBACK, as the background is not plain: look at the picture, {remedy}"
     words = {"manifest": "as given", "silhouette": "found by the head's outline"}
-    return words.get(how, f"found by the {how}")
+    box = words.get(clip.found, f"found by the {clip.found}")
+    size = f"{views} view{'s' * (views > 1)} of {width} x {height} px, {frames} frames"
+    return f"{size}; crop box: {fallback if clip.found == 'fallback' else box}"
 
 
 def name_answers(source, out, overwrite):
@@ -145,17 +146,13 @@ def name_answers(source, out, overwrite):
     return picture, text
 
 
-def describe_prediction(source, result, known=None):
-    """Return lines about a Prediction: how the clip was read, and what the networks answer;
-    ``known`` as in ``predict_clip``.
-    """
-    views, (height, width) = len(result.first), result.first[0].shape
-    halves = views == 2 and not holds_meshes(source)
-    if halves and look_like_one(result.first):
+def describe_prediction(source, result):
+    """Return lines about a Prediction: how the clip was read, and what the networks answer."""
+    meshes = holds_meshes(source)
+    if len(result.first) == 2 and not meshes and look_like_one(result.first):
         what = "its halves seem to be one picture. The weights want two cameras side by side"
         say(f"{source}: LOOK: {what}; a film of one camera gets an answer that means nothing")
-    _, fps = known or look_up(source)
-    seconds = (result.offset - result.onset) / fps if fps else np.nan
+    seconds = (result.offset - result.onset) / (result.fps or np.nan)
     clip = pd.DataFrame([{"where": result.name, "seconds": seconds}])
     for finding in apply_rules({"clips": clip}, "duration"):
         say(f"{source}: LOOK: {finding.what}")
@@ -164,11 +161,9 @@ def describe_prediction(source, result, known=None):
     if result.ensemble.left_out:
         who = f"only the {len(result.scores)} that never saw {result.ensemble.left_out} answer"
         lines.append(f"the networks learnt from this clip: {who}")
-    elif source.is_file() or holds_meshes(source):
+    elif source.is_file() or meshes:
         lines.append("only folders of pictures are compared with what the networks learnt from")
-    cut = " (frames cut at half their width)" if halves else ""
-    box = say_found(result.found, "give --box or --face-model")
-    lines.append(f"views: {views} of {width} x {height} px{cut}; crop box: {box}")
+    lines.append(describe_clip(result, "give --box or --face-model"))
     lines.append(f"onset {result.onset}, apex found {result.apex}, offset {result.offset}")
     lines.append(f"{'label':12} {'probability':>11} {'spread':>8} {'threshold':>10}  answer")
     for label, row in result.table().items():

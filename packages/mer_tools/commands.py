@@ -140,14 +140,12 @@ def keep():
 
 @mer.command()
 def exercises():
-    """Copy the exercises of notebooks/solutions into the notebooks; write the true minutes."""
-    from mer_course.minutes import write_minutes
+    """Copy the exercises of notebooks/solutions into the notebooks."""
     from mer_course.weaving import weave_exercises
 
     for name in weave_exercises():
         echo(f"{name}: exercises copied")
-    write_minutes()
-    echo("exercises and minutes are up to date")
+    echo("all exercises are up to date")
 
 
 @course.command()
@@ -207,7 +205,7 @@ def import_recordings(
     around: Annotated[int | None, Option(min=0, help="Cut to the range and N frames more.")] = None,
     views: Annotated[int | None, Option(min=1, max=2, help="2: views side by side.")] = None,
     fps: Annotated[float | None, Option(help="Frames a second, if not in the table.")] = None,
-    cropped: Annotated[bool, Option("--cropped", help="Frames are face crops already.")] = False,
+    cropped: Annotated[bool | None, Option("--cropped", help="Frames are face crops.")] = None,
     sheet: Annotated[str | None, Option(help="Of an XLSX file, if not its first.")] = None,
     header_row: Annotated[int | None, Option(min=1, help="Row of the table's header.")] = None,
     no_header: Annotated[bool, Option("--no-header", help="Columns are `column 1` ...")] = False,
@@ -221,12 +219,10 @@ def import_recordings(
     from mer_tools.importing.recordings import import_frames, import_preset
 
     # what is not said follows from the Layout or the preset
-    params = context.params.items()
-    options = {key: value for key, value in params if value is not None and value is not False}
-    options |= {"columns": (columns or {}) | ({"subject": subject} if subject else {})}
+    options = {key: value for key, value in context.params.items() if value is not None}
+    options["columns"] = (columns or {}) | ({"subject": subject} if subject else {})
     options |= {"header_row": 0} if no_header else {}
     options |= {"exclusive": False} if several else {}
-    options |= {"jobs": jobs, "skip_faulty": skip_faulty}
     for name in ("subject", "no_header", "several", "figures"):
         options.pop(name, None)
     if preset := PRESETS.get(context.info_name):
@@ -309,12 +305,13 @@ def doctor(
 def boxes(data: Data, face_model: Annotated[Path, Option(metavar="FILE", help="YuNet's .onnx.")]):
     """Fill the manifest's box column by OpenCV's YuNet, where no plain background is found."""
     from mer_tools.boxes import fill_boxes
+    from mer_tools.importing.common import name_some
 
     ways = fill_boxes(data, face_model)
     for way, count in Counter(ways.values()).items():
         echo(f"{way}: {count} clips")
     if missing := [name for name, way in ways.items() if way == "not found"]:
-        echo(f"give a box yourself, or the fallback is taken: {', '.join(missing[:5])}")
+        echo(f"give a box yourself, or the fallback is taken: {name_some(missing)}")
 
 
 @mer.command()
@@ -326,19 +323,19 @@ def predict(
 ):  # fmt: skip
     """Predict one clip: each label's probability, spread, threshold and answer; picture, JSON."""
     from mer_tools.answers import draw_prediction
-    from mer_tools.clips import describe_prediction, look_up, name_answers, predict_clip
+    from mer_tools.clips import describe_prediction, name_answers, predict_clip
     from mer_utils.dataset import read_boxes
     from mer_utils.plots import set_style
 
     picture, text = name_answers(source, out, overwrite)
     ensemble, about = _load_networks(weights)
-    given, known = read_boxes("--box", box, ensemble.shape[0]), look_up(source)
+    given = read_boxes("--box", box, ensemble.shape[0])
     camera = {"size": size, "yaw": yaw, "fov": fov}
-    result = predict_clip(source, ensemble, onset, offset, given, face_model, known, **camera)
+    result = predict_clip(source, ensemble, onset, offset, given, face_model, **camera)
     set_style()
     write_bytes(picture, draw_bytes(draw_prediction(result)))
     write_json(text, {"source": str(source.resolve()), **result.to_json()})
-    echo("\n".join([about, *describe_prediction(source, result, known)]))
+    echo("\n".join([about, *describe_prediction(source, result)]))
     echo(f"picture: {picture}; JSON: {text}")
 
 
@@ -362,13 +359,13 @@ def demo(
     no_open: Annotated[bool, Option("--no-open", help="Write the notebook, no more.")] = False,
 ):  # fmt: skip
     """Open a clip player in JupyterLab: frames, motion curve, flow. Needs no trained weights."""
-    from mer_tools.clips import look_up, read_clip
-    from mer_tools.demo import describe, write_demo
+    from mer_tools.clips import describe_clip, read_clip
+    from mer_tools.demo import REMEDY, write_demo
 
     root = find_root()
-    views = views or look_up(source)[0] or 1
     # all of the clip is read: what is wrong with it is said here, not in the notebook
-    echo(describe(read_clip(source, views, onset, offset, face_model=face_model)))
+    clip = read_clip(source, views, onset, offset, face_model=face_model)
+    echo(describe_clip(clip, REMEDY))
     path = write_demo(root, source, onset, offset, views, face_model)
     echo(f"notebook: {path}")
     if not no_open:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mer_course.demos.player import Player
 from mer_course.demos.widgets import explore
-from mer_tools.clips import read_clip, say_found
+from mer_tools.clips import describe_clip, read_clip
 from mer_utils.cache import key_of
 from mer_utils.files import write_text
 from mer_utils.plots import set_style
@@ -19,8 +19,10 @@ what jumps has moved. **magnify** *draws* the onset moved by so many times the f
 Move **onset** and **offset** to where the face is at rest: motion left there counts as drift. The
 apex is the strongest motion between them, even a blink. Pale skin has no texture to follow."""
 
+REMEDY = "or give a face model"  # where no face was found
 
-def write_demo(root, source, onset=0, offset=None, views=1, face_model=None):
+
+def write_demo(root, source, onset=0, offset=None, views=None, face_model=None):
     """Write a notebook for this one clip into artifacts/demo/ of ``root``; return its path. A clip
     of the same name that lies elsewhere has another one.
     """
@@ -39,17 +41,10 @@ def write_demo(root, source, onset=0, offset=None, views=1, face_model=None):
     return path
 
 
-def play_clip(source, onset=0, offset=None, views=1, face_model=None):
+def play_clip(source, onset=0, offset=None, views=None, face_model=None):
     """Show the clip player on a folder of frames, a film or meshes (see ``read_clip``)."""
     clip = read_clip(source, views, onset, offset, face_model=face_model)
-    print(describe(clip))
+    print(describe_clip(clip, REMEDY))
     set_style()
     player = Player(clip.name, clip.crops, clip.onset, clip.offset)
     explore(player.draw, **player.controls(ends=True))
-
-
-def describe(clip):
-    """Return in a line what was read of an OwnClip, and how its face was found."""
-    (views, frames), (height, width) = clip.crops.shape[:2], clip.first[0].shape
-    size = f"{views} view{'s' * (views > 1)} of {width} x {height} px, {frames} frames"
-    return f"{size}; crop box: {say_found(clip.found, 'or give a face model')}"

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mer_tools.importing.common import name_some
 from mer_tools.rules import Finding, apply_rules, label_clips, tabulate
 from mer_utils import MerError
 from mer_utils.dataset import Clip, number_key, read_image, survey
@@ -45,8 +46,7 @@ class Report:
             lines.append(f"\n{level}: {check}")
             places = rows.groupby("what", sort=False)["where"].agg(list)
             for what, names in places[:5].items():
-                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-                lines.append(f"- {', '.join(names[:3])}{more}: {what}")
+                lines.append(f"- {name_some(names, 3)}: {what}")
             if len(places) > 5:
                 lines.append(f"- and {places[5:].map(len).sum()} more; --json lists all")
         good, bad = "Sound: nothing must be mended.", "Not sound: mend what is listed first."

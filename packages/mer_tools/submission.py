@@ -29,12 +29,10 @@ def answer_clips(dataset, ensemble, exclude=False, cache=None, jobs=1):
     if not clips:
         what = "every clip has its labels; a submission answers clips whose labels are empty"
         raise MerError(dataset.root, what)
-    labels, kinds = ensemble.labels, (dataset.views, dataset.labels)
-    if kinds != (ensemble.shape[0], labels):
-        own, learnt = (
-            f"{views} view(s) and the labels {', '.join(names)}"
-            for views, names in (kinds, (ensemble.shape[0], labels))
-        )
+    labels = ensemble.labels
+    kinds = (dataset.views, dataset.labels), (ensemble.shape[0], labels)
+    own, learnt = (f"{views} view(s) and the labels {', '.join(names)}" for views, names in kinds)
+    if own != learnt:
         raise MerError(dataset.name, f"has {own}, but the weights were trained on {learnt}")
     check_kind(dataset.name, ensemble, dataset.channels)
     if exclude and not {"Positive", "Negative"} <= set(labels):

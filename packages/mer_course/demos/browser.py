@@ -3,7 +3,7 @@
 import functools
 from types import SimpleNamespace
 
-from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
+from mer_course.demos.drawing import add_tiles, place, start_figure
 from mer_utils.features import FrontEnd
 from mer_utils.flow import phase_flow
 from mer_utils.plots import PHASE_NAMES, add_answers, add_wheel, flow_to_rgb, lay_over
@@ -11,6 +11,7 @@ from mer_utils.preprocessing import face_mask, load_crops
 
 import cv2
 import numpy as np
+from skimage.color import gray2rgb
 
 ANSWERS = ("hits", "misses", "false alarms")
 SIDE = 128  # px of a picture
@@ -56,8 +57,8 @@ class Browser:
             mask, keys = face_mask(crops[None])[0], (clip.onset, apex, clip.offset)
             reach = FrontEnd().reach
             flows = phase_flow(crops, *keys, phases=len(names), mask=mask, reach=reach)
-            pictures[f"onset, frame {clip.onset}"] = grey_to_rgb(crops[clip.onset])
-            pictures[f"apex, frame {apex}"] = grey_to_rgb(crops[apex])
+            pictures[f"onset, frame {clip.onset}"] = gray2rgb(crops[clip.onset]) / 255
+            pictures[f"apex, frame {apex}"] = gray2rgb(crops[apex]) / 255
             for k, flow in enumerate(flows):
                 shown = lay_over(crops[keys[k]], np.where(mask, flow, np.nan), self.maximum)
                 pictures[f"flow {names[k]}"] = shown

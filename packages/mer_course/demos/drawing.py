@@ -47,8 +47,3 @@ def add_tiles(figure, left, bottom, side, pictures, titles):
     for k, title in enumerate(titles):
         axis.text((k + 0.5) * size + gap * k, -4, title, ha="center", va="bottom")
     return axis
-
-
-def grey_to_rgb(picture):
-    """Return a grey picture (H, W) uint8 as RGB (H, W, 3) in [0, 1]."""
-    return np.repeat(picture[..., None] / 255, 3, 2)

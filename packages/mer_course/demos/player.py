@@ -3,7 +3,7 @@
 import functools
 from types import SimpleNamespace
 
-from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
+from mer_course.demos.drawing import add_tiles, place, start_figure
 from mer_utils.apex import find_apex, joint_curve, motion_curve
 from mer_utils.flow import phase_flow
 from mer_utils.plots import VIEW_NAMES, add_wheel, draw_motion_curve, find_maximum, lay_over
@@ -11,6 +11,7 @@ from mer_utils.preprocessing import face_mask
 
 import cv2
 import numpy as np
+from skimage.color import gray2rgb
 
 LEAST = 0.2  # px: below, the colours of a clip's largest motion are not full: they would show noise
 SOFT = 1.5  # px, Gaussian: flow that is magnified is smoothed first, as its noise grows too
@@ -83,7 +84,7 @@ class Player:
         width, height = 2 * side + 5.0, views * side + 0.6
         figure = start_figure(width, height, title, 0.3 / width, 1 - 0.17 / height)
         colours = [lay_over(*pair, motion.maximum) for pair in zip(faces, flows, strict=True)]
-        rows = [[grey_to_rgb(p), c] for p, c in zip(pictures, colours, strict=True)]
+        rows = [[gray2rgb(p) / 255, c] for p, c in zip(pictures, colours, strict=True)]
         titles = caption, "flow, head motion out"
         axis = add_tiles(figure, 0.3, 0.05, side, np.array(rows), titles)
         for v, name in enumerate(VIEW_NAMES if views == 2 else ()):

@@ -4,12 +4,13 @@ from faces4d.cameras import cameras
 from faces4d.head import AUS
 from faces4d.motion import Motion
 from faces4d.rendering import find_head, render_frame, true_flow
-from mer_course.demos.drawing import add_tiles, grey_to_rgb, place, start_figure
+from mer_course.demos.drawing import add_tiles, place, start_figure
 from mer_utils.plots import VIEW_NAMES, add_wheel, lay_over
 from mer_utils.preprocessing import crop, square_box
 
 import cv2
 import numpy as np
+from skimage.color import gray2rgb
 
 # Ekman and Friesen's Facial Action Coding System: number and words of each AU
 AU_NAMES = {
@@ -76,7 +77,7 @@ def draw_puppet(au, intensity=MICRO, yaw=25, face_seed=0):
     left, right = np.nanmax(np.hypot(flows[:, 0], flows[:, 1]), (1, 2))
     title = f"AU{au} {AU_NAMES[au]} at {intensity:.2f}, cameras at ±{yaw:g}° · "
     title += f"at most {left:.2f} px in the left view, {right:.2f} in the right"
-    faces = [grey_to_rgb(picture) for picture in pictures]
+    faces = [gray2rgb(picture) / 255 for picture in pictures]
     colours = [lay_over(*pair, FULL) for pair in zip(pictures, flows, strict=True)]
     side = 1.76  # inches
     width = (4 + 3 / 28) * side  # four pictures, three gaps

@@ -113,11 +113,11 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
             faults |= _write_files(part, info, rows)
             rows = {e: row for e, row in rows.items() if e.where not in faults}
             faulty = [faults[place] for place in places if place in faults]
+            told = [f"{shorten(fault)}: {fault.what}" for fault in faulty]
             if faulty:
                 if not skip_faulty or not rows:
-                    first, *others = faulty
-                    texts = [str(first), *(f"{shorten(one)}: {one.what}" for one in others[:19])]
-                    count = f" ({len(faulty)} rows or clips cannot be used)" if others else ""
+                    texts = [str(faulty[0]), *told[1:20]]
+                    count = f" ({len(told)} rows or clips cannot be used)" if told[1:] else ""
                     hint = "" if skip_faulty is None else HINT
                     raise MerError(f"{'; '.join(texts)}{count}{hint}")
                 for entry in answers.keys() - rows.keys():
@@ -128,8 +128,7 @@ def write_set(source, data, info, entries, classes=None, copy=False, jobs=1, ski
                 (part / name).unlink(missing_ok=True)
             raise
 
-    left_out = [f"{shorten(fault)}: {fault.what}" for fault in faulty]
-    said += tell_left_out("rows that cannot be used", left_out)
+    said += tell_left_out("rows that cannot be used", told)
     notes = dict.fromkeys(chain(*(answers[entry][1] for entry in rows)))
     return [_count(info, rows), *said, *notes]
 

@@ -4,12 +4,14 @@ scanned meshes.
 
 import re
 from functools import partial
+from itertools import compress
 
 from mer_tools.importing import common
 from mer_tools.importing.common import COLUMNS, Entry
 from mer_tools.importing.meshes import film_meshes, list_meshes
 from mer_tools.importing.tables import need_columns, read_table
 from mer_utils import LABELS, MerError
+from mer_utils.dataset import read_labels
 
 import numpy as np
 
@@ -63,14 +65,13 @@ def film_clip(folder, target, **camera):
     """Film a folder of meshes into the folder ``target``, two views side by side; see
     ``common.Entry.make``.
     """
-    notes, boxes = [], []
-    pairs = film_meshes(list_meshes(folder), notes=notes, boxes=boxes, **camera)
+    pairs, notes, boxes = film_meshes(list_meshes(folder), **camera)
     return common.write_frames(map(np.hstack, pairs), target), None, notes, boxes
 
 
 def read_folders(source, table, clip, subject, names=None, key=str, make=None):
     """Return (Entries, label names, sentences) of the folders in ``source``, each a clip, in the
-    order of the numbers in their names.
+    order of the numbers in their names; a MerError for each row or folder that cannot be used.
 
     ``table`` (or None) has a column ``clip``, perhaps one called ``subject``, one of 0 and 1 for
     each of the labels ``names`` (default: all that mean nothing else), and perhaps onset, apex,
@@ -95,27 +96,28 @@ def read_folders(source, table, clip, subject, names=None, key=str, make=None):
     if rows:
         names = names or [name for name in rows[0].cells if name not in COLUMNS]
         need_columns(table, rows, [clip, *(names or ["one for each label"])])
+    entries = []
     for number, cells in rows:
         where, mark = f"{table}, row {number}", key(cells[clip])
         if mark not in folders:
             what = f"{clip} {cells[clip]!r} has no folder in {source}; remove the row or add it"
-            raise MerError(where, what)
-        if mark in lines:
-            raise MerError(where, f"{clip} {cells[clip]!r} stands at {lines[mark][0]} already")
-        lines[mark] = where, cells
+            entries.append(MerError(where, what))
+        elif lines.setdefault(mark, (where, cells))[0] != where:
+            what = f"{clip} {cells[clip]!r} stands at {lines[mark][0]} already"
+            entries.append(MerError(where, what))
 
-    entries = []
+    names = names or LABELS
     for mark, name in folders.items():
         where, cells = lines.get(mark, (str(source / name), {}))
-        flags = {label: cells[label] for label in names or () if cells}
-        labels = None
-        if any(flags.values()):
-            if wrong := [label for label, flag in flags.items() if flag not in ("0", "1")]:
-                what = f"{wrong[0]} is {flags[wrong[0]]!r}, but must be 0 or 1"
-                raise MerError(where, f"{what} (all empty: no labels)")
-            labels = tuple(label for label, flag in flags.items() if flag == "1")
-        numbers = common.read_numbers(where, cells)
+        texts = {label.lower(): cells.get(label, "") for label in names}
+        try:
+            flags = read_labels(where, {"labels": names, "exclusive": False}, texts)
+            numbers = common.read_numbers(where, cells)
+        except MerError as error:
+            entries.append(error)
+            continue
+        labels = flags and tuple(compress(names, flags))
         person = cells.get(subject, name)
         entries.append(Entry(name, person, labels, name, where, **numbers, make=make))
     alone = sum(subject not in lines.get(mark, ("", ()))[1] for mark in folders)
-    return entries, names or LABELS, said + ([ALONE.format(alone)] if alone else [])
+    return entries, names, said + ([ALONE.format(alone)] if alone else [])

@@ -6,6 +6,7 @@ sets the scale.
 """
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from faces4d import cameras
@@ -46,37 +47,29 @@ def list_meshes(folder):
     return tuple(sorted(paths, key=number_key))
 
 
-def film_meshes(paths, size=448, yaw=25.0, fov=26.1, notes=None, boxes=None):
-    """Yield the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees film of the meshes
-    (paths, one per frame), ``size`` px high.
+def film_meshes(paths, size=448, yaw=25.0, fov=26.1):
+    """Return an iterator of the frames (2, H, W) uint8 that two cameras at -yaw and +yaw degrees
+    film of the meshes (paths, one per frame), ``size`` px high; what the reader should be told, in
+    a list; and each view's box of the face, px.
 
-    The first mesh fills about 80 % of the height; then the cameras stand still. With the first
-    frame, what the reader should be told is appended to the list ``notes``, and each view's box of
-    the face, px, to the list ``boxes``. Raises MerError for fewer than three meshes, and for one
-    that is not usable, leaves the picture, or changes its size or its look.
+    The first mesh fills about 80 % of the height; then the cameras stand still. Raises MerError for
+    fewer than three meshes, and for one that is not usable, leaves the picture, or changes its size
+    or its look.
     """
-    paths = [Path(path) for path in paths]
     if len(paths) < 3:
-        where = paths[0].parent if paths else "the sequence"
-        raise MerError(where, f"has {len(paths)} meshes; a clip needs three at least")
+        raise MerError(paths[0].parent, f"has {len(paths)} meshes; a clip needs three at least")
     if not 5 <= fov <= 60:
         raise MerError(f"a field of view of {fov} degrees cannot be filmed; choose 5 to 60")
     views = [replace(camera, fov=float(fov)) for camera in cameras.cameras(size, yaw)]
-    stage = None
-    for path in paths:
-        mesh = read_mesh(path)
-        if is_first := stage is None:
-            stage = _Stage(path, mesh, views)
-        points = stage.place(path, mesh)
-        if is_first and notes is not None and mesh.note:
-            notes.append(mesh.note)
-        if is_first and boxes is not None:
-            centre, side = find_face(points)
-            for camera in views:
-                px = side * camera.px_per_unit
-                box = square_box(*camera.project(centre), px, camera.width, camera.height)
-                boxes.append(box)
-        yield np.stack(stage.paint(mesh, points))
+    first = read_mesh(paths[0])
+    stage = _Stage(paths[0], first, views)
+    centre, side = find_face(stage.place(paths[0], first))
+    boxes = []
+    for camera in views:
+        px = side * camera.px_per_unit
+        boxes.append(square_box(*camera.project(centre), px, camera.width, camera.height))
+    meshes = chain([first], map(read_mesh, paths[1:]))
+    return map(stage.paint, paths, meshes), [first.note] * bool(first.note), boxes
 
 
 def find_face(points):
@@ -148,8 +141,9 @@ class _Stage:
                 raise MerError(path, what)
         return points
 
-    def paint(self, mesh, points):
-        """Return the views (H, W) uint8 of a mesh whose vertices lie at ``points`` (M, 3)."""
+    def paint(self, path, mesh):
+        """Return the views (2, H, W) uint8 of a mesh; MerError as in ``place``."""
+        points = self.place(path, mesh)
         # the rasteriser draws values in 0..1: grey levels, or texture coordinates
         values, texture = np.zeros((len(points), 3)), mesh.texture
         if texture is None:
@@ -177,7 +171,7 @@ class _Stage:
             size = camera.width, camera.height
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
             pictures.append(np.clip(np.rint(picture), 0, 255).astype(np.uint8))
-        return pictures
+        return np.stack(pictures)
 
 
 def _light(points, faces):

@@ -4,7 +4,6 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 from mer_utils import MerError
 from mer_utils.dataset import read_image
@@ -29,14 +28,11 @@ class Mesh:
 
 
 def read_mesh(path):
-    """Read an OBJ or PLY file as a Mesh; raise MerError naming the file if it cannot be used.
+    """Read an OBJ or PLY file, a Path, as a Mesh; MerError names the file if it cannot be used.
 
     The texture is what map_Kd (OBJ) or "comment TextureFile" (PLY) names, else the picture with
     the mesh's own name. Polygons become triangles, and vertices that no face uses are dropped.
     """
-    path = Path(path)
-    if path.suffix.lower() not in TYPES or not path.is_file():
-        raise MerError(path, "no such mesh (.obj or .ply)")
     load = _load_obj if path.suffix.lower() == ".obj" else _load_ply
     try:
         with warnings.catch_warnings():
