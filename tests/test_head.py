@@ -3,7 +3,6 @@
 from faces4d import anatomy
 from faces4d.head import AUS, deform, make_face
 from faces4d.scenario import PRESETS
-from mer_utils import MerError
 
 import numpy as np
 import pytest
@@ -40,15 +39,6 @@ def find_ball(face):
     """Return the vertices (M, 3) of the eyeball at x > 0: what has uv in its disc."""
     disc = np.hypot(face.uv[:, 0] - 0.075, face.uv[:, 1] - 0.925) < 0.0705
     return face.vertices[disc & (face.vertices[:, 0] > 0)]
-
-
-def test_deform_is_linear_and_refuses_a_wrong_shape(face):
-    assert np.array_equal(deform(face, np.zeros((len(AUS), 2))), face.vertices)
-    weights = np.random.default_rng(0).random((len(AUS), 2))
-    wanted = face.vertices + np.einsum("as,asmk->mk", weights, face.fields)
-    np.testing.assert_allclose(deform(face, weights), wanted, atol=1e-5)
-    with pytest.raises(MerError, match="shape"):
-        deform(face, np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize("au, x, y, axis, sign", [

@@ -37,16 +37,6 @@ def test_the_challenge_is_imported(challenge, tmp_path):
     assert "without labels: 3" in import_challenge(challenge, challenge)[0]
 
 
-def test_the_challenge_with_subjects_classes_and_copies(challenge, tmp_path):
-    rows = [f"{HEADER},Subject", "10,1,0,0,1,0,S2", "0,0,1,0,0,0,S1", "2,,,,,,S1"]
-    labels = write_rows(tmp_path / "labels.csv", *rows)
-    said = import_challenge(challenge, tmp_path / "set", labels, True, "three")
-    dataset = open_dataset(tmp_path / "set")
-    assert [clip.subject for clip in dataset.clips] == ["S1", "S1"] and dataset.exclusive
-    assert said[1].startswith("1 of 3 clips left out") and len(said) == 2
-    assert (tmp_path / "set" / "clips" / "seq2" / "frame_4.png").is_file()
-
-
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
