@@ -14,6 +14,7 @@ from mer_tools.importing.meshes import film_meshes, list_meshes, read_mesh
 import cv2
 import numpy as np
 import pytest
+import trimesh
 from foreign import refuse, write_mesh
 
 FACE, SIZE = 1, 224
@@ -105,19 +106,14 @@ def test_a_filmed_scan_shows_and_moves_the_head_as_its_camera_sees_it(film, view
 
 def test_light_shades_a_scan_without_its_texture_and_says_so(scan, tmp_path):
     face, notes = head.make_face(FACE), []
-    for path in scan.iterdir():
-        if path.name != "face.png":
-            shutil.copyfile(path, tmp_path / path.name)
-    lit = next(film_meshes(list_meshes(tmp_path), SIZE, notes=notes))
+    shutil.copytree(scan, tmp_path, ignore=lambda *_: ["face.png"], dirs_exist_ok=True)
+    lit = next(film_meshes(list_meshes(tmp_path), SIZE, notes=notes))[0]
     assert len(notes) == 1 and "face.png is missing" in notes[0] and "shaded by light" in notes[0]
-    light = rendering.shade(a_motion(), 0, fitted(0))
-    for k, camera in enumerate(VIEWS):
-        seen, depth = rendering.rasterise(
-            camera, fitted(0), face.triangles, np.repeat(light[:, None], 3, 1) / 2
-        )
-        there = cv2.erode((depth < rendering.FAR).astype(np.uint8), np.ones((7, 7))) > 0
-        assert np.corrcoef(lit[k][there], seen[there][:, 0])[0, 1] > 0.97
-        assert lit[k][there].max() < BACKGROUND - 24  # the silhouette stays visible
+    light = np.repeat(rendering.shade(a_motion(), 0, fitted(0))[:, None], 3, 1)
+    seen, depth = rendering.rasterise(VIEWS[0], fitted(0), face.triangles, light / 2)
+    there = cv2.erode((depth < rendering.FAR).astype(np.uint8), np.ones((7, 7))) > 0
+    assert np.corrcoef(lit[there], seen[there][:, 0])[0, 1] > 0.97
+    assert lit[there].max() < BACKGROUND - 24  # the silhouette stays visible
 
 
 def test_unit_winding_and_polygons_do_not_matter(tmp_path):
@@ -176,31 +172,17 @@ def test_a_seam_splits_vertices_and_a_texture_repeats(tmp_path):
     assert first[42, 30] == 40 and first[22, 18] == 200  # below and above the diagonal
 
 
-def write_ply(path, points, polygons, form, uv):
-    """Write a PLY whose vertices have a texture's s and t beside x, y, z."""
-    head = [f"ply\nformat {form} 1.0\ncomment TextureFile skin.png\nelement vertex {len(points)}"]
-    head += [f"property float {name}" for name in "xyzst"]
-    head += [f"element face {len(polygons)}", "property list uchar int vertex_indices"]
-    rows = np.c_[points, uv].tolist()
-    faces = [[len(row), *row] for row in polygons.tolist()]
-    if form == "ascii":
-        body = "".join(" ".join(map(str, row)) + "\n" for row in [*rows, *faces]).encode()
-    else:
-        order = "<" if "little" in form else ">"
-        body = b"".join(struct.pack(f"{order}5f", *row) for row in rows)
-        body += b"".join(struct.pack(f"{order}B{len(row) - 1}i", *row) for row in faces)
-    path.write_bytes("\n".join([*head, "end_header\n"]).encode() + body)
-    return path
-
-
-@pytest.mark.parametrize(("form", "corners"), [("ascii", 3), ("binary_little_endian", 4)])
-def test_a_ply_with_a_texture_in_text_and_binary(tmp_path, form, corners):
-    points, *polygons = a_dome()
+@pytest.mark.parametrize("form", ["ascii", "binary"])
+def test_a_ply_with_a_texture_in_text_and_binary(tmp_path, form):
+    points, triangles, _ = a_dome()
     picture = np.linspace(0, 220, 64)[:, None].repeat(64, 1).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "skin.png"), picture)
-    # v from the bottom: dark at the top
-    uv = np.c_[(points[:, 0] + 1) / 2, (points[:, 1] / 1.3 + 1) / 2]
-    path = write_ply(tmp_path / "t.ply", points, polygons[corners - 3], form, uv)
+    mesh = trimesh.Trimesh(points, triangles, process=False)
+    # t from the bottom: dark at the top
+    mesh.vertex_attributes["s"] = ((points[:, 0] + 1) / 2).astype(np.float32)
+    mesh.vertex_attributes["t"] = ((points[:, 1] / 1.3 + 1) / 2).astype(np.float32)
+    path, data = tmp_path / "t.ply", mesh.export(file_type="ply", encoding=form)
+    path.write_bytes(data.replace(b"element", b"comment TextureFile skin.png\nelement", 1))
     first = a_film([path] * 3)[0, 0]
     assert first[18, 24] < first[32, 24] - 30 < first[46, 24] - 60
     assert read_mesh(path).note == ""

@@ -1,10 +1,9 @@
-"""Every draw_ function of plots and answers draws, the same thing twice, for two views and one."""
+"""Every draw_ function of plots draws, the same thing twice, for two views and one."""
 
 import base64
 import io
 from types import SimpleNamespace
 
-from mer_tools import answers
 from mer_utils import plots
 from mer_utils.study import draw_bytes
 
@@ -31,19 +30,6 @@ def compared(difference, verdict):
     return SimpleNamespace(difference=difference, verdict=verdict, **ends)
 
 
-def draw_prediction(views, phases):
-    scores, thresholds = RNG.random((6, 3)), np.array([0.2, 0.5, 0.7])
-    prediction = SimpleNamespace(
-        onset=1, apex=4, offset=8, curve=CURVE[:views], joint=CURVE[0], maps=maps(views, phases),
-        labels=LABELS,
-        scores=scores, thresholds=thresholds, answers=scores.mean(0) >= thresholds,
-        attention=np.array([0.3, 0.3, 0.4]),
-        first=(GREY,) * views, crops=np.stack([[GREY[:30]] * 9] * views),
-        boxes=((2, 3, 20, 21),) * views,
-    )  # fmt: skip
-    return answers.draw_prediction(prediction)
-
-
 CALLS = {
     "draw_images": lambda: plots.draw_images([GREY, GREY], ["a", "b"], boxes=[(1, 2, 9, 9), None]),
     "draw_flow": lambda: plots.draw_flow(GREY, [FLOW, FLOW], ["one", "two"]),
@@ -63,20 +49,16 @@ CALLS = {
         np.arange(3), {"a": np.ones(3)}, "t", "x", "y", [(1, "here"), (2, "there")]
     ),
     "draw_table": lambda: plots.draw_table(np.eye(3), LABELS, LABELS, "t"),
-    "draw_prediction": lambda: draw_prediction(2, 2),
 }
 ONE_VIEW = {
     "draw_maps": lambda: plots.draw_maps(maps(1, 1)),
     "draw_motion_curve": lambda: plots.draw_motion_curve(CURVE[:1], CURVE[0], 1, 5, 8),
-    "draw_prediction": lambda: draw_prediction(1, 1),
 }
 
 
 def test_every_draw_function_is_tried_here():
     names = {name for name in vars(plots) if name.startswith("draw_")}
-    assert names == {*CALLS, "draw_heat"} - {
-        "draw_prediction"
-    }  # which draws into an axis, for draw_table
+    assert names == {*CALLS, "draw_heat"}  # which draws into an axis, for draw_table
 
 
 @pytest.mark.parametrize(
