@@ -22,7 +22,8 @@ import pytest
 from test_kernels import clean, pinned
 from toys import make_toy
 
-LONG = Recipe(epochs=12, patience=12, inner=2)
+RECIPE = Recipe(epochs=4, patience=4, inner=2)
+DASK_WORKER = ("distributed.cli.dask_worker", "--nthreads")
 
 
 def free_port():
@@ -32,31 +33,29 @@ def free_port():
 
 
 @contextmanager
-def cluster(folder, threads=1, workers=2, mer=False, env=None):
-    """Start a scheduler and workers (``mer``: by `mer worker`) as processes; give (address, the
-    workers' processes).
+def cluster(folder, workers=1, module=("mer_tools", "worker")):
+    """Start a scheduler and workers by ``python -m module``, as from a shell that knows nothing of
+    kernels; give (address, the workers' processes).
     """
     from distributed import Client
 
-    address, started = f"tcp://127.0.0.1:{free_port()}", []
+    port, started = free_port(), []
+    address = f"tcp://127.0.0.1:{port}"
 
     def start(*words):
-        command = [sys.executable, "-m", *map(str, words)]
-        log = open(folder / f"log{len(started)}", "w")
-        options = {"cwd": folder, "stdout": log, "stderr": log, "env": env}
-        started.append(subprocess.Popen(command, start_new_session=True, **options))
+        with open(folder / "log", "a") as log:
+            options = {"cwd": folder, "stdout": log, "stderr": log, "env": clean()}
+            command = [sys.executable, "-m", *map(str, words)]
+            started.append(subprocess.Popen(command, start_new_session=True, **options))
         return started[-1]
 
     try:
-        port = ("--port", address.split(":")[-1])
-        start("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard", *port)
-        flags = ("--no-nanny", "--host", "127.0.0.1", "--local-directory", folder)
-        module = ("distributed.cli.dask_worker", "--nthreads", threads)
-        module = ("mer_tools", "worker") if mer else module
-        hands = [start(*module, address, *flags, "--no-dashboard") for _ in range(workers)]
+        flags = ("--host", "127.0.0.1", "--no-dashboard")
+        start("distributed.cli.dask_scheduler", "--port", port, *flags)
+        flags = (address, *flags, "--no-nanny", "--local-directory", folder)
+        hands = [start(*module, *flags) for _ in range(workers)]
         with Client(address, timeout=60, set_as_default=False) as client:
-            if workers:
-                client.wait_for_workers(workers, timeout=60)
+            client.wait_for_workers(workers, timeout=60)
         yield address, hands
     finally:
         for process in started:
@@ -68,13 +67,12 @@ def cluster(folder, threads=1, workers=2, mer=False, env=None):
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, monkeypatch):
     data, folds = make_toy(clips=72, subjects=6, size=24), tmp_path / "cache" / "folds"
-    expected = run_loso(data, LONG)
-    with cluster(tmp_path) as (address, (first, _)):
+    expected = run_loso(data, RECIPE)
+    with cluster(tmp_path, workers=2) as (address, (first, _)):
         monkeypatch.setenv(DASK, address)
         result = []
-        work = threading.Thread(
-            target=lambda: result.append(run_loso(data, LONG, tmp_path / "cache"))
-        )
+        cache = tmp_path / "cache"
+        work = threading.Thread(target=lambda: result.append(run_loso(data, RECIPE, cache)))
         work.start()
         end = time.monotonic() + 120
         while not list(folds.glob("*.safetensors")):
@@ -92,7 +90,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, m
 
 @pytest.mark.slow
 def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch):
-    with cluster(tmp_path, threads=2, workers=1) as (address, _):
+    with cluster(tmp_path, module=(*DASK_WORKER, 2)) as (address, _):
         with pytest.raises(MerError, match="one thread each; start workers by `mer worker"):
             check_cluster(address)
     monkeypatch.setattr(jobs, "PATIENCE", 1)
@@ -109,10 +107,10 @@ def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_
     """`dask worker` loads NumPy before anything can fix its kernels; `mer worker` fixes them
     first.
     """
-    with cluster(tmp_path, workers=1, env=clean()) as (address, _):
+    with cluster(tmp_path, module=(*DASK_WORKER, 1)) as (address, _):
         with pytest.raises(MerError, match=r"a worker has kernels x86-64 native, .* `mer worker"):
             check_cluster(address)
-    with cluster(tmp_path, workers=1, mer=True, env=clean()) as (address, _):
+    with cluster(tmp_path) as (address, _):
         assert check_cluster(address) == 1
         monkeypatch.setenv(DASK, address)
         assert run_jobs(describe_process, [()]) == [describe_process()]
