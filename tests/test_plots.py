@@ -9,7 +9,6 @@ from mer_utils.study import draw_bytes
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -74,22 +73,6 @@ def test_draws_something_and_the_same_thing_twice(call):
     assert picture == draw_bytes(second, dpi=60)
     blank = Figure(figsize=first.get_size_inches())
     assert len(picture) > 1.5 * len(draw_bytes(blank, dpi=60))
-
-
-def test_a_difference_shows_its_verdict_and_its_sets_below():
-    verdicts = {"a": "better", "b": "worse", "c": "equivalent"}
-    rows = {name: compared(0.1, verdict) for name, verdict in verdicts.items()}
-    dots = {name: np.linspace(-0.1, 0.3, 5) for name in "abc"}
-    figure = plots.draw_differences(rows, "t", "x", dots, 0.036)
-    (axis,) = figure.axes
-    points = [each for each in axis.collections if len(each.get_offsets()) == 1]
-    colours = [to_hex(each.get_facecolor()[0]) for each in points if each.get_zorder() == 3]
-    assert colours == [plots.BLUE, plots.ORANGE, plots.GREY]
-    drawn = [each.get_offsets() for each in axis.collections if len(each.get_offsets()) == 5]
-    assert [places[:, 1].tolist() for places in drawn] == [[k + 0.25] * 5 for k in range(3)]
-    (legend,) = figure.legends
-    told = [text.get_text() for text in legend.get_texts()]
-    assert told == ["margin of ±0.036", "one data set"]
 
 
 def test_flow_colours_tell_direction_and_speed():
