@@ -72,23 +72,6 @@ def test_what_is_no_frame_is_refused(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")  # no word of a library
 
 
-@pytest.mark.parametrize("shrink", [2, 8])
-@pytest.mark.parametrize("name", ["1.jpg", "1.png"])
-def test_a_picture_is_read_smaller_as_if_it_had_been_averaged(tmp_path, name, shrink):
-    path = tmp_path / name
-    y, x = np.mgrid[:200, :304]
-    smooth = np.stack([128 + 90 * np.sin((x + k * y) / (40 + 9 * k)) for k in range(3)], -1)
-    cv2.imwrite(str(path), smooth.astype(np.uint8))
-    for colour in (False, True):
-        size = (304 // shrink, 200 // shrink)
-        expected = cv2.resize(read_image(path, colour), size, interpolation=cv2.INTER_AREA)
-        small = read_image(path, colour, shrink)
-        assert small.shape == expected.shape and small.dtype == np.uint8
-        assert np.abs(small.astype(int) - expected).mean() < 1
-    cv2.imwrite(str(path), smooth[:197, :301].astype(np.uint8))
-    assert read_image(path, shrink=shrink).shape == (-(-197 // shrink), -(-301 // shrink))
-
-
 @pytest.mark.parametrize("name", ["a film.avi", "b.mp4"])
 def test_a_film_is_read_frame_by_frame(tmp_path, name, capfd):
     levels = 3 * np.arange(50, 62)

@@ -151,13 +151,6 @@ def test_a_box_or_a_frame_that_does_not_fit_is_told_in_px_of_the_file(photograph
         load_crops(photographed, 2, 64)
 
 
-def test_frames_in_memory_are_cropped_like_those_on_disk(data):
-    clip = data.clips[2]
-    film, crops = split_views(read_frames(clip)), load_crops(clip, 2, 64)[0]
-    for frames in (film, iter(film.swapaxes(0, 1))):
-        np.testing.assert_array_equal(load_crops(clip, 2, 64, frames=frames)[0], crops)
-
-
 def test_yunet_fills_the_boxes_that_are_needed(copy, tmp_path):
     """Those of the first clip, put before a busy background, with one bright cell in each view."""
     model, clips = write_model(tmp_path / "stand-in.onnx"), open_dataset(copy).clips

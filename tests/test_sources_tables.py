@@ -135,7 +135,10 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
 
 @pytest.mark.parametrize(
     ("label", "message"),
-    [("Anger", "the label 'Anger' is none of Neg"), ("Positive+", "the label 'Positive\\+' has an")],
+    [
+        ("Anger", "the label 'Anger' is none of Neg"),
+        ("Positive+", "the label 'Positive\\+' has an"),
+    ],
 )
 def test_a_bad_label_of_the_release_is_named(release, tmp_path, label, message):
     rows = [list(cells) for cells in ROWS[:2]]
