@@ -88,11 +88,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, m
     assert len(list(folds.glob("*.safetensors"))) == 6
 
 
-@pytest.mark.slow
-def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch):
-    with cluster(tmp_path, module=(*DASK_WORKER, 2)) as (address, _):
-        with pytest.raises(MerError, match="one thread each; start workers by `mer worker"):
-            check_cluster(address)
+def test_an_address_without_a_scheduler_is_one_sentence(monkeypatch):
     monkeypatch.setattr(jobs, "PATIENCE", 1)
     for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense"):
         with pytest.raises(MerError, match=r"no Dask scheduler answers .* like tcp://host:8786"):
@@ -101,15 +97,18 @@ def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch)
 
 @pytest.mark.slow
 @pinned
-def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_ones(
-    tmp_path, monkeypatch
-):
-    """`dask worker` loads NumPy before anything can fix its kernels; `mer worker` fixes them
-    first.
-    """
-    with cluster(tmp_path, module=(*DASK_WORKER, 1)) as (address, _):
-        with pytest.raises(MerError, match=r"a worker has kernels x86-64 native, .* `mer worker"):
+@pytest.mark.parametrize(
+    ("threads", "words"), [(1, "a worker has kernels x86-64 native, "), (2, "one thread each; ")]
+)
+def test_workers_that_dask_started_are_refused(tmp_path, threads, words):
+    """`dask worker` loads NumPy before anything can fix its kernels, and takes all threads."""
+    with cluster(tmp_path, module=(*DASK_WORKER, threads)) as (address, _):
+        with pytest.raises(MerError, match=f"{words}.* by `mer worker"):
             check_cluster(address)
+
+
+@pytest.mark.slow
+def test_mer_worker_starts_the_right_ones(tmp_path, monkeypatch):
     with cluster(tmp_path) as (address, _):
         assert check_cluster(address) == 1
         monkeypatch.setenv(DASK, address)

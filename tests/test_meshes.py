@@ -2,12 +2,11 @@
 and its motion.
 """
 
-import shutil
 import struct
+from dataclasses import replace
 
-from faces4d import head, rendering
+from faces4d import head
 from faces4d.cameras import AIM, BACKGROUND, cameras
-from faces4d.motion import Motion
 from faces4d.rendering import place, render_frame, write_obj
 from mer_tools.importing.meshes import film_meshes, list_meshes, read_mesh
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import trimesh
 from foreign import refuse, write_mesh
+from test_rendering import acting
 
 FACE, SIZE = 1, 224
 VIEWS = cameras(SIZE)
@@ -25,12 +25,8 @@ def a_motion():
     """Three frames: at rest, moved towards the viewer and up, and further so: each view sees
     another flow.
     """
-    step = np.arange(3, dtype=np.float32)[:, None]
-    weights = np.zeros((3, len(head.AUS), 2), np.float32)
-    weights[1:, head.AUS.index(12)] = 0.1
-    still, gain = np.zeros((3, 3), np.float32), np.ones(3, np.float32)
-    shift = step * np.array([[0.01, 0.03, 0.12]], np.float32)
-    return Motion(FACE, weights, still, shift, gain, 7, 0.0, 0, 1, 2, 60, (12,))
+    shift = np.arange(3)[:, None] * [0.01, 0.03, 0.12]
+    return replace(acting(frames=3, au12=0.1), translation=shift.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -102,18 +98,6 @@ def test_a_filmed_scan_shows_and_moves_the_head_as_its_camera_sees_it(film, view
     assert chosen.sum() > 300 and np.hypot(*true.T).mean() > 5
     np.testing.assert_allclose(np.median(found, 0), np.median(true, 0), atol=0.25)
     assert np.median(np.hypot(*(found - true).T)) < 0.4
-
-
-def test_light_shades_a_scan_without_its_texture_and_says_so(scan, tmp_path):
-    face, notes = head.make_face(FACE), []
-    shutil.copytree(scan, tmp_path, ignore=lambda *_: ["face.png"], dirs_exist_ok=True)
-    lit = next(film_meshes(list_meshes(tmp_path), SIZE, notes=notes))[0]
-    assert len(notes) == 1 and "face.png is missing" in notes[0] and "shaded by light" in notes[0]
-    light = np.repeat(rendering.shade(a_motion(), 0, fitted(0))[:, None], 3, 1)
-    seen, depth = rendering.rasterise(VIEWS[0], fitted(0), face.triangles, light / 2)
-    there = cv2.erode((depth < rendering.FAR).astype(np.uint8), np.ones((7, 7))) > 0
-    assert np.corrcoef(lit[there], seen[there][:, 0])[0, 1] > 0.97
-    assert lit[there].max() < BACKGROUND - 24  # the silhouette stays visible
 
 
 def test_unit_winding_and_polygons_do_not_matter(tmp_path):

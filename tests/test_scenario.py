@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from faces4d.scenario import AMBIGUOUS, PRESETS, label_of, plan_clips
+from faces4d.scenario import PRESETS, label_of, plan_clips
 from mer_utils import LABELS, MerError
 
 import numpy as np
@@ -82,14 +82,3 @@ def test_a_share_of_the_clips_is_coded_wrongly_by_one_neighbour(hard):
     assert all(len(moved - coded) <= 1 and len(coded - moved) <= 1 for moved, coded in wrong)
     # invented, confused, overlooked
     assert {len(moved) - len(coded) for moved, coded in wrong} == {-1, 0, 1}
-
-
-def test_others_is_a_mixture_that_says_why(hard):
-    reasons = Counter(plan.reason for plan in hard if plan.labels[4])
-    assert set(reasons) == {"", *AMBIGUOUS}
-    share = 1 - reasons[""] / reasons.total()
-    assert share == pytest.approx(LEVELS.ambiguous_share, abs=0.03)
-    assert all(not plan.reason for plan in hard if not plan.labels[4])
-    # without the coder's reason most AUs would mean an emotion: a real confusion
-    sets = [aus for reason in AMBIGUOUS.values() for aus in reason]
-    assert sum(label_of(aus) != ("Others",) for aus in sets) > len(sets) / 2
