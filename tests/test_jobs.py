@@ -1,84 +1,53 @@
-"""Jobs in processes, and on a Dask cluster: a real scheduler and two real workers on this machine's
+"""Jobs in processes, and on a Dask cluster: a real scheduler and real workers on this machine's
 loopback.
 """
 
+import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 from mer_utils import MerError, jobs
 from mer_utils.cache import describe_process
 from mer_utils.evaluation import run_loso
 from mer_utils.jobs import DASK, _call, check_cluster, run_jobs
+from mer_utils.kernels import CHOICE
 from mer_utils.training import Recipe
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from test_kernels import clean, pinned
 from toys import make_toy
 
 RECIPE = Recipe(epochs=4, patience=4, inner=2)
-DASK_WORKER = ("distributed.cli.dask_worker", "--nthreads")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def cluster(folder, workers=1, module=("mer_tools", "worker")):
-    """Start a scheduler and workers by ``python -m module``, as from a shell that knows nothing of
-    kernels; give (address, the workers' processes).
-    """
-    from distributed import Client
-
-    port, started = free_port(), []
-    address = f"tcp://127.0.0.1:{port}"
-
-    def start(*words):
-        with open(folder / "log", "a") as log:
-            options = {"cwd": folder, "stdout": log, "stderr": log, "env": clean()}
-            command = [sys.executable, "-m", *map(str, words)]
-            started.append(subprocess.Popen(command, start_new_session=True, **options))
-        return started[-1]
-
-    try:
-        flags = ("--host", "127.0.0.1", "--no-dashboard")
-        start("distributed.cli.dask_scheduler", "--port", port, *flags)
-        flags = (address, *flags, "--no-nanny", "--local-directory", folder)
-        hands = [start(*module, *flags) for _ in range(workers)]
-        with Client(address, timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=60)
-        yield address, hands
-    finally:
-        for process in started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+def start_cluster(folder, workers, threads=1):
+    """Return a scheduler with workers, each a process."""
+    options = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=threads, local_directory=folder, **options
+    )
 
 
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, monkeypatch):
-    data, folds = make_toy(clips=72, subjects=6, size=24), tmp_path / "cache" / "folds"
+    data, folds = make_toy(subjects=6, size=16), tmp_path / "cache" / "folds"
     expected = run_loso(data, RECIPE)
-    with cluster(tmp_path, workers=2) as (address, (first, _)):
-        monkeypatch.setenv(DASK, address)
-        result = []
-        cache = tmp_path / "cache"
+    with start_cluster(tmp_path, 2) as cluster:
+        monkeypatch.setenv(DASK, cluster.scheduler_address)
+        result, cache = [], tmp_path / "cache"
         work = threading.Thread(target=lambda: result.append(run_loso(data, RECIPE, cache)))
         work.start()
         end = time.monotonic() + 120
         while not list(folds.glob("*.safetensors")):
             assert work.is_alive() and time.monotonic() < end
             time.sleep(0.02)
-        os.killpg(first.pid, signal.SIGKILL)
+        os.kill(cluster.workers[0].pid, signal.SIGKILL)
         alive = work.is_alive()
         work.join(240)
     assert alive, "the run had ended before the worker was killed"
@@ -90,7 +59,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, m
 
 def test_an_address_without_a_scheduler_is_one_sentence(monkeypatch):
     monkeypatch.setattr(jobs, "PATIENCE", 1)
-    for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense"):
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(MerError, match=r"no Dask scheduler answers .* like tcp://host:8786"):
             check_cluster(address)
 
@@ -100,19 +69,28 @@ def test_an_address_without_a_scheduler_is_one_sentence(monkeypatch):
 @pytest.mark.parametrize(
     ("threads", "words"), [(1, "a worker has kernels x86-64 native, "), (2, "one thread each; ")]
 )
-def test_workers_that_dask_started_are_refused(tmp_path, threads, words):
-    """`dask worker` loads NumPy before anything can fix its kernels, and takes all threads."""
-    with cluster(tmp_path, module=(*DASK_WORKER, threads)) as (address, _):
+def test_workers_with_other_kernels_or_threads_are_refused(tmp_path, monkeypatch, threads, words):
+    monkeypatch.setenv(CHOICE, "native")  # of processes that start from here
+    with start_cluster(tmp_path, 1, threads) as cluster:
         with pytest.raises(MerError, match=f"{words}.* by `mer worker"):
-            check_cluster(address)
+            check_cluster(cluster.scheduler_address)
 
 
 @pytest.mark.slow
 def test_mer_worker_starts_the_right_ones(tmp_path, monkeypatch):
-    with cluster(tmp_path) as (address, _):
-        assert check_cluster(address) == 1
-        monkeypatch.setenv(DASK, address)
-        assert run_jobs(describe_process, [()]) == [describe_process()]
+    """From a shell that knows nothing of kernels."""
+    with start_cluster(tmp_path, 0) as cluster:
+        address = cluster.scheduler_address
+        command = [sys.executable, "-m", "mer_tools", "worker", address, "--no-dashboard"]
+        process = subprocess.Popen(command, env=clean(), cwd=tmp_path)
+        try:
+            cluster.wait_for_workers(1, timeout=60)
+            assert check_cluster(address) == 1
+            monkeypatch.setenv(DASK, address)
+            assert run_jobs(describe_process, [()]) == [describe_process()]
+        finally:
+            process.terminate()
+            process.wait()
 
 
 @pytest.mark.parametrize(
