@@ -1,86 +1,53 @@
-"""Jobs in processes, and on a Dask cluster: a real scheduler and two real workers on this machine's
+"""Jobs in processes, and on a Dask cluster: a real scheduler and real workers on this machine's
 loopback.
 """
 
+import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 from mer_utils import MerError, jobs
 from mer_utils.cache import describe_process
 from mer_utils.evaluation import run_loso
 from mer_utils.jobs import DASK, _call, check_cluster, run_jobs
+from mer_utils.kernels import CHOICE
 from mer_utils.training import Recipe
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from test_kernels import clean, pinned
 from toys import make_toy
 
-LONG = Recipe(epochs=12, patience=12, inner=2)
+RECIPE = Recipe(epochs=4, patience=4, inner=2)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def cluster(folder, threads=1, workers=2, mer=False, env=None):
-    """Start a scheduler and workers (``mer``: by `mer worker`) as processes; give (address, the
-    workers' processes).
-    """
-    from distributed import Client
-
-    address, started = f"tcp://127.0.0.1:{free_port()}", []
-
-    def start(*words):
-        command = [sys.executable, "-m", *map(str, words)]
-        log = open(folder / f"log{len(started)}", "w")
-        options = {"cwd": folder, "stdout": log, "stderr": log, "env": env}
-        started.append(subprocess.Popen(command, start_new_session=True, **options))
-        return started[-1]
-
-    try:
-        port = ("--port", address.split(":")[-1])
-        start("distributed.cli.dask_scheduler", "--host", address, "--no-dashboard", *port)
-        flags = ("--no-nanny", "--host", "127.0.0.1", "--local-directory", folder)
-        module = ("distributed.cli.dask_worker", "--nthreads", threads)
-        module = ("mer_tools", "worker") if mer else module
-        hands = [start(*module, address, *flags, "--no-dashboard") for _ in range(workers)]
-        with Client(address, timeout=60, set_as_default=False) as client:
-            if workers:
-                client.wait_for_workers(workers, timeout=60)
-        yield address, hands
-    finally:
-        for process in started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+def start_cluster(folder, workers, threads=1):
+    """Return a scheduler with workers, each a process."""
+    options = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=threads, local_directory=folder, **options
+    )
 
 
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, monkeypatch):
-    data, folds = make_toy(clips=72, subjects=6, size=24), tmp_path / "cache" / "folds"
-    expected = run_loso(data, LONG)
-    with cluster(tmp_path) as (address, (first, _)):
-        monkeypatch.setenv(DASK, address)
-        result = []
-        work = threading.Thread(
-            target=lambda: result.append(run_loso(data, LONG, tmp_path / "cache"))
-        )
+    data, folds = make_toy(subjects=6, size=16), tmp_path / "cache" / "folds"
+    expected = run_loso(data, RECIPE)
+    with start_cluster(tmp_path, 2) as cluster:
+        monkeypatch.setenv(DASK, cluster.scheduler_address)
+        result, cache = [], tmp_path / "cache"
+        work = threading.Thread(target=lambda: result.append(run_loso(data, RECIPE, cache)))
         work.start()
         end = time.monotonic() + 120
         while not list(folds.glob("*.safetensors")):
             assert work.is_alive() and time.monotonic() < end
             time.sleep(0.02)
-        os.killpg(first.pid, signal.SIGKILL)
+        os.kill(cluster.workers[0].pid, signal.SIGKILL)
         alive = work.is_alive()
         work.join(240)
     assert alive, "the run had ended before the worker was killed"
@@ -90,32 +57,40 @@ def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(tmp_path, m
     assert len(list(folds.glob("*.safetensors"))) == 6
 
 
-@pytest.mark.slow
-def test_what_cannot_be_used_as_a_cluster_is_one_sentence(tmp_path, monkeypatch):
-    with cluster(tmp_path, threads=2, workers=1) as (address, _):
-        with pytest.raises(MerError, match="one thread each; start workers by `mer worker"):
-            check_cluster(address)
+def test_an_address_without_a_scheduler_is_one_sentence(monkeypatch):
     monkeypatch.setattr(jobs, "PATIENCE", 1)
-    for address in (f"tcp://127.0.0.1:{free_port()}", "nonsense"):
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(MerError, match=r"no Dask scheduler answers .* like tcp://host:8786"):
             check_cluster(address)
 
 
 @pytest.mark.slow
 @pinned
-def test_workers_with_other_kernels_are_refused_and_mer_worker_starts_the_right_ones(
-    tmp_path, monkeypatch
-):
-    """`dask worker` loads NumPy before anything can fix its kernels; `mer worker` fixes them
-    first.
-    """
-    with cluster(tmp_path, workers=1, env=clean()) as (address, _):
-        with pytest.raises(MerError, match=r"a worker has kernels x86-64 native, .* `mer worker"):
-            check_cluster(address)
-    with cluster(tmp_path, workers=1, mer=True, env=clean()) as (address, _):
-        assert check_cluster(address) == 1
-        monkeypatch.setenv(DASK, address)
-        assert run_jobs(describe_process, [()]) == [describe_process()]
+@pytest.mark.parametrize(
+    ("threads", "words"), [(1, "a worker has kernels x86-64 native, "), (2, "one thread each; ")]
+)
+def test_workers_with_other_kernels_or_threads_are_refused(tmp_path, monkeypatch, threads, words):
+    monkeypatch.setenv(CHOICE, "native")  # of processes that start from here
+    with start_cluster(tmp_path, 1, threads) as cluster:
+        with pytest.raises(MerError, match=f"{words}.* by `mer worker"):
+            check_cluster(cluster.scheduler_address)
+
+
+@pytest.mark.slow
+def test_mer_worker_starts_the_right_ones(tmp_path, monkeypatch):
+    """From a shell that knows nothing of kernels."""
+    with start_cluster(tmp_path, 0) as cluster:
+        address = cluster.scheduler_address
+        command = [sys.executable, "-m", "mer_tools", "worker", address, "--no-dashboard"]
+        process = subprocess.Popen(command, env=clean(), cwd=tmp_path)
+        try:
+            cluster.wait_for_workers(1, timeout=60)
+            assert check_cluster(address) == 1
+            monkeypatch.setenv(DASK, address)
+            assert run_jobs(describe_process, [()]) == [describe_process()]
+        finally:
+            process.terminate()
+            process.wait()
 
 
 @pytest.mark.parametrize(

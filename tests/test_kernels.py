@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mer_utils
 from mer_utils import kernels
-from mer_utils.kernels import CHOICE, PINNED, PINS, THREADS
+from mer_utils.kernels import PINNED, PINS, THREADS
 
 import nbformat
 import pytest
@@ -50,11 +50,8 @@ SAME = {
 
 def clean():
     """Return the environment as a shell has it that knows nothing of this package."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {*PINS, *THREADS, CHOICE, "OPENCV_CPU_DISABLE"}
-    }
+    fixed = {*PINS, *THREADS, "OPENCV_CPU_DISABLE"}
+    return {name: value for name, value in os.environ.items() if name not in fixed}
 
 
 def run_clean(code, **more):

@@ -4,13 +4,11 @@ from dataclasses import replace
 
 from mer_tools.importing.common import Entry, describe
 from mer_tools.importing.labels import find_classes, parse_aus, regroup, sort_labels
-from mer_tools.importing.recordings import import_frames
 from mer_tools.importing.tables import PUBLISHED, read_table
 from mer_utils import LABELS, MerError
-from mer_utils.dataset import open_dataset
 
 import pytest
-from foreign import plant, write_rows
+from foreign import write_rows
 
 INFO = describe("test", 1, LABELS, "a test")
 CASME2 = ("happiness", "disgust", "surprise", "repression", "others", "fear", "sadness")
@@ -104,20 +102,3 @@ def test_aus_become_labels_and_rare_ones_are_left_out_and_counted():
     ]
     with pytest.raises(MerError, match=r"^au: no AU is left: 0 of 13 clips have AUs"):
         regroup([replace(entry, aus=None) for entry in entries], INFO, "au")
-
-
-def test_a_table_with_aus_is_imported_to_learn_them(data, tmp_path):
-    cells = "4+L10|4，7|R14A or 17A|1A+2C+4|AU4(k)+L7+4|/|4|AU7(k)".split("|")
-    for k in range(len(cells)):
-        plant(data, tmp_path / "s" / f"c{k}", k % 3, count=6)
-    rows = [f"c{k},S{k % 2},joy,{cell}" for k, cell in enumerate(cells)]
-    table = write_rows(tmp_path / "t.csv", "clip,subject,label,AU", *rows)
-    options = {"columns": {"aus": "AU"}, "classes": "au"}
-    said = import_frames(tmp_path / "s", tmp_path / "set", table, **options)
-    dataset = open_dataset(tmp_path / "set")
-    assert dataset.labels == ("AU4",) and not dataset.exclusive
-    aus = [row.cells["aus"] for row in read_table(tmp_path / "set" / "manifest.csv")]
-    assert dataset.clips[-1].labels == (0,)  # its only AU is static: known, and none moves
-    assert aus == ["4 L10", "4 7", "1 2 4", "L7 4", "4", ""]
-    assert "Left out: 1 cells of AUs that cannot be read: row 4 'R14A or 17A'." in said
-    assert "2 of 8 clips left out: no AUs are known." in said

@@ -58,13 +58,11 @@ def test_key_frames_are_in_order_and_the_apex_is_the_peak(motions):
         assert peaks.max() < high * 1.05 and (capped or peaks.max() > low * 0.95)
 
 
-@pytest.mark.slow
 def test_nuisances_have_the_stated_size():
-    """Over 300 seeds (one face): shares and spreads within four standard errors of the preset."""
-    many = [simulate(a_plan(12, clip_seed=seed)) for seed in range(300)]
+    """Over 100 seeds (one face): shares and spreads are near the preset's."""
+    many = [simulate(a_plan(12, clip_seed=seed)) for seed in range(100)]
     blinks = np.mean([motion.weights[:, -1].max() > 0.05 for motion in many])
-    # some blinks lie outside the clip
-    assert abs(blinks - EASY.blink_share) < 4 * np.sqrt(0.15 * 0.85 / 300) + 0.03
+    assert blinks == pytest.approx(EASY.blink_share, abs=0.1)  # some lie outside the clip
     assert np.std(np.concatenate([m.gain for m in many])) == pytest.approx(EASY.flicker, rel=0.1)
     assert all(EASY.noise[0] <= motion.noise_sigma <= EASY.noise[1] for motion in many)
     place = np.array([motion.translation[0] for motion in many])
@@ -116,32 +114,14 @@ def test_the_apex_lies_anywhere_and_is_the_true_peak(hard):
     assert 0.3 <= np.mean(shares) <= 0.45 and 0.14 <= np.std(shares) <= 0.19
 
 
-def test_some_peaks_are_held_and_some_come_again(hard):
-    held, again = [], []
-    for _, motion in hard:
-        curve = true_motion(motion)[: motion.offset + 1]
-        curve /= curve.max()
-        held.append((curve > 0.93).sum() / (motion.offset - motion.onset))
-        falling = curve[motion.apex :]
-        again.append((falling - np.minimum.accumulate(falling)).max() > 0.05)
-    # a plateau takes at least a tenth of the length more than a peak does
-    assert np.percentile(held, 90) > np.percentile(held, 40) + 0.1
-    assert 0.05 < np.mean(again) < 0.35
-
-
 def test_clips_differ_in_quality(hard):
-    clips = [motion for _, motion in hard]
-    noise = np.array([motion.noise_sigma for motion in clips])
-    low, high = HARD.noise
-    assert low <= noise.min() < 1 and 3.6 < noise.max() <= high
-    assert 1.6 < np.median(noise) < 2.2  # log-even
-    degraded = np.array([motion.degraded for motion in clips])
-    assert 0.12 < (degraded >= 0).mean() < 0.28 and set(degraded) == {-1, 0, 1}  # a fifth
-    for motion in clips:
+    """How many have how much of it: benchmarks/acceptance.json."""
+    for _, motion in hard:
         soft = np.array(motion.blur) > HARD.blur[1]
         # a degraded view is covered or out of focus, never both
         assert soft.sum() == (motion.degraded >= 0 and not motion.cover_seed)
         assert not soft.any() or soft[motion.degraded]
         assert all(60 <= quality <= 95 for quality in motion.jpeg)
         assert motion.key.shape == motion.gain.shape and 0.7 < motion.key.min() <= 1
-    assert max(np.abs(motion.translation).max() for motion in clips) < 0.35  # of 0.9 units
+        assert np.abs(motion.translation).max() < 0.35  # of 0.9 units
+    assert 1.6 < np.median([motion.noise_sigma for _, motion in hard]) < 2.2  # log-even

@@ -1,16 +1,14 @@
-"""Every draw_ function of plots and answers draws, the same thing twice, for two views and one."""
+"""Every draw_ function of plots draws, the same thing twice, for two views and one."""
 
 import base64
 import io
 from types import SimpleNamespace
 
-from mer_tools import answers
 from mer_utils import plots
 from mer_utils.study import draw_bytes
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -29,19 +27,6 @@ def maps(views=2, phases=2):
 def compared(difference, verdict):
     ends = {"difference_low": difference - 0.02, "difference_high": difference + 0.02}
     return SimpleNamespace(difference=difference, verdict=verdict, **ends)
-
-
-def draw_prediction(views, phases):
-    scores, thresholds = RNG.random((6, 3)), np.array([0.2, 0.5, 0.7])
-    prediction = SimpleNamespace(
-        onset=1, apex=4, offset=8, curve=CURVE[:views], joint=CURVE[0], maps=maps(views, phases),
-        labels=LABELS,
-        scores=scores, thresholds=thresholds, answers=scores.mean(0) >= thresholds,
-        attention=np.array([0.3, 0.3, 0.4]),
-        first=(GREY,) * views, crops=np.stack([[GREY[:30]] * 9] * views),
-        boxes=((2, 3, 20, 21),) * views,
-    )  # fmt: skip
-    return answers.draw_prediction(prediction)
 
 
 CALLS = {
@@ -63,20 +48,16 @@ CALLS = {
         np.arange(3), {"a": np.ones(3)}, "t", "x", "y", [(1, "here"), (2, "there")]
     ),
     "draw_table": lambda: plots.draw_table(np.eye(3), LABELS, LABELS, "t"),
-    "draw_prediction": lambda: draw_prediction(2, 2),
 }
 ONE_VIEW = {
     "draw_maps": lambda: plots.draw_maps(maps(1, 1)),
     "draw_motion_curve": lambda: plots.draw_motion_curve(CURVE[:1], CURVE[0], 1, 5, 8),
-    "draw_prediction": lambda: draw_prediction(1, 1),
 }
 
 
 def test_every_draw_function_is_tried_here():
     names = {name for name in vars(plots) if name.startswith("draw_")}
-    assert names == {*CALLS, "draw_heat"} - {
-        "draw_prediction"
-    }  # which draws into an axis, for draw_table
+    assert names == {*CALLS, "draw_heat"}  # which draws into an axis, for draw_table
 
 
 @pytest.mark.parametrize(
@@ -92,22 +73,6 @@ def test_draws_something_and_the_same_thing_twice(call):
     assert picture == draw_bytes(second, dpi=60)
     blank = Figure(figsize=first.get_size_inches())
     assert len(picture) > 1.5 * len(draw_bytes(blank, dpi=60))
-
-
-def test_a_difference_shows_its_verdict_and_its_sets_below():
-    verdicts = {"a": "better", "b": "worse", "c": "equivalent"}
-    rows = {name: compared(0.1, verdict) for name, verdict in verdicts.items()}
-    dots = {name: np.linspace(-0.1, 0.3, 5) for name in "abc"}
-    figure = plots.draw_differences(rows, "t", "x", dots, 0.036)
-    (axis,) = figure.axes
-    points = [each for each in axis.collections if len(each.get_offsets()) == 1]
-    colours = [to_hex(each.get_facecolor()[0]) for each in points if each.get_zorder() == 3]
-    assert colours == [plots.BLUE, plots.ORANGE, plots.GREY]
-    drawn = [each.get_offsets() for each in axis.collections if len(each.get_offsets()) == 5]
-    assert [places[:, 1].tolist() for places in drawn] == [[k + 0.25] * 5 for k in range(3)]
-    (legend,) = figure.legends
-    told = [text.get_text() for text in legend.get_texts()]
-    assert told == ["margin of ±0.036", "one data set"]
 
 
 def test_flow_colours_tell_direction_and_speed():

@@ -1,4 +1,3 @@
-import shutil
 from dataclasses import replace
 
 import mer_utils.dataset as dataset_module
@@ -60,6 +59,17 @@ def test_the_box_follows_the_head_and_falls_back_without_one():
     assert find_box(np.full((1600, 1200), 120, np.uint8)) == (0, 400, 1200, 1600)
     wide = np.tile(np.uint8([0, 255]), (100, 150))
     assert find_box(wide) == (100, 0, 200, 100)  # the fallback of a wide view is square, too
+    # one view without a head is enough to say so
+    assert locate([disc(), disc()])[1] == "silhouette"
+    assert locate([disc(), np.zeros_like(disc())])[1] == "fallback"
+
+
+def test_a_face_without_hair_and_neck_is_framed_whole():
+    """The front of a scan: an upright oval, whose ends lie in the box as its sides do."""
+    y, x = np.mgrid[:300, :240]
+    face = ((x - 118) / 70) ** 2 + ((y - 150) / 95) ** 2 < 1
+    x0, y0, x1, y1 = find_box(np.where(face, 120, 30).astype(np.uint8))
+    assert x1 - x0 == y1 - y0 < 200 and face[y0:y1, x0:x1].sum() == face.sum()
 
 
 @pytest.mark.parametrize(("centre", "enlarge"), [((60, 26), 1.5), ((60, 45), 9.0), ((34, 64), 2.0)])
@@ -68,18 +78,6 @@ def test_a_box_that_is_cut_stays_square(centre, enlarge):
     x0, y0, x1, y1 = find_box(disc(centre=centre), enlarge)
     assert x1 - x0 == y1 - y0 and min(x0, y0) >= 0 and x1 <= 90 and y1 <= 120
     assert x0 < centre[1] < x1 and y0 < centre[0] < y1
-
-
-def test_it_is_said_how_a_box_was_found_and_the_manifest_wins(data):
-    clip = data.clips[0]
-    first = split_views(read_frames(clip.frames[:1]))[:, 0]
-    assert locate(first, clip) == (tuple(find_box(view) for view in first), "silhouette")
-    busy = np.random.default_rng(0).integers(0, 255, first.shape).astype(np.uint8)
-    assert locate(busy) == (((0, 56, 168, 224),) * 2, "fallback")
-    # one view without a head is enough to say so
-    assert locate([first[0], busy[0]])[1] == "fallback"
-    boxes = ((1, 2, 101, 102), (3, 4, 103, 104))
-    assert locate(first, replace(clip, boxes=boxes)) == (boxes, "manifest")
 
 
 def test_one_box_a_view_holds_the_face_in_every_clip(data):
@@ -153,36 +151,20 @@ def test_a_box_or_a_frame_that_does_not_fit_is_told_in_px_of_the_file(photograph
         load_crops(photographed, 2, 64)
 
 
-def test_frames_in_memory_are_cropped_like_those_on_disk(data):
-    clip = data.clips[2]
-    film, crops = split_views(read_frames(clip)), load_crops(clip, 2, 64)[0]
-    for frames in (film, iter(film.swapaxes(0, 1))):
-        np.testing.assert_array_equal(load_crops(clip, 2, 64, frames=frames)[0], crops)
-
-
-@pytest.fixture
-def wild(data, tmp_path):
-    """A copy whose first clip stands before a busy background, with one bright cell in each
-    view.
-    """
-    root = shutil.copytree(data.root, tmp_path / "wild")
-    rng = np.random.default_rng(1)
-    for path in (root / "clips" / data.clips[0].name).iterdir():
-        frame = rng.integers(0, 120, (224, 336)).astype(np.uint8)
-        frame[96:128, 64:96] = frame[96:128, 168 + 32 : 168 + 64] = 255
+def test_yunet_fills_the_boxes_that_are_needed(copy, tmp_path):
+    """Those of the first clip, put before a busy background, with one bright cell in each view."""
+    model, clips = write_model(tmp_path / "stand-in.onnx"), open_dataset(copy).clips
+    frame = np.random.default_rng(1).integers(0, 120, (224, 336)).astype(np.uint8)
+    frame[96:128, 64:96] = frame[96:128, 168 + 32 : 168 + 64] = 255
+    for path in clips[0].frames:
         cv2.imwrite(str(path), frame)
-    return root
-
-
-def test_yunet_fills_the_boxes_that_are_needed(wild, tmp_path):
-    model = write_model(tmp_path / "stand-in.onnx")
-    names = [clip.name for clip in open_dataset(wild).clips]
-    assert fill_boxes(wild, model) == {names[0]: "found", **dict.fromkeys(names[1:], "silhouette")}
-    clips = open_dataset(wild).clips
+    names = [clip.name for clip in clips]
+    assert fill_boxes(copy, model) == {names[0]: "found", **dict.fromkeys(names[1:], "silhouette")}
+    clips = open_dataset(copy).clips
     # the stand-in's box is 64 px about the bright cell; x1.5 that is 96 px, clipped to the view
     assert clips[0].boxes == ((32, 64, 128, 160), (0, 64, 96, 160))
     assert all(clip.boxes is None for clip in clips[1:])
-    assert fill_boxes(wild, model)[names[0]] == "manifest"
+    assert fill_boxes(copy, model)[names[0]] == "manifest"
 
 
 def test_a_model_that_is_none_is_refused(tmp_path, capfd):
@@ -192,14 +174,6 @@ def test_a_model_that_is_none_is_refused(tmp_path, capfd):
     with pytest.raises(MerError, match=r"text\.onnx: OpenCV cannot use it"):
         FaceFinder(tmp_path / "text.onnx")
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_face_without_hair_and_neck_is_framed_whole():
-    """The front of a scan: an upright oval, whose ends lie in the box as its sides do."""
-    y, x = np.mgrid[:300, :240]
-    face = ((x - 118) / 70) ** 2 + ((y - 150) / 95) ** 2 < 1
-    x0, y0, x1, y1 = find_box(np.where(face, 120, 30).astype(np.uint8))
-    assert x1 - x0 == y1 - y0 < 200 and face[y0:y1, x0:x1].sum() == face.sum()
 
 
 def test_the_mask_leaves_plain_background_out_whatever_its_grey():

@@ -6,7 +6,7 @@ from faces4d import rendering
 from faces4d.cameras import AIM, BACKGROUND, Camera, cameras
 from faces4d.head import AUS, STEADY, make_face
 from faces4d.motion import Motion
-from faces4d.rendering import place, render_clip, render_frame, true_flow, write_obj
+from faces4d.rendering import place, render_clip, render_frame, true_flow
 from faces4d.scenario import PRESETS
 from mer_utils import MerError
 
@@ -140,16 +140,6 @@ def test_there_are_no_holes_in_the_head(face_seed):
         areas = cv2.connectedComponentsWithStats(behind)[2][1:, cv2.CC_STAT_AREA]
         # a lone pixel may lie between ear and hair, none is seen at half size
         assert (np.sort(areas)[:-1] <= 1).all()
-
-
-def test_obj_is_textured_and_complete(tmp_path, moving):
-    path, face = write_obj(tmp_path, moving, 1), make_face(1)
-    mesh = trimesh.load(path, process=False, maintain_order=True)
-    np.testing.assert_allclose(mesh.vertices, place(moving, 1), atol=1e-5)
-    assert np.array_equal(mesh.faces, face.triangles)
-    # trimesh, as OBJ, counts v from the bottom
-    np.testing.assert_allclose(mesh.visual.uv * [1, -1] + [0, 1], face.uv, atol=1e-5)
-    assert np.array_equal(np.asarray(mesh.visual.material.image), face.texture)
 
 
 def test_furrows_darken_skin_in_proportion_and_nothing_else():

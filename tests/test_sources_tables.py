@@ -3,8 +3,9 @@
 from mer_tools.importing.recordings import import_frames
 from mer_tools.importing.release import import_release, mend_rows
 from mer_tools.importing.tables import read_table
-from mer_utils.dataset import open_dataset, read_frames, read_image
+from mer_utils.dataset import open_dataset, read_frames
 
+import miniatures
 import numpy as np
 import pytest
 from foreign import plant, refuse, write_film, write_rows, write_xlsx
@@ -87,63 +88,6 @@ def test_the_built_in_faults_are_those_of_the_release(tmp_path):
     assert (cells[144][4], cells[26][5], cells[263][3]) == ("245", "", "Surprise+Positive")
 
 
-@pytest.mark.parametrize(
-    ("row", "column", "value", "message"),
-    [
-        (0, "Emotion", "Anger", "row 2: the label 'Anger' is none of Negative"),
-        (0, "Emotion", "Positive+", "row 2: the label 'Positive\\+' has an empty part"),
-        (1, "Onset", "first", "row 3: onset is 'first': Input should be a valid integer"),
-        (0, "fold_name", "elsewhere", "row 2: .*elsewhere is missing"),
-    ],
-)
-def test_a_bad_row_of_the_release_is_named(release, tmp_path, row, column, value, message):
-    rows = [list(cells) for cells in ROWS]
-    rows[2][5] = None
-    rows[row][COLUMNS.index(column)] = value
-    write_xlsx(release / SHEET, COLUMNS, *rows)
-    refuse(f"v1.xlsx, {message}", import_release, release, tmp_path / "set", faults="none")
-
-
-THEIRS = {"subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame"}
-THEIRS |= {"apex": "ApexFrame", "offset": "OffsetFrame"}
-FOLDER = "sub{Subject:0>2}/{Filename}"
-CASME = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
-LISTED = (
-    (1, "EP02 01f", 46, 50, 55, "happiness"),
-    (1, "EP03", 100, "/", 107, "disgust"),
-    (26, "EP01", 1, 3, 8, "others"),
-)
-
-
-@pytest.fixture
-def casme(data, tmp_path):
-    """A set in the manner of CASME II: file names count from the recording's frames."""
-    for k, (subject, name, onset, *_) in enumerate(LISTED):
-        plant(data, tmp_path / "casme" / f"sub{subject:02d}" / name, k, "reg_img{}.png", onset, 10)
-    write_xlsx(tmp_path / "coding.xlsx", CASME, *LISTED)
-    return tmp_path / "casme"
-
-
-def test_a_single_view_set_is_imported(casme, tmp_path):
-    rest = tmp_path / "coding.xlsx", FOLDER, THEIRS
-    import_frames(casme, tmp_path / "set", *rest, fps=200, cropped=True)
-    dataset = open_dataset(tmp_path / "set")
-    assert dataset.labels == ("Others", "disgust", "happiness")
-    assert dataset.exclusive and dataset.views == 1 and dataset.subjects == ["1", "26"]
-    assert [(clip.name, clip.onset, clip.apex, clip.offset) for clip in dataset.clips] == [
-        ("sub01_EP02 01f", 0, 4, 9),
-        ("sub01_EP03", 0, None, 7),
-        ("sub26_EP01", 0, 2, 7),
-    ]
-    height, width = read_image(dataset.clips[0].frames[0]).shape
-    assert dataset.clips[0].fps == 200 and dataset.clips[0].boxes == ((0, 0, width, height),)
-    classes = "happiness,good", "disgust,bad", "Others,"
-    table = write_rows(tmp_path / "classes.csv", "label,class", *classes)
-    said = import_frames(casme, tmp_path / "two", *rest, table, copy=True)
-    assert open_dataset(tmp_path / "two").labels == ("good", "bad")
-    assert "1 of 3 clips left out" in said[1]
-
-
 def test_frames_may_be_counted_and_labels_missing(data, tmp_path):
     for k, name in enumerate(("a", "b", "unlisted")):
         plant(data, tmp_path / "s" / name, k, count=9)
@@ -190,18 +134,40 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("Anger", "the label 'Anger' is none of Neg"),
+        ("Positive+", "the label 'Positive\\+' has an"),
+    ],
+)
+def test_a_bad_label_of_the_release_is_named(release, tmp_path, label, message):
+    rows = [list(cells) for cells in ROWS[:2]]
+    rows[0][3] = label
+    write_xlsx(release / SHEET, COLUMNS, *rows)
+    refuse(f"v1.xlsx, row 2: {message}", import_release, release, tmp_path / "set", faults="none")
+
+
+THEIRS = {"subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame"}
+FOLDER = "CASME2_RAW_selected/sub{Subject:0>2}/{Filename}"
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"folder": "sub{Clip}"}, "cannot be read .'Clip'.; the table has Subject, Filename"),
-        ({"folder": "sub{Subject:0>2}"}, "row 2: .*sub01: holds no .*; row 3: .*sub01: holds"),
+        ({"folder": "*/sub{Subject:0>2}"}, "row 2: .*sub01: holds no .*; row 3: .*sub02: holds no"),
         ({"columns": THEIRS | {"apex": "Apex"}}, "lacks the column 'Apex'"),
         ({"columns": THEIRS | {"top": "ApexFrame"}}, "top.* is 'top': Input should be 'subject'"),
         ({"columns": {"label": "Estimated Emotion"}}, "lacks the column 'subject'; it has Subject"),
-        ({"numbers": "1"}, "row 2: onset is 46, but no frame .* from 1 to 10"),
+        ({"numbers": "1"}, "row 2: onset is 47, but no frame .* from 1 to 12"),
         ({"fps": float("nan")}, "fps is nan: "),
-        ({"classes": "three"}, r"three_classes.csv: has no row for 'happiness' \(row 2\)"),
+        ({"classes": "three"}, r"three_classes.csv: has no row for 'disgust' \(row 2\)"),
     ],
 )
-def test_bad_options_are_refused(casme, tmp_path, options, message):
+def test_bad_options_are_refused(tmp_path, options, message):
+    """Of a set in the manner of CASME II, whose file names count from the recording's frames."""
+    (tmp_path / "casme").mkdir()
+    source = miniatures.write_casme2(tmp_path / "casme", miniatures.make_clips(2))
+    table = source / "CASME2-coding-20140508.xlsx"
     options = {"folder": FOLDER, "columns": THEIRS} | options
-    refuse(message, import_frames, casme, tmp_path / "set", tmp_path / "coding.xlsx", **options)
+    refuse(message, import_frames, source, tmp_path / "set", table, **options)

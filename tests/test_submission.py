@@ -16,6 +16,12 @@ def ensemble(trained):
     return replace(load_ensemble(trained[0]), learnt={})
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Where the front end's maps are kept from test to test."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def bare(data):
     """The fixture set without labels, as numbered sequences in no order."""
@@ -28,27 +34,29 @@ def rename(data, *names):
 
 
 def test_the_sheet_holds_each_unlabelled_clip_once_sorted_by_number(
-    bare, data, trained, ensemble, tmp_path
+    bare, data, trained, ensemble, cache
 ):
-    rows = answer_clips(bare, ensemble, cache=tmp_path)
+    rows = answer_clips(bare, ensemble, cache=cache)
     assert [row["Id"] for row in rows] == [1, 2, 3, 9, 10, 21]
     for row, k in zip(rows, (5, 4, 2, 1, 0, 3), strict=True):
         answers = ensemble.score(trained[1].x[k])[0].mean(0) >= ensemble.thresholds
         assert [row[label] for label in data.labels] == answers.astype(int).tolist()
     assert list(rows[0]) == ["Id", *data.labels]
     mixed = replace(bare, clips=(*bare.clips[:2], *data.clips[2:]))
-    assert [row["Id"] for row in answer_clips(mixed, ensemble)] == [9, 10]
+    assert [row["Id"] for row in answer_clips(mixed, ensemble, cache=cache)] == [9, 10]
 
 
-def test_clips_of_the_training_set_are_answered_by_who_never_saw_the_person(bare, data, trained):
-    rows = answer_clips(bare, load_ensemble(trained[0]))
+def test_clips_of_the_training_set_are_answered_by_who_never_saw_the_person(
+    bare, data, trained, cache
+):
+    rows = answer_clips(bare, load_ensemble(trained[0]), cache=cache)
     answers = {row["Id"]: [row[label] for label in data.labels] for row in rows}
     assert [answers[n] for n in (10, 9, 3, 21, 2, 1)] == trained[2].answers.tolist()
 
 
-def test_negative_excludes_positive_only_when_asked(bare, ensemble):
+def test_negative_excludes_positive_only_when_asked(bare, ensemble, cache):
     ensemble = replace(ensemble, fold_thresholds=np.zeros((1, 5)))  # yes to everything
-    free, kept = answer_clips(bare, ensemble), answer_clips(bare, ensemble, exclude=True)
+    free, kept = (answer_clips(bare, ensemble, exclude, cache) for exclude in (False, True))
     assert all(row["Negative"] == row["Positive"] == 1 for row in free)
     assert all((row["Negative"], row["Positive"], row["Surprise"]) == (1, 0, 1) for row in kept)
 

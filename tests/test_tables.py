@@ -1,6 +1,6 @@
 """Tables of spreadsheet programs: read as text, or refused in one sentence that names the file."""
 
-from mer_tools.importing.tables import find_table, need_columns, read_table, write_table
+from mer_tools.importing.tables import find_table, need_columns, read_table
 
 import pandas as pd
 import pytest
@@ -66,9 +66,3 @@ def test_a_table_is_found_by_its_columns(tmp_path):
     assert (path.name, rows) == ("t.xlsx", [(2, {"A": "1", "c": "5"})])
     refuse("has t.xlsx notes, t.xlsx mine, t.xlsx more; name it", find_table, tmp_path, ["c"])
     assert find_table(tmp_path, ["c"], sheet="more")[1] == [(2, {"b": "1", "c": "5"})]
-
-
-def test_what_was_written_is_read_back(tmp_path):
-    rows = [{"clip": "a, b", "subject": "ü"}, {"clip": 'say "x"', "subject": "2"}]
-    write_table(tmp_path / "t.csv", rows)
-    assert [row.cells for row in read_table(tmp_path / "t.csv")] == rows
