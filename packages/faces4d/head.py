@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from faces4d import anatomy
 from faces4d.anatomy import BALL, SIZE, SKIN_PART, bump, ramp, under_hair
-from mer_utils import MerError
 
 import cv2
 import numpy as np
@@ -63,8 +62,6 @@ class Face:
 def deform(face, weights):
     """Return the vertices (M, 3) of ``face`` under AU ``weights`` (A, 2), to which it is linear."""
     weights = np.asarray(weights, np.float32)
-    if weights.shape != face.fields.shape[:2]:
-        raise MerError(f"AU weights need the shape {face.fields.shape[:2]} (AU, side)")
     moved = face.vertices.copy()
     for a, side in zip(*np.nonzero(weights), strict=True):
         moved += weights[a, side] * face.fields[a, side]
