@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
-from faces4d.generate import write_synthetic
 from mer_utils import MerError
 from mer_utils.ablations import (
     answer_with,
@@ -317,16 +316,23 @@ TINY = ("--preset", "bench-v1", "--subjects", "4", "--clips", "8", "--seeds", "2
 
 @pytest.fixture(scope="session")
 def benchmark():
-    """The script as a module, with small frames and training cut short."""
+    """The script as a module, with toys in place of films and training cut short."""
     module = load_benchmark("replicates")
     module.describe_makers = lambda: {"code": {"generator": "a toy"}}
     module.BASE, module.FOLDS = replace(module.BASE, epochs=2, inner=2, width=2), 4
 
-    def make_small(parent, subjects, clips, seed, jobs, preset):
+    def make_folder(parent, subjects, clips, seed, jobs, preset):
         root = parent / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
-        return write_synthetic(root, subjects, clips, seed, preset, size=64, jobs=jobs)
+        root.mkdir(parents=True)
+        return root
 
-    module.ensure_synthetic = make_small
+    def open_toy(root):
+        toy = make_toy(clips=8, subjects=4, seed=int(root.name[-1]))
+        clips = [SimpleNamespace(apex=apex) for apex in toy.apex]
+        return SimpleNamespace(toy=toy, clips=clips, labels=toy.labels)
+
+    module.ensure_synthetic, module.open_dataset = make_folder, open_toy
+    module.extract_variants = lambda dataset, kinds, *_: [dataset.toy for _ in kinds]
     return module
 
 

@@ -10,12 +10,12 @@ from faces4d.head import AUS
 from mer_course.demos import browser as browsers
 from mer_course.demos import still, widgets
 from mer_course.demos.aperture import MOTION, PATTERNS, draw_aperture, solve_window
-from mer_course.demos.beat import SIDE, Beat
+from mer_course.demos.beat import Beat
 from mer_course.demos.bench import Bench
 from mer_course.demos.browser import ANSWERS, Browser
 from mer_course.demos.flow_explorer import FlowExplorer
 from mer_course.demos.microscope import LAYERS, Microscope
-from mer_course.demos.puppet import AU_NAMES, choices, draw_puppet, film_puppet
+from mer_course.demos.puppet import AU_NAMES, draw_puppet, film_puppet
 from mer_course.demos.tries import Tries
 from mer_course.demos.weighing import Weighing
 from mer_course.weaving import strip_outputs
@@ -228,8 +228,7 @@ def test_puppet_shows_the_true_motion_which_grows_with_intensity():
     pictures, flows = film_puppet(1, 0.3, 0)  # from the front both cameras see one picture
     assert np.array_equal(*pictures) and np.array_equal(*flows, equal_nan=True)
     title = draw_puppet("4 brows lowered", 0.3, 40).texts[0].get_text()
-    assert "AU4 brows lowered at 0.30, cameras at ±40°" in title
-    assert choices()[0] == "12 lip corners up" and set(AU_NAMES) == set(AUS)
+    assert "AU4 brows lowered at 0.30, cameras at ±40°" in title and set(AU_NAMES) == set(AUS)
 
 
 @pytest.mark.parametrize("frames, onset, offset", [(3, 0, 2), (20, 2, 15), (300, 17, 250)])
@@ -277,16 +276,7 @@ def test_controls_start_where_they_are_told_move_one_another_and_redraw(displaye
     assert len(set(pictures)) == 5 and (low.value, high.value) == (3, 3.0)
     high.value = 9.0
     assert bytes(picture.value) == pictures[-1] and told.value == "ValueError: too high"
-
-
-def test_a_demo_keeps_a_still_picture_and_an_error_in_the_first_one_is_the_cells(displayed):
-    widgets.explore(draw_ends, low=(0, 5, 1), high=(0, 8, 1))
-    box, still = displayed
-    png = Image.open(io.BytesIO(base64.b64decode(still["image/png"])))
-    live = box.children[-1]
-    assert png.size == Image.open(io.BytesIO(live.value)).size and "mer-still" in still["text/html"]
-    assert live.layout.width == f"{png.size[0] // 2}px"
-    with pytest.raises(ValueError, match="too high"):
+    with pytest.raises(ValueError, match="too high"):  # in the first picture it is the cell's
         widgets.explore(draw_ends, low=(0, 5, 1), high=(9, 10, 1))
 
 
@@ -294,18 +284,17 @@ def test_a_slider_moves_without_a_kernel_and_is_kept_with_the_notebook(displayed
     choices = {"low": (0, 5, 1, 1), "high": (0, 8, 0.5, 3.0)}
     widgets.explore(draw_ends, frames="high", **choices)
     widgets.explore(draw_ends, **choices)
-    _, slider, _, plain = displayed
+    _, slider, box, plain = displayed
+    assert base64.b64decode(plain["image/png"]) == box.children[-1].value, "a still picture"
     page = BeautifulSoup(slider["text/html"], "html.parser")
     images, control = page.find_all("img"), page.find("input", type="range")
     places = still.choose_places(*choices["high"])
     assert places == [0, 1.5, 2.5, 3.0, 4.0, 5.5, 6.5, 8.0]
     assert [float(image["data-at"]) for image in images] == places
     assert len({image["src"] for image in images}) == len(places)
-    assert all(image["src"].startswith("data:image/") and image["alt"] for image in images)
     (first,) = [image for image in images if not image.has_attr("hidden")]
+    assert images[int(control["value"])] is first
     assert first["data-at"] == "3" == control["aria-valuetext"] == page.output.text
-    assert control["aria-label"] == "high" and int(control["max"]) == len(places) - 1
-    assert images[int(control["value"])] is first and "script" not in slider["text/html"]
     kept = strip_outputs([new_output("display_data", dict(data)) for data in (slider, plain)])
     assert ["text/html" in output.data for output in kept] == [True, False]
 
@@ -317,20 +306,16 @@ def test_who_plays_against_the_network_is_told_the_truth_after_the_answer(data, 
     beat = Beat(data, features, Some(answers=network), clips=3)
     first = Image.open(io.BytesIO(beat.film()))
     clip = data.clips[rows[0]]
-    assert first.size == (2 * SIDE, SIDE) and first.n_frames == len(clip.names)
+    assert first.n_frames == len(clip.names)
     assert first.info["duration"] == round(1000 / clip.fps), "at its true speed"
     beat.show()
     picture, *boxes, button, told = displayed[0].children
-    assert [box.description for box in boxes] == list(features.labels)
     for row in rows:
-        before = told.value
         for box, true in zip(boxes, features.y[row], strict=True):
             assert not box.value
             box.value = bool(true)
-        assert told.value == before
         button.click()
         true = [box.description for box, y in zip(boxes, features.y[row], strict=True) if y]
         assert told.value.endswith(f"shows: {', '.join(true) or 'no label'}.")
     assert button.disabled and np.array_equal(beat.mine, features.y[rows])
     assert bytes(picture.value) == paint(beat.draw())[0]
-    assert "you" in [text.get_text() for text in beat.draw().axes[0].get_yticklabels()]
