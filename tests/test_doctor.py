@@ -110,13 +110,6 @@ def test_subjects_labels_and_counts_are_compared(copy, data):
     assert "only subject" in found(examine(copy), "mend", "subjects")["S1"]
 
 
-def test_people_of_joined_sets_are_counted_by_set(copy):
-    for row, (dataset, subject) in enumerate(zip("AAABBB", "121123", strict=True), 1):
-        edit(copy, row, dataset=dataset, subject=subject)
-    assert examine(copy).rows["subjects"] == "5: A 2, B 3"
-    assert open_dataset(copy).subjects == ["A/1", "A/2", "B/1", "B/2", "B/3"]
-
-
 def test_copies_are_found_by_their_pictures(copy):
     first, second, *_, last = open_dataset(copy).clips
     for target in (second, last):
