@@ -4,7 +4,6 @@ here one such check, "model 2", stands for all.
 """
 
 from contextlib import redirect_stdout
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace as Some
@@ -23,8 +22,6 @@ from mer_course.checks import (
     training,
 )
 from mer_utils.ablations import compare
-from mer_utils.baselines import PUBLISHED
-from mer_utils.training import Recipe
 
 import cv2
 import nbformat
@@ -169,26 +166,6 @@ CASES["baselines 1"] = (
     baselines.check_1, TRUTH[OTHER.argmin(1)], "with the person's own other clips",
     {"all clips of the same person": [TRUTH[GAPS.argmin(1)]], "by the distance": [TRUTH]},
     [FLAT],
-)  # fmt: skip
-
-
-def make_curves(epochs):
-    curves = np.ones((4, 1, epochs, 4))
-    curves[..., 1] = np.linspace(1, 0.5, epochs)
-    return Some(curves=curves, uf1=lambda truth: {"macro": 0.4})
-
-
-SLOW = {"network": "STSTNet", "gamma": 0.0, "alpha": "none", "members": 1}
-SLOW = Recipe(**PUBLISHED["STSTNet"] | SLOW | {"epochs": 150, "patience": 150})
-LONG, SHORT = make_curves(150), make_curves(60)
-OTHERS = {"rate": 5e-3}, {"patience": 8}
-CASES["baselines 3"] = (
-    baselines.check_3, (SLOW, LONG), "least inner loss at epoch 150",
-    {
-        "not as published": [(replace(SLOW, **other), LONG) for other in OTHERS],
-        "not the Outcome of this Recipe": [(SLOW, SHORT)],
-    },
-    [SHORT, MANY],
 )  # fmt: skip
 
 
