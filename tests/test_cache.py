@@ -22,6 +22,7 @@ from mer_utils.training import Recipe
 
 import numpy as np
 import pytest
+from foreign import contents
 from test_kernels import pinned
 from toys import make_toy
 
@@ -176,12 +177,12 @@ def test_clips_that_are_damaged_missing_or_changed_are_made_again_and_no_others(
     data, tmp_path, monkeypatch, capsys
 ):
     whole = extract(data, SMALL, tmp_path)
-    work = watch(monkeypatch, features, "_extract_arrays")
+    work, before = watch(monkeypatch, features, "_extract_arrays"), contents(tmp_path)
     renamed = replace(data, info=data.info | {"name": "other", "licence": "other"})
     assert extract(renamed, SMALL, tmp_path).key == whole.key and not work.called
     assert spoil_two(tmp_path.glob("features/*/*.safetensors")) == len(data)
     assert extract(data, SMALL, tmp_path).key == whole.key and work.call_count == 2
-    assert "damaged" in capsys.readouterr().err
+    assert "damaged" in capsys.readouterr().err and contents(tmp_path) == before
     moved = replace(data, clips=(replace(data.clips[0], onset=data.clips[0].onset + 1),))
     extract(moved, SMALL, tmp_path)
     assert work.call_count == 3

@@ -45,15 +45,13 @@ def test_one_clip_is_answered_with_a_picture_and_json(mer, data, trained, tmp_pa
     ends = ("--onset", clip.onset, "--offset", clip.offset)
     code, text, err = mer("predict", clip.folder, *weights, *ends)
     assert (code, err) == (0, "")
-    views = "2 views of 168 x 224 px", "found by the head's outline"
-    for words in (*data.labels, "8 networks, trained on tiny synthetic faces", *views):
-        assert words in text
+    words = "8 networks, trained on tiny synthetic faces", "2 views of 168 x 224 px"
+    assert all(word in text for word in (*data.labels, *words, "found by the head's outline"))
     answer = Path(f"predictions/{clip.name}.json")
     record = json.loads(answer.read_text())
     assert record["source"] == str(clip.folder.resolve())
     assert set(record["labels"]) == set(data.labels)
     assert cv2.imread(f"predictions/{clip.name}.png").shape[1] > 1000
-    assert mer("predict", clip.folder, *weights)[0] == 0  # the same clip may be answered again
     twin = shutil.copytree(clip.folder, tmp_path / "another person" / clip.name)
     code, _, err = mer("predict", twin, *weights)
     assert code == 1 and "another clip of this name" in err and err.count("\n") == 1

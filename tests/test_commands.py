@@ -14,6 +14,7 @@ from pathlib import Path
 
 from faces4d.motion import read_truth
 from faces4d.rendering import write_obj
+from mer_tools import book
 from mer_tools.importing.folders import import_challenge
 from mer_tools.importing.presets import PRESETS
 from mer_utils import jobs
@@ -155,7 +156,9 @@ def complete(words, root):
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("mer")])
 def test_a_command_that_is_shown_runs(command, stand_in, mer, monkeypatch):
-    """All of it but what a notebook computes, other processes and other machines."""
+    """All of it but what a notebook computes, the book (test_book.py makes it), other processes and
+    other machines.
+    """
     root = shutil.copytree(stand_in, Path.cwd(), copy_function=os.link, dirs_exist_ok=True)
     started, ran, suite = [], [], read_suite(ROOT)
 
@@ -172,6 +175,7 @@ def test_a_command_that_is_shown_runs(command, stand_in, mer, monkeypatch):
         shutil.copyfile(source, executed)
 
     monkeypatch.setattr(papermill, "execute_notebook", execute)
+    monkeypatch.setattr(book, "write_book", lambda out, pdf: out)
     monkeypatch.setattr(os, "execv", lambda program, words: started.append(words))
     monkeypatch.setattr(jobs, "check_cluster", started.append)
     monkeypatch.setenv(jobs.DASK, "")

@@ -72,10 +72,8 @@ def test_a_bad_row_is_named(copy, column, value, message):
     [
         ({"name": ""}, "name is ''"),
         ({"views": 3}, "views is 3: Input should be less than or equal to 2"),
-        ({"labels": "x" * 10**6}, r"labels is '.{,90}': Input"),
         ({"labels": ["Negative", "negative"]}, "labels is .*the same name twice"),
         ({"labels": ["Fear"]}, "needs one column 'fear'"),
-        ({"exclusive": "no"}, "exclusive is 'no': Input should be a valid boolean"),
         ({"exclusive": True}, "exactly one label"),
         ({"frames": "nowhere"}, "nowhere: no such folder; .*dataset.json says"),
         ({"channels": ["u", "v"]}, "channels is .*at least 3 items"),
@@ -133,13 +131,6 @@ def test_empty_cells_have_defaults_and_a_byte_order_mark_is_skipped(copy):
     assert (clip.onset, clip.offset) == (0, len(clip.frames) - 1)
     assert clip.boxes == ((10, 20, 110, 120), (30, 40, 130, 140))
     assert read_boxes("row 2", format_boxes(clip.boxes), 2) == clip.boxes
-
-
-def test_survey_names_every_bad_row_and_returns_the_good_ones(copy):
-    edit(copy, 1, negative="2")
-    edit(copy, 3, offset="999")
-    bad = {k: str(row) for k, row in enumerate(survey(copy)[1]) if isinstance(row, MerError)}
-    assert set(bad) == {0, 2} and "row 2" in bad[0] and "row 4" in bad[2]
 
 
 def test_a_row_without_any_label_is_unlabelled(copy):

@@ -7,15 +7,14 @@ import io
 from types import SimpleNamespace as Some
 
 from faces4d.head import AUS
-from mer_course.demos import browser as browsers
 from mer_course.demos import still, widgets
 from mer_course.demos.aperture import MOTION, PATTERNS, draw_aperture, solve_window
-from mer_course.demos.beat import SIDE, Beat
+from mer_course.demos.beat import Beat
 from mer_course.demos.bench import Bench
 from mer_course.demos.browser import ANSWERS, Browser
 from mer_course.demos.flow_explorer import FlowExplorer
 from mer_course.demos.microscope import LAYERS, Microscope
-from mer_course.demos.puppet import AU_NAMES, choices, draw_puppet, film_puppet
+from mer_course.demos.puppet import AU_NAMES, draw_puppet, film_puppet
 from mer_course.demos.tries import Tries
 from mer_course.demos.weighing import Weighing
 from mer_course.weaving import strip_outputs
@@ -136,19 +135,17 @@ def test_bench_measures_with_the_metrics_and_a_label_brings_its_own_threshold(be
     assert Bench(SCORES, TRUTH, CUTS * np.inf, LABELS).draw("Negative"), "a label never answered"
 
 
-def test_browser_finds_hits_misses_and_false_alarms_and_reads_a_clip_once(browser, monkeypatch):
+def test_browser_finds_hits_misses_and_false_alarms_and_shows_their_flow(browser):
     outcome = browser.outcome
     for k, label in enumerate(browser.labels):
         hits, misses, alarms = (browser.select(label, answer) for answer in ANSWERS)
         assert {*hits, *misses} == set(np.flatnonzero(browser.features.y[:, k]))
         assert {*hits, *alarms} == set(np.flatnonzero(outcome.answers[:, k]))
         assert (np.diff(outcome.scores[hits, k]) <= 0).all()  # the surest first
-    assert list(browser.look(0))[2:] == ["flow onset-apex", "flow apex-offset"]
-    monkeypatch.setattr(browsers, "load_crops", None)
-    assert browser.look(0)
+    flows = ["flow onset-apex", "flow apex-offset"]
+    assert list(browser.look(0))[2:] == flows
     images = Some(channels=["u", "v", "strain"])  # no faces to show
-    shown = Browser(images, browser.features, outcome).look(0)
-    assert list(shown) == ["flow onset-apex", "flow apex-offset"]
+    assert list(Browser(images, browser.features, outcome).look(0)) == flows
 
 
 def test_explorer_shows_the_librarys_flows_beside_the_truth_that_belongs_to_them(explorer):
@@ -162,32 +159,26 @@ def test_explorer_shows_the_librarys_flows_beside_the_truth_that_belongs_to_them
     real = FlowExplorer("real", crops, (1, 4, 7), mask[None], reach=0)
     flow = phase_flow(crops[0], 1, 4, 7, "farneback", "rigid", mask=mask)
     assert np.array_equal(real.flows["farneback", "taken out"][0], flow)
-    titles = [axis.get_title() for axis in real.draw().axes]
-    assert titles == ["estimated flow", "head motion", "direction"]
+    assert [axis.get_title() for axis in real.draw().axes][:2] == ["estimated flow", "head motion"]
 
 
 def test_microscope_shows_what_the_network_computes_whole_and_with_parts_off(microscope):
     network, x, whole = microscope.network, microscope.x[:1], microscope.look("a")
     equal, ones = torch.full((1, 3), 1 / 3), torch.ones(1, *whole.gates.shape)
-    without_v, without_view = x.clone(), x.clone()
-    without_v[:, :, :, 1], without_view[:, 0] = 0, 0
+    without_view = x.clone()
+    without_view[:, 0] = 0
     with torch.no_grad():
         features = torch.cat(network.extract(x))
         logits = {
             "nothing": network(x),
             "both gates": network(x, equal, ones),
-            "SE": network(x, None, ones),
-            "stream v": network(without_v),
             VIEW_NAMES[0]: network(without_view),
         }
     for off, expected in logits.items():
         assert np.allclose(microscope.look("a", off).logits, expected[0], atol=1e-5)
     assert np.allclose(whole.layers[LAYERS[2]], features, atol=1e-5)
-    read = 3 * whole.weights[2] * whole.layers[LAYERS[2]][2] * whole.gates[:, None, None]
-    assert np.allclose(whole.layers[LAYERS[3]][2], read, atol=1e-5)
     px = x[0, :, :, 2].flatten(0, 1).numpy() * 4.0
     assert np.allclose(whole.layers[LAYERS[0]][2], px, atol=1e-5)
-    assert not microscope.look("a", "apex-offset").layers[LAYERS[0]][:, 1::2].any()
     assert VIEW_NAMES[0] not in make_microscope(1, 1).controls()["off"]
 
 
@@ -227,9 +218,7 @@ def test_puppet_shows_the_true_motion_which_grows_with_intensity():
     assert sizes[0] == pytest.approx(0, abs=1e-4) and sizes[2] == pytest.approx(2 * sizes[1], 0.1)
     pictures, flows = film_puppet(1, 0.3, 0)  # from the front both cameras see one picture
     assert np.array_equal(*pictures) and np.array_equal(*flows, equal_nan=True)
-    title = draw_puppet("4 brows lowered", 0.3, 40).texts[0].get_text()
-    assert "AU4 brows lowered at 0.30, cameras at ±40°" in title
-    assert choices()[0] == "12 lip corners up" and set(AU_NAMES) == set(AUS)
+    assert set(AU_NAMES) == set(AUS) and draw_puppet("4 brows lowered", 0.3, 40)
 
 
 @pytest.mark.parametrize("frames, onset, offset", [(3, 0, 2), (20, 2, 15), (300, 17, 250)])
@@ -277,16 +266,7 @@ def test_controls_start_where_they_are_told_move_one_another_and_redraw(displaye
     assert len(set(pictures)) == 5 and (low.value, high.value) == (3, 3.0)
     high.value = 9.0
     assert bytes(picture.value) == pictures[-1] and told.value == "ValueError: too high"
-
-
-def test_a_demo_keeps_a_still_picture_and_an_error_in_the_first_one_is_the_cells(displayed):
-    widgets.explore(draw_ends, low=(0, 5, 1), high=(0, 8, 1))
-    box, still = displayed
-    png = Image.open(io.BytesIO(base64.b64decode(still["image/png"])))
-    live = box.children[-1]
-    assert png.size == Image.open(io.BytesIO(live.value)).size and "mer-still" in still["text/html"]
-    assert live.layout.width == f"{png.size[0] // 2}px"
-    with pytest.raises(ValueError, match="too high"):
+    with pytest.raises(ValueError, match="too high"):  # in the first picture it is the cell's
         widgets.explore(draw_ends, low=(0, 5, 1), high=(9, 10, 1))
 
 
@@ -294,43 +274,39 @@ def test_a_slider_moves_without_a_kernel_and_is_kept_with_the_notebook(displayed
     choices = {"low": (0, 5, 1, 1), "high": (0, 8, 0.5, 3.0)}
     widgets.explore(draw_ends, frames="high", **choices)
     widgets.explore(draw_ends, **choices)
-    _, slider, _, plain = displayed
+    _, slider, box, plain = displayed
+    picture = Image.open(io.BytesIO(base64.b64decode(plain["image/png"])))
+    assert picture.size == Image.open(io.BytesIO(box.children[-1].value)).size
     page = BeautifulSoup(slider["text/html"], "html.parser")
     images, control = page.find_all("img"), page.find("input", type="range")
     places = still.choose_places(*choices["high"])
     assert places == [0, 1.5, 2.5, 3.0, 4.0, 5.5, 6.5, 8.0]
     assert [float(image["data-at"]) for image in images] == places
     assert len({image["src"] for image in images}) == len(places)
-    assert all(image["src"].startswith("data:image/") and image["alt"] for image in images)
     (first,) = [image for image in images if not image.has_attr("hidden")]
+    assert images[int(control["value"])] is first
     assert first["data-at"] == "3" == control["aria-valuetext"] == page.output.text
-    assert control["aria-label"] == "high" and int(control["max"]) == len(places) - 1
-    assert images[int(control["value"])] is first and "script" not in slider["text/html"]
     kept = strip_outputs([new_output("display_data", dict(data)) for data in (slider, plain)])
     assert ["text/html" in output.data for output in kept] == [True, False]
 
 
 def test_who_plays_against_the_network_is_told_the_truth_after_the_answer(data, displayed):
-    features = extract(data, FrontEnd(crop=64, size=12))
-    rows = np.random.default_rng(0).permutation(len(features.y))[:3]
-    network = 1 - features.y  # always wrong
-    beat = Beat(data, features, Some(answers=network), clips=3)
+    truth = data.label_matrix()
+    rows = np.random.default_rng(0).permutation(len(truth))[:3]
+    features, wrong = Some(y=truth, labels=data.labels), Some(answers=1 - truth)
+    beat = Beat(data, features, wrong, clips=3)
     first = Image.open(io.BytesIO(beat.film()))
     clip = data.clips[rows[0]]
-    assert first.size == (2 * SIDE, SIDE) and first.n_frames == len(clip.names)
+    assert first.n_frames == len(clip.names)
     assert first.info["duration"] == round(1000 / clip.fps), "at its true speed"
     beat.show()
     picture, *boxes, button, told = displayed[0].children
-    assert [box.description for box in boxes] == list(features.labels)
     for row in rows:
-        before = told.value
-        for box, true in zip(boxes, features.y[row], strict=True):
+        for box, true in zip(boxes, truth[row], strict=True):
             assert not box.value
             box.value = bool(true)
-        assert told.value == before
         button.click()
-        true = [box.description for box, y in zip(boxes, features.y[row], strict=True) if y]
+        true = [box.description for box, y in zip(boxes, truth[row], strict=True) if y]
         assert told.value.endswith(f"shows: {', '.join(true) or 'no label'}.")
-    assert button.disabled and np.array_equal(beat.mine, features.y[rows])
+    assert button.disabled and np.array_equal(beat.mine, truth[rows])
     assert bytes(picture.value) == paint(beat.draw())[0]
-    assert "you" in [text.get_text() for text in beat.draw().axes[0].get_yticklabels()]

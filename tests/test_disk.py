@@ -14,12 +14,12 @@ from yunet import write_model
 
 pytest.importorskip("resource", reason="file sizes cannot be limited on Windows")
 # the commands that write, with the bytes that a file may have on a disk that is full
-ROOM = {"import": 4_000, "import beside": 100, "predict": 9_000, "submit": 20}
+ROOM = {"import": 4_000, "predict": 9_000, "submit": 20, "boxes": 60}
 
 
 @pytest.fixture
-def words(data, trained, tmp_path):
-    """Return a function of (command, the place it writes into): its words, with sound input."""
+def commands(data, trained, tmp_path):
+    """Return {command: its words}, with sound input."""
     challenge, bare, wild = tmp_path / "challenge", tmp_path / "bare", tmp_path / "wild"
     for n, clip in enumerate(data.clips):
         shutil.copytree(clip.folder, challenge / f"seq{n}")
@@ -31,22 +31,18 @@ def words(data, trained, tmp_path):
         path.write_bytes(encode_png(frame))
     model, weights = write_model(tmp_path / "stand-in.onnx"), ("--weights", trained[0])
 
-    def list_words(name, place):
-        return {
-            "import": ("import", "4dme-challenge", challenge, place / "set", "--copy"),
-            "import beside": ("import", "4dme-challenge", challenge, place / "away"),
-            "predict": ("predict", data.clips[0].folder, *weights, "--out", place / "out"),
-            "submit": ("submit", bare, place / "out.csv", *weights, "--jobs", 1),
-            "boxes": ("boxes", wild, "--face-model", model),
-        }[name]
-
-    return list_words
+    return {
+        "import": ("import", "4dme-challenge", challenge, tmp_path / "set", "--copy"),
+        "predict": ("predict", data.clips[0].folder, *weights, "--out", tmp_path / "out"),
+        "submit": ("submit", bare, tmp_path / "out.csv", *weights, "--jobs", 1),
+        "boxes": ("boxes", wild, "--face-model", model),
+    }
 
 
-@pytest.mark.parametrize(("name", "room"), [*ROOM.items(), ("boxes", 60)])
-def test_a_full_disk_leaves_nothing_half_written(mer, words, tmp_path, name, room):
-    command, before = words(name, tmp_path), contents(tmp_path)
-    with full_disk(room):
+@pytest.mark.parametrize("name", ROOM)
+def test_a_full_disk_leaves_nothing_half_written(mer, commands, tmp_path, name):
+    command, before = commands[name], contents(tmp_path)
+    with full_disk(ROOM[name]):
         code, _, err = mer(*command)
     assert code == 1 and err.startswith("mer: ") and err.count("\n") == 1, err
     assert "cannot be written" in err, err

@@ -61,7 +61,7 @@ def test_inner_parts_share_no_subject_and_are_of_like_size():
 def test_a_visible_label_is_learned(network, exclusive):
     data = make_toy(clips=60, size=16, exclusive=exclusive)
     slow = "Apex" in network
-    recipe = Recipe(network=network, epochs=15 if slow else 30, rate=1e-3 if slow else 1e-2)
+    recipe = Recipe(network=network, epochs=10 if slow else 20, rate=1e-3 if slow else 1e-2)
     recipe = replace(recipe, inner=2, members=1, width=4, dropout=0.2)
     # a guess by prevalence scores about 0.4-0.57, one class for all 0.17
     assert run_loso(data, recipe).uf1(data.y)["macro"] > 0.8
@@ -155,8 +155,8 @@ def test_one_member_a_fold_is_the_first_of_the_ensemble():
 
 @pytest.mark.slow
 def test_workers_cache_and_grid_change_no_bit(tmp_path):
-    data = make_toy()
-    tasks = [(data, QUICK), (make_toy(seed=1), replace(QUICK, network="STSTNet"))]
+    recipe = replace(QUICK, members=1)
+    tasks = [(make_toy(), recipe), (make_toy(seed=1), replace(recipe, network="STSTNet"))]
     fresh, kept = run_grid(tasks, tmp_path, jobs=2), run_grid(tasks, tmp_path)
     assert len(list_folds(tmp_path)) == 12
     for task, *outcomes in zip(tasks, fresh, kept, strict=True):
@@ -164,7 +164,6 @@ def test_workers_cache_and_grid_change_no_bit(tmp_path):
         for outcome in outcomes:
             np.testing.assert_array_equal(outcome.scores, alone.scores)
             np.testing.assert_array_equal(outcome.thresholds, alone.thresholds)
-    assert (run_loso(data, replace(QUICK, seed=1)).scores != fresh[0].scores).any()
 
 
 def test_two_runs_at_once_train_each_fold_once(tmp_path, monkeypatch):

@@ -3,7 +3,6 @@ import sys
 from dataclasses import replace
 
 from mer_utils import MerError
-from mer_utils import features as front_end
 from mer_utils.dataset import open_dataset
 from mer_utils.features import (
     FrontEnd,
@@ -80,31 +79,6 @@ def test_variants_together_are_what_each_is_alone(data, tmp_path):
         assert features.key == alone.key
 
 
-def test_an_interrupted_extraction_goes_on_and_ends_with_the_same_bytes(
-    data, tmp_path, monkeypatch
-):
-    whole = extract(data, SMALL, tmp_path / "whole")
-    worked, real = [], front_end._extract_arrays
-
-    def stop_at_second(clip, *rest):
-        worked.append(clip.name)
-        if len(worked) == 2:
-            raise KeyboardInterrupt
-        return real(clip, *rest)
-
-    monkeypatch.setattr(front_end, "_extract_arrays", stop_at_second)
-    with pytest.raises(KeyboardInterrupt):
-        extract(data, SMALL, tmp_path / "cut")
-    again = extract(data, SMALL, tmp_path / "cut")
-    assert worked == [clip.name for clip in (*data.clips[:2], *data.clips[1:])]
-    np.testing.assert_array_equal(again.x, whole.x)
-    files = [
-        {path.name: path.read_bytes() for path in (tmp_path / name).glob("features/*/*")}
-        for name in ("whole", "cut")
-    ]
-    assert files[0] == files[1] and len(files[0]) == len(data)
-
-
 def test_the_key_is_of_the_content():
     features = make_toy()
     assert features.key == make_toy().key != make_toy(seed=1).key
@@ -146,7 +120,7 @@ def test_flow_images_become_maps_in_the_order_u_v_third(pictures, tmp_path):
     np.testing.assert_allclose(maps[0, :, 0], 1)
     np.testing.assert_allclose(maps[0, :, 2], 0.2, rtol=1e-6)
     np.testing.assert_allclose(maps[0, :, 1, 0, 0], np.array([20, 30]) / 127.5 - 1, rtol=1e-6)
-    made = extract(dataset, FrontEnd(size=12), tmp_path / "cache", jobs=2)
+    made = extract(dataset, FrontEnd(size=12), tmp_path / "cache")
     assert made.x.shape == (2, 1, 2, 3, 12, 12) and made.exclusive
     assert made.y.tolist() == [[1, 0], [0, 1]]
     assert extract(dataset, FrontEnd(phases=1)).x.shape[2] == 1

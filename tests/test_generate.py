@@ -54,9 +54,7 @@ def test_a_set_has_boxes_near_the_faces_and_opens(small):
             off.append([((x0 + x1) / 2 - x) / side, ((y0 + y1) / 2 - y) / side, (x1 - x0) / side])
     off = np.array(off) - [0, 0, 1]
     assert np.abs(off).max() < 0.15 and off.std() > 0.005
-    features = extract(small, FrontEnd(crop=64, size=12))
-    assert features.x.shape == (4, 2, 2, 3, 12, 12) and np.isfinite(features.x).all()
-    assert features.boxes.tolist() == [[list(box) for box in clip.boxes] for clip in small.clips]
+    assert np.isfinite(extract(small, FrontEnd(crop=64, size=12)).x).all()
 
 
 @pytest.mark.slow
@@ -66,14 +64,6 @@ def test_truth_films_the_set_again_and_workers_change_no_byte(small, tmp_path):
     assert np.array_equal(np.concatenate(list(again), 2), read_frames(clip))
     twice = write_synthetic(tmp_path / "two", 2, 4, 3, "bench-v2", size=96, jobs=2)
     assert contents(twice) == contents(small.root)
-
-
-def test_meshes_are_written_on_request(tmp_path, monkeypatch):
-    frames = []
-    monkeypatch.setattr(generate, "write_obj", lambda *frame: frames.append(frame))
-    clip = open_dataset(write_synthetic(tmp_path / "a", 1, 1, size=64, meshes=True)).clips[0]
-    assert [frame for _, _, frame in frames] == list(range(len(clip.frames)))
-    assert {folder.name for folder, _, _ in frames} == {clip.name}
 
 
 def test_nothing_is_overwritten_and_nothing_half_made_stays(small, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from faces4d.cameras import cameras
 from faces4d.motion import simulate
-from faces4d.rendering import find_head, render_clip, true_flow, write_obj
+from faces4d.rendering import find_head, render_clip, true_flow
 from faces4d.scenario import get_preset, plan_clips
 from mer_utils import LABELS, MerError
 from mer_utils.cache import describe_process, find_behaviour, name_result
@@ -23,12 +23,11 @@ PRETRAINING = range(2000, 3000)  # seeds of people whom the networks of mer_util
 
 
 def write_synthetic(
-    root, subjects=24, clips=267, seed=0, preset="bench-v1", size=224, meshes=False, jobs=1,
-    replace=False,
-):  # fmt: skip
+    root, subjects=24, clips=267, seed=0, preset="bench-v1", size=224, jobs=1, replace=False
+):
     """Make a dataset of synthetic 4D faces in the new folder ``root``: all of it or, where anything
-    fails, nothing. ``size`` is the height of one view in px; ``meshes`` adds each frame's OBJ. The
-    result depends on the arguments before ``jobs`` alone.
+    fails, nothing. ``size`` is the height of one view in px. The result depends on the arguments
+    before ``jobs`` alone.
 
     Raises MerError for seeds in PRETRAINING, and if ``root`` exists and is not empty; with
     ``replace`` the old set stays until the new one is whole.
@@ -41,7 +40,7 @@ def write_synthetic(
         (part / "truth").mkdir()
         # a worker takes all clips of one subject in turn: its face is built once
         groups = [list(group) for _, group in groupby(plans, lambda plan: plan.subject)]
-        rows = run_jobs(_write_clips, [(part, group, size, meshes) for group in groups], jobs)
+        rows = run_jobs(_write_clips, [(part, group, size) for group in groups], jobs)
         columns = ["clip", "subject", *map(str.lower, LABELS), "onset", "apex", "offset", "fps"]
         columns += ["box"] if get_preset(preset).background else []
         lines = [columns, *(row for group in rows for row in group)]
@@ -71,8 +70,8 @@ def probe_generator(preset):
     return arrays
 
 
-def _write_clips(root, plans, size, meshes):
-    """Write frames, truth and meshes of some clips; return their rows of the manifest."""
+def _write_clips(root, plans, size):
+    """Write frames and truth of some clips; return their rows of the manifest."""
     views, rows = cameras(size), []
     for plan in plans:
         motion = simulate(plan)
@@ -81,8 +80,6 @@ def _write_clips(root, plans, size, meshes):
         for t, frame in enumerate(render_clip(motion, views).transpose(1, 2, 0, 3)):  # (T, H, V, W)
             picture = encode_png(frame.reshape(len(frame), -1))
             (folder / f"{t:04d}.png").write_bytes(picture)  # root is renamed when whole
-            if meshes:
-                write_obj(root / "meshes" / plan.clip, motion, t)
         np.savez_compressed(root / "truth" / f"{plan.clip}.npz", **motion.arrays())
         onset, offset = motion.marked or (motion.onset, motion.offset)
         row = [plan.clip, plan.subject, *plan.labels, onset, motion.apex, offset, motion.fps]
