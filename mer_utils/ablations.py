@@ -5,12 +5,14 @@ resemble each other. Over several sets (``compare_sets``) the set is the unit, b
 trained on one set shares its people. Scores are macro-UF1, means over training seeds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from mer_utils import MerError
+from mer_utils.baselines import PEERS, native_front_end
 from mer_utils.evaluation import decide, f1_of_counts, macro_uf1, revisit_folds
+from mer_utils.features import FrontEnd
 from mer_utils.files import read_json
 from mer_utils.training import choose_maps
 
@@ -23,6 +25,8 @@ DRAWS = 2000
 MARGIN = 0.036
 POWER = 0.8  # the chance of seeing a difference that a design is said to detect [convention]
 ALL_SWAPS = 12  # with at most so many subjects all 2^12 swaps are tried
+# the changes to the front end that notebook 07 compares
+FRONTS = ({"compensation": "none"}, {"normalisation": "minmax"}, {"apex": "manifest"})
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,16 @@ def choose_rows(grid, dataset):
         fits &= "apex" not in front or all(clip.apex is not None for clip in dataset.clips)
         kept |= {name: (front, recipe)} if fits else {}
     return kept
+
+
+def list_front_ends(dataset):
+    """Return the FrontEnds that the notebooks compare on a Dataset, the default first. To extract
+    them together reads every film once.
+    """
+    rows = choose_rows({k: (front, {}) for k, front in enumerate(FRONTS)}, dataset)
+    changed = [replace(FrontEnd(), **front) for front, _ in rows.values()]
+    native = [native_front_end(name, FrontEnd(), bool(dataset.channels)) for name in PEERS]
+    return list(dict.fromkeys([FrontEnd(), *changed, *native]))
 
 
 # Within one set: the subject is the unit

@@ -14,7 +14,7 @@ from mer_utils.apex import RULES, curve_of_flows, find_apex, joint_curve, onset_
 from mer_utils.cache import key_of, name_result
 from mer_utils.dataset import Clip, encode_png, hash_frames, read_image
 from mer_utils.files import digest_arrays, recall, take_turns, write_arrays
-from mer_utils.flow import BACKENDS, COMPENSATIONS, magnitude, phase_flow, strain
+from mer_utils.flow import BACKENDS, COMPENSATIONS, compensate, magnitude, phase_flow, strain
 from mer_utils.jobs import stream_jobs
 from mer_utils.preprocessing import crop_places, face_mask, find_box
 
@@ -125,10 +125,14 @@ def measure_variants(clip, variants, crops):
         return curve_of_flows(follow_onset(place), onset, offset, *choices, masks)
 
     @functools.cache
-    def follow_phases(place, mask, reach, apex, *choices):
-        keys, masks = (onset, apex, offset), find_masks(place, mask)
-        pairs = zip(crops[place][0], masks, strict=True)
-        return np.stack([phase_flow(view, *keys, *choices, m, reach) for view, m in pairs])
+    def follow_phases(place, reach, apex, backend, phases):
+        keys, views = (onset, apex, offset), crops[place][0]
+        return [phase_flow(v, *keys, backend, "none", phases, reach=reach) for v in views]
+
+    @functools.cache
+    def settle_phases(place, mask, compensation, *choices):
+        pairs = zip(follow_phases(place, *choices), find_masks(place, mask), strict=True)
+        return np.stack([[compensate(f, compensation, m) for f in flows] for flows, m in pairs])
 
     for options in variants:
         where = (options.crop, options.enlarge), options.mask
@@ -138,8 +142,8 @@ def measure_variants(clip, variants, crops):
             apex = find_apex(curve, onset, offset, *rule)
         elif apex is None:
             raise MerError(f"clip {clip.name}", "the manifest gives no apex; use apex='auto'")
-        choices = options.backend, options.compensation, options.phases
-        flow = follow_phases(*where, options.reach, apex, *choices)
+        choices = options.compensation, options.reach, apex, options.backend, options.phases
+        flow = settle_phases(*where, *choices)
         maps = make_maps(flow, options, find_masks(*where))
         yield maps, apex, curve, np.array(crops[where[0]][1])
 

@@ -1,4 +1,7 @@
-"""Figures as pure functions, data in, matplotlib Figure out; and how a notebook shows a figure."""
+"""Figures as pure functions, data in, matplotlib Figure out; and how a notebook shows a figure.
+
+seaborn takes a second to import: where needed.
+"""
 
 import base64
 import io
@@ -7,10 +10,9 @@ from mer_utils import STREAMS, study
 
 import cv2
 import numpy as np
-import seaborn
 from IPython import get_ipython
 from IPython.display import display
-from matplotlib import colormaps
+from matplotlib import colormaps, cycler, rcParams
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -30,9 +32,13 @@ def set_style():
     sizes |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8.5)
     lines = {"axes.linewidth": 0.8, "xtick.major.width": 0.8, "ytick.major.width": 0.8}
     lines |= {"lines.linewidth": 1.5, "xtick.major.size": 3.5, "ytick.major.size": 3.5}
+    lines |= {"lines.solid_capstyle": "round", "axes.axisbelow": True}
+    dark = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), ".15")
+    dark |= {"xtick.color": ".15", "ytick.color": ".15", "axes.prop_cycle": cycler(color=PALETTE)}
     open_box = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
-    rc = sizes | lines | open_box | {"figure.dpi": 80}
-    seaborn.set_theme(style="ticks", palette=PALETTE, font="DejaVu Sans", rc=rc)
+    bars = {"patch.edgecolor": "w", "patch.force_edgecolor": True}
+    rcParams.update(sizes | lines | dark | open_box | bars)
+    rcParams.update({"font.family": "DejaVu Sans", "figure.dpi": 80})
 
 
 def grid(rows, columns, width, height, **options):
@@ -90,6 +96,8 @@ def show_figures_so():
 
 def draw_counts(groups, title, xlabel):
     """Show how often each whole number occurs in groups {name: (N,)}, with their medians."""
+    import seaborn
+
     figure, ((axis,),) = grid(1, 1, 7, 2.8)
     named = {f"{name}: median {np.median(values):g}": values for name, values in groups.items()}
     style = {"palette": [BLUE, GREY, ORANGE][: len(groups)], "alpha": 1, "shrink": 0.8}
@@ -101,6 +109,8 @@ def draw_counts(groups, title, xlabel):
 
 def draw_spread(groups, title, ylabel):
     """Show groups of values {name: (N,)} as boxes with their points and their medians."""
+    import seaborn
+
     figure, ((axis,),) = grid(1, 1, 1.8 + 1.3 * len(groups), 3.2)
     top = max(map(max, groups.values()))
     box = {"showfliers": False, "width": 0.5, "fill": False, "color": GREY, "linewidth": 1}
@@ -185,6 +195,8 @@ def draw_table(values, rows, columns, title, low=0.0, high=1.0):
 
 def draw_heat(axis, values, low=0.0, high=1.0, annot=True, fmt="", **names):
     """Draw a heat map with a text in each cell (``annot``: the numbers, or texts of their own)."""
+    import seaborn
+
     colours = "RdBu_r" if low < 0 else "Blues"  # of signed numbers zero is white
     scale = {"cmap": colours, "vmin": low, "vmax": high, "cbar": False}
     seaborn.heatmap(values, ax=axis, annot=annot, fmt=fmt, **scale, **names)

@@ -1,5 +1,6 @@
 """What a notebook sees of the suite: its dataset, its folders, and how to keep what it makes."""
 
+import gc
 import io
 import json
 from functools import cached_property
@@ -90,6 +91,7 @@ def open_study(notebook, params):
     """
     from mer_utils.plots import set_style, show_figures_so  # `mer` needs no Matplotlib
 
+    gc.freeze()  # what was imported stays: else the kernel takes a second more to end
     study = Study(notebook, {key: params[key] for key in DEFAULTS if key in params})
     clear_outputs(study.dir)
     set_style()
