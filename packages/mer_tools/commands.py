@@ -85,7 +85,7 @@ def run(
     overrides: Annotated[list[str], Option("-p", help="As in 07.seeds=3 or all.seed=1.")] = (),
     dask: Annotated[str, Option(help="A Dask scheduler, as in tcp://host:8786.")] = "",
 ):  # fmt: skip
-    """Run the notebooks of a profile in order; those that are fresh are skipped."""
+    """Run the notebooks of a profile, two at a time; those that are fresh are skipped."""
     if dask:
         from mer_utils.jobs import DASK, check_cluster
 

@@ -1,5 +1,5 @@
-"""The runner: executes the notebooks of a profile in order, skips those that are fresh, and keeps
-for every figure where it came from.
+"""The runner: executes the notebooks of a profile two at a time, skips those that are fresh, and
+keeps for every figure where it came from.
 """
 
 import ast
@@ -282,6 +282,8 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
                 lanes.shutdown(wait=False, cancel_futures=True)
                 if not isinstance(error, Exception):  # Ctrl-C
                     end_children()
+                elif any(run.running() for run in runs.values()):
+                    echo("one notebook failed; the other one may end")
                 raise
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [
