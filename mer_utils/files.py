@@ -91,8 +91,8 @@ def new_folder(root, replace=False):
 
 @contextmanager
 def take_turns(cache, step):
-    """Let one process at a time make what a ``step`` keeps in the folder ``cache``: the next one
-    finds it made. MerError where the folder cannot be written.
+    """Let one process at a time make what a ``step`` keeps in the folder of its name in ``cache``:
+    the next one finds it made. MerError where the folder cannot be written.
     """
     try:
         Path(cache).mkdir(parents=True, exist_ok=True)
@@ -100,6 +100,8 @@ def take_turns(cache, step):
     except OSError as error:
         raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
     with lock:
+        for half_written in Path(cache, step).rglob(".*"):  # by a process that was killed
+            half_written.unlink()
         yield
 
 

@@ -166,10 +166,10 @@ def watch(monkeypatch, module, name):
 
 
 def spoil_two(files):
-    """Damage one file and remove another, as after a kill."""
+    """Damage one file and leave another half written, as after a kill."""
     first, second, *rest = sorted(files)
     first.write_bytes(first.read_bytes()[:-3] + b"???")
-    second.unlink()
+    second.rename(second.with_name(f".{second.name}.x7"))
     return len(rest) + 2
 
 
@@ -200,6 +200,7 @@ def test_folds_that_are_damaged_or_missing_are_made_again_and_no_others(
     again = run_loso(toy, recipe, tmp_path)
     np.testing.assert_array_equal(again.scores, whole.scores)
     assert work.call_count == 2 and "damaged" in capsys.readouterr().err
+    assert len([*(tmp_path / "folds").iterdir()]) == 6
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def copy_checkout(root):
     path = root / "notebooks" / "profiles.yml"
     suite = yaml.safe_load(path.read_text(encoding="utf-8"))
     small = {"02": {"compared": 1}, "03": {"pairs": 2}}
-    small |= {"07": {"groups": 2, "probe": 1}, "08": {"groups": 2}, "11": {"groups": 2}}
+    small |= {"07": {"groups": 3, "probe": 1}, "08": {"groups": 3}}
     suite["profiles"]["paper"]["parameters"] = small
     path.write_text(yaml.safe_dump(suite), encoding="utf-8")
     return root
