@@ -18,7 +18,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make test-browser  run the notebooks and the book in JupyterLab and Chromium, which must be installed"
 	@echo "make test-nbgrader  let nbgrader make and grade the exercises; it is installed beside .venv, in build/"
-	@echo "make check     run all but the slow ones: half a minute"
+	@echo "make check     run all but the slow ones: 40 seconds"
 	@echo "make notebooks run the notebooks and keep their outputs in them (after editing one)"
 	@echo "make pretrained  teach mer_utils/start.safetensors anew; the same bytes unless the code changed"
 	@echo "make clean     remove .venv, artifacts/, synthetic data and caches; figures/ stays"

@@ -20,16 +20,19 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 
-def write_bytes(path, data):
-    """Write bytes: a reader sees the old file or the whole new one. MerError where it fails."""
+def write_bytes(path, data, sync=True):
+    """Write bytes: a reader sees the old file or the whole new one, with ``sync`` even where the
+    power fails. MerError where it cannot be written.
+    """
     path, temporary = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
     except OSError as error:
@@ -131,7 +134,7 @@ def write_arrays(path, arrays, about=None):
     text = json.dumps(about)
     # one entry: safetensors writes several in any order
     meta = json.dumps([text, digest_arrays(arrays, text)])
-    write_bytes(path, save(arrays, metadata={"mer": meta}))
+    write_bytes(path, save(arrays, metadata={"mer": meta}), sync=False)  # the checksum would tell
 
 
 def read_arrays(path):

@@ -1,5 +1,5 @@
-"""The runner: executes the notebooks of a profile two at a time, skips those that are fresh, and
-keeps for every figure where it came from.
+"""The runner: executes the notebooks of a profile, skips those that are fresh, and keeps for every
+figure where it came from.
 """
 
 import ast
@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from pydantic import ConfigDict, ValidationError, create_model
 
 PACKAGES = ("mer_utils", "faces4d", "mer_tools", "mer_course")
-# parameters that `mer run` sets itself; workers and paths change no output
+# parameters that `mer run` sets itself; outputs depend on none of them, but on the data themselves
 BY_OPTION = {"profile": "--profile", "data": "--data", "jobs": "--jobs"}
 LANES = 2  # notebooks at a time: while one draws, the other has the idle cores
 
@@ -262,11 +262,18 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
         count = min(LANES, choices.get("jobs") or joblib.cpu_count())
         # all lanes share one current folder, so papermill must not change it for each notebook
         with chdir(root / "notebooks"), ThreadPoolExecutor(count) as lanes:
+            runs = {}
+
+            def stop_others(run):
+                if not run.cancelled() and run.exception():
+                    lanes.shutdown(wait=False, cancel_futures=True)
+
             try:
-                runs = {}
                 for job in planned:
                     if reasons[job.number]:
                         runs[job.number] = lanes.submit(_execute, job, reasons[job.number], echo)
+                for run in runs.values():
+                    run.add_done_callback(stop_others)
                 for count, job in enumerate(planned, 1):
                     if job.number in runs:
                         runs[job.number].result()
@@ -283,7 +290,7 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
                 if not isinstance(error, Exception):  # Ctrl-C
                     end_children()
                 elif any(run.running() for run in runs.values()):
-                    echo("one notebook failed; the other one may end")
+                    echo("a notebook failed; waiting for the one that still runs")
                 raise
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [
