@@ -364,10 +364,12 @@ def test_a_failing_notebook_leaves_earlier_figures_alone(root, old, new, sentenc
     before = outputs(out)
     edit(root, "[seed, rate]", "[rate, seed]")
     edit(root, old, new)
+    edit(root, "rate = 0.5", "rate = 0.25", "02_second")
     with pytest.raises(MerError, match=f"01_first {sentence}"):
-        run(root)
+        run(root, jobs=1)
     assert outputs(out) == before
-    assert status(root) == {"01": NEVER, "02": ""}
+    after = status(root)  # the second was not begun
+    assert after["01"] == NEVER and "parameter rate: 0.5 → 0.25" in after["02"]
 
 
 def test_a_profile_changes_parameters_and_pictures_of_given_data_stay_apart(root):

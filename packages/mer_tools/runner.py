@@ -264,9 +264,11 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
         with chdir(root / "notebooks"), ThreadPoolExecutor(count) as lanes:
             runs = {}
 
-            def stop_others(run):
-                if not run.cancelled() and run.exception():
+            def stop_others(ended):
+                if not ended.cancelled() and ended.exception():
                     lanes.shutdown(wait=False, cancel_futures=True)
+                    if any(run.running() for run in runs.values()):
+                        echo("a notebook failed; waiting for the one that still runs")
 
             try:
                 for job in planned:
@@ -289,8 +291,6 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
                 lanes.shutdown(wait=False, cancel_futures=True)
                 if not isinstance(error, Exception):  # Ctrl-C
                     end_children()
-                elif any(run.running() for run in runs.values()):
-                    echo("a notebook failed; waiting for the one that still runs")
                 raise
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [
