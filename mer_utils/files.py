@@ -95,17 +95,17 @@ def new_folder(root, replace=False):
 @contextmanager
 def take_turns(cache, step):
     """Let one process at a time make what a ``step`` keeps in the folder of its name in ``cache``:
-    the next one finds it made. MerError where the folder cannot be written.
+    the next one finds it made. MerError where a file cannot be written, there or meanwhile.
     """
     try:
         Path(cache).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(Path(cache) / f".{step}.lock").acquire()
+        with FileLock(Path(cache) / f".{step}.lock"):
+            for half_written in Path(cache, step).rglob(".*"):  # by a process that was killed
+                half_written.unlink()
+            yield
     except OSError as error:
-        raise MerError(cache, f"cannot be written ({error.strerror or error})") from None
-    with lock:
-        for half_written in Path(cache, step).rglob(".*"):  # by a process that was killed
-            half_written.unlink()
-        yield
+        what = f"cannot be written, or temporary files cannot ({error.strerror or error})"
+        raise MerError(cache, what) from None
 
 
 def sha256(data):
