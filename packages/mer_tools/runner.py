@@ -259,9 +259,9 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
             echo(f"kernels here: {kernels}; {made}")
         reasons = {job.number: find_reasons(job) for job in planned}
         echo(f"{sum(map(bool, reasons.values()))} of {len(planned)} notebooks to run")
-        count = min(LANES, choices.get("jobs") or joblib.cpu_count())
+        width = min(LANES, choices.get("jobs") or joblib.cpu_count())
         # all lanes share one current folder, so papermill must not change it for each notebook
-        with chdir(root / "notebooks"), ThreadPoolExecutor(count) as lanes:
+        with chdir(root / "notebooks"), ThreadPoolExecutor(width) as lanes:
             runs = {}
 
             def stop_others(ended):
