@@ -28,6 +28,7 @@ from faces4d.generate import describe_makers, ensure_synthetic
 from faces4d.motion import read_truth
 from faces4d.scenario import get_preset
 from mer_utils import MerError
+from mer_utils.ablations import GRID as ABLATIONS
 from mer_utils.ablations import TABLES, find_record, read_tables
 from mer_utils.baselines import native_front_end, recipe_of
 from mer_utils.dataset import open_dataset
@@ -44,27 +45,11 @@ from front_end import find_true_maps
 
 BASE = Recipe(members=1)  # several seeds instead of several networks a fold
 FOLDS = 8  # groups of people: each is left out once
-# notebook 07's grid (a test holds them together): (changes to the front end, to the recipe)
-PRIMARY = {
-    "default": ({}, {}),
-    "no fusion attention": ({}, {"attention": False}),
-    "no SE": ({}, {"se": False}),
-    "neither": ({}, {"attention": False, "se": False}),
-}
-GRID = PRIMARY | {
-    "onset-apex only": ({}, {"phases": 1}),
-    "left view only": ({}, {"views": "left", "flip": False}),
-    "right view only": ({}, {"views": "right", "flip": False}),
-    "cross-entropy": ({}, {"gamma": 0.0}),
-    # what paid on development sets; the paper states focal loss and early stopping
-    "improved recipe": ({}, {"schedule": "cosine", "epochs": 50, "stop": "last", "gamma": 0.0}),
-    "head motion left in": ({"compensation": "none"}, {}),
-    "maps min-max": ({"normalisation": "minmax"}, {}),
-    "reference apex": ({"apex": "manifest"}, {}),
-}
+PARTS = ("default", "no fusion attention", "no SE", "neither")  # the parts that the paper names
+PRIMARY = {name: ABLATIONS[name] for name in PARTS}
 ORACLES = ("true apex", "true flow", "true activations")  # what nobody has: how far one could get
 FRONT = "one camera in front"  # the same clips filmed again: see film_front
-GRID[FRONT] = ({}, {})
+GRID = ABLATIONS | {FRONT: ({}, {})}
 FAMILIES = ("primary", "exploratory")
 GROUPS = ("primary", "ablations", "peers", "oracles")
 DEVELOPMENT = 1001  # the first seed of the sets on which defaults are chosen

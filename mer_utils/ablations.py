@@ -25,8 +25,21 @@ DRAWS = 2000
 MARGIN = 0.036
 POWER = 0.8  # the chance of seeing a difference that a design is said to detect [convention]
 ALL_SWAPS = 12  # with at most so many subjects all 2^12 swaps are tried
-# the changes to the front end that notebook 07 compares
-FRONTS = ({"compensation": "none"}, {"normalisation": "minmax"}, {"apex": "manifest"})
+GRID = {  # what is compared: (changes to the front end, changes to the recipe)
+    "default": ({}, {}),
+    "no fusion attention": ({}, {"attention": False}),
+    "no SE": ({}, {"se": False}),
+    "neither": ({}, {"attention": False, "se": False}),
+    "onset-apex only": ({}, {"phases": 1}),
+    "left view only": ({}, {"views": "left", "flip": False}),
+    "right view only": ({}, {"views": "right", "flip": False}),
+    "cross-entropy": ({}, {"gamma": 0.0}),
+    # what paid on development sets; the paper states focal loss and early stopping
+    "improved recipe": ({}, {"schedule": "cosine", "epochs": 50, "stop": "last", "gamma": 0.0}),
+    "head motion left in": ({"compensation": "none"}, {}),
+    "maps min-max": ({"normalisation": "minmax"}, {}),
+    "reference apex": ({"apex": "manifest"}, {}),
+}
 
 
 @dataclass(frozen=True)
@@ -67,12 +80,12 @@ class Comparison:
         return f"no difference could be detected; smaller than {size:.3f}"
 
 
-def choose_rows(grid, dataset):
-    """Return those rows of a grid {name: (changes to the front end, changes to the recipe)} that a
-    Dataset can run: with one view, with flow images, or without annotated apexes some cannot.
+def choose_rows(dataset):
+    """Return the rows of GRID that a Dataset can run: with one view, with flow images, or without
+    annotated apexes some cannot.
     """
     images, kept = bool(dataset.channels), {}
-    for name, (front, recipe) in grid.items():
+    for name, (front, recipe) in GRID.items():
         fits = dataset.views > 1 or "views" not in recipe
         fits &= not images or not front.keys() - {"size", "normalisation"}
         fits &= not images or len(dataset.clips[0].names) > 1 or "phases" not in recipe
@@ -85,10 +98,9 @@ def list_front_ends(dataset):
     """Return the FrontEnds that the notebooks compare on a Dataset, the default first. To extract
     them together reads every film once.
     """
-    rows = choose_rows({k: (front, {}) for k, front in enumerate(FRONTS)}, dataset)
-    changed = [replace(FrontEnd(), **front) for front, _ in rows.values()]
+    changed = [replace(FrontEnd(), **front) for front, _ in choose_rows(dataset).values()]
     native = [native_front_end(name, FrontEnd(), bool(dataset.channels)) for name in PEERS]
-    return list(dict.fromkeys([FrontEnd(), *changed, *native]))
+    return list(dict.fromkeys(changed + native))
 
 
 # Within one set: the subject is the unit

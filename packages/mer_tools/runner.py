@@ -6,7 +6,7 @@ import ast
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir, suppress
+from contextlib import chdir, closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -247,6 +247,7 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
     planned, changed = plan_jobs(root, profile, data, **choices), choices.get("overrides")
     out = Path(out).resolve() if out else default_out(root, profile, data, changed)
     place = find_place(root, profile, data and str(Path(data).resolve()))
+    lanes = min(LANES, choices.get("jobs") or joblib.cpu_count())
     place.parent.mkdir(exist_ok=True)
     try:  # the system frees the lock when its holder ends
         lock = FileLock(place.with_name(f".{place.name}.lock")).acquire(timeout=0)
@@ -259,43 +260,52 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
             echo(f"kernels here: {kernels}; {made}")
         reasons = {job.number: find_reasons(job) for job in planned}
         echo(f"{sum(map(bool, reasons.values()))} of {len(planned)} notebooks to run")
-        width = min(LANES, choices.get("jobs") or joblib.cpu_count())
         # all lanes share one current folder, so papermill must not change it for each notebook
-        with chdir(root / "notebooks"), ThreadPoolExecutor(width) as lanes:
-            runs = {}
-
-            def stop_others(ended):
-                if not ended.cancelled() and ended.exception():
-                    lanes.shutdown(wait=False, cancel_futures=True)
-                    if any(run.running() for run in runs.values()):
-                        echo("a notebook failed; waiting for the one that still runs")
-
-            try:
-                for job in planned:
-                    if reasons[job.number]:
-                        runs[job.number] = lanes.submit(_execute, job, reasons[job.number], echo)
-                for run in runs.values():
-                    run.add_done_callback(stop_others)
-                for count, job in enumerate(planned, 1):
-                    if job.number in runs:
-                        runs[job.number].result()
-                    else:
-                        echo(f"{job.name}: fresh")
-                    for name in job.entry["figures"]:
-                        source, target = job.folder / "figures" / f"{name}.png", out / f"{name}.png"
-                        if not target.is_file() or sha256(target) != sha256(source):
-                            write_bytes(target, source.read_bytes())
-                    whole = not choices.get("only") and count == len(planned)
-                    collect(root, planned[:count], out, whole)
-            except BaseException as error:
-                lanes.shutdown(wait=False, cancel_futures=True)
-                if not isinstance(error, Exception):  # Ctrl-C
-                    end_children()
-                raise
+        with chdir(root / "notebooks"), closing(_run_lanes(planned, reasons, lanes, echo)) as done:
+            for count, job in enumerate(done, 1):
+                for name in job.entry["figures"]:
+                    source, target = job.folder / "figures" / f"{name}.png", out / f"{name}.png"
+                    if not target.is_file() or sha256(target) != sha256(source):
+                        write_bytes(target, source.read_bytes())
+                whole = not choices.get("only") and count == len(planned)
+                collect(root, planned[:count], out, whole)
     echo(f"figures, figures.json, results.json and RESULTS.md: {out}")
     return [
         job.record() | {"notebook": job.name, "fresh": not reasons[job.number]} for job in planned
     ]
+
+
+def _run_lanes(jobs, reasons, lanes, echo):
+    """Yield the jobs in their order, each as soon as it is fresh; those with reasons are executed,
+    so many ``lanes`` at a time. A notebook that fails stops those that wait; Ctrl-C, or an error of
+    the caller, also ends those that run.
+    """
+    pool, runs = ThreadPoolExecutor(lanes), {}
+
+    def stop_others(ended):
+        if not ended.cancelled() and ended.exception():
+            pool.shutdown(wait=False, cancel_futures=True)
+            if any(run.running() for run in runs.values()):
+                echo("a notebook failed; waiting for the one that still runs")
+
+    try:
+        for job in jobs:
+            if reasons[job.number]:
+                runs[job.number] = pool.submit(_execute, job, reasons[job.number], echo)
+        for run in runs.values():
+            run.add_done_callback(stop_others)
+        for job in jobs:
+            if job.number in runs:
+                runs[job.number].result()
+            else:
+                echo(f"{job.name}: fresh")
+            yield job
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_children()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _execute(job, reasons, echo):
