@@ -45,8 +45,7 @@ def copy_checkout(root):
         shutil.copy(ROOT / name, root / name)
     path = root / "notebooks" / "profiles.yml"
     suite = yaml.safe_load(path.read_text(encoding="utf-8"))
-    small = {"02": {"compared": 1}, "03": {"pairs": 2}}
-    small |= {"07": {"groups": 3}, "08": {"groups": 3}, "11": {"clips": 8}}
+    small = {"02": {"compared": 1}, "03": {"pairs": 2}, "11": {"clips": 8}}
     suite["profiles"]["paper"]["parameters"] = small
     path.write_text(yaml.safe_dump(suite), encoding="utf-8")
     return root

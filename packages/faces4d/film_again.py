@@ -66,9 +66,9 @@ def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1
     """
     rows, size = [int(row) for row in rows], dataset.info["size"]
     paths, films = {}, {}
+    name = cache and name_result("filmed", probe_filming, options, cache=cache)
     for condition in conditions if cache else ():
-        name = name_result("filmed", probe_filming, condition, options, cache=cache)
-        key = key_of(name, dataset.fingerprint, rows)
+        key = key_of(name, condition, dataset.fingerprint, rows)
         paths[condition] = cache / "filmed" / f"{key}.safetensors"
         films[condition] = recall(paths[condition])
     missing = [condition for condition in conditions if films.get(condition) is None]
@@ -100,13 +100,14 @@ def _film_clip(clip, truth, size, conditions, options):
     return result
 
 
-def probe_filming(condition, options):
-    """Return by name what a Condition makes of a small clip with a box: the probe of films."""
+def probe_filming(options):
+    """Return by name what three Conditions make of a small clip with a box: the probe of films."""
     truth = simulate(plan_clips(3, 30, 5)[1])
     boxes = ((10, 10, 60, 60), (12, 8, 62, 58))
     clip = Clip("", "", None, Path(), (), truth.onset, truth.apex, truth.offset, None, boxes)
-    ((maps, apex),) = _film_clip(clip, truth, 96, [condition], options)
-    return {"maps": maps, "apex": apex}
+    conditions = Condition(), Condition(0.5, 4.0, 2.0, 10.0), Condition(views=1)
+    films = enumerate(_film_clip(clip, truth, 96, conditions, options))
+    return {str(k): np.append(maps, apex) for k, (maps, apex) in films}
 
 
 def _move_boxes(boxes, motion, before, after):
