@@ -35,7 +35,7 @@ test: .venv/built
 
 test-browser: .venv/built
 	.venv/bin/python -m pip install --quiet -r tests/browser/requirements.txt
-	.venv/bin/python -m pytest tests/browser $(ARGS)
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile tests/browser $(ARGS)
 
 test-nbgrader: .venv/built
 	.venv/bin/python -m pip install --quiet --no-deps --upgrade --target build/nbgrader -r tests/nbgrader.txt
