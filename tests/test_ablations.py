@@ -247,13 +247,13 @@ def test_too_few_or_too_many_sets_are_refused(sets):
         compare_sets({"default": np.zeros((sets, 3))}, "default")
 
 
-RECIPE = Recipe(epochs=12, patience=12, members=1)
+RECIPE = Recipe(epochs=6, patience=6, members=1)
 
 
 @pytest.fixture(scope="module")
 def run():
     """A toy in which one view of every third clip shows noise instead of the labels."""
-    toy = make_toy(clips=48)
+    toy = make_toy(clips=24)
     x, rng = toy.x.copy(), np.random.default_rng(1)
     for row in range(0, len(x), 3):
         x[row, row % 2] = rng.standard_normal(x.shape[2:])
@@ -316,7 +316,7 @@ def benchmark():
     """The script as a module, with toys in place of films and training cut short."""
     module = load_benchmark("replicates")
     module.describe_makers = lambda: {"code": {"generator": "a toy"}}
-    module.BASE, module.FOLDS = replace(module.BASE, epochs=2, inner=2, width=2), 4
+    module.BASE, module.FOLDS = replace(module.BASE, epochs=2, inner=2, width=2), 2
 
     def make_folder(parent, subjects, clips, seed, jobs, preset):
         root = parent / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"

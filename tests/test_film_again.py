@@ -30,15 +30,15 @@ RECIPE = Recipe(epochs=2, inner=2, width=4)  # that of ``trained``
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """Four clips and their features."""
-    dataset = open_dataset(write_synthetic(tmp_path_factory.mktemp("film") / "a", 2, 4, 3, size=96))
+    """Two clips and their features."""
+    dataset = open_dataset(write_synthetic(tmp_path_factory.mktemp("film") / "a", 2, 2, 3, size=96))
     return dataset, extract(dataset, FRONT)
 
 
 @pytest.mark.slow
 def test_films_are_those_of_the_set_and_are_kept(small, tmp_path, capsys):
     dataset, features = small
-    rows, conditions = np.array([1, 3]), [Condition(), Condition(motion=2.0)]
+    rows, conditions = np.array([1]), [Condition(), Condition(motion=2.0)]
     (maps, apex), (doubled, _) = film_again(dataset, rows, conditions, FRONT, tmp_path)
     np.testing.assert_array_equal(maps, features.x[rows])
     np.testing.assert_array_equal(apex, features.apex[rows])
@@ -64,8 +64,8 @@ def test_each_condition_changes_one_thing(small):
     clean, noisy = (render_clip(clip, cameras(96))[0, 0].astype(float) for clip in clips)
     # what is cut off at white is little
     assert (clean - noisy).std() == pytest.approx(6.0, rel=0.1)
-    sizes = measure_motion(dataset, range(4))
-    assert sizes.shape == (4,) and (0.005 < sizes).all() and (sizes < 2).all()  # px
+    sizes = measure_motion(dataset, range(2))
+    assert sizes.shape == (2,) and (0.005 < sizes).all() and (sizes < 2).all()  # px
 
 
 def test_answers_come_from_the_fold_that_left_the_subject_out(trained):
@@ -118,7 +118,7 @@ def test_boxes_go_where_other_cameras_see_the_face():
 
 def test_one_camera_alone_films_what_it_films_beside_another():
     """The left one's noise, light and cover; what stands before the right one is not there."""
-    motions = map(simulate, plan_clips(8, 40, seed=1002, preset="bench-v2"))
+    motions = map(simulate, plan_clips(8, 40, seed=1002, preset="bench-v2")[36:])
     covered = {motion.degraded: motion for motion in motions if motion.cover_seed}
     for side, motion in covered.items():
         courses = ("weights", "rotation", "translation", "gain", "key")

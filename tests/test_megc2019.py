@@ -117,7 +117,7 @@ def test_the_benchmark_scores_a_copy_and_a_start(pictures, tmp_path, capsys, mon
     benchmark, out = load_benchmark("megc2019"), tmp_path / "out.json"
     learn = benchmark.LEARN | {"people": 2, "clips": 6, "epochs": 1}
     monkeypatch.setattr(benchmark, "LEARN", learn)
-    monkeypatch.setattr(benchmark, "Recipe", partial(Recipe, members=1, epochs=4))
+    monkeypatch.setattr(benchmark, "Recipe", partial(Recipe, members=1, epochs=1))
     monkeypatch.setattr(benchmark, "find_root", lambda _: tmp_path)
     for place in ("SHAPE", "WEIGHTS"):
         monkeypatch.setattr(start, place, getattr(start, place))
