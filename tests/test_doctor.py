@@ -84,12 +84,17 @@ def test_rows_that_cannot_be_used_are_all_named(copy):
         examine(copy)
 
 
-def test_subjects_labels_and_counts_are_compared(copy, data):
+def test_subjects_labels_counts_and_boxes_are_compared(copy, data):
     tell(copy, published="4DME")
     for row, subject in enumerate(["S13_1st", "S13_2", "s07", "S 8", "S132", "S2"], 1):
         edit(copy, row, subject=subject, repression="0", fps="" if row == 1 else "60")
     edit(copy, 6, **dict.fromkeys(map(str.lower, data.labels), ""), fps="12")
+    edit(copy, 1, box="10 20 110 120;30 40 90 100")
+    edit(copy, 2, box="10 20 110 120;30 40 130 999")
     report = examine(copy)
+    assert report.rows["face box"] == "silhouette 4, manifest 1"
+    assert "60 and 100 px" in found(report, "look", "face box")[data.clips[0].name]
+    assert "does not fit a view" in found(report, "mend", "face box")[data.clips[1].name]
     assert list(found(report, "look", "subjects")) == ["S13_1st, S13_2"]
     assert "no clip has this label" in found(report, "mend", "labels")["Repression"]
     last = data.clips[5]
@@ -152,15 +157,6 @@ def test_motion_that_no_micro_expression_has_is_found(copy):
     assert found(report, "look", "face box").keys() == {bare.name}
     assert report.rows["face box"] == "silhouette 5, fallback 1"
     assert "repeat the one before" in found(report, "look", "frames")[still.name]
-
-
-def test_boxes_of_the_manifest_are_checked(copy, data):
-    edit(copy, 1, box="10 20 110 120;30 40 90 100")
-    edit(copy, 2, box="10 20 110 120;30 40 130 999")
-    report = examine(copy)
-    assert report.rows["face box"] == "silhouette 4, manifest 1"
-    assert "60 and 100 px" in found(report, "look", "face box")[data.clips[0].name]
-    assert "does not fit a view" in found(report, "mend", "face box")[data.clips[1].name]
 
 
 def test_flow_images_are_checked(tmp_path):
