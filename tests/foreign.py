@@ -12,9 +12,7 @@ import pytest
 
 
 def plant(data, folder, k, name="{:04d}.png", first=0, count=None):
-    """Copy ``count`` frames (default: all) of clip ``k`` into ``folder``, named by numbers from
-    ``first``.
-    """
+    """Copy ``count`` frames (default: all) of clip ``k``, numbered from ``first``."""
     folder.mkdir(parents=True)
     for t, path in enumerate(data.clips[k].frames[:count]):
         shutil.copyfile(path, folder / name.format(first + t))

@@ -41,9 +41,7 @@ from toys import load_benchmark, make_toy
 
 
 def simulate(rng, subjects=16, clips=10, seeds=2, skill=0.7, same=True, labels=3):
-    """Return truth (N, L), two sets of answers (K, N, L) of equal or unequal skill, and subjects
-    (N,).
-    """
+    """Return truth (N, L), two sets of answers (K, N, L), and subjects (N,)."""
     count = subjects * clips
     truth = (rng.random((count, labels)) < 0.4).astype(np.uint8)
 
@@ -98,9 +96,14 @@ def test_equal_methods_are_rarely_called_different_and_unequal_ones_are():
     assert max(unequal) < 0.05
 
 
-def test_holm_on_a_known_example():
+def test_holm_and_sign_flips_by_hand():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]).tolist() == [1.0, 1.0] and holm([]).tolist() == []
+    # the 8 sums of 1, 2 and 3 with signs: 6, 4, 2, 0, 0, -2, -4, -6
+    assert sign_flip_test([0.01, 0.02, 0.03]) == 2 / 8
+    assert sign_flip_test([-0.01, 0.02, 0.03]) == 4 / 8
+    assert sign_flip_test([-0.01, -0.02, 0.03]) == sign_flip_test([0.0, 0.0]) == 1
+    assert sign_flip_test(np.full(8, 0.01)) == 2 / 2**8
 
 
 def test_compare_reports_what_its_parts_find():
@@ -123,15 +126,6 @@ def draw_tables(rng, count, sets=8, seeds=3, sd_sets=0.03, sd_seeds=0.02, mean=0
     """Return scores (count, D, K): sets of unequal difficulty, each trained from several seeds."""
     hard = sd_sets * rng.standard_normal((count, sets, 1))
     return mean + hard + sd_seeds * rng.standard_normal((count, sets, seeds))
-
-
-def test_sign_flips_by_hand():
-    # the 8 sums of 1, 2 and 3 with signs: 6, 4, 2, 0, 0, -2, -4, -6
-    assert sign_flip_test([0.01, 0.02, 0.03]) == 2 / 8
-    assert sign_flip_test([-0.01, 0.02, 0.03]) == 4 / 8
-    assert sign_flip_test([-0.01, -0.02, 0.03]) == 1
-    assert sign_flip_test([0.0, 0.0]) == 1
-    assert sign_flip_test(np.full(8, 0.01)) == 2 / 2**8
 
 
 def test_the_detectable_difference_is_found_in_four_of_five_simulations():
@@ -168,9 +162,7 @@ STEPS = np.array([-0.01, 0.01, -0.008, 0.008, -0.006, 0.006, -0.004, 0.004])[:, 
 
 
 def make_tables(**shifts):
-    """Return tables (8, 3) that differ from the first, the default, by the shifts (8, 1) or one
-    number.
-    """
+    """Return tables (8, 3): the default's, and it shifted by (8, 1) or one number."""
     default = draw_tables(np.random.default_rng(11), 1)[0]
     return {"default": default} | {name: default + shift for name, shift in shifts.items()}
 
@@ -262,9 +254,7 @@ def run():
 
 
 def test_trained_gates_differ_from_clip_to_clip(run):
-    """Coupled weight decay on gates that start at zero had made them constants, which a linear head
-    absorbs: nothing was left to compare.
-    """
+    """Coupled weight decay would make gates constants, which a linear head absorbs."""
     features, outcome = run
     weights, gates = read_gates(outcome, features, RECIPE)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)

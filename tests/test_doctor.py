@@ -3,13 +3,11 @@ import shutil
 
 from mer_tools.doctor import examine
 from mer_tools.importing.tables import write_table
-from mer_utils import MerError
 from mer_utils.dataset import encode_png, open_dataset, read_frames
 from mer_utils.files import write_json
 
 import cv2
 import numpy as np
-import pytest
 from test_dataset import edit, tell
 
 
@@ -68,20 +66,6 @@ def test_spoilt_frames_are_named(copy):
     assert "336 x 214 px, but most" in found(report, "look", "sizes")[clips[3].name]
     odd = [one.what for one in report.findings if one.where == clips[4].name]
     assert len(odd) == 2 and any("odd number" in what for what in odd)
-
-
-def test_rows_that_cannot_be_used_are_all_named(copy):
-    wrong = {"apex": "99", "clip": "nowhere", "negative": "yes", "subject": ""}
-    for row, (column, value) in enumerate(wrong.items(), 1):
-        edit(copy, row, **{column: value})
-    report = examine(copy)
-    rows = found(report, "mend", "rows")
-    for number, word in enumerate(("apex 99", "nowhere", "'yes'", "subject"), 2):
-        assert word in rows.pop(f"manifest.csv, row {number}")
-    assert not rows and report.rows["rows"] == "2 of 6 in the manifest can be used"
-    (copy / "manifest.csv").unlink()
-    with pytest.raises(MerError, match=r"manifest\.csv: no such file"):
-        examine(copy)
 
 
 def test_subjects_labels_counts_and_boxes_are_compared(copy, data):

@@ -99,9 +99,8 @@ def test_a_full_disk_is_one_sentence_and_keeps_nothing_half_written(data, tmp_pa
         assert not list(tmp_path.glob("features/*/*"))
 
 
-@pytest.fixture
-def pictures(tmp_path):
-    """A set of flow images: two clips of two phases, red v, green third, blue u."""
+def test_flow_images_become_maps_in_the_order_u_v_third(tmp_path):
+    """Two clips of two phases, red v, green third, blue u."""
     root = tmp_path / "flows"
     (root / "png").mkdir(parents=True)
     info = {"name": "flows", "views": 1, "labels": ["A", "B"], "exclusive": True}
@@ -114,11 +113,7 @@ def pictures(tmp_path):
         cv2.imwrite(str(root / "png" / f"c{n // 2}_{n % 2}.png"), image)
     rows = "c0,s0,1,0,c0_0.png;c0_1.png\nc1,s1,0,1,c1_0.png; c1_1.png\n"
     (root / "manifest.csv").write_text(f"clip,subject,a,b,frames\n{rows}")
-    return root
-
-
-def test_flow_images_become_maps_in_the_order_u_v_third(pictures, tmp_path):
-    dataset = open_dataset(pictures)
+    dataset = open_dataset(root)
     maps = read_flow_images(dataset.clips[1], dataset.channels)
     assert maps.shape == (1, 2, 3, 20, 20) and maps.dtype == np.float32
     np.testing.assert_allclose(maps[0, :, 0], 1)

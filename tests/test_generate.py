@@ -72,6 +72,8 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(small, tmp_path, mon
         ("exists already", small.root, {}),
         ("size is 64 to 2048", tmp_path / "tiny", {"size": 10}),
         ("1 <= subjects <= clips", tmp_path / "few", {"subjects": 2}),
+        ("no preset", tmp_path / "v0", {"preset": "bench-v0"}),
+        ("cannot be: 1 <=", tmp_path / "minus", {"seed": -1}),
     ):
         with pytest.raises(MerError, match=match):
             write_synthetic(root, **{"subjects": 1, "clips": 1} | options)

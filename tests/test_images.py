@@ -15,8 +15,6 @@ from foreign import write_film
 from PIL import Image
 
 GREY = (np.add.outer(np.arange(30), np.arange(40)) * 3 % 256).astype(np.uint8)  # (H, W)
-
-
 COLOUR = np.stack([GREY, 255 - GREY, np.zeros_like(GREY)], -1)  # (H, W, 3)
 
 

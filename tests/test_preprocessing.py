@@ -62,10 +62,7 @@ def test_the_box_follows_the_head_and_falls_back_without_one():
     # one view without a head is enough to say so
     assert locate([disc(), disc()])[1] == "silhouette"
     assert locate([disc(), np.zeros_like(disc())])[1] == "fallback"
-
-
-def test_a_face_without_hair_and_neck_is_framed_whole():
-    """The front of a scan: an upright oval, whose ends lie in the box as its sides do."""
+    # the front of a scan, without hair and neck, is framed whole
     y, x = np.mgrid[:300, :240]
     face = ((x - 118) / 70) ** 2 + ((y - 150) / 95) ** 2 < 1
     x0, y0, x1, y1 = find_box(np.where(face, 120, 30).astype(np.uint8))

@@ -34,13 +34,6 @@ def test_a_spreadsheet_is_read_as_text(tmp_path):
     ]
 
 
-def test_the_header_may_stand_lower_and_lack_names(tmp_path):
-    lines = [["SAMM", None], [None], ["notes", "x"], ["Subject", None, "Emotion"], [6, 1, "joy"]]
-    path = write_xlsx(tmp_path / "t.xlsx", *lines)
-    rows = [(5, {"Subject": "6", "column 2": "1", "Emotion": "joy"})]
-    assert read_table(path, 4) == read_table(path, columns=["Subject", "Emotion"]) == rows
-
-
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
