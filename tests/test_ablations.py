@@ -233,12 +233,6 @@ def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
     assert base.difference == base.difference_low == base.difference_high == base.detectable == 0
 
 
-@pytest.mark.parametrize("sets", [1, 21])
-def test_too_few_or_too_many_sets_are_refused(sets):
-    with pytest.raises(MerError, match=rf"{sets} set\(s\): .* needs 2 to 20"):
-        compare_sets({"default": np.zeros((sets, 3))}, "default")
-
-
 RECIPE = Recipe(epochs=6, patience=6, members=1)
 
 
@@ -366,7 +360,7 @@ def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
     assert read_record(tmp_path) == again
 
 
-def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
+def test_sets_that_are_no_evidence_or_too_few_or_many_are_refused(benchmark, tmp_path):
     for words, message in (
         (["--sets", "1", "1001"], "sets from 1001 on are for choosing defaults"),
         (["--sets", "0"], "set 0 is no evidence: it is the notebooks'"),
@@ -376,6 +370,9 @@ def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
     ):
         with pytest.raises(MerError, match=message):
             benchmark.main(["--preset", "bench-v1", *words], tmp_path)
+    for sets in (1, 21):
+        with pytest.raises(MerError, match=rf"{sets} set\(s\): .* needs 2 to 20"):
+            compare_sets({"default": np.zeros((sets, 3))}, "default")
 
 
 def test_the_grid_is_that_of_notebook_07(benchmark):

@@ -24,7 +24,6 @@ import numpy as np
 import pytest
 
 FRONT = FrontEnd(crop=64, size=12)
-RECIPE = Recipe(epochs=2, inner=2, width=4)  # that of ``trained``
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +78,8 @@ def test_a_knob_is_measured_by_the_folds_that_left_subjects_out(data, trained, m
     monkeypatch.setattr("faces4d.film_again.film_again", film)
     noise = {1.75: Condition(), 4.0: Condition(noise=4.0)}
     knobs = {"noise": noise, "head": {1.0: Condition()}}
-    found = turn_knobs(data, features, outcome, RECIPE, rows, knobs)
+    recipe = Recipe(epochs=2, inner=2, width=4)  # that of ``trained``
+    found = turn_knobs(data, features, outcome, recipe, rows, knobs)
     assert found["noise"]["settings"] == [1.75, 4.0]
     assert found["noise"]["apex_error_frames"] == [(0, 0, 0), (3, 3, 3)]
     scores = found["noise"]["macro_uf1"]

@@ -88,16 +88,13 @@ def test_one_box_a_view_holds_the_face_in_every_clip(data):
             assert seen[y0:y1, x0:x1].mean() > 0.6
 
 
-def test_crops_keep_pictures_and_refuse_boxes_outside():
+def test_crops_keep_pictures_scale_flow_and_refuse_boxes_outside():
     frames = np.stack([disc()] * 2)
     np.testing.assert_array_equal(crop(frames, (10, 20, 60, 70), 50), frames[:, 20:70, 10:60])
     assert crop(frames[None], (10, 20, 60, 70), 25).shape == (1, 2, 25, 25)
     for box in ((-1, 0, 10, 10), (0, 0, 91, 10), (5, 5, 5, 10)):
         with pytest.raises(MerError, match="crop box"):
             crop(frames, box, 50)
-
-
-def test_flow_is_scaled_with_the_crop():
     flow = np.stack([np.full((100, 80), 1.0), np.full((100, 80), -2.0)]).astype(np.float32)
     scaled = crop_flow(flow, (20, 10, 60, 90), 40)
     assert scaled.shape == (2, 40, 40)

@@ -23,7 +23,7 @@ from toys import make_toy
 QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
 
 
-def test_focal_loss_by_hand():
+def test_focal_losses_by_hand():
     logits, target = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
     p = torch.sigmoid(torch.tensor([0.0, -2.0]))  # probability of the true answer
     expected = -((1 - p) ** 2 * p.log()).mean()
@@ -33,9 +33,7 @@ def test_focal_loss_by_hand():
     torch.testing.assert_close(found, weighted)
     plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
     torch.testing.assert_close(focal_loss(logits, target, 0.0), plain)
-
-
-def test_softmax_focal_loss_by_hand():
+    # exclusive labels, by softmax
     logits, target = torch.tensor([[1.0, 0.0, -1.0], [0.0, 0.0, 0.0]]), torch.eye(3)[:2]
     p = torch.softmax(logits, 1)[[0, 1], [0, 1]]
     alpha = torch.tensor([0.2, 0.9, 0.9])
