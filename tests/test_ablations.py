@@ -1,6 +1,4 @@
-"""The statistics against slow versions of themselves, swaps by hand and chance; gates that act; and
-the benchmark over several sets on tiny ones.
-"""
+"""Statistics against slow versions, swaps by hand and chance; gates; the benchmark on toys."""
 
 import ast
 import json

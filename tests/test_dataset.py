@@ -1,6 +1,5 @@
 import json
 
-from faces4d.motion import read_truth
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import encode_png, list_frames, open_dataset, read_boxes, read_frames, survey
 from mer_utils.preprocessing import format_boxes
@@ -31,17 +30,6 @@ def refuse(root, words):
     with pytest.raises(MerError, match=words) as caught:
         open_dataset(root)
     assert str(root) in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_what_was_written_is_read_back(data):
-    assert len(data) == 6 and data.subjects == ["S01", "S02"]
-    assert data.views == 2 and data.labels == LABELS
-    assert data.label_matrix().shape == (6, 5) and data.label_matrix().sum(1).min() >= 1
-    for clip in data.clips:
-        raw = read_frames(clip)
-        assert raw.shape == (len(clip.frames), 224, 2 * 168) and raw.dtype == np.uint8
-        assert 0 <= clip.onset < clip.apex < clip.offset < len(clip.frames)
-        assert read_truth(data, clip).apex == clip.apex
 
 
 @pytest.mark.parametrize(

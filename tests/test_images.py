@@ -1,6 +1,4 @@
-"""Pictures and films that people might bring: read, or refused in one sentence that names the
-file.
-"""
+"""Pictures and films that people bring: read, or refused in one sentence."""
 
 import io
 

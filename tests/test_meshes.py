@@ -1,6 +1,4 @@
-"""Scanned heads: files written from the synthetic faces come back as frames that show the same head
-and its motion.
-"""
+"""Scanned heads: files written from synthetic faces are filmed as the same moving head."""
 
 import shutil
 import struct

@@ -1,6 +1,4 @@
-"""Presets: sets as laboratories hold them, in miniature, imported by one command each; and what
-goes wrong with such tables in people's hands.
-"""
+"""Presets on sets in miniature, and what goes wrong with such tables in people's hands."""
 
 import shutil
 

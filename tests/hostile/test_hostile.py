@@ -1,6 +1,4 @@
-"""What people's data and fingers do to the command line: whatever it is, it is refused in
-one sentence that names the place, nothing is lost and nothing is left behind.
-"""
+"""Faults of people's data and fingers: one sentence that names the place, nothing is lost."""
 
 import json
 import os
