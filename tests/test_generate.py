@@ -2,6 +2,7 @@
 
 import platform
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from unittest.mock import Mock
 
 import mer_utils
@@ -94,7 +95,7 @@ def test_the_generators_behaviour_is_seen(monkeypatch):
 def test_a_set_is_made_once_and_again_if_its_generator_behaved_otherwise(tmp_path, monkeypatch):
     """As by two notebooks opened at once: the second waits and takes what the first made."""
     monkeypatch.setattr(generate, "name_result", lambda *_, **__: "older")
-    make = Mock(wraps=write_synthetic)
+    make = Mock(wraps=partial(write_synthetic, size=64))
     monkeypatch.setattr(generate, "write_synthetic", make)
     with ThreadPoolExecutor(2) as pool:
         root, other = pool.map(lambda _: ensure_synthetic(tmp_path, 1, 1, 0), range(2))
