@@ -1,7 +1,4 @@
-"""Miniatures of the sets that laboratories hold, laid out as their readers describe them: a few
-synthetic clips of one view, and the tables that come with them. Each function returns the folder
-(and writes its table into it).
-"""
+"""Miniatures of the sets that laboratories hold; each function returns the folder it filled."""
 
 import cv2
 import numpy as np
