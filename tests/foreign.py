@@ -12,9 +12,7 @@ import pytest
 
 
 def plant(data, folder, k, name="{:04d}.png", first=0, count=None):
-    """Copy ``count`` frames (default: all) of clip ``k`` into ``folder``, named by numbers from
-    ``first``.
-    """
+    """Copy ``count`` frames (default: all) of clip ``k``, numbered from ``first``."""
     folder.mkdir(parents=True)
     for t, path in enumerate(data.clips[k].frames[:count]):
         shutil.copyfile(path, folder / name.format(first + t))
@@ -30,9 +28,7 @@ def contents(root):
 
 
 def refuse(match, call, source, *rest, **more):
-    """Check that ``call(source, ...)`` is refused in one sentence and leaves nothing behind: in a
-    source of meshes or tables, or beside the dataset that is the next argument.
-    """
+    """Check that a call is refused in one sentence and leaves nothing behind."""
     place = rest[0] if rest and isinstance(rest[0], Path) else source
     place = place[0] if isinstance(place, list) else place  # of meshes
     place = place if place.is_dir() else place.parent  # all of the session's files lie further up

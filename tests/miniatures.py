@@ -1,7 +1,4 @@
-"""Miniatures of the sets that laboratories hold, laid out as their readers describe them: a few
-synthetic clips of one view, and the tables that come with them. Each function returns the folder
-(and writes its table into it).
-"""
+"""Miniatures of the sets that laboratories hold; each function returns the folder it filled."""
 
 import cv2
 import numpy as np
@@ -39,9 +36,7 @@ def write_frames(folder, frames, pattern="{}.png", start=0):
 
 
 def write_sheet(path, rows, above=(), below=()):
-    """Write rows (dicts with the same keys; of those that begin with "_" the header cell is empty)
-    as an XLSX file, with lines of text ``above`` and ``below``.
-    """
+    """Write rows (dicts) as XLSX, lines ``above`` and ``below``; names with _ are no headers."""
     names = ["" if name.startswith("_") else name for name in rows[0]]
     lines = [[text] for text in above] + [names] + [list(row.values()) for row in rows]
     lines += [[text] for text in below]
@@ -49,9 +44,7 @@ def write_sheet(path, rows, above=(), below=()):
 
 
 def _write(root, clips, folder, pattern, table, make_row, start=lambda k: 1, **texts):
-    """Write each clip's frames into ``folder``, and a sheet of the rows that ``make_row`` makes of
-    its number, person and key frames; both templates may name a row's cells.
-    """
+    """Write each clip's frames and a sheet of the cells that ``make_row`` returns."""
     rows = []
     for k, (person, frames, *keys) in enumerate(clips):
         first = start(k)
@@ -162,9 +155,7 @@ def write_casme_sq(root, clips):
 
 
 def write_casme3(root, clips):
-    """CAS(ME)^3 part A: one long recording a person, the folder spelt otherwise than in the table;
-    one row has onset = apex.
-    """
+    """CAS(ME)^3 part A: a recording a person, spelt otherwise in the table; one onset = apex."""
     rows, (films, starts) = [], _join(clips)
     for k, ((person, _, *keys), start) in enumerate(zip(clips, starts, strict=True)):
         onset, apex, offset = (key + start + 355 for key in keys)

@@ -1,6 +1,4 @@
-"""The statistics against slow versions of themselves, swaps by hand and chance; gates that act; and
-the benchmark over several sets on tiny ones.
-"""
+"""Statistics against slow versions, swaps by hand and chance; gates; the benchmark on toys."""
 
 import json
 from dataclasses import replace
@@ -40,9 +38,7 @@ from toys import load_benchmark, make_toy
 
 
 def simulate(rng, subjects=16, clips=10, seeds=2, skill=0.7, same=True, labels=3):
-    """Return truth (N, L), two sets of answers (K, N, L) of equal or unequal skill, and subjects
-    (N,).
-    """
+    """Return truth (N, L), two sets of answers (K, N, L), and subjects (N,)."""
     count = subjects * clips
     truth = (rng.random((count, labels)) < 0.4).astype(np.uint8)
 
@@ -97,9 +93,14 @@ def test_equal_methods_are_rarely_called_different_and_unequal_ones_are():
     assert max(unequal) < 0.05
 
 
-def test_holm_on_a_known_example():
+def test_holm_and_sign_flips_by_hand():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]).tolist() == [1.0, 1.0] and holm([]).tolist() == []
+    # the 8 sums of 1, 2 and 3 with signs: 6, 4, 2, 0, 0, -2, -4, -6
+    assert sign_flip_test([0.01, 0.02, 0.03]) == 2 / 8
+    assert sign_flip_test([-0.01, 0.02, 0.03]) == 4 / 8
+    assert sign_flip_test([-0.01, -0.02, 0.03]) == sign_flip_test([0.0, 0.0]) == 1
+    assert sign_flip_test(np.full(8, 0.01)) == 2 / 2**8
 
 
 def test_compare_reports_what_its_parts_find():
@@ -122,15 +123,6 @@ def draw_tables(rng, count, sets=8, seeds=3, sd_sets=0.03, sd_seeds=0.02, mean=0
     """Return scores (count, D, K): sets of unequal difficulty, each trained from several seeds."""
     hard = sd_sets * rng.standard_normal((count, sets, 1))
     return mean + hard + sd_seeds * rng.standard_normal((count, sets, seeds))
-
-
-def test_sign_flips_by_hand():
-    # the 8 sums of 1, 2 and 3 with signs: 6, 4, 2, 0, 0, -2, -4, -6
-    assert sign_flip_test([0.01, 0.02, 0.03]) == 2 / 8
-    assert sign_flip_test([-0.01, 0.02, 0.03]) == 4 / 8
-    assert sign_flip_test([-0.01, -0.02, 0.03]) == 1
-    assert sign_flip_test([0.0, 0.0]) == 1
-    assert sign_flip_test(np.full(8, 0.01)) == 2 / 2**8
 
 
 def test_the_detectable_difference_is_found_in_four_of_five_simulations():
@@ -167,9 +159,7 @@ STEPS = np.array([-0.01, 0.01, -0.008, 0.008, -0.006, 0.006, -0.004, 0.004])[:, 
 
 
 def make_tables(**shifts):
-    """Return tables (8, 3) that differ from the first, the default, by the shifts (8, 1) or one
-    number.
-    """
+    """Return tables (8, 3): the default's, and it shifted by (8, 1) or one number."""
     default = draw_tables(np.random.default_rng(11), 1)[0]
     return {"default": default} | {name: default + shift for name, shift in shifts.items()}
 
@@ -240,19 +230,13 @@ def test_the_set_is_the_unit_and_seeds_are_nested_in_it():
     assert base.difference == base.difference_low == base.difference_high == base.detectable == 0
 
 
-@pytest.mark.parametrize("sets", [1, 21])
-def test_too_few_or_too_many_sets_are_refused(sets):
-    with pytest.raises(MerError, match=rf"{sets} set\(s\): .* needs 2 to 20"):
-        compare_sets({"default": np.zeros((sets, 3))}, "default")
-
-
-RECIPE = Recipe(epochs=12, patience=12, members=1)
+RECIPE = Recipe(epochs=6, patience=6, members=1)
 
 
 @pytest.fixture(scope="module")
 def run():
     """A toy in which one view of every third clip shows noise instead of the labels."""
-    toy = make_toy(clips=48)
+    toy = make_toy(clips=24)
     x, rng = toy.x.copy(), np.random.default_rng(1)
     for row in range(0, len(x), 3):
         x[row, row % 2] = rng.standard_normal(x.shape[2:])
@@ -261,9 +245,7 @@ def run():
 
 
 def test_trained_gates_differ_from_clip_to_clip(run):
-    """Coupled weight decay on gates that start at zero had made them constants, which a linear head
-    absorbs: nothing was left to compare.
-    """
+    """Coupled weight decay would make gates constants, which a linear head absorbs."""
     features, outcome = run
     weights, gates = read_gates(outcome, features, RECIPE)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
@@ -314,7 +296,7 @@ def benchmark():
     """The script as a module, with toys in place of films and training cut short."""
     module = load_benchmark("replicates")
     module.describe_makers = lambda: {"code": {"generator": "a toy"}}
-    module.BASE, module.FOLDS = replace(module.BASE, epochs=2, inner=2, width=2), 4
+    module.BASE, module.FOLDS = replace(module.BASE, epochs=2, inner=2, width=2), 2
 
     def make_folder(parent, subjects, clips, seed, jobs, preset):
         root = parent / f"synthetic-{preset}-{subjects}x{clips}-seed{seed}"
@@ -374,7 +356,7 @@ def test_a_stopped_run_compares_only_whole_sets_and_goes_on(
     assert read_record(tmp_path) == again
 
 
-def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
+def test_sets_that_are_no_evidence_or_too_few_or_many_are_refused(benchmark, tmp_path):
     for words, message in (
         (["--sets", "1", "1001"], "sets from 1001 on are for choosing defaults"),
         (["--sets", "0"], "set 0 is no evidence: it is the notebooks'"),
@@ -384,6 +366,9 @@ def test_sets_that_are_no_evidence_are_refused(benchmark, tmp_path):
     ):
         with pytest.raises(MerError, match=message):
             benchmark.main(["--preset", "bench-v1", *words], tmp_path)
+    for sets in (1, 21):
+        with pytest.raises(MerError, match=rf"{sets} set\(s\): .* needs 2 to 20"):
+            compare_sets({"default": np.zeros((sets, 3))}, "default")
 
 
 def test_a_chosen_variant_runs_beside_what_it_is_compared_with(benchmark):

@@ -39,9 +39,7 @@ def test_smoothing_ignores_a_single_noisy_frame():
 
 
 def test_the_apex_is_where_a_peak_is_first_reached_not_where_noise_on_it_is_largest():
-    """A quick rise, a held peak, a slow fall, with noise: the largest value lies anywhere on the
-    peak and beyond, the first that comes near it at its start.
-    """
+    """A quick rise, a held peak, a slow fall, and noise, largest anywhere."""
     t, rng = np.arange(40), np.random.default_rng(0)
     clean = np.interp(t, [4, 10, 18, 36], [0, 1, 1, 0])
     curves = clean + 0.03 * rng.standard_normal((200, 2, 40))
@@ -61,9 +59,7 @@ def test_only_the_face_counts_in_the_curve():
 
 
 def moving(shifts):
-    """Two views of blocks that flow can follow, moved right by ``shifts`` px frame by frame: (2, T,
-    70, 70).
-    """
+    """Two views (2, T, 70, 70) of blocks that move right by ``shifts`` px."""
     image = np.random.default_rng(0).integers(0, 255, (10, 10)).astype(np.uint8)
     image = np.kron(image, np.ones((7, 7), np.uint8))
     return np.stack([np.roll(image, shift, 1) for shift in shifts])[None].repeat(2, 0)

@@ -1,7 +1,6 @@
 """The peers and plain models, and the benchmark that tunes them."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from mer_utils import MerError
@@ -9,20 +8,17 @@ from mer_utils.baselines import (
     NATIVE,
     PEERS,
     PLAIN,
-    PUBLISHED,
     TUNED,
     OffApexNet,
     RegionsLogistic,
     SSSNet,
     STSTNet,
-    native_front_end,
     recipe_of,
     takes_maps,
 )
 from mer_utils.evaluation import run_loso
-from mer_utils.features import FrontEnd
 from mer_utils.model import count_parameters
-from mer_utils.training import NETWORKS, PlainMember, Recipe, build_network, flip
+from mer_utils.training import PlainMember, Recipe, build_network, flip
 
 import numpy as np
 import pytest
@@ -46,7 +42,7 @@ def test_peers_have_the_parameters_of_their_layer_tables():
 
 
 @pytest.mark.parametrize("name", PEERS)
-@pytest.mark.parametrize("shape", [(2, 2, 22, 5), (1, 1, 28, 3), (1, 2, 28, 3)])
+@pytest.mark.parametrize("shape", [(2, 2, 22, 5), (1, 1, 28, 3)])
 def test_peers_take_any_views_phases_sizes_and_labels(name, shape):
     network, x = build(name, *shape), maps(4, *shape[:3])
     assert network(x).shape == (4, shape[3])
@@ -76,16 +72,6 @@ def test_sssnet_refuses_maps_that_it_would_not_see_whole():
         with pytest.raises(MerError, match="SSSNet"):
             SSSNet(2, 2, 5, size)
     assert (influence(SSSNet(2, 2, 5, 22), 22) > 0).all()
-
-
-def test_native_maps_and_own_settings():
-    assert set(NATIVE) == set(NETWORKS) and set(PUBLISHED) < set(NETWORKS)
-    base = FrontEnd(crop=96, backend="farneback")
-    assert native_front_end("STSTNet", base) == replace(base, size=28, third="strain")
-    assert native_front_end("STSTNet", base, flow_images=True) == replace(base, size=28)
-    assert recipe_of("PCA+SVM") == Recipe(network="PCA+SVM")  # it has no settings
-    own = TUNED["SSSNet"] | {"rate": 1e-2}
-    assert recipe_of("SSSNet", rate=1e-2) == Recipe(network="SSSNet", **own)
 
 
 def test_tuned_settings_are_the_winners_of_the_benchmark():

@@ -1,6 +1,5 @@
 import json
 
-from faces4d.motion import read_truth
 from mer_utils import LABELS, MerError
 from mer_utils.dataset import encode_png, list_frames, open_dataset, read_boxes, read_frames, survey
 from mer_utils.preprocessing import format_boxes
@@ -11,9 +10,7 @@ import pytest
 
 
 def edit(root, row, **cells):
-    """Replace cells of the manifest (row counted from 1, the header apart); new columns are empty
-    elsewhere.
-    """
+    """Replace cells of a row (from 1) of the manifest; new columns are empty elsewhere."""
     path = root / "manifest.csv"
     lines = [line.split(",") for line in path.read_text().splitlines()]
     for column, value in cells.items():
@@ -33,17 +30,6 @@ def refuse(root, words):
     with pytest.raises(MerError, match=words) as caught:
         open_dataset(root)
     assert str(root) in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_what_was_written_is_read_back(data):
-    assert len(data) == 6 and data.subjects == ["S01", "S02"]
-    assert data.views == 2 and data.labels == LABELS
-    assert data.label_matrix().shape == (6, 5) and data.label_matrix().sum(1).min() >= 1
-    for clip in data.clips:
-        raw = read_frames(clip)
-        assert raw.shape == (len(clip.frames), 224, 2 * 168) and raw.dtype == np.uint8
-        assert 0 <= clip.onset < clip.apex < clip.offset < len(clip.frames)
-        assert read_truth(data, clip).apex == clip.apex
 
 
 @pytest.mark.parametrize(
@@ -86,6 +72,8 @@ def test_a_bad_dataset_json_is_named(copy, facts, words):
 
 
 def test_a_file_that_is_no_table_or_missing_is_named(copy):
+    (copy / "manifest.csv").rename(copy / "table.csv")
+    refuse(copy, r"manifest\.csv: no such file")
     for text, words in (("[[1]]", "is .*valid dictionary"), ("{", "not readable as JSON")):
         (copy / "dataset.json").write_text(text)
         refuse(copy, rf"dataset\.json: {words}")
@@ -131,9 +119,6 @@ def test_empty_cells_have_defaults_and_a_byte_order_mark_is_skipped(copy):
     assert (clip.onset, clip.offset) == (0, len(clip.frames) - 1)
     assert clip.boxes == ((10, 20, 110, 120), (30, 40, 130, 140))
     assert read_boxes("row 2", format_boxes(clip.boxes), 2) == clip.boxes
-
-
-def test_a_row_without_any_label_is_unlabelled(copy):
     edit(copy, 2, **dict.fromkeys(map(str.lower, LABELS), ""))
     dataset = open_dataset(copy)
     assert [k for k, clip in enumerate(dataset.clips) if clip.labels is None] == [1]

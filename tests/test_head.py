@@ -22,14 +22,6 @@ def act(face, *aus, side=slice(None), activation=1):
     return deform(face, weights) - face.vertices
 
 
-def find_border(face):
-    """Return the skin's vertices at edges of one triangle only."""
-    skin = face.triangles[(face.triangles <= np.flatnonzero(face.front).max()).all(1)]
-    edges = np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    edges, uses = np.unique(edges, axis=0, return_counts=True)
-    return np.unique(edges[uses == 1])
-
-
 def find_ball(face):
     """Return the vertices (M, 3) of the eyeball at x > 0: what has uv in its disc."""
     disc = np.hypot(face.uv[:, 0] - 0.075, face.uv[:, 1] - 0.925) < 0.0705
@@ -51,7 +43,7 @@ def test_each_au_moves_its_place_its_way(face, au, x, y, axis, sign):
         assert moved * sign * (mirror if axis == 0 else 1) > 0.01
 
 
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_aus_move_as_much_and_where_two_open_head_models_do(seed):
     """Means of ICT-FaceKit (MIT) and the face units of MakeHuman (CC0), brought to our units."""
     face = make_face(seed)
@@ -76,7 +68,11 @@ def test_sides_are_separate(face):
 def test_blink_shuts_the_eye_and_lids_do_their_part(face):
     ball = find_ball(face)
     centre = (ball[:, :2].max(0) + ball[:, :2].min(0)) / 2
-    rim = find_border(face)
+    # the rim is the skin's edges that belong to one triangle only
+    skin = face.triangles[(face.triangles <= np.flatnonzero(face.front).max()).all(1)]
+    edges = np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    edges, uses = np.unique(edges, axis=0, return_counts=True)
+    rim = np.unique(edges[uses == 1])
     x, y = (face.vertices[rim, :2] - centre).T
     middle = (np.hypot(x, y) < 0.2) & (np.abs(x) < 0.03)
     upper, lower = rim[middle & (y > 0)], rim[middle & (y < 0)]

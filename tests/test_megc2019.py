@@ -68,11 +68,11 @@ def test_a_list_that_names_no_clip_is_refused(sets, tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Flow images of three people of each set, named as in the copy that most people have: a space
+    """Flow images of two people of each set, named as in the copy that most people have: a space
     stands before .png. The label is a bright patch; the zero of u and v lies beside 127.5.
     """
     rng, root = np.random.default_rng(0), tmp_path / "three_norm_u_v_os"
-    people = [f"{start}{k}" for start in ("sub0", "00", "s") for k in (1, 2, 3)]
+    people = [f"{start}{k}" for start in ("sub0", "00", "s") for k in (1, 2)]
     for n, person in enumerate(3 * people):
         kind = n // len(people)
         image = rng.normal((131, 120, 30), 4, (28, 28, 3))  # u, v, strain
@@ -90,10 +90,10 @@ def test_flow_images_are_imported_as_they_are_and_centred(pictures, tmp_path):
     maps, options = [], {"channels": ("u", "v", "strain"), "labels": CLASSES}
     for centred in (True, False):
         said = import_flow_images(pictures, tmp_path / str(centred), centred=centred, **options)
-        assert said[0].endswith("Surprise 9; casme2 9, samm 9, smic 9.")
+        assert said[0].endswith("Surprise 6; casme2 6, samm 6, smic 6.")
         assert "sub01, 006 and s1" in said[1] and "Left out: 1 PNG files" in said[2]
         dataset = open_dataset(tmp_path / str(centred))
-        assert dataset.clips[0].name == "001_3" and dataset.clips[0].names[0].endswith("_3 .png")
+        assert dataset.clips[0].name == "001_2" and dataset.clips[0].names[0].endswith("_2 .png")
         assert dataset.info["centred"] is centred and examine(dataset.root).sound
         maps.append(extract(dataset, FrontEnd(size=28), tmp_path / "cache").x)
     medians = np.median(maps[1], (-2, -1), keepdims=True)
@@ -113,11 +113,11 @@ def test_each_dataset_has_scores_of_its_own():
     assert "|  | UF1 | UAR | UF1 samm | UAR samm" in text and "| majority | 0.7333 |" in text
 
 
-def test_the_benchmark_scores_a_copy_and_a_start(pictures, tmp_path, capsys, monkeypatch):
+def test_the_benchmark_scores_a_copy_and_a_start(pictures, tmp_path, monkeypatch):
     benchmark, out = load_benchmark("megc2019"), tmp_path / "out.json"
     learn = benchmark.LEARN | {"people": 2, "clips": 6, "epochs": 1}
     monkeypatch.setattr(benchmark, "LEARN", learn)
-    monkeypatch.setattr(benchmark, "Recipe", partial(Recipe, members=1, epochs=4))
+    monkeypatch.setattr(benchmark, "Recipe", partial(Recipe, members=1, epochs=1))
     monkeypatch.setattr(benchmark, "find_root", lambda _: tmp_path)
     for place in ("SHAPE", "WEIGHTS"):
         monkeypatch.setattr(start, place, getattr(start, place))
@@ -130,8 +130,6 @@ def test_the_benchmark_scores_a_copy_and_a_start(pictures, tmp_path, capsys, mon
     assert len(record["seeds"]) == 2 and "UAR smic" in record["seeds"][0]
     assert [len(rows) for rows in starts["MicroAttNet, started"]] == [2]
     assert [len(rows) for rows in starts["AUs+LR"]] == [1]
-    printed = capsys.readouterr().out
-    assert "HTNet" in printed and printed.count("not comparable") == 2
     with pytest.raises(SystemExit, match=r"nowhere.*three_norm_u_v_os"):
         benchmark.main([str(tmp_path / "nowhere")])
 

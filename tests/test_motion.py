@@ -22,9 +22,9 @@ def motions():
 
 @pytest.fixture(scope="module")
 def hard():
-    """All clips of a set of bench-v2 on one face."""
-    plans = [replace(plan, face_seed=1) for plan in plan_clips(seed=1001, preset="bench-v2")]
-    return [(plan, simulate(plan)) for plan in plans]
+    """Every other clip of a set of bench-v2, on one face."""
+    plans = plan_clips(seed=1001, preset="bench-v2")[::2]
+    return [(plan, simulate(replace(plan, face_seed=1))) for plan in plans]
 
 
 def a_plan(*aus, clip_seed=0, face_seed=1):

@@ -62,10 +62,7 @@ def test_the_box_follows_the_head_and_falls_back_without_one():
     # one view without a head is enough to say so
     assert locate([disc(), disc()])[1] == "silhouette"
     assert locate([disc(), np.zeros_like(disc())])[1] == "fallback"
-
-
-def test_a_face_without_hair_and_neck_is_framed_whole():
-    """The front of a scan: an upright oval, whose ends lie in the box as its sides do."""
+    # the front of a scan, without hair and neck, is framed whole
     y, x = np.mgrid[:300, :240]
     face = ((x - 118) / 70) ** 2 + ((y - 150) / 95) ** 2 < 1
     x0, y0, x1, y1 = find_box(np.where(face, 120, 30).astype(np.uint8))
@@ -91,16 +88,13 @@ def test_one_box_a_view_holds_the_face_in_every_clip(data):
             assert seen[y0:y1, x0:x1].mean() > 0.6
 
 
-def test_crops_keep_pictures_and_refuse_boxes_outside():
+def test_crops_keep_pictures_scale_flow_and_refuse_boxes_outside():
     frames = np.stack([disc()] * 2)
     np.testing.assert_array_equal(crop(frames, (10, 20, 60, 70), 50), frames[:, 20:70, 10:60])
     assert crop(frames[None], (10, 20, 60, 70), 25).shape == (1, 2, 25, 25)
     for box in ((-1, 0, 10, 10), (0, 0, 91, 10), (5, 5, 5, 10)):
         with pytest.raises(MerError, match="crop box"):
             crop(frames, box, 50)
-
-
-def test_flow_is_scaled_with_the_crop():
     flow = np.stack([np.full((100, 80), 1.0), np.full((100, 80), -2.0)]).astype(np.float32)
     scaled = crop_flow(flow, (20, 10, 60, 90), 40)
     assert scaled.shape == (2, 40, 40)

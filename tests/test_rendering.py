@@ -30,11 +30,9 @@ def acting(frames=2, rotation=0, translation=0, face_seed=1, **activations):
     return Motion(face_seed, weights, turned, moved, gain, 7, 0.0, 0, 1, frames - 1, 60, (12,))
 
 
-@pytest.fixture(scope="module")
-def moving():
-    """A smile and raised brows with a turning, shifting head: ~2 px in all."""
-    pose = {"rotation": [0.004, 0.01, -0.003], "translation": [0.01, -0.008, 0.01]}
-    return acting(au12=0.2, au1=0.15, au2=0.15, **pose)
+# a smile and raised brows with a turning, shifting head: ~2 px in all
+POSE = {"rotation": [0.004, 0.01, -0.003], "translation": [0.01, -0.008, 0.01]}
+MOVING = acting(au12=0.2, au1=0.15, au2=0.15, **POSE)
 
 
 def in_a_room(**activations):
@@ -68,8 +66,8 @@ def test_cameras_stand_left_and_right_and_project_by_hand():
             cameras(**bad)
 
 
-def test_frames_have_shape_background_and_a_head_of_the_right_size(moving):
-    frames = render_clip(moving, VIEWS)
+def test_frames_have_shape_background_and_a_head_of_the_right_size():
+    frames = render_clip(MOVING, VIEWS)
     assert frames.shape == (2, 2, 224, 168) and frames.dtype == np.uint8
     assert (frames[:, :, :5] == BACKGROUND).all()  # nothing above the hair
     chin = VIEWS[0].project(np.array([0, -1.03, 0.6]))[1]
@@ -94,9 +92,9 @@ def test_noise_and_gain_are_as_told():
 
 @pytest.mark.parametrize("variation", [STEADY, LEVELS.variation])
 @pytest.mark.parametrize("view", [0, 1])
-def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view, variation):
+def test_flow_equals_the_projected_motion_of_visible_vertices(view, variation):
     """Independent of the rasteriser: vertices seen in frame 0, projected at both frames."""
-    camera, face, varied = VIEWS[view], make_face(1), replace(moving, variation=variation)
+    camera, face, varied = VIEWS[view], make_face(1), replace(MOVING, variation=variation)
     flow, visible = true_flow(varied, VIEWS, view, 0, 1)
     start, end = place(varied, 0), place(varied, 1)
     normals = trimesh.Trimesh(start, face.triangles, process=False).vertex_normals
@@ -112,14 +110,14 @@ def test_flow_equals_the_projected_motion_of_visible_vertices(moving, view, vari
     assert np.median(error) < 0.005 and np.percentile(error, 95) < 0.05
 
 
-def test_no_motion_no_flow_and_the_background_is_invisible(moving):
-    flow, visible = true_flow(moving, VIEWS, 0, 1, 1)
+def test_no_motion_no_flow_and_the_background_is_invisible():
+    flow, visible = true_flow(MOVING, VIEWS, 0, 1, 1)
     assert flow.shape == (2, 224, 168) and flow.dtype == np.float32 and visible.dtype == bool
     assert not flow.any() and not visible[:10].any()
-    assert visible[front_mask(moving, VIEWS[0], 8)].mean() > 0.99
+    assert visible[front_mask(MOVING, VIEWS[0], 8)].mean() > 0.99
     for frames in ((2, 0), (0, -1)):
         with pytest.raises(MerError, match=r"no frame (2|-1); it has frames 0 to 1"):
-            true_flow(moving, VIEWS, 0, *frames)
+            true_flow(MOVING, VIEWS, 0, *frames)
 
 
 def test_what_turns_away_behind_the_nose_is_not_visible():

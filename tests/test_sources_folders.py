@@ -33,6 +33,8 @@ def test_the_challenge_is_imported(challenge, tmp_path):
     assert "notes" in said[1] and "leave-one-sequence-out" in said[2] and "3 clips" in said[2]
     # a test folder without labels, beside its frames
     assert "without labels: 3" in import_challenge(challenge, challenge)[0]
+    (challenge / "seq02").mkdir()
+    refuse("has the same number as seq", import_challenge, challenge, tmp_path / "x")
 
 
 @pytest.mark.parametrize(
@@ -48,11 +50,6 @@ def test_the_challenge_is_imported(challenge, tmp_path):
 def test_a_bad_table_of_the_challenge_is_named(challenge, tmp_path, lines, message):
     labels = write_rows(tmp_path / "labels.csv", *lines)
     refuse(rf"labels\.csv.*{message}", import_challenge, challenge, tmp_path / "set", labels)
-
-
-def test_a_bad_folder_of_the_challenge_is_named(challenge, tmp_path):
-    (challenge / "seq02").mkdir()
-    refuse("has the same number as seq", import_challenge, challenge, tmp_path / "set")
 
 
 def test_meshes_are_filmed(tmp_path):
@@ -74,13 +71,9 @@ def test_meshes_are_filmed(tmp_path):
     raw = read_frames(clip)
     assert raw.shape == (3, 96, 144) and raw.std() > 10
     assert not np.array_equal(raw[0], raw[1])  # it moves
-
-
-def test_a_table_of_meshes_without_labels_is_named(tmp_path):
-    (tmp_path / "meshes" / "a").mkdir(parents=True)
-    table = write_rows(tmp_path / "labels.csv", "clip,subject", "a,S1")
+    bare = write_rows(tmp_path / "labels.csv", "clip,subject", "c1,S1")
     message = "lacks the column 'one for each label'"
-    refuse(message, import_obj, tmp_path / "meshes", tmp_path / "set", table, size=64)
+    refuse(message, import_obj, tmp_path / "meshes", tmp_path / "x", bare, size=64)
 
 
 def draw(path):

@@ -21,9 +21,7 @@ SHEET = "4DME_Labelling_Micro_release v1.xlsx"
 
 @pytest.fixture
 def release(data, tmp_path):
-    """Three clips of 8 frames: one with the long recording's numbers in its names, two counted from
-    1.
-    """
+    """Three clips of 8 frames; the first one's names hold the recording's numbers."""
     root = tmp_path / "release"
     for k, (_, person, name, _, onset, *_) in enumerate(ROWS):
         folder, first = root / "gray_micro" / person / name, onset if k == 0 else 1
@@ -133,18 +131,14 @@ def test_films_are_decoded_cut_and_mixed_with_frames(data, tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("label", "message"),
-    [
-        ("Anger", "the label 'Anger' is none of Neg"),
-        ("Positive+", "the label 'Positive\\+' has an"),
-    ],
-)
-def test_a_bad_label_of_the_release_is_named(release, tmp_path, label, message):
-    rows = [list(cells) for cells in ROWS[:2]]
-    rows[0][3] = label
-    write_xlsx(release / SHEET, COLUMNS, *rows)
-    refuse(f"v1.xlsx, row 2: {message}", import_release, release, tmp_path / "set", faults="none")
+def test_a_bad_label_of_the_release_is_named(release, tmp_path):
+    words = "the label 'Anger' is none of Neg", r"the label 'Positive\+' has an"
+    for label, message in zip(("Anger", "Positive+"), words, strict=True):
+        rows = [list(cells) for cells in ROWS[:2]]
+        rows[0][3] = label
+        write_xlsx(release / SHEET, COLUMNS, *rows)
+        source = release, tmp_path / "set"
+        refuse(f"v1.xlsx, row 2: {message}", import_release, *source, faults="none")
 
 
 THEIRS = {"subject": "Subject", "label": "Estimated Emotion", "onset": "OnsetFrame"}

@@ -7,14 +7,13 @@ from mer_utils import MerError, start
 from mer_utils.baselines import takes_maps
 from mer_utils.files import read_arrays
 from mer_utils.kernels import PINNED
-from mer_utils.training import Recipe, flip, mean_precision
+from mer_utils.training import flip, mean_precision
 
 import numpy as np
 import pytest
 import torch
 from toys import load_benchmark, make_toy
 
-RECIPE = Recipe(network="AUs+LR", members=1)
 TINY = {"people": 2, "clips": 6, "epochs": 1}
 
 
@@ -37,15 +36,12 @@ def test_the_shipped_weights_are_small_and_what_the_maker_says(benchmark):
     assert start.UNITS == AUS[: len(start.UNITS)]
 
 
-def test_a_mirrored_clip_gets_the_same_answers():
+def test_a_mirrored_clip_gets_the_same_answers_and_other_maps_are_refused():
     x = make_toy(size=20).x
     answers = start.UnitsLogistic().describe(x)
     assert answers.shape == (36, 13) and answers.std(0).min() > 0
     mirrored = flip(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(start.UnitsLogistic().describe(mirrored), answers, atol=1e-4)
-
-
-def test_other_maps_are_refused():
     for options in ({"size": 28}, {"size": 20, "views": 1}):
         x = make_toy(**options).x
         assert not takes_maps("AUs+LR", x.shape[1:]) and takes_maps("MicroAttNet", x.shape[1:])

@@ -16,12 +16,6 @@ def ensemble(trained):
     return replace(load_ensemble(trained[0]), learnt={})
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Where the front end's maps are kept from test to test."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def bare(data):
     """The fixture set without labels, as numbered sequences in no order."""
@@ -33,9 +27,8 @@ def rename(data, *names):
     return replace(data, clips=tuple(replace(clip, name=n, labels=None) for clip, n in clips))
 
 
-def test_the_sheet_holds_each_unlabelled_clip_once_sorted_by_number(
-    bare, data, trained, ensemble, cache
-):
+def test_the_sheet_holds_each_unlabelled_clip_once_sorted_by_number(bare, data, trained, ensemble):
+    cache = trained[0].parent
     rows = answer_clips(bare, ensemble, cache=cache)
     assert [row["Id"] for row in rows] == [1, 2, 3, 9, 10, 21]
     for row, k in zip(rows, (5, 4, 2, 1, 0, 3), strict=True):
@@ -46,17 +39,16 @@ def test_the_sheet_holds_each_unlabelled_clip_once_sorted_by_number(
     assert [row["Id"] for row in answer_clips(mixed, ensemble, cache=cache)] == [9, 10]
 
 
-def test_clips_of_the_training_set_are_answered_by_who_never_saw_the_person(
-    bare, data, trained, cache
-):
-    rows = answer_clips(bare, load_ensemble(trained[0]), cache=cache)
+def test_clips_of_the_training_set_are_answered_by_who_never_saw_the_person(bare, data, trained):
+    rows = answer_clips(bare, load_ensemble(trained[0]), cache=trained[0].parent)
     answers = {row["Id"]: [row[label] for label in data.labels] for row in rows}
     assert [answers[n] for n in (10, 9, 3, 21, 2, 1)] == trained[2].answers.tolist()
 
 
-def test_negative_excludes_positive_only_when_asked(bare, ensemble, cache):
+def test_negative_excludes_positive_only_when_asked(bare, ensemble, trained):
     ensemble = replace(ensemble, fold_thresholds=np.zeros((1, 5)))  # yes to everything
-    free, kept = (answer_clips(bare, ensemble, exclude, cache) for exclude in (False, True))
+    options = [(exclude, trained[0].parent) for exclude in (False, True)]
+    free, kept = (answer_clips(bare, ensemble, *choice) for choice in options)
     assert all(row["Negative"] == row["Positive"] == 1 for row in free)
     assert all((row["Negative"], row["Positive"], row["Surprise"]) == (1, 0, 1) for row in kept)
 

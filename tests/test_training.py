@@ -23,7 +23,7 @@ from toys import make_toy
 QUICK = Recipe(epochs=4, patience=2, inner=2, width=4)
 
 
-def test_focal_loss_by_hand():
+def test_focal_losses_by_hand():
     logits, target = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
     p = torch.sigmoid(torch.tensor([0.0, -2.0]))  # probability of the true answer
     expected = -((1 - p) ** 2 * p.log()).mean()
@@ -33,9 +33,7 @@ def test_focal_loss_by_hand():
     torch.testing.assert_close(found, weighted)
     plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
     torch.testing.assert_close(focal_loss(logits, target, 0.0), plain)
-
-
-def test_softmax_focal_loss_by_hand():
+    # exclusive labels, by softmax
     logits, target = torch.tensor([[1.0, 0.0, -1.0], [0.0, 0.0, 0.0]]), torch.eye(3)[:2]
     p = torch.softmax(logits, 1)[[0, 1], [0, 1]]
     alpha = torch.tensor([0.2, 0.9, 0.9])
@@ -45,11 +43,8 @@ def test_softmax_focal_loss_by_hand():
     torch.testing.assert_close(focal_loss(logits, target, 0.0, exclusive=True), plain)
 
 
-@pytest.fixture(scope="module")
-def toy():
-    """Maps and labels to learn from, and other maps to stop on."""
-    data = make_toy()
-    return data.x[:24], data.y[:24], data.x[24:], data.y[24:]
+DATA = make_toy()
+TOY = DATA.x[:24], DATA.y[:24], DATA.x[24:], DATA.y[24:]  # to learn from, and to stop on
 
 
 def fit(recipe, x, y, x_stop, y_stop):
@@ -63,7 +58,7 @@ def fit(recipe, x, y, x_stop, y_stop):
     ("schedule", "factors"),
     [("constant", [1, 1, 1, 1]), ("cosine", [1, 0.5 + 0.5**0.5 / 2, 0.5, 0.5 - 0.5**0.5 / 2])],
 )
-def test_the_rate_follows_its_schedule(schedule, factors, toy, monkeypatch):
+def test_the_rate_follows_its_schedule(schedule, factors, monkeypatch):
     rates, step = [], torch.optim.AdamW.step
 
     def note_rate(optimiser):
@@ -71,7 +66,7 @@ def test_the_rate_follows_its_schedule(schedule, factors, toy, monkeypatch):
         return step(optimiser)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", note_rate)
-    fit(replace(QUICK, schedule=schedule, stop="last"), *toy)  # one step an epoch
+    fit(replace(QUICK, schedule=schedule, stop="last"), *TOY)  # one step an epoch
     np.testing.assert_allclose(rates, QUICK.rate * np.repeat(factors, 2).reshape(4, 2))
 
 
@@ -106,8 +101,8 @@ def test_scale_is_the_root_mean_square_of_each_map():
     assert (fit_scale(np.zeros_like(x)) > 0).all()
 
 
-def test_the_best_epoch_is_kept_and_waiting_ends(toy):
-    x, y, x_stop, right = toy
+def test_the_best_epoch_is_kept_and_waiting_ends():
+    x, y, x_stop, right = TOY
     recipe = replace(QUICK, epochs=40, patience=3, rate=5e-2)
     member, curve, scores = fit(recipe, x, y, x_stop, 1 - right)  # wrong: stopping must set in
     ran = np.isfinite(curve[:, 1]).sum()
@@ -124,17 +119,17 @@ def test_the_best_epoch_is_kept_and_waiting_ends(toy):
     assert mean_precision(1 - right, scores) == pytest.approx(curve[-1, 2], abs=1e-6)
 
 
-def test_peeking_keeps_the_epoch_with_the_most_right_answers_of_all(toy):
+def test_peeking_keeps_the_epoch_with_the_most_right_answers_of_all():
     recipe = replace(QUICK, epochs=8, patience=1, stop="test")
-    _, curve, scores = fit(recipe, *toy)
+    _, curve, scores = fit(recipe, *TOY)
     assert np.isfinite(curve).all()  # no patience
-    right = ((scores >= 0.5) == toy[3]).mean()
+    right = ((scores >= 0.5) == TOY[3]).mean()
     assert right == pytest.approx(curve[:, 3].max(), abs=1e-6)
-    assert right > ((fit(replace(recipe, stop="last"), *toy)[2] >= 0.5) == toy[3]).mean() - 1e-6
+    assert right > ((fit(replace(recipe, stop="last"), *TOY)[2] >= 0.5) == TOY[3]).mean() - 1e-6
 
 
-def test_a_loss_that_is_no_number_is_an_error(toy):
-    x, y, *_ = toy
+def test_a_loss_that_is_no_number_is_an_error():
+    x, y, *_ = TOY
     with pytest.raises(MerError, match="diverged"):
         fit(QUICK, x, y, np.full_like(x, np.nan), y)
 

@@ -12,9 +12,7 @@ import torch
 
 
 def make_toy(clips=36, subjects=6, views=2, phases=2, labels=3, size=12, seed=0, exclusive=False):
-    """Features in which label k is a bright patch at its own place: something a network can learn
-    at once.
-    """
+    """Features in which label k is a bright patch: something to be learnt at once."""
     rng = np.random.default_rng(seed)
     y = (rng.random((clips, labels)) < 0.4).astype(np.uint8)
     if exclusive:
