@@ -21,7 +21,7 @@ os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 # files whose tests film faces, train networks or start processes: seconds each
 SLOW_FILES = """
-    book cache cli cli_datasets commands demo demos disk doctor film_again generate hostile
+    book cache cli commands demo demos disk doctor film_again generate hostile
     megc2019 motion prediction rendering run start submission
 """.split()
 
