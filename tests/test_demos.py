@@ -20,7 +20,6 @@ from mer_course.demos.weighing import Weighing
 from mer_course.weaving import strip_outputs
 from mer_utils import MerError
 from mer_utils.evaluation import label_f1, macro_uf1
-from mer_utils.features import FrontEnd, extract
 from mer_utils.flow import BACKENDS, phase_flow
 from mer_utils.model import MicroAttNet
 from mer_utils.plots import VIEW_NAMES, draw_lines, paint
@@ -46,9 +45,9 @@ def bench():
 
 
 @pytest.fixture(scope="module")
-def browser(data):
+def browser(data, trained):
     """The browser on answers drawn by lot."""
-    features = extract(data, FrontEnd(crop=64, size=12))
+    features = trained[1]
     scores = np.random.default_rng(0).random(features.y.shape)
     answers, cuts = np.uint8(scores >= 0.5), np.full(scores.shape, 0.5)
     return Browser(data, features, Some(scores=scores, answers=answers, thresholds=cuts))
