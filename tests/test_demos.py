@@ -291,9 +291,9 @@ def test_a_slider_moves_without_a_kernel_and_is_kept_with_the_notebook(displayed
 
 def test_who_plays_against_the_network_is_told_the_truth_after_the_answer(data, displayed):
     truth = data.label_matrix()
-    rows = np.random.default_rng(0).permutation(len(truth))[:3]
+    rows = np.random.default_rng(0).permutation(len(truth))[:2]
     features, wrong = Some(y=truth, labels=data.labels), Some(answers=1 - truth)
-    beat = Beat(data, features, wrong, clips=3)
+    beat = Beat(data, features, wrong, clips=2)
     first = Image.open(io.BytesIO(beat.film()))
     clip = data.clips[rows[0]]
     assert first.n_frames == len(clip.names)
