@@ -126,7 +126,3 @@ def test_tables_state_the_minutes_of_the_notebooks_that_they_name():
         for numbers, total in rows:
             assert int(total) == sum(minutes[number] for number in numbers.split(", ")), numbers
         assert f"about {hours} hours in all" in text
-
-
-def test_the_readme_stays_short():
-    assert len((ROOT / "README.md").read_text("utf-8").split()) <= 850
