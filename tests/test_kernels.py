@@ -4,6 +4,7 @@ recorded elsewhere.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from mer_utils import kernels
 from mer_utils.kernels import PINNED, PINS, THREADS
 
 import matplotlib
+import nbformat
 import pytest
 from toys import load_benchmark
 
@@ -67,6 +69,16 @@ def run_clean(code, **more):
 @pinned
 def test_every_library_computes_with_the_pinned_kernels_on_one_thread():
     assert json.loads(run_clean("import mer_utils.model\n" + REPORT)[0]) == SAME
+
+
+def test_every_notebook_imports_the_package_before_any_other_library():
+    for path in (ROOT / "notebooks").rglob("[0-9]*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        first = re.findall(r"^(?:import|from) (\w+)", code, re.M)
+        other = next(name for name in first if name not in sys.stdlib_module_names)
+        # all import mer_utils first
+        assert other in ("mer_utils", "faces4d", "mer_course", "mer_tools"), path.stem
 
 
 @pytest.mark.slow
