@@ -123,16 +123,6 @@ def test_fixed_thresholds_are_the_natural_ones():
         assert (run_loso(make_toy(subjects=3), recipe).thresholds == natural).all()
 
 
-def test_one_member_a_fold_is_the_first_of_the_ensemble():
-    data = make_toy()
-    alone, ensemble = (
-        run_fold(data, *fold_of(data, "S02"), replace(QUICK, members=members)) for members in (1, 0)
-    )
-    names = {name for name in alone if name[0].isdigit()}
-    assert names == {name for name in ensemble if name.startswith("0.")}
-    assert all(np.array_equal(alone[name], ensemble[name]) for name in names)
-
-
 @pytest.mark.slow
 def test_workers_cache_and_grid_change_no_bit(tmp_path):
     recipe = replace(QUICK, members=1)
@@ -175,8 +165,6 @@ def test_subjects_can_be_left_out_in_groups(tmp_path):
     assert list(names) == sorted(set(data.subjects[test]))
     alone = run_fold(data, train, test, QUICK)
     np.testing.assert_array_equal(outcome.scores[test], alone["scores"])
-    with pytest.raises(MerError, match="cannot be split into 10 parts"):
-        evaluation.plan_folds(data.subjects, 10)
 
 
 def test_agrees_with_scikit_learn():

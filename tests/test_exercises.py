@@ -11,7 +11,6 @@ from types import SimpleNamespace as Some
 
 from mer_utils.ablations import compare
 
-import cv2
 import nbformat
 import numpy as np
 import pytest
@@ -38,18 +37,6 @@ CASES["start 1"] = (
     ["Positive", "Surprise", "Repression"], "hold AU 12 · AU 1 + 2 · AU 17",
     {"0 of 3 are right": [["Others"] * 3], "1 of 3": [SWAPPED], "": [["Positive"]]},
     [[(12,), (1, 2), (17,)]],
-)  # fmt: skip
-
-
-RNG, (Y, X) = np.random.default_rng(0), np.mgrid[:128, :128]
-WALL = ((X - 64) / 42) ** 2 + ((Y - 64) / 55) ** 2 > 1
-SKIN = 120 + 150 * cv2.GaussianBlur(RNG.normal(size=WALL.shape), (0, 0), 1.5)
-FILM = np.stack([np.where(WALL, 240, SKIN.clip(0, 255)).astype(np.uint8)] * 5)
-GRAIN = (FILM + 30 * RNG.standard_normal(WALL.shape)).clip(0, 255).astype(np.uint8)
-CASES["preprocessing 4"] = (
-    np.where(WALL, GRAIN, FILM), "of the wall in the oval counted, now",
-    {"still smooth": [FILM], "The face has changed": [GRAIN], "": [FILM[0]]},
-    [FILM, WALL, np.ones_like(WALL)],
 )  # fmt: skip
 
 
@@ -110,28 +97,14 @@ TRUTH = (np.random.default_rng(0).random((40, 3)) < (0.5, 0.3, 0.2)).astype(np.u
 MANY = Some(y=TRUTH, subjects=np.repeat(list("abcdefgh"), 5))
 
 
-def make_outcome(seed, attention=True):
-    """An Outcome of noisy scores whose networks have fusion attention or not."""
-    scores = np.clip(0.4 * TRUTH + 0.6 * np.random.default_rng(seed).random((40, 3)), 0, 1)
-    state = {"0.head.2.bias": None} | ({"0.attention.score.bias": None} if attention else {})
-    answers = np.uint8(scores >= 0.4)
-    return Some(scores=scores, answers=answers, members=(state,), exclusive=False)
+def answer(seed):
+    scores = 0.4 * TRUTH + 0.6 * np.random.default_rng(seed).random((40, 3))
+    return np.uint8(scores >= 0.4)
 
 
-OUTCOMES = [make_outcome(k) for k in range(20)]
-WITHOUT = [make_outcome(20 + k, attention=False) for k in range(3)]
-ANSWERS = [outcome.answers for outcome in OUTCOMES]
+ANSWERS = [answer(seed) for seed in range(20)]
 ROWS = list(compare(TRUTH, dict(enumerate(ANSWERS)), 0, MANY.subjects).values())[1:]
 ALARMS = sum(row.p < 0.05 for row in ROWS), sum(row.p_corrected < 0.05 for row in ROWS)
-CASES["ablations 2"] = (
-    (WITHOUT, OUTCOMES[:3]), "p-value",
-    {
-        "three different seeds": [([], []), (WITHOUT[:1] * 3, OUTCOMES[:3])],
-        "a network without fusion attention": [(OUTCOMES[:3], WITHOUT)],
-        "from the same seeds": [(WITHOUT, OUTCOMES[:4])],
-    },
-    [MANY],
-)  # fmt: skip
 CASES["ablations 4"] = (
     (ALARMS, ANSWERS), "every one would be false",
     {
@@ -164,16 +137,6 @@ CASES["own data 1"] = (
         "frame numbers are still there": [make_set(2, 7, 15), make_set(0, 7, 19)],
         "2 clips; all 3": [make_set(0, None, 19, names=("a1", "b1"))],
         "name the column": [make_set(0, None, 19, labels=("None",))],
-    },
-    [make_set(2, 7, 15)],
-)  # fmt: skip
-CASES["own data 2"] = (
-    make_set(2, 7, 15), "3 clips by a preset",
-    {
-        "2 clips; all 3": [make_set(2, 7, 15, names=("a1", "b1"))],
-        "the subject is c": [make_set(2, 7, 15, names=("a1", "a2", "c1"))],
-        "should be (2, 7, 15)": [make_set(3, 7, 15)],
-        "how many frames": [make_set(2, 7, 15, fps=200)],
     },
     [make_set(2, 7, 15)],
 )  # fmt: skip

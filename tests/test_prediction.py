@@ -158,20 +158,27 @@ def test_another_number_of_views_is_refused_or_told(ensemble, data, tmp_path, ca
         assert told == (name == "one camera")
 
 
-def test_what_is_no_clip_is_refused(ensemble, tmp_path):
-    """What ``read_clip`` refuses besides is tested with `mer demo`."""
+def test_what_is_no_clip_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("no film")
-    still = write_frames(tmp_path / "still", np.full((8, 32, 64), 9, np.uint8))
+    clip = write_frames(tmp_path / "clip", np.full((8, 64, 48), 9, np.uint8))
     long = write_frames(tmp_path / "long", np.full((1001, 8, 16), 9, np.uint8))
-    for given, words in (
-        ((tmp_path / "notes.txt",), "neither a folder nor a film"),
-        ((still,), "clip still: nothing moves in the face box"),
-        ((still, -1, 5), "onset -1 and offset 5 must lie in its 8 frames"),
-        ((long,), "more than 1000 frames"),
+    for source, words, options in (
+        (tmp_path / "nowhere", "no such folder of frames", {}),
+        (tmp_path / "notes.txt", "neither a folder nor a film", {}),
+        (clip, "onset -1 and offset 5 must lie in its 8 frames", {"onset": -1, "offset": 5}),
+        (clip, "too narrow for a face; a frame must hold both views side by side", {"views": 2}),
+        (clip, "no such model file", {"face_model": "none.onnx"}),
+        (long, "more than 1000 frames", {}),
     ):
-        source, *ends = given
-        with pytest.raises(MerError, match=words):
-            predict_clip(source, ensemble, *ends)
+        with pytest.raises(MerError, match=words) as caught:
+            read_clip(source, **{"views": 1} | options)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_clip_without_motion_is_refused(ensemble, tmp_path):
+    still = write_frames(tmp_path / "still", np.full((8, 32, 64), 9, np.uint8))
+    with pytest.raises(MerError, match="clip still: nothing moves in the face box"):
+        predict_clip(still, ensemble)
 
 
 def test_weights_of_given_data_come_first_and_several_sets_are_a_question(tmp_path):

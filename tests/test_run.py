@@ -8,7 +8,6 @@ from threading import Barrier
 from types import SimpleNamespace
 
 import mer_utils
-from mer_course.weaving import keep_outputs
 from mer_tools import runner
 from mer_tools.runner import default_out, plan_jobs, read_status, run_suite
 from mer_utils import KERNELS, MerError, cache, files
@@ -164,15 +163,6 @@ def test_a_run_collects_figures_and_numbers(finished):
     assert "2 of 2 notebooks to run" in lines and f"02_second: {NEVER}" in lines
 
 
-def test_a_figure_shows_once_with_its_text_alternative(finished):
-    path = finished[0] / "artifacts" / "course" / "01" / "01_first.ipynb"
-    cells = nbformat.read(path, as_version=4).cells
-    shown = [output for cell in cells for output in cell.get("outputs", []) if "data" in output]
-    assert [next(iter(output.data)) for output in shown] == ["image/png", "text/markdown"] * 2
-    alts = [output.metadata["image/png"]["alt"] for output in shown[::2]]
-    assert alts == ["alt fig01_a", "alt fig01_b"]
-
-
 @pytest.mark.slow
 def test_a_run_from_nothing_gives_equal_bytes(root):
     before = outputs(root / "artifacts" / "course" / "figures")
@@ -181,19 +171,6 @@ def test_a_run_from_nothing_gives_equal_bytes(root):
     shutil.rmtree(root / "artifacts")
     run(root, jobs=2)
     assert outputs(root / "artifacts" / "course" / "figures") == before
-
-
-@pytest.mark.slow
-def test_outputs_are_kept_in_the_notebooks(root):
-    (root / "notebooks" / "02_second.ipynb").unlink()
-    path = root / "notebooks" / "01_first.ipynb"
-    about = nbformat.read(path, as_version=4).metadata
-    assert [*keep_outputs(root)] == ["01_first"]
-    notebook = nbformat.read(path, as_version=4)
-    counts = [cell.execution_count for cell in notebook.cells]
-    assert counts == list(range(1, len(counts) + 1)) and notebook.metadata == about
-    outputs = [output for cell in notebook.cells for output in cell.outputs]
-    assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
 def test_status_names_what_changed(root, monkeypatch, package):
