@@ -90,6 +90,9 @@ def test_a_notebook_is_shown_with_its_outputs_and_a_fault_keeps_the_older_book(t
     assert index.read_text() == "older"
     write("# Mended")
     assert "Open the book" in index.read_text()
+    with pytest.raises(MerError, match="docs: exists already"):  # and is no book
+        book.write_book(root / "docs", root)
+    assert (root / "docs" / "conf.py").is_file()
 
 
 def test_a_notebook_can_be_printed(toy, tmp_path, monkeypatch):
@@ -102,10 +105,3 @@ def test_a_notebook_can_be_printed(toy, tmp_path, monkeypatch):
     write("# A toy\n$x^2$", pdf=True)
     printed = root / "artifacts" / "book" / "pdf" / "00_toy.pdf"
     assert printed.read_bytes().startswith(b"%PDF-")
-
-
-def test_a_folder_that_is_no_book_stays_as_it_is(toy, mer, monkeypatch):
-    root, _ = toy
-    monkeypatch.chdir(root)
-    code, _, err = mer("book", "--out", root / "docs")
-    assert code == 1 and "docs: exists already" in err and (root / "docs" / "conf.py").is_file()

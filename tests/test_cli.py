@@ -1,6 +1,5 @@
 """The command `mer`, as a process of its own where that matters."""
 
-import logging
 import os
 import shutil
 import signal
@@ -23,8 +22,7 @@ def root(mer, tmp_path, monkeypatch):
     """A suite of two small notebooks, around the current folder."""
     root = make_suite(tmp_path / "suite")
     monkeypatch.chdir(root / "notebooks")
-    yield root
-    logging.disable(logging.NOTSET)
+    return root
 
 
 def test_run_ends_with_a_table_and_status_says_fresh(root, mer):

@@ -5,7 +5,6 @@ stand-ins for what the reader has.
 import ast
 import itertools
 import json
-import logging
 import os
 import re
 import shlex
@@ -179,7 +178,6 @@ def test_a_command_that_is_shown_runs(words, stand_in, mer, monkeypatch):
         shutil.rmtree(root / words[3], ignore_errors=True)  # an import makes a new folder
     before = {path: path.read_bytes() for path in root.rglob("dataset.json")}
     code, out, err = mer(*words)
-    logging.disable(logging.NOTSET)
     if code == 2:  # only named
         assert len(words) <= 2 and re.search("Missing|requires an argument|Usage:", out + err)
         return

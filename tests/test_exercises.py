@@ -6,18 +6,13 @@ here one such check, "model 2", stands for all.
 from contextlib import redirect_stdout
 from importlib import import_module
 from io import StringIO
-from pathlib import Path
 from types import SimpleNamespace as Some
 
-from mer_utils.ablations import compare
-
-import nbformat
 import numpy as np
 import pytest
 import torch
 from toys import make_toy
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 # name: (right answer, words of its praise, {words of the hint: wrong answers}, other arguments);
 # a tuple holds all that is answered, anything else is the only answer
 CASES = {}
@@ -83,37 +78,10 @@ CASES["training 4"] = (
 )  # fmt: skip
 
 
-def test_the_solutions_train_with_the_loop_of_the_notebook():
-    notebook, solutions = (
-        [cell.source for cell in nbformat.read(NOTEBOOKS / name, as_version=4).cells]
-        for name in ("05_training.ipynb", "solutions/05_solutions.ipynb")
-    )
-    (loop,) = [source for source in notebook if source.startswith("def train_by_hand")]
-    (mirror,) = [source for source in notebook if source.startswith("def mirror")]
-    assert mirror.split("\n\n\n")[0] + "\n\n\n" + loop in solutions
-
-
 TRUTH = (np.random.default_rng(0).random((40, 3)) < (0.5, 0.3, 0.2)).astype(np.uint8)
 MANY = Some(y=TRUTH, subjects=np.repeat(list("abcdefgh"), 5))
 
 
-def answer(seed):
-    scores = 0.4 * TRUTH + 0.6 * np.random.default_rng(seed).random((40, 3))
-    return np.uint8(scores >= 0.4)
-
-
-ANSWERS = [answer(seed) for seed in range(20)]
-ROWS = list(compare(TRUTH, dict(enumerate(ANSWERS)), 0, MANY.subjects).values())[1:]
-ALARMS = sum(row.p < 0.05 for row in ROWS), sum(row.p_corrected < 0.05 for row in ROWS)
-CASES["ablations 4"] = (
-    (ALARMS, ANSWERS), "every one would be false",
-    {
-        "Count the `p`": [((99, 0), ANSWERS), ((ALARMS[0] + 1, ALARMS[1]), ANSWERS)],
-        "20 arrays of answers": [(ALARMS, ANSWERS[:19]), (ALARMS[0], ANSWERS)],
-        "a seed of its own": [(ALARMS, ANSWERS[:1] * 20)],
-    },
-    [MANY],
-)  # fmt: skip
 FLAT = np.repeat(np.random.default_rng(1).random((8, 4)), 5, 0)  # a person's clips are alike
 FLAT = Some(x=FLAT + 0.01 * np.random.default_rng(2).random((40, 4)), **vars(MANY))
 GAPS = np.linalg.norm(FLAT.x[:, None] - FLAT.x, axis=-1) + np.diag(np.full(40, np.inf))

@@ -74,8 +74,6 @@ def test_opening_again_forgets_earlier_outputs(root):
 
 
 def test_unknown_names_are_one_sentence(root, tmp_path):
-    with pytest.raises(MerError, match="there is no notebook '09'; choose from 01, 02"):
-        open_study("09", {})
     with pytest.raises(MerError, match="there is no profile 'x'; choose from course"):
         open_tiny(profile="x")
     with pytest.raises(MerError, match=r"no notebooks/profiles\.yml here or above"):
