@@ -13,9 +13,8 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::PendingDeprecationWarning"
-)  # in Sphinx's extensions
+# in Sphinx's extensions
+pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 WEB = ("http:", "https:", "//")
 
 

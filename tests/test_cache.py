@@ -54,9 +54,7 @@ def rewrite(path, old, new):
 @pytest.mark.slow
 @pinned
 def test_an_edit_that_changes_no_number_makes_nothing_stale(tmp_path):
-    """A copy of the package with a new text and comment, renamed variables, a new file, and a
-    function that has moved gives its results the names that this code gives.
-    """
+    """Texts, comments, variables and files have other names, a function another place."""
     package = shutil.copytree(ROOT / "mer_utils", tmp_path / "mer_utils")
     rewrite(package / "apex.py", "no apex can lie between", "there is no room in the middle of")
     rewrite(package / "apex.py", "between", "middle")

@@ -109,9 +109,8 @@ def stand_in(data, trained, tmp_path_factory):
     head = ["Subject", "Filename", "Emotion", "Estimated Emotion",
             "OnsetFrame", "ApexFrame", "OffsetFrame"]  # fmt: skip
     rows = [[k + 1, f"EP{k}", word, word, 0, 2, 4] for k, word in enumerate(["joy", "fear"] * 2)]
-    for place in (root / "frames", root / "CASME2" / "RAW"):
-        for k, (person, name, *_) in enumerate(rows):
-            plant(data, place / f"sub{person:02}" / name, k, count=5)
+    for k, (person, name, *_) in enumerate(rows):
+        plant(data, root / "frames" / f"sub{person:02}" / name, k, count=5)
     write_xlsx(root / "coding.xlsx", head, *rows)
     write_rows(root / "t.csv", ",".join(head), *(",".join(map(str, row)) for row in rows))
     write_rows(root / "my_classes.csv", "label,class", "joy,good", "fear,bad")

@@ -50,9 +50,7 @@ def player(data):
     return Player(clip.name, crops, clip.onset, clip.offset)
 
 
-def test_the_notebook_says_what_it_read_and_keeps_a_picture(
-    root, data, tmp_path, monkeypatch, capsys
-):
+def test_the_notebook_keeps_a_picture(root, data, tmp_path, monkeypatch, capsys):
     folder, shown = shutil.copytree(data.clips[0].folder, tmp_path / "it's mine"), []
     monkeypatch.setattr(still, "display", lambda data, **_: shown.append(data))
     notebook = nbformat.read(write_demo(root, folder, 1, 6, 2), as_version=4)

@@ -1,6 +1,6 @@
-"""The checks of the exercises: right answers are praised, wrong ones get their hint. A check that
-only compares numbers with the library's is tested by the solutions, which test_notebooks.py runs;
-here one such check, "model 2", stands for all.
+"""The checks of the exercises: right answers are praised, wrong ones get their hint. One check of
+each kind is tested here; that solutions are right and placeholders are not is seen by
+test_notebooks.py.
 """
 
 from contextlib import redirect_stdout
@@ -13,8 +13,7 @@ import pytest
 import torch
 from toys import make_toy
 
-# name: (right answer, words of its praise, {words of the hint: wrong answers}, other arguments);
-# a tuple holds all that is answered, anything else is the only answer
+# name: (right answer, words of its praise, {words of the hint: wrong answers}, other arguments)
 CASES = {}
 
 
@@ -115,19 +114,14 @@ CASES["own data 3"] = (
 )  # fmt: skip
 
 
-def pack(answer):
-    return answer if isinstance(answer, tuple) else (answer,)
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_right_answers_are_praised_and_wrong_ones_get_their_hint(name):
     right, praise, wrong, rest = CASES[name]
-    text = ask(name, *pack(right), *rest)
+    text = ask(name, right, *rest)
     assert text.startswith("Right: ") and praise in text
-    nothing = [(None,) * len(pack(right)), ("words",) * len(pack(right))]  # no answer at all
-    for hint, answers in [*wrong.items(), ("", nothing)]:
+    for hint, answers in [*wrong.items(), ("", [None, "words"])]:
         for answer in answers:
-            text = ask(name, *pack(answer), *rest)
+            text = ask(name, answer, *rest)
             assert text.startswith("Not yet: ") and hint in text, (answer, text)
 
 

@@ -125,7 +125,6 @@ def test_other_processors_are_named_and_left_alone(monkeypatch):
 @pytest.mark.slow
 @pinned
 def test_each_step_gives_the_bits_that_were_recorded():
-    """The hashes of rendering, front end and training, made anew on this machine."""
     processors = load_benchmark("processors")
     with matplotlib.rc_context():
         made = processors.hash_steps(processors.take_steps())

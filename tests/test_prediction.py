@@ -9,7 +9,7 @@ from mer_tools.clips import describe_prediction, predict_clip, read_clip
 from mer_tools.submission import answer_clips
 from mer_utils import MerError
 from mer_utils.dataset import read_frames
-from mer_utils.evaluation import plan_folds, revisit_folds
+from mer_utils.evaluation import revisit_folds
 from mer_utils.features import FrontEnd
 from mer_utils.files import read_arrays, write_arrays, write_json
 from mer_utils.prediction import load_ensemble, save_ensemble
@@ -46,10 +46,8 @@ def test_a_folder_of_frames_is_predicted_like_the_clip_it_is(trained, ensemble, 
     assert result.apex == features.apex[1]
     np.testing.assert_array_equal(result.maps, features.x[1])
     about = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert (about["networks"], about["apex"]) == (2, result.apex)
     assert about["trained_on"] == "tiny synthetic faces without P1"
-    assert about["labels"] == result.table() and list(about["labels"]) == list(data.labels)
-    assert sum(about["attention"].values()) == pytest.approx(1, abs=1e-3)
+    assert (about["networks"], about["labels"]) == (2, result.table())
     never = replace(result, ensemble=replace(ensemble, fold_thresholds=np.full((1, 5), np.inf)))
     assert all(row["threshold"] is None and not row["answer"] for row in never.table().values())
     whole = predict_clip(folder, ensemble)
@@ -91,7 +89,6 @@ def test_people_of_a_group_are_found_in_their_fold_whatever_their_names(trained,
     assert {tuple(who) for who in learnt} == {("Lee, A", 0), ("P3", 0), ("Lee", 1), (" A", 1)}
     for (test, _), group in zip(revisit_folds(pairs, features, options[0]), groups, strict=True):
         assert set(features.subjects[test]) == set(group)
-    assert list(plan_folds(features.subjects)) == [(" A",), ("Lee",), ("Lee, A",), ("P3",)]
 
 
 def test_what_may_hold_two_expressions_is_said(ensemble, data, capsys, tmp_path):

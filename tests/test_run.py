@@ -45,14 +45,14 @@ fig.add_subplot().plot([seed, rate])
 study.figure(fig, "{0}", "caption {0}", "alt {0}")"""
 
 
-def write_notebook(path, number, figures, end="None"):
+def write_notebook(path, number, figures):
     imports = "from matplotlib.figure import Figure\nfrom mer_utils.study import open_study\n"
     opening = f'{imports}study = open_study("{number}", globals())'
     numbers = (
         f'study.result(uf1={{"n{number}": rate / 3}}, '
         f'last="{number}")\nstudy.headline("rate of {number}")'
     )
-    sources = [PARAMETERS, opening, *map(DRAW.format, figures), numbers, end]
+    sources = [PARAMETERS, opening, *map(DRAW.format, figures), numbers]
     cells = [new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)]
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -294,7 +294,7 @@ def test_what_the_doctor_would_mend_in_given_data_is_refused_before_anything_run
     assert not list((root / "artifacts").glob("*given*"))
 
 
-def test_flow_images_choose_the_notebooks_that_need_no_frames(root):
+def test_notebooks_that_need_frames_are_refused_for_flow_images(root):
     (root / "dataset.json").write_text('{"channels": ["u", "v"]}')
     with pytest.raises(MerError, match="holds flow images, no frames: run --only 02"):
         run(root, data=root, only=["01"])
@@ -317,11 +317,7 @@ def test_a_broken_notebook_or_list_is_one_sentence_and_blocks_no_other(root):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        (
-            "rate / 3",
-            "1 / 0",
-            r"failed in cell \[\d\]: ZeroDivisionError: division by zero; .*ipynb",
-        ),
+        ("rate / 3", "1 / 0", r"failed in cell \[\d\]: ZeroDivisionError: .* by zero; .*ipynb"),
         ("study.headline(", "import os; os.kill(os.getpid(), 9); (", "failed: its kernel died"),
         ('study.figure(fig, \\"fig01_b\\"', "print(fig, str()", "ran, but did not make fig01_b"),
     ],
