@@ -1,11 +1,12 @@
 """The command `mer`, as a process of its own where that matters."""
 
-import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 from mer_tools.importing.tables import write_table
 
@@ -21,22 +22,20 @@ def root(mer, tmp_path, monkeypatch):
     """A suite of two small notebooks, around the current folder."""
     root = make_suite(tmp_path / "suite")
     monkeypatch.chdir(root / "notebooks")
-    yield root
-    logging.disable(logging.NOTSET)
+    return root
 
 
 def test_run_ends_with_a_table_and_status_says_fresh(root, mer):
     code, out, err = mer("run", "--only", "02", "-p", "02.rate=0.25")
     assert (code, err) == (0, "")
-    table = out.splitlines()[-2:]
-    assert table[0].split() == ["notebook", "seconds", "figures", "headline"]
-    assert table[1].startswith("02_second") and table[1].endswith("1  rate of 02")
+    row = out.splitlines()[-1]
+    assert row.startswith("02_second") and row.endswith("1  rate of 02")
     lines = mer("status")[1].splitlines()
     assert lines[0] == f"{'01_first':22} not yet run to its end"
     stale = "parameter rate: 0.25 → 0.5; fig02_a.png is missing in "
     assert lines[1].startswith(f"{'02_second':22} {stale}")
-    code, out, err = mer()  # alone it says the same, and what to do next
-    assert (code, err) == (0, "") and all(line in out for line in lines) and "Next: " in out
+    said = mer()[1]  # alone it says the same
+    assert all(line in said for line in lines)
 
 
 def test_mer_alone_loads_nothing_slow(root):
@@ -47,35 +46,19 @@ def test_mer_alone_loads_nothing_slow(root):
     assert "Next:" in ended.stdout
 
 
-UNKNOWN = "an error that nobody foresaw (ZeroDivisionError: by zero)"
-
-
-@pytest.mark.parametrize(
-    ("error", "sentence", "expected"),
-    [
-        (ZeroDivisionError("by\nzero"), f"{UNKNOWN}; the trace is in ", 70),
-        (OSError(28, "No space left on device", "a.png"), "a.png: No space left on device\n", 1),
-    ],
-    ids=["unknown", "disk"],
-)
-def test_what_a_library_raises_is_one_sentence(
-    mer, tmp_path, monkeypatch, error, sentence, expected
-):
+def test_what_a_library_raises_is_one_sentence(mer, tmp_path, monkeypatch):
     """A fault of the program keeps its trace; a disk that refuses is none."""
-
-    def fail(*_):
-        raise error
-
-    monkeypatch.setattr("mer_tools.runner.read_status", fail)
+    errors = [OSError(28, "No space left on device", "a.png"), ZeroDivisionError("by\nzero")]
+    monkeypatch.setattr("mer_tools.runner.read_status", Mock(side_effect=errors))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert mer("status") == (1, "", "mer: a.png: No space left on device\n")
+    assert not list(tmp_path.glob("mer-*.log"))
     code, out, err = mer("status")
-    assert (code, out) == (expected, "") and err.count("\n") == 1
-    assert err.startswith(f"mer: {sentence}")
-    logs = list(tmp_path.glob("mer-*.log"))
-    assert len(logs) == (expected == 70)
-    for log in logs:
-        text = log.read_text()
-        assert str(log) in err and "Traceback" in text and "status" in text
+    (log,) = tmp_path.glob("mer-*.log")
+    assert (code, out) == (70, "") and err.count("\n") == 1
+    unknown = "an error that nobody foresaw (ZeroDivisionError: by zero)"
+    assert err.startswith(f"mer: {unknown}; the trace is in {log}")
+    assert "Traceback" in log.read_text() and "status" in log.read_text()
 
 
 @pytest.mark.slow
@@ -96,14 +79,12 @@ def test_ctrl_c_ends_the_kernel_too(root, mer):
     while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.1)
+    kernel = psutil.Process(int(pid.read_text()))
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     words = "mer: stopped; the notebooks that were finished stay\n"
     assert (process.returncode, errors) == (130, words)
-    with pytest.raises(ProcessLookupError):
-        for _ in range(50):  # the kernel may take a moment to end
-            os.kill(int(pid.read_text()), 0)
-            time.sleep(0.1)
+    kernel.wait(5)  # it may take a moment to end
     assert "not yet run to its end" in mer("status")[1]
 
 
@@ -114,8 +95,9 @@ def test_a_signal_ends_workers_and_removes_what_is_unfinished(tmp_path):
     temporary.mkdir()  # where libraries put what workers share
     grey = np.random.default_rng(0).integers(0, 255, (400, 800), np.uint8)
     frames = np.stack([np.roll(grey, t, 1) for t in range(60)])
-    for k in films:
-        write_film(tmp_path / "films" / f"F{k}.avi", frames, 60)
+    write_film(tmp_path / "films" / "F0.avi", frames, 60)
+    for k in films[1:]:
+        shutil.copy(tmp_path / "films" / "F0.avi", tmp_path / "films" / f"F{k}.avi")
     write_table(tmp_path / "table.csv", [{"clip": f"F{k}.avi", "subject": f"S{k}"} for k in films])
     before = contents(tmp_path)
     words = "import frames films new --table table.csv --numbers 0 --jobs 2".split()

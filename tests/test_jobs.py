@@ -93,14 +93,11 @@ def test_mer_worker_starts_the_right_ones(tmp_path, monkeypatch):
             process.wait()
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("code of mer_utils", "other"), ("torch", "1.0"), ("kernels", "arm64 native")],
-)
-def test_a_worker_with_other_code_packages_or_kernels_is_refused(tmp_path, name, value):
+def test_a_worker_with_other_code_packages_or_kernels_is_refused(tmp_path):
     assert _call(divmod, (7, 2), {"code of another package": "0"}, tmp_path) == (3, 1)
-    with pytest.raises(MerError, match=f"a worker has {name} .*, this process has {value};"):
-        _call(divmod, (7, 2), {name: value}, tmp_path)
+    for name, value in (("code of mer_utils", "x"), ("torch", "1.0"), ("kernels", "arm64 native")):
+        with pytest.raises(MerError, match=f"a worker has {name} .*, this process has {value};"):
+            _call(divmod, (7, 2), {name: value}, tmp_path)
 
 
 def test_workers_follow_to_another_working_folder(tmp_path, monkeypatch):

@@ -64,10 +64,6 @@ def compare_with_record(made, record):
     return wrong
 
 
-def look_up(values, keys):
-    return reduce(getitem, keys, values)
-
-
 MADE_FIGURES, MADE = (read_json(ROOT / f"figures/{name}.json") for name in ("figures", "results"))
 RESULTS = read_record()
 NAMES = {  # how the README calls what results.json holds
@@ -101,7 +97,7 @@ def test_what_this_machine_made_is_the_record_within_the_tolerances():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_quoted_number_is_the_measured_one(name):
-    value = look_up(RESULTS, NAMES[name])
+    value = reduce(getitem, NAMES[name], RESULTS)
     rows = re.findall(rf"^\| {re.escape(name)} \| ([^|]+) \|", TEXT, re.M)
     assert rows
     for row in rows:
@@ -217,8 +213,6 @@ def test_the_steps_of_the_front_end_are_the_measured_ones():
             cells = ["" if pd.isna(value) else f"{value:g}" for value in row]
             wanted.append([preset, step, *cells])
     assert read_rows(BENCHMARKS, "preset") == wanted
-    for steps in record["presets"].values():
-        assert steps["+ first frame near the peak"]["flow_px"] < steps["plain"]["flow_px"]
 
 
 def test_what_a_start_brings_is_what_was_measured():
@@ -281,8 +275,6 @@ def test_every_committed_figure_leads_to_its_notebook():
     assert {path.stem for path in (ROOT / "figures").glob("*.png")} == set(declared)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page):
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+def test_links_of_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target

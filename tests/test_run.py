@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 
 import mer_utils
-from mer_course.weaving import keep_outputs
 from mer_tools import runner
 from mer_tools.runner import default_out, plan_jobs, read_status, run_suite
 from mer_utils import KERNELS, MerError, cache, files
@@ -14,13 +15,13 @@ from mer_utils import KERNELS, MerError, cache, files
 import cv2
 import nbformat
 import numpy as np
+import papermill
 import pytest
 import yaml
 from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_notebook
 
 NEVER = "not yet run to its end"
-UNKNOWN = "no notebook of this run has a parameter"
 LABELS = ["Negative", "Positive", "Repression", "Surprise", "Others"]
 SECOND = {"file": "02_second", "reads": ["table.json"], "frames": False, "figures": ["fig02_a"]}
 PROFILES = {
@@ -44,14 +45,14 @@ fig.add_subplot().plot([seed, rate])
 study.figure(fig, "{0}", "caption {0}", "alt {0}")"""
 
 
-def write_notebook(path, number, figures, end="None"):
+def write_notebook(path, number, figures):
     imports = "from matplotlib.figure import Figure\nfrom mer_utils.study import open_study\n"
     opening = f'{imports}study = open_study("{number}", globals())'
     numbers = (
         f'study.result(uf1={{"n{number}": rate / 3}}, '
         f'last="{number}")\nstudy.headline("rate of {number}")'
     )
-    sources = [PARAMETERS, opening, *map(DRAW.format, figures), numbers, end]
+    sources = [PARAMETERS, opening, *map(DRAW.format, figures), numbers]
     cells = [new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)]
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -82,28 +83,17 @@ def make_suite(root):
     return root
 
 
-PACKAGE = Path(mer_utils.__file__).parent
-
-
-def look_at(patch, copy):
-    """Let the runner hash the package's copy instead of each package."""
-    found = SimpleNamespace(origin=str(copy / "__init__.py"))
-    patch.setattr(runner, "find_spec", lambda name: found)
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """A copy of the package, which the runner hashes in its place."""
+    copy = shutil.copytree(Path(mer_utils.__file__).parent, tmp_path / "package")
+    found = {"mer_utils": SimpleNamespace(origin=str(copy / "__init__.py"))}
+    monkeypatch.setattr(runner, "find_spec", lambda name: found.get(name) or find_spec(name))
     return copy
 
 
-@pytest.fixture(scope="module", autouse=True)
-def package(tmp_path_factory):
-    """A copy of the package to be hashed, so that an edit made while the tests run makes no
-    notebook stale.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        copy = tmp_path_factory.mktemp("copy") / "mer_utils"
-        yield look_at(patch, shutil.copytree(PACKAGE, copy))
-
-
 @pytest.fixture(scope="module")
-def finished(package, tmp_path_factory):
+def finished(tmp_path_factory):
     """A suite that ran once, in a folder whose name has spaces."""
     root = make_suite(tmp_path_factory.mktemp("suite") / "with two spaces")
     lines = []
@@ -115,6 +105,22 @@ def finished(package, tmp_path_factory):
 def root(finished, tmp_path):
     """A copy of the finished suite, to be spoilt."""
     return shutil.copytree(finished[0], tmp_path / "copy")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let this process run the cells of notebooks: a kernel takes a second to start."""
+
+    def execute(source, executed, parameters, **_):
+        notebook, values = nbformat.read(source, as_version=4), {}
+        first, *others = [cell.source for cell in notebook.cells]
+        exec(first, values)
+        values |= parameters
+        for source in others:
+            exec(source, values)
+        nbformat.write(notebook, executed)
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute)
 
 
 def run(root, **options):
@@ -154,20 +160,7 @@ def test_a_run_collects_figures_and_numbers(finished):
     parameters = {"seed": 0, "rate": 0.5, "widths": [8, 16], "name": "x", "on": True}
     assert figure["data"]["name"] == "tiny" and figure["parameters"] == parameters
     assert [row["headline"] for row in rows] == ["rate of 01", "rate of 02"]
-    assert not any(row["fresh"] for row in rows)
     assert "2 of 2 notebooks to run" in lines and f"02_second: {NEVER}" in lines
-
-
-def test_the_notebooks_themselves_stay_untouched_and_a_figure_shows_once(finished, tmp_path):
-    root, name = finished[0], "01_first.ipynb"
-    write_notebook(tmp_path / name, "01", ["fig01_a", "fig01_b"])
-    assert (root / "notebooks" / name).read_bytes() == (tmp_path / name).read_bytes()
-    executed = nbformat.read(root / "artifacts" / "course" / "01" / name, as_version=4)
-    cells = [cell for cell in executed.cells if "study.figure" in cell.source]
-    shown = [output for cell in cells for output in cell.outputs]
-    assert [next(iter(output.data)) for output in shown] == ["image/png", "text/markdown"] * 2
-    alts = [output.metadata["image/png"]["alt"] for output in shown[::2]]
-    assert alts == ["alt fig01_a", "alt fig01_b"]
 
 
 @pytest.mark.slow
@@ -180,20 +173,7 @@ def test_a_run_from_nothing_gives_equal_bytes(root):
     assert outputs(root / "artifacts" / "course" / "figures") == before
 
 
-@pytest.mark.slow
-def test_outputs_are_kept_in_the_notebooks(root):
-    about = nbformat.read(root / "notebooks" / "01_first.ipynb", as_version=4).metadata
-    assert [*keep_outputs(root)] == ["01_first", "02_second"]
-    for path in (root / "notebooks").glob("*.ipynb"):
-        notebook = nbformat.read(path, as_version=4)
-        counts = [cell.execution_count for cell in notebook.cells]
-        assert counts == list(range(1, len(counts) + 1)) and notebook.metadata == about
-        assert any(
-            "image/png" in o.get("data", {}) for cell in notebook.cells for o in cell.outputs
-        )
-
-
-def test_status_names_what_changed(root, monkeypatch, tmp_path):
+def test_status_names_what_changed(root, monkeypatch, package):
     assert status(root) == {"01": "", "02": ""}
     assert status(root, profile="full") == {"01": NEVER, "02": NEVER}
     (root / "table.json").write_text("[]")
@@ -203,8 +183,7 @@ def test_status_names_what_changed(root, monkeypatch, tmp_path):
     assert status(root) == {"01": "notebooks/01_first.ipynb changed", "02": ""}
     edit(root, "rate = 0.5", "rate = 0.25", "02_second")
     assert "parameter rate: 0.5 → 0.25" in status(root)["02"]
-    changed = look_at(monkeypatch, shutil.copytree(PACKAGE, tmp_path / "package"))
-    with open(changed / "dataset.py", "a") as file:
+    with open(package / "dataset.py", "a") as file:
         file.write("CHANGED = True\n")
     assert "mer_utils changed" in status(root)["01"]
     monkeypatch.setattr(mer_utils, "KERNELS", "another family")
@@ -226,8 +205,7 @@ def test_status_sees_data_and_outputs(root):
     assert status(root)["01"] == "the data changed"
 
 
-@pytest.mark.slow
-def test_only_runs_one_notebook_and_keeps_the_others_entries(root, monkeypatch):
+def test_only_runs_one_notebook_and_keeps_the_others_entries(root, monkeypatch, quick):
     """Also where the others never ran, as in a fresh clone, and with another family of kernels."""
     out = root / "artifacts" / "course" / "figures"
     before = outputs(out)
@@ -251,8 +229,7 @@ def test_only_runs_one_notebook_and_keeps_the_others_entries(root, monkeypatch):
     assert len(list((root / "artifacts").glob("course-other-*"))) == 1
 
 
-@pytest.mark.slow
-def test_changed_parameters_write_elsewhere(root):
+def test_changed_parameters_write_elsewhere(root, quick):
     committed = root / "artifacts" / "course" / "figures"
     before = outputs(committed)
     _, text = run(root, only=["02"], overrides=["02.rate=2", "all.name=1", "02.widths=[1]"])
@@ -262,14 +239,10 @@ def test_changed_parameters_write_elsewhere(root):
     assert outputs(committed) == before
 
 
-@pytest.mark.slow
-def test_weights_are_an_output_and_code_edited_during_a_run_makes_it_stale(
-    root, monkeypatch, tmp_path
-):
-    changed = look_at(monkeypatch, shutil.copytree(PACKAGE, tmp_path / "package"))
+def test_weights_are_an_output_and_code_edited_during_a_run_makes_it_stale(root, package, quick):
     weights = "write_arrays(study.path('weights.safetensors'), {})"
     lines = ["from mer_utils.files import write_arrays", weights]
-    lines += [f"open({str(changed / 'study.py')!r}, 'a').write('EDITED = 1\\\\n')"]
+    lines += [f"open({str(package / 'study.py')!r}, 'a').write('EDITED = 1\\\\n')"]
     edit(root, "study.headline(", "; ".join([*lines, "study.headline("]))
     run(root, only=["01"])
     assert "mer_utils changed" in status(root)["01"]
@@ -286,9 +259,7 @@ def test_weights_are_an_output_and_code_edited_during_a_run_makes_it_stale(
         ({"data": "nowhere"}, "nowhere/dataset.json: no such file"),
         ({"only": ["7"]}, "there is no notebook '7'; choose from 01, 02"),
         ({"overrides": ["seed=1"]}, "must look like 07.seeds=3"),
-        ({"overrides": ["03.seed=1"]}, "there is no notebook '03'"),
-        ({"overrides": ["01.sead=1"]}, f"{UNKNOWN} 01.sead; 01 has profile, data, seed"),
-        ({"overrides": ["02.seed=1"], "only": ["01"]}, f"{UNKNOWN} 02.seed"),
+        ({"overrides": ["01.sead=1"]}, "parameter 01.sead; 01 has profile, data, seed"),
         ({"overrides": ["01.seed=True"]}, "seed is True: Input should be a valid integer"),
         ({"overrides": ["02.seed=["]}, "seed is '[': Input should be a valid integer"),
         ({"overrides": ["01.widths=[8, 0.5]"]}, "widths.1 is 0.5: Input should be a valid integer"),
@@ -304,30 +275,26 @@ def test_bad_requests_are_refused_before_anything_runs(root, options, sentence):
 
 
 def test_what_the_doctor_would_mend_in_given_data_is_refused_before_anything_runs(root):
-    data, wrong = root / "given", []
-    make_dataset(data, clips=4)
+    data = root / "given"
+    make_dataset(data, clips=3)
     info = json.loads((data / "dataset.json").read_text()) | {"synthetic": False}
     (data / "dataset.json").write_text(json.dumps(info | {"labels": LABELS[:2]}))
-    manifest = data / "manifest.csv"
-    sound = "clip,subject,negative,positive\nc0,a,1,0\nc1,b,0,1\nc2,a,0,1\nc3,b,1,0\n"
-    for text in (sound.replace(",b,", ",a,"), sound.replace("0,1", "1,0")):
-        manifest.write_text(text)
-        with pytest.raises(MerError) as caught:
-            plan_jobs(root, "course", data)
-        wrong.append(str(caught.value))
-    assert "a: is the only subject" in wrong[0] and "Positive: no clip has this" in wrong[1]
-    manifest.write_text(sound)
+    (data / "manifest.csv").write_text("clip,subject,negative,positive\nc0,a,1,0\nc1,a,1,0\n")
+    with pytest.raises(MerError, match=r"a: is the only subject.*Positive: no clip has this"):
+        plan_jobs(root, "course", data)
+    rows = "c0,a,1,0\nc1,b,0,1\nc2,b,0,1\n"
+    (data / "manifest.csv").write_text(f"clip,subject,negative,positive\n{rows}")
     for k in range(4):  # a copy whose frames count from elsewhere
-        (data / "clips" / "c3" / f"{k}.png").unlink()
-        shutil.copy(data / "clips" / "c0" / f"{k}.png", data / "clips" / "c3" / f"{k + 7}.png")
-    with pytest.raises(MerError, match=r"c3: has the same pictures as c0, and another subject"):
+        (data / "clips" / "c2" / f"{k}.png").unlink()
+        shutil.copy(data / "clips" / "c0" / f"{k}.png", data / "clips" / "c2" / f"{k + 7}.png")
+    with pytest.raises(MerError, match=r"c2: has the same pictures as c0, and another subject"):
         run(root, data=data, only=["01"])
-    cv2.imwrite(str(data / "clips" / "c3" / "9.png"), np.zeros((8, 12), np.uint8))
+    cv2.imwrite(str(data / "clips" / "c2" / "9.png"), np.zeros((8, 12), np.uint8))
     assert len(plan_jobs(root, "course", data)) == 2
     assert not list((root / "artifacts").glob("*given*"))
 
 
-def test_flow_images_choose_the_notebooks_that_need_no_frames(root):
+def test_notebooks_that_need_frames_are_refused_for_flow_images(root):
     (root / "dataset.json").write_text('{"channels": ["u", "v"]}')
     with pytest.raises(MerError, match="holds flow images, no frames: run --only 02"):
         run(root, data=root, only=["01"])
@@ -350,11 +317,7 @@ def test_a_broken_notebook_or_list_is_one_sentence_and_blocks_no_other(root):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        (
-            "rate / 3",
-            "1 / 0",
-            r"failed in cell \[\d\]: ZeroDivisionError: division by zero; .*ipynb",
-        ),
+        ("rate / 3", "1 / 0", r"failed in cell \[\d\]: ZeroDivisionError: .* by zero; .*ipynb"),
         ("study.headline(", "import os; os.kill(os.getpid(), 9); (", "failed: its kernel died"),
         ('study.figure(fig, \\"fig01_b\\"', "print(fig, str()", "ran, but did not make fig01_b"),
     ],
@@ -385,18 +348,13 @@ def test_a_profile_changes_parameters_and_pictures_of_given_data_stay_apart(root
     assert names[4] == names[3] and len(set(names)) == 5
 
 
-@pytest.mark.slow
-def test_two_notebooks_run_at_a_time(root):
-    """The first one ends when the second, of which it knows nothing, has made its numbers."""
-    other = root / "artifacts" / "course" / "02" / "results.json"
-    wait = f"[time.sleep(0.1) for _ in range(300) if not os.path.isfile({str(other)!r})]"
-    edit(root, "study.headline(", f"import os, time; {wait}; study.headline(")
-    edit(root, "rate = 0.5", "rate = 0.25", "02_second")
-    other.unlink()
-    rows, text = run(root, jobs=2)
-    seconds = [row["seconds"] for row in rows]
-    assert not any(row["fresh"] for row in rows) and seconds[0] < 25, seconds
-    assert text.index("02_second: ") < text.index("01_first: done")
+def test_two_notebooks_run_at_a_time(root, monkeypatch):
+    for number in ("01", "02"):
+        (root / "artifacts" / "course" / number / "results.json").unlink()
+    meeting = Barrier(2)  # passed by two who wait at the same time
+    monkeypatch.setattr(runner, "_execute", lambda *_: meeting.wait(20))
+    rows, _ = run(root, jobs=2)
+    assert not any(row["fresh"] for row in rows)
 
 
 def test_one_run_at_a_time(root):
