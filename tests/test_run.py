@@ -8,6 +8,7 @@ from threading import Barrier
 from types import SimpleNamespace
 
 import mer_utils
+from mer_course.weaving import keep_outputs
 from mer_tools import runner
 from mer_tools.runner import default_out, plan_jobs, read_status, run_suite
 from mer_utils import KERNELS, MerError, cache, files
@@ -171,6 +172,15 @@ def test_a_run_from_nothing_gives_equal_bytes(root):
     shutil.rmtree(root / "artifacts")
     run(root, jobs=2)
     assert outputs(root / "artifacts" / "course" / "figures") == before
+
+
+@pytest.mark.slow
+def test_outputs_are_kept_in_the_notebooks(root):
+    assert [*keep_outputs(root)] == ["01_first", "02_second"]
+    for path in (root / "notebooks").glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+        assert any("image/png" in o.get("data", {}) for cell in cells for o in cell.outputs)
 
 
 def test_status_names_what_changed(root, monkeypatch, package):
