@@ -10,7 +10,6 @@ from faces4d.scenario import get_preset, plan_clips
 from mer_utils import LABELS, MerError
 from mer_utils.cache import describe_process, find_behaviour, name_result
 from mer_utils.dataset import encode_png
-from mer_utils.evaluation import Recipe, probe_fold
 from mer_utils.features import FrontEnd, probe_front_end
 from mer_utils.files import new_folder, write_json, write_text
 from mer_utils.jobs import run_jobs
@@ -126,6 +125,8 @@ def describe_makers(cache=None):
     """Return what made a benchmark's numbers, as JSON values: default behaviour of generator, front
     end and fold, packages, kernels.
     """
+    from mer_utils.evaluation import Recipe, probe_fold  # torch: whoever films needs none
+
     behaviour = {
         "faces": find_behaviour(probe_generator, "bench-v2", cache=cache),
         "features": find_behaviour(probe_front_end, FrontEnd(), None, cache=cache),
