@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from faces4d.generate import write_synthetic
+from faces4d.generate import ensure_synthetic
 from mer_tools.importing.tables import write_table
 from mer_utils.dataset import open_dataset, read_frames
 from mer_utils.features import FrontEnd, extract
@@ -28,15 +28,14 @@ def declared(*numbers):
     return sorted(name for number in numbers for name in SUITE[number]["figures"])
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Six people and eight clips, which the tests write in other people's layouts."""
-    folder = tmp_path_factory.mktemp("made") / "set"
-    return open_dataset(write_synthetic(folder, 6, 8, seed=5, size=112))
-
-
 def copy_checkout(root):
-    """Copy the notebooks and what they read, with fewer folds than the paper's profile has."""
+    """Copy the notebooks and what they read, with fewer folds than the paper's profile has; the
+    code is the same, so what its probes answered is shared.
+    """
+    probes = ROOT / "artifacts" / "cache" / "probes"
+    probes.mkdir(parents=True, exist_ok=True)
+    (root / "artifacts" / "cache").mkdir(parents=True)
+    (root / "artifacts" / "cache" / "probes").symlink_to(probes)
     ignore = shutil.ignore_patterns(".ipynb_checkpoints", "solutions")
     shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=ignore)
     shutil.copy(ROOT / "requirements.lock", root)
@@ -55,6 +54,15 @@ def copy_checkout(root):
 def checkout(tmp_path_factory):
     """One checkout for all sets: each has a folder of its own in artifacts/, the cache is one."""
     return copy_checkout(tmp_path_factory.mktemp("laboratory") / "checkout")
+
+
+@pytest.fixture(scope="module")
+def made(checkout):
+    """Six people and eight clips, which the tests write in other people's layouts; notebook 11
+    looks at them as they are.
+    """
+    cache = checkout / "artifacts" / "cache"
+    return open_dataset(ensure_synthetic(checkout / "data", 6, 8, 0, cache=cache))
 
 
 def run_mer(root, *words):
