@@ -66,7 +66,7 @@ class Comparison:
     @property
     def words(self):
         """The verdict as a sentence; "no difference" comes with the size that could be missed."""
-        if self.verdict == "reference":
+        if self.verdict == "reference":  # as "equivalent", of a SetComparison
             return "the reference"
         if self.verdict in ("better", "worse"):
             return f"{self.verdict} by {abs(self.difference):.3f}"
@@ -107,20 +107,20 @@ def list_front_ends(dataset):
 
 
 def count_answers(truth, answers, subjects):
-    """Return hits (K, S, L), positives (S, L), positive answers (K, S, L): K seeds, S subjects."""
+    """Return hits (R, F, L), positives (F, L), positive answers (R, F, L): R seeds, F subjects."""
     truth, answers = np.asarray(truth, float), np.asarray(answers, float)
     answers = answers[None] if answers.ndim == 2 else answers
-    member = (np.unique(subjects)[:, None] == np.asarray(subjects)).astype(float)  # (S, N)
+    member = (np.unique(subjects)[:, None] == np.asarray(subjects)).astype(float)  # (F, N)
     return member @ (truth * answers), member @ truth, member @ answers
 
 
 def score_draws(counts, weights, seeds=None):
-    """Return macro-UF1 (D,) of D draws: ``weights`` (D, S) says how often each subject counts,
-    ``seeds`` (D, K) how often each training seed.
+    """Return macro-UF1 (B,) of B draws: ``weights`` (B, F) says how often each subject counts,
+    ``seeds`` (B, R) how often each training seed.
     """
     hits, positives, answered = counts
-    f1 = f1_of_counts(weights @ hits, weights @ positives, weights @ answered)  # (K, D, L)
-    macro = np.nanmean(f1, -1)  # (K, D), over the labels that the drawn clips show
+    f1 = f1_of_counts(weights @ hits, weights @ positives, weights @ answered)  # (R, B, L)
+    macro = np.nanmean(f1, -1)  # (R, B), over the labels that the drawn clips show
     return macro.mean(0) if seeds is None else (macro * seeds.T).sum(0) / seeds.sum(1)
 
 
@@ -165,7 +165,7 @@ def permutation_test(truth, answers, reference, subjects, draws=DRAWS, seed=0):
 
 
 def holm(p_values):
-    """Return p-values corrected so that even one false alarm stays below 5 % (Holm 1979)."""
+    """Return p-values corrected so that the chance of a false alarm is below 5 % (Holm 1979)."""
     p = np.asarray(p_values, float)
     order = np.argsort(p, kind="stable")
     corrected = np.empty_like(p)
@@ -174,7 +174,7 @@ def holm(p_values):
 
 
 def compare(truth, variants, reference, subjects, draws=DRAWS, seed=0):
-    """Return {name: Comparison} of every variant {name: answers (K, N, L) or (N, L)} with the one
+    """Return {name: Comparison} of every variant {name: answers (R, N, L) or (N, L)} with the one
     named ``reference``.
     """
     people, macro, drawn, p = len(np.unique(subjects)), {}, {}, {}
@@ -259,7 +259,7 @@ def equivalence_test(differences):
 
 
 def compare_sets(scores, reference, primary=()):
-    """Return {name: SetComparison} of every variant {name: macro-UF1 (D, K)} with ``reference``:
+    """Return {name: SetComparison} of every variant {name: macro-UF1 (D, R)} with ``reference``:
     seeds averaged within a set, variants paired by set. The hypotheses ``primary``, stated before
     anything was measured, and the exploratory others are corrected apart. MerError for one set, or
     more than 20.
@@ -278,11 +278,11 @@ def compare_sets(scores, reference, primary=()):
         equivalent = holm([equivalence_test(gaps[name]) for name in names]).tolist()
         least = min(1.0, len(names) * 2 / 2**sets)
         for k, name in enumerate(names):
-            scores = float(means[name].mean()), *t_interval(means[name])
+            own = float(means[name].mean()), *t_interval(means[name])
             differences = float(gaps[name].mean()), *t_interval(gaps[name])
             detectable = detectable_difference(gaps[name].std(ddof=1), sets)
             chances = p[k], corrected[k], least, family, equivalent[k]
-            result[name] = SetComparison(*scores, *differences, *chances, detectable)
+            result[name] = SetComparison(*own, *differences, *chances, detectable)
     return {name: result[name] for name in means}
 
 
@@ -298,12 +298,12 @@ TABLES = {
 
 @dataclass(frozen=True)
 class SetTable:
-    """Scores of one table's variants over D sets with K seeds each, and what they rest on."""
+    """Scores of one table's variants over D sets with R seeds each, and what they rest on."""
 
     reference: str
     primary: tuple[str, ...]
     sets: tuple[int, ...]
-    macro: dict  # {variant: (D, K)}
+    macro: dict  # {variant: (D, R)}
     about: str
 
     @cached_property

@@ -195,7 +195,7 @@ def test_the_readme_says_what_many_sets_say():
 
     assert f"on {len(tables['ablations'].sets)} sets" in page
     for start, row, beside in (
-        ("as stated, on", ablations["default"], "0.349, all labels always"),
+        ("the method on", ablations["default"], "0.349, all labels always"),
         ("best found, ", peers["AUs+LR"], peers["AUs+LR"].words),
     ):
         span = f"{row.macro:.3f} ({row.low:.3f} to {row.high:.3f})"

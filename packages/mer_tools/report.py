@@ -3,14 +3,14 @@
 from mer_tools.importing.tables import PUBLISHED, read_table
 
 TITLES = {  # the rest is called as in results.json
-    "uf1": "Macro-UF1, and F1 per label",
+    "uf1": "Macro-UF1, and F1 per label (from pca svm untuned on: notebook 08, one model a fold)",
     "datasets": "Each dataset of the set by itself (notebook 06)",
     "published": "Published results on MEGC 2019's composite (notebook 06)",
     "leakage": "What peeking would bring: which epoch is kept (notebook 06)",
-    "ablations_many_sets": "Ablations on many synthetic sets: loaded from "
+    "ablations_many_sets": "Ablations on many synthetic sets of a harder preset: from "
     "benchmarks/replicates-bench-v2.json (notebook 07)",
     "ablations": "Ablations on this one set: a demonstration (notebook 07)",
-    "peers_many_sets": "Peers on many synthetic sets: loaded from "
+    "peers_many_sets": "Peers on many synthetic sets of a harder preset: from "
     "benchmarks/replicates-bench-v2.json (notebook 08)",
     "peers": "Peers on this one set: a demonstration (notebook 08)",
     "apex": "Apex against the truth (notebook 02)",

@@ -256,13 +256,13 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
         raise MerError(place, what) from None
     with lock:
         if (kernels := describe_process()["kernels"]) != PINNED:
-            made = f"last digits differ from those of {PINNED}, which made the committed figures"
-            echo(f"kernels here: {kernels}; {made}")
+            others = f"last digits differ from those of {PINNED}, which made the committed figures"
+            echo(f"kernels here: {kernels}; {others}")
         reasons = {job.number: find_reasons(job) for job in planned}
         echo(f"{sum(map(bool, reasons.values()))} of {len(planned)} notebooks to run")
         # all lanes share one current folder, so papermill must not change it for each notebook
         with chdir(root / "notebooks"), closing(_run_lanes(planned, reasons, lanes, echo)) as done:
-            for count, job in enumerate(done, 1):
+            for count, job in enumerate(done, 1):  # at once: a later one may fail
                 for name in job.entry["figures"]:
                     source, target = job.folder / "figures" / f"{name}.png", out / f"{name}.png"
                     if not target.is_file() or sha256(target) != sha256(source):
@@ -276,9 +276,9 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
 
 
 def _run_lanes(jobs, reasons, lanes, echo):
-    """Yield the jobs in their order, each as soon as it is fresh; those with reasons are executed,
-    so many ``lanes`` at a time. A notebook that fails stops those that wait; Ctrl-C, or an error of
-    the caller, also ends those that run.
+    """Yield the jobs in their order, each as soon as it and all before it are fresh; those with
+    reasons are executed, ``lanes`` at a time. A notebook that fails stops those that wait; Ctrl-C,
+    or an error of the caller, also ends those that run.
     """
     pool, runs = ThreadPoolExecutor(lanes), {}
 
