@@ -45,7 +45,7 @@ from front_end import find_true_maps
 
 BASE = Recipe(members=1)  # several seeds instead of several networks a fold
 FOLDS = 8  # groups of people: each is left out once
-PARTS = ("default", "no fusion attention", "no SE", "neither")  # the parts that the paper names
+PARTS = ("default", "no fusion attention", "no SE", "neither")  # what the paper asks
 PRIMARY = {name: ABLATIONS[name] for name in PARTS}
 ORACLES = ("true apex", "true flow", "true activations")  # what nobody has: how far one could get
 FRONT = "one camera in front"  # the same clips filmed again: see film_front

@@ -256,8 +256,8 @@ def run_suite(profile="course", data="", out="", echo=print, root=None, **choice
         raise MerError(place, what) from None
     with lock:
         if (kernels := describe_process()["kernels"]) != PINNED:
-            others = f"last digits differ from those of {PINNED}, which made the committed figures"
-            echo(f"kernels here: {kernels}; {others}")
+            warning = f"last digits differ from those of {PINNED}, which made the committed figures"
+            echo(f"kernels here: {kernels}; {warning}")
         reasons = {job.number: find_reasons(job) for job in planned}
         echo(f"{sum(map(bool, reasons.values()))} of {len(planned)} notebooks to run")
         # all lanes share one current folder, so papermill must not change it for each notebook
