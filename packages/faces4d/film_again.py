@@ -66,11 +66,12 @@ def film_again(dataset, rows, conditions, options=FrontEnd(), cache=None, jobs=1
     """
     rows, size = [int(row) for row in rows], dataset.info["size"]
     paths, films = {}, {}
-    name = cache and name_result("filmed", probe_filming, options, cache=cache)
-    for condition in conditions if cache else ():
-        key = key_of(name, condition, dataset.fingerprint, rows)
-        paths[condition] = cache / "filmed" / f"{key}.safetensors"
-        films[condition] = recall(paths[condition])
+    if cache:
+        name = name_result("filmed", probe_filming, options, cache=cache)
+        for condition in conditions:
+            key = key_of(name, condition, dataset.fingerprint, rows)
+            paths[condition] = cache / "filmed" / f"{key}.safetensors"
+            films[condition] = recall(paths[condition])
     missing = [condition for condition in conditions if films.get(condition) is None]
     clips = [dataset.clips[row] for row in rows] if missing else []
     work = [(clip, read_truth(dataset, clip), size, missing, options) for clip in clips]
